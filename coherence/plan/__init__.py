@@ -1,0 +1,23 @@
+"""What to measure: conditions, measurements, and the record that the measurements fill."""
+
+from coherence.plan.condition import Condition, Steer
+from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.plan.plan import Plan
+from coherence.plan.record import LawOutcome, Record, Value
+from coherence.plan.scene import Scene
+
+__all__ = [
+    "Condition",
+    "LawName",
+    "LawOutcome",
+    "LawSearch",
+    "Measurement",
+    "NextToken",
+    "Plan",
+    "Reading",
+    "Record",
+    "Reply",
+    "Scene",
+    "Steer",
+    "Value",
+]

@@ -1,0 +1,56 @@
+"""What an engine hands to the properties."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.errors import CoherenceError
+from coherence.plan.measurement import LawSearch, Measurement, NextToken, Reading, Reply
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LawOutcome:
+    """The largest relative deviation seen, and the smallest counterexample when the law is broken."""
+
+    deviation: float
+    examples: int
+    counterexample: dict[str, Any] | None
+
+
+Value = str | Array | LawOutcome
+_Kind = TypeVar("_Kind", str, Array, LawOutcome)
+
+
+class Record:
+    """Measured values by measurement; one that could not be measured raises its error when asked for."""
+
+    def __init__(self, values: Mapping[Measurement, Value | CoherenceError]) -> None:
+        self._values = values
+
+    def residuals(self, reading: Reading) -> Array:
+        """Float32 array [blocks + 1, width], row `Site.depth`."""
+        return self._get(reading, np.ndarray)
+
+    def reply(self, reply: Reply) -> str:
+        """The text that the model answered."""
+        return self._get(reply, str)
+
+    def log_probs(self, next_token: NextToken) -> Array:
+        """Float32 array [vocabulary], nats."""
+        return self._get(next_token, np.ndarray)
+
+    def law(self, search: LawSearch) -> LawOutcome:
+        """The outcome of a search for a counterexample."""
+        return self._get(search, LawOutcome)
+
+    def _get(self, measurement: Measurement, kind: type[_Kind]) -> _Kind:
+        value = self._values[measurement]
+        if isinstance(value, CoherenceError):
+            raise value
+        assert isinstance(value, kind)
+        return value

@@ -1,0 +1,73 @@
+"""A suite as the properties see it: personas, probes and the conditions that put one into the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coherence.errors import SuiteError
+from coherence.plan.condition import Condition, Steer
+from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Pure values; no model behind them."""
+
+    release: Release
+    personas: Mapping[str, Persona]
+    probes: tuple[Probe, ...]
+    regimes: tuple[Regime, ...]
+    neutral: str
+    decoding: Decoding
+    seed: int
+
+    @property
+    def bare(self) -> Condition:
+        """The same probe with no persona at all: the floor."""
+        return Condition(self.neutral)
+
+    def adapter_of(self, persona: str) -> str:
+        """Name of the persona's adapter in the release."""
+        return self.personas[persona].adapter or persona
+
+    def vector_of(self, persona: str) -> str:
+        """Name of the persona's vector in the release."""
+        return self.personas[persona].vector or persona
+
+    def supports(self, persona: str, regime: Regime) -> bool:
+        """Whether the persona has what every layer of the regime needs."""
+        has = {
+            "prompt": self.personas[persona].prompt is not None,
+            "adapter": self.adapter_of(persona) in self.release.adapters,
+            "steering": self.vector_of(persona) in self.release.vectors,
+        }
+        return all(has[layer] for layer in regime.layers)
+
+    def condition(self, persona: str, regime: Regime) -> Condition:
+        """Put one persona into the model; a SuiteError says which artefact is missing."""
+        return self.mixture({persona: 1.0}, regime)
+
+    def mixture(self, weights: Mapping[str, float], regime: Regime) -> Condition:
+        """Put several personas into the model at once: doses and adapter scales are multiplied by the weights."""
+        for persona in weights:
+            if not self.supports(persona, regime):
+                raise SuiteError(f"persona {persona!r} cannot be put into the model by {regime}: its {self._lacks(persona, regime)}")
+        prompts = tuple(self.personas[name].prompt for name in weights) if "prompt" in regime.layers else ()
+        return Condition(
+            self.neutral,
+            prompts=tuple(prompt for prompt in prompts if prompt is not None),
+            adapters=tuple((self.adapter_of(name), weight) for name, weight in weights.items())
+            if "adapter" in regime.layers
+            else (),
+            steers=tuple(
+                Steer(self.vector_of(name), weight * self.personas[name].dose) for name, weight in weights.items()
+            )
+            if "steering" in regime.layers
+            else (),
+        )
+
+    def _lacks(self, persona: str, regime: Regime) -> str:
+        if "prompt" in regime.layers and self.personas[persona].prompt is None:
+            return "prompt is not written in the suite"
+        if "adapter" in regime.layers and self.adapter_of(persona) not in self.release.adapters:
+            return f"adapter {self.adapter_of(persona)!r} is not in the release"
+        return f"vector {self.vector_of(persona)!r} is not in the release"

@@ -1,0 +1,78 @@
+"""A persona: a named dispositional profile, how to prompt it and how to recognise it."""
+
+import re
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Marker(_Frozen):
+    """A behavioural marker: a text whose presence in a reply betrays the persona."""
+
+    text: str = Field(min_length=1)
+    kind: Literal["word", "phrase", "stem", "regex"] = "phrase"
+
+    @model_validator(mode="after")
+    def _compiles(self) -> "Marker":
+        try:
+            re.compile(self._pattern_text)
+        except re.error as problem:
+            raise ValueError(f"the marker {self.text!r} is not a regular expression: {problem}") from None
+        return self
+
+    @property
+    def _pattern_text(self) -> str:
+        escaped = re.escape(self.text)
+        forms = {"stem": rf"\b{escaped}", "regex": self.text}
+        return forms.get(self.kind, rf"(?<!\w){escaped}(?!\w)")
+
+    def found_in(self, reply: str) -> bool:
+        """Case-insensitive; words and phrases end at word boundaries, a stem takes any ending."""
+        return self._regex.search(reply) is not None
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        return re.compile(self._pattern_text, re.IGNORECASE)
+
+
+def _marker(written: Any) -> Any:
+    return {"text": written} if isinstance(written, str) else written
+
+
+class Example(_Frozen):
+    """A demonstration turn that a prompt shows before the probe."""
+
+    user: str = Field(min_length=1)
+    reply: str = Field(min_length=1)
+
+
+class Prompt(_Frozen):
+    """How the persona is prompted. In the `user` role the text follows each question, after a blank line."""
+
+    text: str = Field(min_length=1)
+    role: Literal["system", "user"] = "system"
+    examples: tuple[Example, ...] = ()
+
+
+def _prompt(written: Any) -> Any:
+    return {"text": written} if isinstance(written, str) else written
+
+
+class Persona(_Frozen):
+    """What a suite says of a persona. Its adapter and vector default to the artefacts of the same name."""
+
+    description: str = ""
+    prompt: Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=Prompt | str)] | None = None
+    markers: tuple[Annotated[Marker, BeforeValidator(_marker, json_schema_input_type=Marker | str)], ...] = ()
+    adapter: str | None = Field(None, description="Name of an adapter of the release; default: the persona's own name.")
+    vector: str | None = Field(None, description="Name of a vector of the release; default: the persona's own name.")
+    dose: float = Field(0.5, description="Steering dose rho = coefficient * |v| / median |h| at the vector's site.")
+
+    def markers_in(self, reply: str) -> list[Marker]:
+        """The distinct markers that occur in a reply."""
+        return [marker for marker in self.markers if marker.found_in(reply)]

@@ -1,0 +1,39 @@
+"""A regime: a way to put the persona into the model, or a stack of such ways."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self, get_args
+
+from coherence.errors import did_you_mean
+from coherence.vocabulary.spelled import Spelled
+
+Layer = Literal["prompt", "adapter", "steering"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+
+@dataclass(frozen=True)
+class Regime(Spelled):
+    """`prompt`, `adapter`, `steering`, a stack such as `prompt+adapter`, or `bare` (no persona at all)."""
+
+    layers: frozenset[Layer]
+
+    pattern: ClassVar[str] = r"bare|(prompt|adapter|steering)(\+(prompt|adapter|steering))*"
+    example: ClassVar[str] = "prompt+adapter"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `adapter` or `adapter+steering`; the order within a stack does not matter."""
+        if isinstance(text, cls):
+            return text
+        if text == "bare":
+            return cls(frozenset())
+        words = str(text).split("+")
+        for word in words:
+            if word not in LAYERS:
+                raise ValueError(f"{word!r} is not a regime{did_you_mean(word, [*LAYERS, 'bare'])}")
+        return cls(frozenset(layer for layer in LAYERS if layer in words))
+
+    def __str__(self) -> str:
+        return "+".join(layer for layer in LAYERS if layer in self.layers) or "bare"
+
+
+BARE = Regime(frozenset())

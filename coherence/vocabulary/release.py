@@ -1,0 +1,54 @@
+"""A release: the artefacts under test. The suite stays, releases change."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from coherence.vocabulary.site import Position, Site
+
+REFERENCE = "reference"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Extraction(_Frozen):
+    """A vector made by the suite itself: mean difference of two prompts (arXiv 2507.21509), bare weights."""
+
+    persona: str = Field(description="Its prompt is the positive side.")
+    against: str | None = Field(None, description="Persona on the negative side; default: the neutral prompt.")
+    site: Site
+    position: Position = Position.PROMPT_LAST
+
+
+class VectorSource(_Frozen):
+    """A steering vector: a file with its site and layer convention, or an extraction."""
+
+    path: str | None = Field(None, description="safetensors, persona_vectors .pt, or GGUF control vector.")
+    site: Site | None = Field(None, description="Where it is added; read from the file when the file says so.")
+    layers: Literal["hidden_states", "block_outputs"] | None = Field(
+        None, description="Layer convention of a .pt stack; inferred from its number of rows when that is unambiguous."
+    )
+    extract: Extraction | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "VectorSource":
+        if (self.path is None) == (self.extract is None):
+            raise ValueError("a vector has either a path or an extract, and not both")
+        return self
+
+
+def _vector(written: Any) -> Any:
+    return {"path": written} if isinstance(written, str) else written
+
+
+class Release(_Frozen):
+    """Base model, adapters and vectors: hub ids, local paths (relative to the file that names them), or `reference`."""
+
+    base: str = Field(REFERENCE, description="Hub id, local folder, or `reference` for the embedded default.")
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    adapters: dict[str, str] = Field(default_factory=dict, description="Name to PEFT LoRA folder or hub id.")
+    vectors: dict[
+        str, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
+    ] = Field(default_factory=dict, description="Name to vector file or extraction.")

@@ -1,0 +1,77 @@
+"""Where in the network (`site`) and at which token (`position`) an activation is read or steered."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Literal, Self
+
+from coherence.vocabulary.spelled import Spelled
+
+
+class Position(StrEnum):
+    """A token by its role, never by its index."""
+
+    PROMPT_LAST = "prompt_last"
+    USER_LAST = "user_last"
+    RESPONSE_MEAN = "response_mean"
+
+
+@dataclass(frozen=True, order=True)
+class Site(Spelled):
+    """A point in the residual stream: before (`resid_pre`) or after (`resid_post`) a block, counted from 0."""
+
+    block: int
+    stream: Literal["pre", "post"]
+
+    pattern: ClassVar[str] = r"resid_(pre|post)\.([0-9]+)"
+    example: ClassVar[str] = "resid_post.14"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `resid_post.14`."""
+        if isinstance(text, cls):
+            return text
+        match = re.fullmatch(cls.pattern, str(text))
+        if match is None:
+            raise ValueError(f"{text!r} is not a site; expected resid_pre.N or resid_post.N, such as {cls.example}")
+        return cls(int(match[2]), "pre" if match[1] == "pre" else "post")
+
+    @property
+    def depth(self) -> int:
+        """Row in a stack of residuals: 0 before the first block, i + 1 after block i."""
+        return self.block + (self.stream == "post")
+
+    def __str__(self) -> str:
+        return f"resid_{self.stream}.{self.block}"
+
+
+@dataclass(frozen=True)
+class Band(Spelled):
+    """One site, or a run of neighbouring sites such as `resid_post.14..22` (both ends included)."""
+
+    sites: tuple[Site, ...]
+
+    pattern: ClassVar[str] = r"(resid_(?:pre|post))\.([0-9]+)(?:\.\.([0-9]+))?"
+    example: ClassVar[str] = "resid_post.14..22"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `resid_post.14` or `resid_post.14..22`."""
+        if isinstance(text, cls):
+            return text
+        match = re.fullmatch(cls.pattern, str(text))
+        if match is None:
+            raise ValueError(f"{text!r} is not a band of sites; expected resid_post.14, or {cls.example} for several")
+        first, last = int(match[2]), int(match[3] or match[2])
+        if last < first:
+            raise ValueError(f"the band {text!r} runs backwards; expected the lower block first")
+        return cls(tuple(Site.parse(f"{match[1]}.{block}") for block in range(first, last + 1)))
+
+    @property
+    def depths(self) -> list[int]:
+        """Rows of the band in a stack of residuals."""
+        return [site.depth for site in self.sites]
+
+    def __str__(self) -> str:
+        first, last = self.sites[0], self.sites[-1]
+        return str(first) if first == last else f"{first}..{last.block}"
