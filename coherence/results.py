@@ -1,13 +1,18 @@
 """The results of a run: one versioned JSON document, the source of every report."""
 
+from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from coherence.vocabulary import Evidence, Verdict
+from coherence.errors import CoherenceError, Place
+from coherence.vocabulary import Criterion, Evidence, Verdict
+from coherence.vocabulary.evidence import Text
 
-FORMAT = 1
+FORMAT: Final = 1
+
+Expectation = Literal["pass", "fail"]
 
 
 class _Frozen(BaseModel):
@@ -17,22 +22,36 @@ class _Frozen(BaseModel):
 class AssertionResult(_Frozen):
     """One assertion: what it asked, what was found, and whether that was expected."""
 
-    id: str = Field(description="`<persona>.<property>.<slug>`; stable, the node id, JUnit name and baseline key.")
+    id: str = Field(
+        description="`<persona>.<property>.<slug>`; stable, the node id, JUnit name and baseline key."
+    )
     persona: str
     family: str
-    suite: str = Field(description="Path of the suite file, relative to the root directory, with forward slashes.")
+    suite: str = Field(
+        description="Path of the suite file, relative to the root directory, with forward slashes."
+    )
     line: int
     verdict: Verdict
-    expect: Literal["pass", "fail"] = "pass"
-    sentence: str = Field(description="The verdict with its numbers, in one line.")
+    expect: Expectation = "pass"
+    sentence: Text = Field(description="The verdict with its numbers, in one line: see `sentence_of`.")
     evidence: Evidence | None = Field(None, description="Absent when the verdict is an error.")
-    release: dict[str, str] = Field(default_factory=dict, description="Artefact name to what it was and its digest.")
+    release: dict[str, str] = Field(
+        default_factory=dict, description="Artefact name to what it was and its digest."
+    )
     seconds: float = 0.0
 
     @property
     def green(self) -> bool:
         """Whether the verdict is the expected one."""
         return self.verdict == Verdict(self.expect)
+
+    @property
+    def outcome(self) -> str:
+        """The verdict, or `expected fail` or `unexpected pass` where the suite states a known incoherence."""
+        stated = (
+            {Verdict.FAIL: "expected fail", Verdict.PASS: "unexpected pass"} if self.expect == "fail" else {}
+        )
+        return stated.get(self.verdict, self.verdict.value)
 
 
 class Results(_Frozen):
@@ -45,14 +64,27 @@ class Results(_Frozen):
     versions: dict[str, str]
     assertions: tuple[AssertionResult, ...]
 
+    def by_persona(self) -> dict[str, list[AssertionResult]]:
+        """Group the assertions, personas in order of first appearance."""
+        groups: dict[str, list[AssertionResult]] = {}
+        for assertion in self.assertions:
+            groups.setdefault(assertion.persona, []).append(assertion)
+        return groups
+
     def write(self, path: Path) -> None:
         """Write atomically: a reader sees the old document or the new one, never half of one."""
         write_atomically(path, self.model_dump_json(indent=1).encode())
 
     @classmethod
     def read(cls, path: Path) -> "Results":
-        """Read a results document back."""
-        return cls.model_validate_json(path.read_bytes())
+        """Read a results document back; a CoherenceError says why it is not one."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the document"
+            sentence = f"not a results document of format {FORMAT}: {where}: {first['msg']}"
+            raise CoherenceError(sentence, Place(str(path))) from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -61,3 +93,57 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)
     partial.replace(path)
+
+
+_CLAIMS: dict[tuple[Verdict, Expectation], str] = {
+    (Verdict.PASS, "pass"): "passes:",
+    (Verdict.PASS, "fail"): "passes although expect: fail says that it should not;",
+    (Verdict.INCONCLUSIVE, "pass"): "is inconclusive:",
+    (Verdict.INCONCLUSIVE, "fail"): "is inconclusive although expect: fail says that it should fail;",
+    (Verdict.FAIL, "pass"): "fails:",
+    (Verdict.FAIL, "fail"): "fails, as expect: fail says;",
+}
+
+
+def sentence_of(
+    assertion: str, verdict: Verdict, expect: Expectation, evidence: Evidence | None, error: str | None = None
+) -> str:
+    """Say a verdict with its numbers: ASCII, one line, at most 240 characters.
+
+    `assertion` is its id. `error` says why it could not be measured; otherwise `evidence` is there.
+    """
+    if evidence is None or verdict is Verdict.ERROR:
+        return _one_line(f"{assertion} could not be measured: {error}")
+    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {_grounds(evidence.decisive)}")
+
+
+def _grounds(criterion: Criterion) -> str:
+    estimate = criterion.estimate
+    if criterion.unreliable:
+        return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
+    if criterion.verdict is not Verdict.INCONCLUSIVE:
+        return f"{criterion} (n = {estimate.n})"
+    bounds = (criterion.at_least, criterion.at_most)
+    inside = [bound for bound in bounds if isfinite(bound) and estimate.low <= bound <= estimate.high]
+    if not inside:
+        return f"{criterion} (n = {estimate.n}; undefined)"
+    nearest = min(inside, key=lambda bound: abs(bound - estimate.value))
+    return f"{estimate} straddles {nearest:g} (n = {estimate.n}; {_what_would_decide(criterion, nearest)})"
+
+
+def _what_would_decide(criterion: Criterion, bound: float) -> str:
+    """Intervals narrow with the square root of n, so the needed n follows from how far the bound is."""
+    estimate = criterion.estimate
+    gap = abs(bound - estimate.value)
+    reach = abs((estimate.high if bound > estimate.value else estimate.low) - estimate.value)
+    ratio = reach / gap if gap else float("inf")
+    needed = estimate.n * ratio * ratio
+    return f"about {int(needed) + 1} probes would settle it" if needed < 1000 else "more probes narrow it"
+
+
+def _one_line(text: str) -> str:
+    printable = (
+        c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in " ".join(text.split())
+    )
+    line = "".join(printable)
+    return line if len(line) <= 240 else f"{line[:236]} ..."

@@ -1,13 +1,17 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
+from coherence.plan.calibration import CALIBRATION
 from coherence.plan.condition import Condition, Steer
+from coherence.plan.extract import Extract
 from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.plan.plan import Plan
 from coherence.plan.record import LawOutcome, Record, Value
 from coherence.plan.scene import Scene
 
 __all__ = [
+    "CALIBRATION",
     "Condition",
+    "Extract",
     "LawName",
     "LawOutcome",
     "LawSearch",

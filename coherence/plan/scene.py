@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coherence.errors import SuiteError
+from coherence.errors import SuiteError, did_you_mean
 from coherence.plan.condition import Condition, Steer
+from coherence.plan.extract import Extract
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release
 
 
@@ -34,7 +35,9 @@ class Scene:
         return self.personas[persona].vector or persona
 
     def supports(self, persona: str, regime: Regime) -> bool:
-        """Whether the persona has what every layer of the regime needs."""
+        """Whether the persona has what every layer of the regime needs; a SuiteError when there is no such persona."""
+        if persona not in self.personas:
+            raise SuiteError(f"no persona is named {persona!r}{did_you_mean(persona, self.personas)}")
         has = {
             "prompt": self.personas[persona].prompt is not None,
             "adapter": self.adapter_of(persona) in self.release.adapters,
@@ -50,7 +53,9 @@ class Scene:
         """Put several personas into the model at once: doses and adapter scales are multiplied by the weights."""
         for persona in weights:
             if not self.supports(persona, regime):
-                raise SuiteError(f"persona {persona!r} cannot be put into the model by {regime}: its {self._lacks(persona, regime)}")
+                raise SuiteError(
+                    f"persona {persona!r} cannot be put into the model by {regime}: its {self._lacks(persona, regime)}"
+                )
         prompts = tuple(self.personas[name].prompt for name in weights) if "prompt" in regime.layers else ()
         return Condition(
             self.neutral,
@@ -59,11 +64,29 @@ class Scene:
             if "adapter" in regime.layers
             else (),
             steers=tuple(
-                Steer(self.vector_of(name), weight * self.personas[name].dose) for name, weight in weights.items()
+                Steer(self.vector_of(name), weight * self.personas[name].dose)
+                for name, weight in weights.items()
             )
             if "steering" in regime.layers
             else (),
         )
+
+    @property
+    def extracts(self) -> dict[str, Extract]:
+        """The vectors of the release that the suite makes itself, by name."""
+        prompt = Regime.parse("prompt")
+        return {
+            name: Extract(
+                positive=self.condition(source.extract.persona, prompt),
+                negative=self.condition(source.extract.against, prompt)
+                if source.extract.against
+                else self.bare,
+                site=source.extract.site,
+                position=source.extract.position,
+            )
+            for name, source in self.release.vectors.items()
+            if source.extract is not None
+        }
 
     def _lacks(self, persona: str, regime: Regime) -> str:
         if "prompt" in regime.layers and self.personas[persona].prompt is None:

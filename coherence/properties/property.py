@@ -28,15 +28,21 @@ class Case(ABC):
 class Property(BaseModel, ABC):
     """Base of the schemas. A subclass names itself in a `property` field and generates its cases."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     family: ClassVar[str]
 
     id: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_-]+$", description="Replaces the property's name in the ids of its assertions."
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Replaces the property's name in the ids of its assertions.",
     )
-    personas: tuple[str, ...] | None = Field(None, description="Which personas; default: all that have what it takes.")
-    expect: Literal["pass", "fail"] = Field("pass", description="`fail` states a known incoherence, strictly.")
+    personas: tuple[str, ...] | None = Field(
+        None, description="Which personas; default: all that have what it takes."
+    )
+    expect: Literal["pass", "fail"] = Field(
+        "pass", description="`fail` states a known incoherence, strictly."
+    )
 
     @abstractmethod
     def cases(self, scene: Scene) -> list[Case]:

@@ -5,7 +5,7 @@ from coherence.vocabulary.evidence import Criterion, Curve, Estimate, Evidence, 
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.probe import Probe
 from coherence.vocabulary.regime import BARE, Regime
-from coherence.vocabulary.release import Extraction, Release, VectorSource
+from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.verdict import Verdict
 
@@ -20,6 +20,7 @@ __all__ = [
     "Example",
     "Extraction",
     "Marker",
+    "Name",
     "Persona",
     "Position",
     "Probe",

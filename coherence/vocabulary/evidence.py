@@ -1,15 +1,24 @@
 """What a verdict rests on."""
 
 from math import inf
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coherence.vocabulary.verdict import Verdict
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+# JSON cannot carry a lone surrogate, which a model's text may hold: it is written out as `\ud800`.
+Text = Annotated[str, AfterValidator(lambda text: text.encode("utf-8", "backslashreplace").decode())]
+
+
+def number(value: float) -> str:
+    """Two decimals, or two significant digits where decimals would say nothing (0.00002 is 2e-05)."""
+    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
 class Estimate(_Frozen):
@@ -22,7 +31,7 @@ class Estimate(_Frozen):
     n: int
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.name} {number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
 class Criterion(_Frozen):
@@ -31,7 +40,7 @@ class Criterion(_Frozen):
     estimate: Estimate
     at_least: float = -inf
     at_most: float = inf
-    unreliable: str | None = Field(None, description="Why the estimate cannot decide, if it cannot.")
+    unreliable: Text | None = Field(None, description="Why the estimate cannot decide, if it cannot.")
 
     @property
     def verdict(self) -> Verdict:
@@ -70,8 +79,8 @@ class ProbeNote(_Frozen):
     """A probe worth looking at, with the replies of the regimes side by side where there are replies."""
 
     probe: str
-    note: str
-    replies: dict[str, str] = Field(default_factory=dict)
+    note: Text
+    replies: dict[str, Text] = Field(default_factory=dict)
 
 
 class Evidence(_Frozen):
@@ -80,7 +89,7 @@ class Evidence(_Frozen):
     criteria: tuple[Criterion, ...]
     curve: Curve | None = None
     probes: tuple[ProbeNote, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

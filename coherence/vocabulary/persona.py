@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Marker(_Frozen):
@@ -69,9 +69,15 @@ class Persona(_Frozen):
     description: str = ""
     prompt: Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=Prompt | str)] | None = None
     markers: tuple[Annotated[Marker, BeforeValidator(_marker, json_schema_input_type=Marker | str)], ...] = ()
-    adapter: str | None = Field(None, description="Name of an adapter of the release; default: the persona's own name.")
-    vector: str | None = Field(None, description="Name of a vector of the release; default: the persona's own name.")
-    dose: float = Field(0.5, description="Steering dose rho = coefficient * |v| / median |h| at the vector's site.")
+    adapter: str | None = Field(
+        None, description="Name of an adapter of the release; default: the persona's own name."
+    )
+    vector: str | None = Field(
+        None, description="Name of a vector of the release; default: the persona's own name."
+    )
+    dose: float = Field(
+        0.5, description="Steering dose rho = coefficient * |v| / median |h| at the vector's site."
+    )
 
     def markers_in(self, reply: str) -> list[Marker]:
         """The distinct markers that occur in a reply."""

@@ -8,6 +8,8 @@ from coherence.vocabulary.site import Position, Site
 
 REFERENCE = "reference"
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -17,7 +19,9 @@ class Extraction(_Frozen):
     """A vector made by the suite itself: mean difference of two prompts (arXiv 2507.21509), bare weights."""
 
     persona: str = Field(description="Its prompt is the positive side.")
-    against: str | None = Field(None, description="Persona on the negative side; default: the neutral prompt.")
+    against: str | None = Field(
+        None, description="Persona on the negative side; default: the neutral prompt."
+    )
     site: Site
     position: Position = Position.PROMPT_LAST
 
@@ -26,9 +30,12 @@ class VectorSource(_Frozen):
     """A steering vector: a file with its site and layer convention, or an extraction."""
 
     path: str | None = Field(None, description="safetensors, persona_vectors .pt, or GGUF control vector.")
-    site: Site | None = Field(None, description="Where it is added; read from the file when the file says so.")
+    site: Site | None = Field(
+        None, description="Where it is added; read from the file when the file says so."
+    )
     layers: Literal["hidden_states", "block_outputs"] | None = Field(
-        None, description="Layer convention of a .pt stack; inferred from its number of rows when that is unambiguous."
+        None,
+        description="Layer convention of a .pt stack; inferred from its number of rows when that is unambiguous.",
     )
     extract: Extraction | None = None
 
@@ -48,7 +55,7 @@ class Release(_Frozen):
 
     base: str = Field(REFERENCE, description="Hub id, local folder, or `reference` for the embedded default.")
     dtype: Literal["float32", "bfloat16"] = "float32"
-    adapters: dict[str, str] = Field(default_factory=dict, description="Name to PEFT LoRA folder or hub id.")
+    adapters: dict[Name, str] = Field(default_factory=dict, description="Name to PEFT LoRA folder or hub id.")
     vectors: dict[
-        str, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
+        Name, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
     ] = Field(default_factory=dict, description="Name to vector file or extraction.")

@@ -33,7 +33,9 @@ class Site(Spelled):
             return text
         match = re.fullmatch(cls.pattern, str(text))
         if match is None:
-            raise ValueError(f"{text!r} is not a site; expected resid_pre.N or resid_post.N, such as {cls.example}")
+            raise ValueError(
+                f"{text!r} is not a site; expected resid_pre.N or resid_post.N, such as {cls.example}"
+            )
         return cls(int(match[2]), "pre" if match[1] == "pre" else "post")
 
     @property
@@ -61,7 +63,9 @@ class Band(Spelled):
             return text
         match = re.fullmatch(cls.pattern, str(text))
         if match is None:
-            raise ValueError(f"{text!r} is not a band of sites; expected resid_post.14, or {cls.example} for several")
+            raise ValueError(
+                f"{text!r} is not a band of sites; expected resid_post.14, or {cls.example} for several"
+            )
         first, last = int(match[2]), int(match[3] or match[2])
         if last < first:
             raise ValueError(f"the band {text!r} runs backwards; expected the lower block first")

@@ -1,0 +1,64 @@
+"""From a condition and a probe to token ids: the only place where a chat template is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from coherence.errors import ArtefactError
+from coherence.plan import Condition
+from coherence.vocabulary import Probe, Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Message = dict[str, str]
+
+
+def messages(condition: Condition, probe: Probe) -> list[Message]:
+    """The conversation up to the probe: system turn, the prompts' examples, the question.
+
+    Prompts in the `system` role replace the neutral system text; several are joined in their order.
+    Prompts in the `user` role follow every question after a blank line.
+    """
+    system = [prompt.text for prompt in condition.prompts if prompt.role == "system"]
+    turns: list[Message] = [{"role": "system", "content": "\n\n".join(system) or condition.neutral}]
+    for prompt in condition.prompts:
+        for example in prompt.examples:
+            turns.append({"role": "user", "content": _asked(example.user, [prompt])})
+            turns.append({"role": "assistant", "content": example.reply})
+    return [*turns, {"role": "user", "content": _asked(probe.text, condition.prompts)}]
+
+
+def _asked(question: str, prompts: Sequence[Prompt]) -> str:
+    return "\n\n".join([question, *(prompt.text for prompt in prompts if prompt.role == "user")])
+
+
+def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> str:
+    """Apply the tokenizer's chat template, thinking off, ending where the assistant begins."""
+    if tokenizer.chat_template is None:
+        raise ArtefactError(
+            f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; expected an instruct model"
+        )
+    text = tokenizer.apply_chat_template(
+        messages(condition, probe), tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    assert isinstance(text, str)
+    return text
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> list[int]:
+    """Token ids of the prompt. The template writes the special tokens, so none are added here."""
+    ids: Any = tokenizer(render(tokenizer, condition, probe), add_special_tokens=False)["input_ids"]
+    if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
+        raise ArtefactError(f"the chat template of {tokenizer.name_or_path!r} writes the start token twice")
+    return list(ids)
+
+
+def last_user_token(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> int:
+    """Index of the last token of what the user says, in the ids that `encode` gives."""
+    text = render(tokenizer, condition, probe)
+    asked = messages(condition, probe)[-1]["content"].strip()
+    end = text.rindex(asked) + len(asked)
+    offsets: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return max(index for index, (start, _) in enumerate(offsets) if start < end)

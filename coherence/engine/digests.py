@@ -1,0 +1,83 @@
+"""What a file or an artefact folder holds, as a sha256 that is computed once per version of the file."""
+
+import hashlib
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from coherence.errors import ArtefactError
+from coherence.store import cache_root, replace_file
+
+# What changes the behaviour of a model or an adapter; a model card does not.
+_PATTERNS = (
+    "*.safetensors",
+    "*.bin",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.tiktoken",
+    "*.py",
+    "merges.txt",
+    "vocab.txt",
+)
+
+# Two writes within the resolution of the coarsest clocks (FAT: 2 s) leave the same time stamp.
+_SETTLED_NS = 2_000_000_000
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file in hex; remembered until the file changes. Unreadable: ArtefactError."""
+    started = time.time_ns()
+    try:
+        before = path.stat()
+        memo, stamp = _memo(path), _stamp(before)
+        known = _remembered(memo, stamp)
+        if known is not None:
+            return known
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        after = path.stat()
+    except OSError as problem:
+        raise ArtefactError(f"{path} cannot be read: {problem.strerror or problem}") from problem
+    settled = started - max(before.st_mtime_ns, before.st_ctime_ns) > _SETTLED_NS
+    if settled and _stamp(after) == stamp:
+        # A cache folder that cannot be written costs time, not correctness.
+        with suppress(OSError):
+            replace_file(memo, f"{stamp} {digest}".encode())
+    return digest
+
+
+def folder_digest(path: Path) -> str:
+    """Return one sha256 over names and contents of the files that make a model or an adapter.
+
+    Weights, configurations, tokenizer and templates count, at the top of the folder; README and logs do not.
+    A folder without any of them: ArtefactError.
+    """
+    if not path.is_dir():
+        raise ArtefactError(f"{path} is not a folder; expected one with the files of a model or an adapter")
+    files = sorted({file for pattern in _PATTERNS for file in path.glob(pattern) if file.is_file()})
+    if not files:
+        raise ArtefactError(f"{path} holds no model and no adapter; expected .safetensors and .json files")
+    lines = "".join(f"{file.name}\0{file_digest(file)}\n" for file in files)
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
+
+
+def _stamp(status: os.stat_result) -> str:
+    # Artefacts of one shape have one size, and archives restore old times: only the inode and its change
+    # time tell a release that was unpacked over another one.
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+
+
+def _memo(path: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    return cache_root() / "digests" / name
+
+
+def _remembered(memo: Path, stamp: str) -> str | None:
+    try:
+        known, _, digest = memo.read_text(encoding="ascii").partition(" ")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return digest if known == stamp and re.fullmatch(r"[0-9a-f]{64}", digest) else None

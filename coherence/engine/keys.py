@@ -1,0 +1,72 @@
+"""The identity of a measurement: everything that its value depends on, and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.chat import messages
+from coherence.plan import Condition, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.vocabulary import Probe
+
+# Raise it when the engine starts to give other numbers for the same measurement.
+ENGINE_VERSION = 1
+
+Key = Mapping[str, Any]
+
+
+def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
+    """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError."""
+    return {
+        "engine": ENGINE_VERSION,
+        "base": artefacts.base_digest,
+        "dtype": artefacts.release.dtype,
+        "kind": type(measurement).__name__,
+        **_own(measurement, artefacts),
+    }
+
+
+def norms_key(artefacts: Artefacts) -> Key:
+    """Key of the base model's median token norms."""
+    return {
+        "engine": ENGINE_VERSION,
+        "base": artefacts.base_digest,
+        "dtype": artefacts.release.dtype,
+        "kind": "TokenNorms",
+    }
+
+
+def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
+    if isinstance(measurement, LawSearch):
+        return {
+            "law": str(measurement.law),
+            "conditions": [_said(condition, artefacts) for condition in measurement.conditions],
+            "probes": [probe.text for probe in measurement.probes],
+            "tolerance": measurement.tolerance,
+            "examples": measurement.examples,
+            "seed": measurement.seed,
+        }
+    own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
+    if isinstance(measurement, Reply):
+        own["decoding"] = measurement.decoding.model_dump()
+    elif isinstance(measurement, Reading):
+        own["position"] = str(measurement.position)
+        own["text"] = key_of(measurement.text, artefacts) if measurement.text else None
+    else:
+        assert isinstance(measurement, NextToken)
+    return own
+
+
+def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
+    return _applied(condition, artefacts) | {"messages": messages(condition, probe)}
+
+
+def _said(condition: Condition, artefacts: Artefacts) -> Key:
+    prompts = [prompt.model_dump() for prompt in condition.prompts]
+    return _applied(condition, artefacts) | {"neutral": condition.neutral, "prompts": prompts}
+
+
+def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
+    return {
+        "adapters": [[artefacts.adapter_digest(name), weight] for name, weight in condition.adapters],
+        "steers": [[artefacts.vector_digest(steer.vector), steer.dose] for steer in condition.steers],
+    }

@@ -1,0 +1,207 @@
+"""The exact laws of composition, searched by Hypothesis for the smallest example that breaks one."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from coherence.engine.adapters import Weights
+from coherence.engine.rows import Padded, Row
+from coherence.engine.steering import Deltas
+from coherence.engine.workshop import Workshop
+from coherence.errors import MeasurementError
+from coherence.plan import Condition, LawName, LawOutcome, LawSearch
+
+Example = Mapping[str, Any]
+
+# Shrinking runs the model as well: a search ends after this many model evaluations per example asked for.
+CALLS_PER_EXAMPLE = 6
+
+
+class BrokenLawError(Exception):
+    """An example deviates by more than the tolerance. Hypothesis looks for the smallest that raises it."""
+
+
+def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
+    """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
+
+    A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
+    """
+    law = _Law(workshop, wanted)
+    tried = _Tried(law, wanted)
+
+    @seed(wanted.seed)
+    @settings(
+        max_examples=wanted.examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    @given(law.examples())
+    def holds(example: Example) -> None:
+        tried(example)
+
+    try:
+        holds()
+    except BrokenLawError:
+        assert tried.broken is not None
+        return LawOutcome(tried.deviation_of(tried.broken), tried.calls, dict(tried.broken))
+    return LawOutcome(tried.largest, tried.calls, None)
+
+
+class _Tried:
+    """What has been tried: replays cost nothing, and the budget bounds the shrinking."""
+
+    def __init__(self, law: "_Law", wanted: LawSearch) -> None:
+        self._law = law
+        self._tolerance = wanted.tolerance
+        self._budget = wanted.examples * CALLS_PER_EXAMPLE
+        self._deviations: dict[str, float] = {}
+        self.broken: Example | None = None
+
+    @property
+    def calls(self) -> int:
+        return len(self._deviations)
+
+    @property
+    def largest(self) -> float:
+        return max(self._deviations.values(), default=0.0)
+
+    def deviation_of(self, example: Example) -> float:
+        return self._deviations[repr(example)]
+
+    def __call__(self, example: Example) -> None:
+        if repr(example) not in self._deviations:
+            assume(self.calls < self._budget)
+            self._deviations[repr(example)] = self._law.deviation(example)
+        if self.deviation_of(example) > self._tolerance:
+            self.broken = example
+            raise BrokenLawError
+
+
+class _Law:
+    """Examples of a law, and how far its two sides are apart on one of them."""
+
+    def __init__(self, workshop: Workshop, wanted: LawSearch) -> None:
+        self._workshop = workshop
+        self._name = wanted.law
+        self._probes = {probe.id: probe for probe in wanted.probes}
+        self._conditions = {_name(condition): condition for condition in wanted.conditions}
+        self._neutral = wanted.conditions[0].neutral
+
+    def examples(self) -> st.SearchStrategy[Example]:
+        """Hypothesis strategy: smaller means earlier probes, doses nearer 0, fewer batch mates."""
+        doses = st.floats(-1, 1, width=16).map(lambda dose: round(dose, 3))
+        names = st.sampled_from(sorted(self._conditions))
+        fields: dict[str, st.SearchStrategy[Any]] = {"probe": st.sampled_from(list(self._probes))}
+        if self._name is LawName.BATCH_MATES:
+            mate = st.tuples(names, st.sampled_from(list(self._probes)))
+            fields |= {"condition": names, "mates": st.lists(mate, min_size=1, max_size=3)}
+        elif self._name in (LawName.VECTOR_ORDER, LawName.ADAPTER_ORDER):
+            fields |= {
+                "pair": st.lists(names, min_size=2, max_size=2, unique=True),
+                "weights": st.tuples(doses, doses),
+            }
+        else:
+            fields |= {"condition": names, "weight": doses}
+        return st.fixed_dictionaries(fields)
+
+    def deviation(self, example: Example) -> float:
+        """Relative deviation of the law's two sides."""
+        sides: dict[LawName, Callable[[Example], tuple[Tensor, Tensor]]] = {
+            LawName.VECTOR_ORDER: self._vector_order,
+            LawName.VECTOR_INVERSE: self._vector_inverse,
+            LawName.DOSE_ZERO: self._dose_zero,
+            LawName.SCALE_ZERO: self._scale_zero,
+            LawName.ADAPTER_DISABLED: self._adapter_disabled,
+            LawName.ADAPTER_ORDER: self._adapter_order,
+            LawName.BATCH_MATES: self._batch_mates,
+        }
+        left, right = sides[self._name](example)
+        if not (left.isfinite().all() and right.isfinite().all()):
+            raise MeasurementError(
+                f"NaN or infinite logits while testing the law {self._name} on {dict(example)}"
+            )
+        return float((left - right).abs().max() / right.abs().max())
+
+    def _vector_order(self, example: Example) -> tuple[Tensor, Tensor]:
+        first, second = (
+            self._deltas(name, weight)
+            for name, weight in zip(example["pair"], example["weights"], strict=True)
+        )
+        # Both at the first vector's site: what is under test is the order there.
+        depth = next(iter(first))
+        moved = {depth: next(iter(second.values()))}
+        return self._logits(example, (), first, moved), self._logits(example, (), moved, first)
+
+    def _vector_inverse(self, example: Example) -> tuple[Tensor, Tensor]:
+        there = self._deltas(example["condition"], example["weight"])
+        back = {depth: -delta for depth, delta in there.items()}
+        return self._logits(example, (), there, back), self._logits(example, ())
+
+    def _dose_zero(self, example: Example) -> tuple[Tensor, Tensor]:
+        return self._logits(example, (), self._deltas(example["condition"], 0.0)), self._logits(example, ())
+
+    def _scale_zero(self, example: Example) -> tuple[Tensor, Tensor]:
+        return self._logits(example, self._adapters(example["condition"], 0.0)), self._logits(example, ())
+
+    def _adapter_disabled(self, example: Example) -> tuple[Tensor, Tensor]:
+        before = self._logits(example, ())
+        with self._workshop.host.under(self._adapters(example["condition"], example["weight"])):
+            inside = self._logits(example, ())
+        return inside, before
+
+    def _adapter_order(self, example: Example) -> tuple[Tensor, Tensor]:
+        first, second = (
+            self._adapters(name, weight)
+            for name, weight in zip(example["pair"], example["weights"], strict=True)
+        )
+        return self._logits(example, first + second), self._logits(example, second + first)
+
+    def _batch_mates(self, example: Example) -> tuple[Tensor, Tensor]:
+        row = self._row(self._conditions[example["condition"]], example["probe"])
+        mates = [self._row(self._conditions[name], probe) for name, probe in example["mates"]]
+        return self._batch([row, *mates], row.adapters), self._batch([row], row.adapters)
+
+    def _deltas(self, name: str, weight: float) -> dict[int, Tensor]:
+        return {
+            depth: weight * delta for depth, delta in self._workshop.deltas(self._conditions[name]).items()
+        }
+
+    def _adapters(self, name: str, weight: float) -> Weights:
+        condition = self._conditions[name]
+        self._workshop.mount(condition)
+        return tuple((adapter, weight) for adapter, _ in condition.adapters)
+
+    def _row(self, condition: Condition, probe: str) -> Row:
+        return self._workshop.row(condition, self._probes[probe])
+
+    def _logits(self, example: Example, adapters: Weights, *steered: Deltas) -> Tensor:
+        row = self._row(Condition(self._neutral), example["probe"])
+        with ExitStack() as stack:
+            stack.enter_context(self._workshop.host.under(adapters))
+            for deltas in steered:
+                stack.enter_context(self._workshop.host.steered([deltas]))
+            return self._first(row, Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
+
+    def _batch(self, rows: list[Row], adapters: Weights) -> Tensor:
+        host = self._workshop.host
+        with host.under(adapters, [row.deltas for row in rows]):
+            return self._first(rows[0], Padded.of(rows, host.pad, host.device))
+
+    def _first(self, row: Row, padded: Padded) -> Tensor:
+        logits: Tensor = self._workshop.host.model(**padded.inputs(), use_cache=False).logits[
+            0, -len(row.ids) :
+        ]
+        return logits.float()
+
+
+def _name(condition: Condition) -> str:
+    adapters = [f"adapter {name}" for name, _ in condition.adapters]
+    parts = [*adapters, *(f"vector {steer.vector}" for steer in condition.steers)]
+    return " + ".join(parts) or ("prompt" if condition.prompts else "bare")

@@ -1,0 +1,86 @@
+"""Read the residual stream at every depth, pooled over chosen tokens as it passes."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from coherence.errors import MeasurementError
+
+SINK_RATIO = 100.0
+
+Pool = Callable[[Tensor], Tensor]
+
+
+class Taps:
+    """Collect `pool(hidden)` at all depths: before the first block, and after every block.
+
+    `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, so that steered residuals are read.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], pool: Pool) -> None:
+        self._blocks = blocks
+        self._pool = pool
+        self._handles: list[RemovableHandle] = []
+        self._pooled: dict[int, Tensor] = {}
+
+    def __enter__(self) -> "Taps":
+        self._handles.append(self._blocks[0].register_forward_pre_hook(self._before, with_kwargs=True))
+        for block, module in enumerate(self._blocks):
+            self._handles.append(module.register_forward_hook(self._after(block + 1)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._pooled[0] = self._pool(args[0] if args else kwargs["hidden_states"])
+
+    def _after(self, depth: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            self._pooled[depth] = self._pool(output[0] if isinstance(output, tuple) else output)
+
+        return hook
+
+    def stacked(self) -> Tensor:
+        """What the last forward pass gave, as [rows, blocks + 1, ...] on the CPU; a tap that never fired is an error."""
+        missed = set(range(len(self._blocks) + 1)) - self._pooled.keys()
+        if missed:
+            raise MeasurementError(f"the tap at depth {min(missed)} never fired: the block was not run")
+        return torch.stack([self._pooled[depth].cpu() for depth in sorted(self._pooled)], dim=1)
+
+
+def mean_over(mask: Tensor, present: Tensor) -> Pool:
+    """Pool to the fp32 mean over `mask` (bool [rows, tokens]), attention sinks left out.
+
+    A sink is a token whose norm is over 100 times the row's median over `present` tokens (measures.md): one such
+    token makes any two directions look alike.
+    """
+
+    def pool(hidden: Tensor) -> Tensor:
+        values = hidden.float()
+        chosen, real = mask.to(values.device), present.to(values.device)
+        norms = values.norm(dim=-1)
+        median = norms.masked_fill(~real, torch.nan).nanmedian(dim=1, keepdim=True).values
+        kept = chosen & ~(norms > SINK_RATIO * median)
+        kept = torch.where(kept.any(dim=1, keepdim=True), kept, chosen)
+        return torch.where(kept[..., None], values, 0.0).sum(dim=1) / kept.sum(dim=1, keepdim=True)
+
+    return pool
+
+
+def median_norm(present: Tensor) -> Pool:
+    """Pool to the median token norm [rows, 1]; the first token of a row, the attention sink, is left out."""
+    counted = present & (present.cumsum(dim=1) > 1)
+
+    def pool(hidden: Tensor) -> Tensor:
+        norms = hidden.float().norm(dim=-1)
+        return norms.masked_fill(~counted.to(norms.device), torch.nan).nanmedian(dim=1, keepdim=True).values
+
+    return pool

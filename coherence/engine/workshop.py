@@ -1,0 +1,156 @@
+"""The workshop: a loaded host and everything that turns measurements into rows of a forward pass."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.chat import encode, last_user_token
+from coherence.engine.forward import residuals, token_norms
+from coherence.engine.host import Host
+from coherence.engine.keys import norms_key
+from coherence.engine.rows import Row
+from coherence.engine.vectors import load_vector
+from coherence.errors import ArtefactError, CoherenceError, MeasurementError
+from coherence.plan import CALIBRATION, Condition, Extract, Reading
+from coherence.plan.record import Array
+from coherence.store import Store
+from coherence.vocabulary import Position, Probe
+
+
+class Workshop:
+    """Loads what is needed when it is needed: base, adapters, vectors, token norms."""
+
+    def __init__(self, artefacts: Artefacts, store: Store) -> None:
+        self.artefacts = artefacts
+        self._store = store
+        self._mounted: dict[str, CoherenceError | None] = {}
+        self._directions: dict[str, tuple[int, Tensor] | CoherenceError] = {}
+
+    @cached_property
+    def host(self) -> Host:
+        """The base model; an ArtefactError names the suite's line when it cannot be loaded."""
+        try:
+            return Host.load(self.artefacts.base, self.artefacts.release.dtype)
+        except ArtefactError as problem:
+            raise self.artefacts.blamed(problem, "base") from problem
+
+    def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
+        """The prompt of a probe under a condition, its artefacts mounted, followed by response tokens."""
+        self.mount(condition)
+        return Row(
+            ids=(*encode(self.host.tokenizer, condition, probe), *response),
+            adapters=condition.adapters,
+            deltas=self.deltas(condition),
+            label=f"probe {probe.id!r}, base {self.artefacts.release.base!r} in {self.artefacts.release.dtype}",
+        )
+
+    def reading_row(self, reading: Reading, text: str) -> Row:
+        """The row of a reading; `text` is the reply to append for positions in the response."""
+        response: list[int] = self.host.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        row = self.row(reading.condition, reading.probe, response)
+        prompt = len(row.ids) - len(response)
+        if reading.position is Position.USER_LAST:
+            last = last_user_token(self.host.tokenizer, reading.condition, reading.probe)
+            return row.over(last, last + 1)
+        if reading.position is Position.RESPONSE_MEAN:
+            if not response:
+                raise MeasurementError(
+                    f"the reply to probe {reading.probe.id!r} is empty: it has no response_mean"
+                )
+            return row.over(prompt, len(row.ids))
+        return row.over(prompt - 1, prompt)
+
+    def deltas(self, condition: Condition) -> dict[int, Tensor]:
+        """What steering adds at each depth, [width]: dose * median |h| there, along the vector."""
+        deltas: dict[int, Tensor] = {}
+        for steer in condition.steers:
+            depth, direction = self._direction(steer.vector)
+            delta = steer.dose * float(self._norms[depth]) * direction
+            deltas[depth] = deltas[depth] + delta if depth in deltas else delta
+        return deltas
+
+    def _direction(self, name: str) -> tuple[int, Tensor]:
+        if name not in self._directions:
+            self._directions[name] = self._load_direction(name)
+        found = self._directions[name]
+        if isinstance(found, CoherenceError):
+            raise found
+        return found
+
+    def _load_direction(self, name: str) -> tuple[int, Tensor] | CoherenceError:
+        source = self.artefacts.release.vectors[name]
+        try:
+            if source.extract is not None:
+                values, site = self.extract(self.artefacts.extracts[name]), source.extract.site
+            else:
+                vector = load_vector(source, self.host.width, len(self.host.blocks), name)
+                values, site = vector.values, vector.site
+        except CoherenceError as problem:
+            return self.artefacts.placed(problem, "vectors", name)
+        return site.depth, torch.tensor(values / np.linalg.norm(values))
+
+    def extract(self, extract: Extract) -> Array:
+        """Make a vector [width]: mean over the calibration questions of h(positive) - h(negative).
+
+        An ArtefactError when the two sides do not differ there, or the site is not one of the base.
+        """
+        depth = extract.site.depth
+        if depth > len(self.host.blocks):
+            raise ArtefactError(
+                f"the site {extract.site} is after the last block, {len(self.host.blocks) - 1}"
+            )
+        positive, negative = (
+            self._mean_residuals(condition, extract.position)[depth]
+            for condition in (extract.positive, extract.negative)
+        )
+        values = np.asarray(positive - negative, dtype=np.float32)
+        if not values.any():
+            raise ArtefactError(
+                f"the two prompts do not differ at {extract.site}: there is no direction to extract"
+            )
+        return values
+
+    def _mean_residuals(self, condition: Condition, position: Position) -> Array:
+        rows = [self.reading_row(Reading(condition, probe, position), "") for probe in CALIBRATION]
+        collected = []
+        for _, value in residuals(self.host, rows):
+            if isinstance(value, MeasurementError):
+                raise value
+            collected.append(value.numpy())
+        return np.mean(collected, axis=0, dtype=np.float64).astype(np.float32)
+
+    @cached_property
+    def _norms(self) -> Array:
+        key = norms_key(self.artefacts)
+        stored = self._store.get(key)
+        if isinstance(stored, np.ndarray):
+            return stored
+        rows = [self.row(Condition("You are a helpful assistant."), probe) for probe in CALIBRATION]
+        collected = []
+        for _, value in token_norms(self.host, rows):
+            if isinstance(value, MeasurementError):
+                raise value
+            collected.append(value.numpy()[:, 0])
+        norms = np.median(collected, axis=0).astype(np.float32)
+        self._store.put(key, norms)
+        return norms
+
+    def mount(self, condition: Condition) -> None:
+        """Mount the adapters of a condition beside those that are there; each is tried once."""
+        for name, _ in condition.adapters:
+            if name not in self._mounted:
+                self._mounted[name] = self._mounting_problem(name)
+            problem = self._mounted[name]
+            if problem is not None:
+                raise problem
+
+    def _mounting_problem(self, name: str) -> CoherenceError | None:
+        try:
+            self.host.mount(name, self.artefacts.adapter(name))
+        except ArtefactError as problem:
+            return problem if problem.place else self.artefacts.blamed(problem, "adapters", name)
+        return None

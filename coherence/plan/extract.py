@@ -1,0 +1,16 @@
+"""How a vector is made by the suite itself instead of read from a file."""
+
+from dataclasses import dataclass
+
+from coherence.plan.condition import Condition
+from coherence.vocabulary import Position, Site
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Mean over the calibration questions of h(positive) - h(negative), bare weights (arXiv 2507.21509, section 2)."""
+
+    positive: Condition
+    negative: Condition
+    site: Site
+    position: Position

@@ -1,0 +1,71 @@
+"""Who is judged and between which regimes, when the suite's author leaves it open."""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from coherence.errors import SuiteError, did_you_mean
+from coherence.plan import Scene
+from coherence.vocabulary import BARE, Regime
+
+Pair = tuple[Regime, Regime]
+
+
+def _two_regimes(pair: Pair) -> Pair:
+    if pair[0] == pair[1]:
+        raise ValueError(f"{pair[0]} is compared with itself; expected two different regimes")
+    if BARE in pair:
+        raise ValueError(
+            "the bare model has no persona to compare; expected prompt, adapter, steering or a stack"
+        )
+    return pair
+
+
+Between = Annotated[
+    Annotated[Pair, AfterValidator(_two_regimes)] | None,
+    Field(description="The two regimes that are compared; default: every pair of the suite's regimes."),
+]
+
+
+def _two_personas(couple: tuple[str, str]) -> tuple[str, str]:
+    if couple[0] == couple[1]:
+        raise ValueError(f"{couple[0]!r} is paired with itself; expected two different personas")
+    return couple
+
+
+Couple = Annotated[tuple[str, str], AfterValidator(_two_personas)]
+
+
+def pairs(between: Pair | None, scene: Scene) -> list[Pair]:
+    """Return the pair that was asked for, or all pairs of the suite's regimes."""
+    found = [between] if between else list(combinations(scene.regimes, 2))
+    if not found:
+        named = ", ".join(map(str, scene.regimes)) or "none"
+        raise SuiteError(f"two regimes are needed for a comparison; the suite's regimes: {named}")
+    return found
+
+
+def slug(pair: Pair) -> str:
+    """Name a pair in an assertion's id, such as `prompt-adapter`."""
+    return f"{pair[0]}-{pair[1]}"
+
+
+def cast(named: tuple[str, ...] | None, scene: Scene, able: Callable[[str], bool]) -> list[str]:
+    """Choose the personas that were named, whether able or not, or else all that are able."""
+    for persona in named or ():
+        if persona not in scene.personas:
+            raise SuiteError(f"no persona is named {persona!r}{did_you_mean(persona, scene.personas)}")
+    return [persona for persona in scene.personas if able(persona)] if named is None else list(named)
+
+
+def supporting(pair: Pair, scene: Scene) -> list[str]:
+    """Find all personas that both regimes can put into the model."""
+    return [persona for persona in scene.personas if all(scene.supports(persona, regime) for regime in pair)]
+
+
+def require_probes(scene: Scene, least: int, purpose: str) -> None:
+    """Refuse a suite with too few probes to decide anything."""
+    if len(scene.probes) < least:
+        raise SuiteError(f"{purpose} needs at least {least} probes; the suite has {len(scene.probes)}")

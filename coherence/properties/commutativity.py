@@ -1,0 +1,121 @@
+"""Commutativity: the exact laws of composition, which hold for a release or are broken."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from coherence.errors import SuiteError
+from coherence.plan import Condition, LawName, LawSearch, Measurement, Record, Scene
+from coherence.properties.property import Case, Property
+from coherence.vocabulary import BARE, Criterion, Estimate, Evidence, ProbeNote, Regime
+
+ADAPTER, STEERING = Regime.parse("adapter"), Regime.parse("steering")
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a law says, and how many conditions, drawn from which regimes, are needed to pose it."""
+
+    says: str
+    regimes: tuple[Regime, ...]
+    needs: int
+
+    def conditions(self, scene: Scene, personas: Iterable[str]) -> tuple[Condition, ...]:
+        """One condition per artefact that may take part; personas that share an artefact count once."""
+        return tuple(
+            dict.fromkeys(
+                scene.condition(persona, regime)
+                for persona in personas
+                for regime in self.regimes
+                if scene.supports(persona, regime)
+            )
+        )
+
+
+LAWS: dict[LawName, Law] = {
+    LawName.VECTOR_ORDER: Law("two vectors added in either order equal their sum", (STEERING,), 2),
+    LawName.VECTOR_INVERSE: Law("a vector added and taken away again leaves the base model", (STEERING,), 1),
+    LawName.DOSE_ZERO: Law("a vector at dose 0 leaves the base model", (STEERING,), 1),
+    LawName.SCALE_ZERO: Law("an adapter at scale 0 leaves the base model", (ADAPTER,), 1),
+    LawName.ADAPTER_DISABLED: Law("a disabled adapter leaves the base model", (ADAPTER,), 1),
+    LawName.ADAPTER_ORDER: Law("two adapters stacked in either order are the same model", (ADAPTER,), 2),
+    LawName.BATCH_MATES: Law(
+        "a row does not depend on its batch mates or padding", (BARE, ADAPTER, STEERING), 1
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CommutativityCase(Case):
+    """One law, held against the release as a whole."""
+
+    persona: str
+    slug: str
+    search: LawSearch
+
+    def needs(self) -> Iterable[Measurement]:
+        """One search for a counterexample."""
+        return [self.search]
+
+    def judge(self, record: Record, seed: int) -> Evidence:
+        """Hold the largest deviation against the tolerance; a law is exact, so its interval has no width."""
+        outcome = record.law(self.search)
+        seen = outcome.deviation
+        estimate = Estimate(name="relative deviation", value=seen, low=seen, high=seen, n=outcome.examples)
+        says = f"the law: {LAWS[self.search.law].says}"
+        broken = _counterexample(outcome.counterexample) if outcome.counterexample else None
+        return Evidence(
+            criteria=(Criterion(estimate=estimate, at_most=self.search.tolerance),),
+            probes=(broken,) if broken else (),
+            notes=(says, broken.note) if broken else (says,),
+        )
+
+
+def _counterexample(found: Mapping[str, object]) -> ProbeNote:
+    spelled = ", ".join(f"{name} {value}" for name, value in found.items())
+    return ProbeNote(probe=str(found.get("probe", "any")), note=f"smallest counterexample: {spelled}")
+
+
+class Commutativity(Property):
+    """The exact laws: vectors and adapters commute, nothing at strength zero acts, rows are independent."""
+
+    family: ClassVar[str] = "commutativity"
+
+    property: Literal["commutativity"] = Field(description="Names this property.")
+    laws: tuple[LawName, ...] | None = Field(
+        None, description="Laws that must hold; default: all that the release has the artefacts for."
+    )
+    tolerance: float = Field(
+        1e-4,
+        gt=0,
+        description="Largest relative deviation of the logits; the default is for float32 weights.",
+    )
+    examples: int = Field(
+        8, ge=1, description="How many examples are tried per law before it counts as held."
+    )
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per law; a law that is asked for by name and cannot be posed is a SuiteError."""
+        posed = {
+            law: LAWS[law].conditions(scene, self.personas or scene.personas) for law in self.laws or LawName
+        }
+        return [
+            CommutativityCase(
+                persona="release",
+                slug=law.value,
+                search=LawSearch(law, found, scene.probes, self.tolerance, self.examples, scene.seed),
+            )
+            for law, found in posed.items()
+            if self._can_be_posed(law, len(found))
+        ]
+
+    def _can_be_posed(self, law: LawName, found: int) -> bool:
+        needed = LAWS[law].needs
+        if found < needed and self.laws:
+            kind = "an adapter" if ADAPTER in LAWS[law].regimes else "a vector"
+            raise SuiteError(
+                f"the law {law.value!r} needs {needed} personas with {kind} in the release; found {found}"
+            )
+        return found >= needed

@@ -1,0 +1,224 @@
+"""Markers: two regimes betray the persona on the same probes, and as often as its prompt does."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from coherence.errors import SuiteError, did_you_mean
+from coherence.plan import Condition, Measurement, Record, Reply, Scene
+from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.property import Case, Property
+from coherence.statistics.agreement import (
+    Hits,
+    agreement,
+    mcnemar_exact,
+    paired_difference,
+    recovery,
+)
+from coherence.statistics.intervals import Interval, wilson
+from coherence.vocabulary import BARE, Criterion, Estimate, Evidence, Marker, ProbeNote, Regime
+
+LEAST_PROBES = 8
+PROMPT = Regime.parse("prompt")
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What the model answered in one regime, and how many distinct markers each answer holds."""
+
+    texts: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def hits(self) -> Hits:
+        """Whether a probe's reply holds a marker."""
+        return np.array(self.counts) > 0
+
+    @property
+    def rate(self) -> float:
+        """Share of probes that are hits."""
+        return float(self.hits.mean())
+
+
+@dataclass(frozen=True)
+class MarkersCase(Case):
+    """One persona, two regimes, held against its prompt (the ceiling) and the bare model (the floor)."""
+
+    persona: str
+    slug: str
+    asked: "Markers"
+    scene: Scene
+    regimes: Pair
+    markers: tuple[Marker, ...]
+
+    def needs(self) -> Iterable[Measurement]:
+        """Let the model answer every probe, bare, prompted and in both regimes."""
+        return [
+            self._reply(regime, row) for regime in self._all_regimes for row in range(len(self.scene.probes))
+        ]
+
+    def judge(self, record: Record, seed: int) -> Evidence:
+        """Judge agreement by probe, difference of the rates, and recovery of the prompt's effect."""
+        replies = {regime: self._replies(record, regime) for regime in self._all_regimes}
+        first, second = (replies[regime].hits for regime in self.regimes)
+        difference = paired_difference(first, second, self._units)
+        most = self.asked.max_difference
+        return Evidence(
+            criteria=(
+                Criterion(
+                    estimate=self._estimate(*agreement(first, second, self._units)),
+                    at_least=self.asked.min_agreement,
+                ),
+                Criterion(
+                    estimate=self._estimate(f"rate {self.regimes[1]} - {self.regimes[0]}", difference),
+                    at_least=-most,
+                    at_most=most,
+                ),
+                self._recovery(replies, seed),
+            ),
+            probes=self._side_by_side(replies),
+            notes=self._notes(replies, mcnemar_exact(first, second)),
+        )
+
+    @property
+    def _all_regimes(self) -> tuple[Regime, ...]:
+        return tuple(dict.fromkeys((BARE, PROMPT, *self.regimes)))
+
+    @property
+    def _clusters(self) -> list[str]:
+        return [probe.cluster for probe in self.scene.probes]
+
+    @property
+    def _units(self) -> int:
+        return len(set(self._clusters))
+
+    def _estimate(self, name: str, found: Interval) -> Estimate:
+        n = len(self.scene.probes)
+        return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
+
+    def _recovery(self, replies: dict[Regime, Replies], seed: int) -> Criterion:
+        bare, ceiling = replies[BARE], replies[PROMPT]
+        worse = min(
+            (regime for regime in self.regimes if regime != PROMPT), key=lambda regime: replies[regime].rate
+        )
+        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self._clusters, seed)
+        effect = paired_difference(bare.hits, ceiling.hits, self._units)
+        flat = (
+            f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}: "
+            "there is nothing to recover"
+        )
+        return Criterion(
+            estimate=self._estimate(f"recovery by {worse}", found),
+            at_least=self.asked.min_recovery,
+            unreliable=None if effect.low > 0 else flat,
+        )
+
+    def _side_by_side(self, replies: dict[Regime, Replies]) -> tuple[ProbeNote, ...]:
+        first, second = (replies[regime] for regime in self.regimes)
+        rows = np.argsort(first.hits == second.hits, kind="stable")  # those that disagree come first
+        differing = int((first.hits != second.hits).sum())
+        shown = rows[: min(differing, 2) or 2]
+        return tuple(
+            ProbeNote(
+                probe=self.scene.probes[row].id,
+                note=self._counted(row, first, second),
+                replies={str(regime): replies[regime].texts[row] for regime in self.regimes},
+            )
+            for row in shown
+        )
+
+    def _counted(self, row: int, first: Replies, second: Replies) -> str:
+        counts = (first.counts[row], second.counts[row])
+        return "markers: " + ", ".join(
+            f"{regime} {count}" for regime, count in zip(self.regimes, counts, strict=True)
+        )
+
+    def _notes(self, replies: dict[Regime, Replies], p: float) -> tuple[str, ...]:
+        rates = tuple(self._rate(regime, found) for regime, found in replies.items())
+        return (*rates, f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}")
+
+    def _rate(self, regime: Regime, found: Replies) -> str:
+        rate = wilson(found.rate * self._units, self._units)
+        return (
+            f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
+            f"{np.mean(found.counts):.1f} distinct ones on average"
+        )
+
+    def _replies(self, record: Record, regime: Regime) -> Replies:
+        texts = tuple(record.reply(self._reply(regime, row)) for row in range(len(self.scene.probes)))
+        return Replies(texts, tuple(sum(m.found_in(text) for m in self.markers) for text in texts))
+
+    def _reply(self, regime: Regime, row: int) -> Reply:
+        return Reply(self._condition(regime), self.scene.probes[row], self.scene.decoding)
+
+    def _condition(self, regime: Regime) -> Condition:
+        return self.scene.bare if regime == BARE else self.scene.condition(self.persona, regime)
+
+
+class Markers(Property):
+    """The persona shows in what the model says: on the same probes, and as often as under its prompt.
+
+    A probe is a hit when its reply holds at least one marker (protocol of arXiv 2605.23147, section 6). Equal
+    rates are not agreement, so the regimes are paired by probe.
+    """
+
+    family: ClassVar[str] = "markers"
+
+    property: Literal["markers"] = Field(description="Names this property.")
+    between: Between = None
+    min_agreement: float = Field(
+        ge=-1,
+        le=1,
+        description="Least chance-corrected agreement on which probes are hits: Cohen's kappa, or Gwet's AC1 "
+        "where fewer than 20 % or more than 80 % are hits.",
+    )
+    max_difference: float = Field(
+        gt=0, le=1, description="Largest difference of the two hit rates, of either sign."
+    )
+    min_recovery: float = Field(
+        ge=0,
+        description="Least (rate - bare) / (prompt - bare); not of prompt itself, and of two regimes the worse.",
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Texts of markers to leave out, such as those in the adapter's training data."
+    )
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per pair of regimes and persona that has markers and, for the ceiling, a prompt."""
+        require_probes(scene, LEAST_PROBES, "markers")
+        self._require_excluded(scene)
+        found = [
+            self._case(persona, pair, scene)
+            for pair in pairs(self.between, scene)
+            for persona in cast(self.personas, scene, self._able(pair, scene).__contains__)
+        ]
+        if not found:
+            raise SuiteError("markers found no persona with markers, a prompt and two regimes to compare")
+        return found
+
+    def _able(self, pair: Pair, scene: Scene) -> Sequence[str]:
+        return [
+            persona
+            for persona in supporting(pair, scene)
+            if self._kept(persona, scene) and scene.supports(persona, PROMPT)
+        ]
+
+    def _case(self, persona: str, pair: Pair, scene: Scene) -> Case:
+        for regime in (PROMPT, *pair):
+            scene.condition(persona, regime)  # complains of an artefact that is missing
+        markers = self._kept(persona, scene)
+        if not markers:
+            raise SuiteError(f"persona {persona!r} has no markers, or all of them are excluded")
+        return MarkersCase(persona, slug(pair), self, scene, pair, markers)
+
+    def _kept(self, persona: str, scene: Scene) -> tuple[Marker, ...]:
+        return tuple(m for m in scene.personas[persona].markers if m.text not in self.exclude)
+
+    def _require_excluded(self, scene: Scene) -> None:
+        known = {marker.text for persona in scene.personas.values() for marker in persona.markers}
+        for text in self.exclude:
+            if text not in known:
+                raise SuiteError(f"no marker reads {text!r}{did_you_mean(text, known)}")

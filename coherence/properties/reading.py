@@ -1,0 +1,48 @@
+"""What a condition does to the residual stream: one reading per probe."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.errors import MeasurementError
+from coherence.plan import Condition, Reading, Record, Reply, Scene
+from coherence.vocabulary import Position, Site
+
+Residuals = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Readings of a scene's probes at one position; of a reply, the bare model's (shared) or each its own."""
+
+    scene: Scene
+    position: Position
+    text: Literal["shared", "own"] = "shared"
+
+    @property
+    def clusters(self) -> list[str]:
+        """The cluster of each probe."""
+        return [probe.cluster for probe in self.scene.probes]
+
+    def of(self, condition: Condition) -> list[Reading]:
+        """One per probe."""
+        if self.position is not Position.RESPONSE_MEAN:
+            return [Reading(condition, probe, self.position) for probe in self.scene.probes]
+        speaker = condition if self.text == "own" else self.scene.bare
+        return [
+            Reading(condition, probe, self.position, Reply(speaker, probe, self.scene.decoding))
+            for probe in self.scene.probes
+        ]
+
+    def residuals(self, record: Record, condition: Condition) -> Residuals:
+        """Residuals of all probes under the condition: [depths, probes, width]."""
+        return np.stack([record.residuals(reading) for reading in self.of(condition)], axis=1)
+
+
+def within_reach(site: Site, depths: int) -> Site:
+    """Return the site; a MeasurementError when the model has no such block."""
+    if site.depth >= depths:
+        raise MeasurementError(f"{site} lies beyond the model, whose last site is resid_post.{depths - 2}")
+    return site

@@ -1,0 +1,1 @@
+"""Reports: views of one results document, which is all that they read."""

@@ -1,0 +1,106 @@
+"""What a person reads to believe a verdict, as plain text."""
+
+from collections.abc import Iterator
+from itertools import chain
+from math import isfinite
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coherence.reports.plain import cell, clipped, one_line, rendered, table, visible
+from coherence.results import AssertionResult
+from coherence.vocabulary import Curve, Evidence, ProbeNote
+from coherence.vocabulary.evidence import number
+
+_ROWS = 10
+_PROBES = 5
+_REPLY_BYTES = 600
+
+
+def explain(result: AssertionResult, width: int = 100) -> str:
+    """Put the verdict's sentence on the first line and the evidence below it, `width` columns wide.
+
+    Control characters are written out; a reply is cut after 600 bytes, the whole is not.
+    """
+    head = f"{one_line(result.sentence)}\nstated in {one_line(result.suite)}:{result.line}"
+    if result.evidence is None:
+        return head
+    sections = (Group(Text(f"\n{title}"), content) for title, content in _sections(result.evidence))
+    return f"{head}\n{rendered(Group(*sections), width)}"
+
+
+def criteria_table(evidence: Evidence) -> Table:
+    """Show what decided, a criterion a row."""
+    shown = table("estimate", "value", "95 % interval", "expected", "n", "verdict", numbers=("value", "n"))
+    for criterion in evidence.criteria:
+        estimate = criterion.estimate
+        interval = f"[{number(estimate.low)}, {number(estimate.high)}]"
+        verdict = (
+            f"{criterion.verdict}: {criterion.unreliable}" if criterion.unreliable else criterion.verdict
+        )
+        row = (estimate.name, number(estimate.value), interval, criterion.threshold, estimate.n, verdict)
+        shown.add_row(*map(cell, row))
+    return shown
+
+
+def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
+    yield "criteria", criteria_table(evidence)
+    if curve := evidence.curve:
+        yield f"over {'depth' if curve.axis == 'site' else 'mixture weight'}", _curve_table(curve)
+    if evidence.probes:
+        yield _count("worst probes", _PROBES, len(evidence.probes)), _probe_table(evidence.probes[:_PROBES])
+    if spoken := next((probe for probe in evidence.probes if probe.replies), None):
+        yield f"replies to {one_line(spoken.probe)}", Group(*_side_by_side(spoken.replies))
+    if evidence.notes:
+        yield "notes", Group(*map(cell, evidence.notes))
+
+
+def _count(title: str, shown: int, available: int) -> str:
+    return f"{title} ({shown} of {available})" if shown < available else title
+
+
+def _curve_table(curve: Curve) -> Table:
+    shown = table(curve.axis, *curve.columns, numbers=tuple(curve.columns))
+    for row in _rows_that_matter(curve):
+        values = (column[row] for column in curve.columns.values())
+        shown.add_row(
+            cell(curve.at[row]), *(cell("-" if value is None else number(value)) for value in values)
+        )
+    return shown
+
+
+def _rows_that_matter(curve: Curve) -> list[int]:
+    """Both ends and the extremes of every column, and as many in between as there is room for."""
+    last = len(curve.at) - 1
+    if last < _ROWS:
+        return list(range(last + 1))
+    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, curve.columns.values()))])
+    spare = max(0, _ROWS - len(wanted))
+    between = ((step + 1) * last // (spare + 1) for step in range(spare))
+    return sorted(list(dict.fromkeys([*wanted, *between]))[:_ROWS])
+
+
+def _extremes(column: tuple[float | None, ...]) -> list[int]:
+    finite = {row: value for row, value in enumerate(column) if value is not None and isfinite(value)}
+    return [max(finite, key=finite.__getitem__), min(finite, key=finite.__getitem__)] if finite else []
+
+
+def _probe_table(probes: tuple[ProbeNote, ...]) -> Table:
+    shown = table("probe", "note")
+    for probe in probes:
+        shown.add_row(cell(probe.probe), cell(probe.note))
+    return shown
+
+
+def _side_by_side(replies: dict[str, str]) -> Iterator[Table]:
+    """Two regimes a table, each in half of the width."""
+    regimes = list(replies)
+    for first in range(0, len(regimes), 2):
+        pair = regimes[first : first + 2]
+        shown = table(*pair)
+        shown.expand = True
+        for column in shown.columns:
+            column.ratio = 1
+        shown.add_row(*(cell(clipped(visible(replies[regime]), _REPLY_BYTES)) for regime in pair))
+        yield shown

@@ -1,0 +1,87 @@
+"""JUnit XML, as GitLab, GitHub's reporters and Jenkins read it."""
+
+import re
+from math import isfinite
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+from junit_xml import TestCase, TestSuite, to_xml_report_string
+
+from coherence.reports.explanation import criteria_table, explain
+from coherence.reports.plain import clipped, one_line, rendered
+from coherence.results import AssertionResult, Results, write_atomically
+from coherence.vocabulary import Evidence, Verdict
+
+_TEXT_BYTES = 4000
+
+
+def write_junit(results: Results, path: Path, strict: bool = False) -> None:
+    """Write a suite per persona and a case per assertion.
+
+    A case carries `file` and `line`, which annotations need and Jenkins' junit-10.xsd refuses: `strict`
+    leaves them out. GitLab reads only a failure's text and GitHub's reporters only its message, so the
+    verdict's sentence stands in both.
+    """
+    suites = [_suite(results, persona, strict) for persona in results.by_persona()]
+    write_atomically(path, _tidied(to_xml_report_string(suites, prettyprint=False), strict))
+
+
+def _suite(results: Results, persona: str, strict: bool) -> TestSuite:
+    assertions = results.by_persona()[persona]
+    artefacts = {f"release.{name}": was for result in assertions for name, was in result.release.items()}
+    versions = {f"version.{name}": version for name, version in results.versions.items()}
+    properties = artefacts | {"seed": str(results.seed)} | versions
+    return TestSuite(
+        one_line(persona),
+        [_case(result, strict) for result in assertions],
+        timestamp=one_line(results.started),
+        properties={one_line(name): one_line(value) for name, value in properties.items()},
+    )
+
+
+def _case(result: AssertionResult, strict: bool) -> TestCase:
+    case = TestCase(
+        one_line(result.id),
+        classname=one_line(".".join(PurePosixPath(result.suite).with_suffix("").parts)),
+        elapsed_sec=result.seconds,
+        stdout=clipped(_numbers(result), _TEXT_BYTES),
+        file=None if strict else one_line(result.suite),
+        line=None if strict else str(result.line),
+    )
+    if not result.green:
+        report = case.add_error_info if result.verdict is Verdict.ERROR else case.add_failure_info
+        report(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES), result.outcome)
+    return case
+
+
+def _numbers(result: AssertionResult) -> str:
+    """Write the lines that readers take for properties of the case, then a table for people."""
+    evidence = result.evidence
+    values: dict[str, object] = {"verdict": result.verdict, "expect": result.expect}
+    values |= _estimates(evidence) if evidence else {}
+    lines = [f"[[PROPERTY|{name}={value}]]" for name, value in values.items()]
+    return "\n".join([*lines, rendered(criteria_table(evidence), width=100)] if evidence else lines)
+
+
+def _estimates(evidence: Evidence) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for criterion in evidence.criteria:
+        estimate = criterion.estimate
+        name = re.sub(r"[^\w.()-]+", "-", estimate.name, flags=re.ASCII)
+        bounds = {"at_least": criterion.at_least, "at_most": criterion.at_most}
+        parts = {"low": estimate.low, "high": estimate.high, "n": estimate.n}
+        parts |= {side: bound for side, bound in bounds.items() if isfinite(bound)}
+        values |= {name: estimate.value} | {f"{name}.{part}": value for part, value in parts.items()}
+    return values
+
+
+def _tidied(document: str, strict: bool) -> bytes:
+    """Keep to the schema: three decimals of a second and, if strict, no `disabled`."""
+    root = ElementTree.fromstring(document)
+    for element in root.iter():
+        if strict:
+            element.attrib.pop("disabled", None)
+        if "time" in element.attrib:
+            element.set("time", f"{float(element.attrib['time']):.3f}")
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -1,0 +1,67 @@
+"""Plain text: what every terminal, XML parser and web page can take."""
+
+from io import StringIO
+from unicodedata import bidirectional, category
+
+from rich.box import ASCII, Box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+# Control, unassigned, surrogate, line and paragraph separator; and what makes text read in another order.
+_UNSEEN = {"Cc", "Cn", "Cs", "Zl", "Zp"}
+_REORDERING = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def visible(text: str) -> str:
+    r"""Write out what cannot be seen: an escape becomes `\x1b`. Newlines and tabs stay."""
+    return "".join(c if _is_seen(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_seen(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    return category(character) not in _UNSEEN and bidirectional(character) not in _REORDERING
+
+
+def one_line(text: str) -> str:
+    """Visible, with every run of white space made one space."""
+    return " ".join(visible(text).split())
+
+
+def clipped(text: str, limit: int) -> str:
+    """Cut after `limit` bytes of UTF-8 and say how much is missing. The text must be `visible`."""
+    encoded = text.encode()
+    if len(encoded) <= limit:
+        return text
+    kept = encoded[:limit].decode("utf-8", "ignore")
+    return f"{kept}\n... {len(text) - len(kept)} more characters are in the results document"
+
+
+def table(*columns: str, numbers: tuple[str, ...] = (), box: Box = ASCII) -> Table:
+    """Start a table without outer edges that folds long cells; columns named in `numbers` are set right."""
+    made = Table(box=box, show_edge=False, pad_edge=False)
+    for column in columns:
+        made.add_column(cell(column), justify="right" if column in numbers else "left", overflow="fold")
+    return made
+
+
+def cell(content: object, style: str = "") -> Text:
+    """Text that is shown as it is, without markup, with what cannot be seen written out."""
+    return Text(visible(str(content)), style)
+
+
+def rendered(content: RenderableType, width: int, color: bool = False) -> str:
+    """Lay out in `width` columns; nothing of the environment matters. No white space at line ends."""
+    page = StringIO()
+    console = Console(
+        file=page,
+        width=width,
+        color_system="standard" if color else None,
+        force_terminal=color,
+        no_color=not color,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(content)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())

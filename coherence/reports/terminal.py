@@ -1,0 +1,56 @@
+"""The summary at the end of a run: a line an assertion, grouped by persona."""
+
+from collections import Counter
+
+from rich.box import ASCII, SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from coherence.reports.plain import cell, rendered, table
+from coherence.results import AssertionResult, Results
+
+_STYLES = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+    "error": "bold red",
+    "expected fail": "green",
+    "unexpected pass": "red",
+}
+_SHOWN = {"expected fail": "fail (expected)", "unexpected pass": "pass (unexpected)"}
+
+
+def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
+    """Show the table of verdicts and, in the last line, their counts; no line is wider than `width`."""
+    shown = rendered(Group(_verdicts(results, ascii_only), Text(), _counts(results)), width, color)
+    return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
+
+
+def _verdicts(results: Results, ascii_only: bool) -> Table:
+    box = ASCII if ascii_only else SIMPLE_HEAD
+    shown = table("assertion", "estimate", "threshold", "n", "verdict", numbers=("n",), box=box)
+    for persona, assertions in results.by_persona().items():
+        shown.add_row(cell(persona, "bold"))
+        for assertion in assertions:
+            shown.add_row(*_row(assertion))
+    return shown
+
+
+def _row(result: AssertionResult) -> tuple[Text, ...]:
+    name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
+    verdict = cell(_SHOWN.get(result.outcome, result.outcome), _STYLES[result.outcome])
+    if result.evidence is None:
+        return name, cell("could not be measured"), cell(""), cell(""), verdict
+    criterion = result.evidence.decisive
+    estimate = criterion.estimate
+    return name, cell(estimate), cell(criterion.threshold), cell(estimate.n), verdict
+
+
+def _counts(results: Results) -> Text:
+    counts = Counter(result.outcome for result in results.assertions)
+    if not counts:
+        return Text("nothing was evaluated", "red")
+    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _STYLES if counts[outcome])
+    green = all(result.green for result in results.assertions)
+    return Text(f"{said} in {results.seconds:.1f} s", "green" if green else "red")

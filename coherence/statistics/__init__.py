@@ -1,0 +1,1 @@
+"""Pure statistics: paired by probe, clustered, seeded, with intervals before verdicts."""

@@ -1,0 +1,51 @@
+"""The format of a suite file, and of the files that it includes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from coherence.properties import AnyProperty
+from coherence.suite.probes import spelled_out
+from coherence.vocabulary import Decoding, Name, Persona, Probe, Regime, Release
+
+REGIMES = tuple(Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+
+
+def _or_a_path(schema: dict[str, Any]) -> None:
+    listed = {key: schema.pop(key) for key in ("type", "items")}
+    schema["anyOf"] = [listed, {"type": "string"}]
+
+
+class SuiteFile(BaseModel):
+    """A coherence suite: what must hold for the personas of a release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="Coherence suite")
+
+    coherence: Literal[1] = Field(description="Version of the format.")
+    include: tuple[str, ...] = Field(
+        (), description="Files of the same format, without assertions; paths are relative to this file."
+    )
+    release: Release = Field(default_factory=Release, description="The artefacts under test.")
+    neutral: str = Field("You are a helpful assistant.", description="The prompt that stands for no persona.")
+    personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")
+    probes: tuple[Annotated[Probe, BeforeValidator(spelled_out, json_schema_input_type=Probe | str)], ...] = (
+        Field(
+            (),
+            description="Questions, and paths of .jsonl files with a probe per line.",
+            json_schema_extra=_or_a_path,
+        )
+    )
+    regimes: tuple[Regime, ...] = Field(
+        REGIMES, min_length=1, description="The regimes to hold against each other."
+    )
+    decoding: Decoding = Field(default_factory=Decoding, description="How replies are drawn.")
+    seed: int = Field(0, ge=0, description="Seeds every random choice: resampling, splits, searches.")
+    assertions: tuple[AnyProperty, ...] = Field((), description="What must hold.")
+
+    @field_validator("regimes")
+    @classmethod
+    def _distinct(cls, regimes: tuple[Regime, ...]) -> tuple[Regime, ...]:
+        for index, regime in enumerate(regimes):
+            if regime in regimes[:index]:
+                raise ValueError(f"the regime {regime} is listed twice")
+        return regimes

@@ -1,0 +1,102 @@
+"""A suite and the files that it includes, as one document."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from coherence.errors import Place, SuiteError
+from coherence.suite.document import Document, Key, read_document, shown
+from coherence.suite.file import SuiteFile
+from coherence.suite.paths import beside, resolve_release
+from coherence.suite.probes import expand_probes
+from coherence.suite.problem import Problem, refuse
+from coherence.suite.sentence import problems_of
+
+_DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
+
+
+def assemble(path: Path) -> Document:
+    """Read a suite and its includes: definitions and probes add up, any other key of an including file wins.
+
+    Of two included files that state the same other key, the later one wins. A file that is reached in two
+    ways is read once.
+    """
+    first, *others = _parts(path.parent.resolve() / path.name, None, (), set())
+    merged = first
+    for other in others:
+        merged = _merge(merged, other)
+    return merged
+
+
+def _parts(
+    path: Path, named_at: Place | None, trail: tuple[Path, ...], done: set[Path]
+) -> Iterator[Document]:
+    """Yield the valid documents, each after what it includes."""
+    if path in trail:
+        circle = " -> ".join(shown(step) for step in (*trail[trail.index(path) :], path))
+        raise SuiteError(f"the includes run in a circle: {circle}", named_at)
+    if path in done:
+        return
+    done.add(path)
+    document = read_document(path, named_at)
+    for index, name in enumerate(_validate(document, included=bool(trail)).include):
+        yield from _parts(beside(path, name), document.place(("include", index)), (*trail, path), done)
+    yield document
+
+
+def _validate(document: Document, included: bool) -> SuiteFile:
+    expand_probes(document)
+    misplaced = Problem(
+        document.place(("assertions",)), "assertions belong in the suite, not in a file it includes"
+    )
+    try:
+        file = SuiteFile.model_validate(document.data)
+    except ValidationError as error:
+        refuse(problems_of(error, document))
+        raise
+    if included and file.assertions:
+        refuse([misplaced])
+    resolve_release(document.data.get("release", {}), document.path)
+    return file
+
+
+def _merge(below: Document, above: Document) -> Document:
+    refuse(_clashes(below, above))
+    probes = below.data.get("probes", [])
+    data = _joined(below.data, above.data) | {"probes": probes + above.data.get("probes", [])}
+    places = {_shifted(key, len(probes)): place for key, place in above.places.items()}
+    return Document(above.path, data, below.places | places)
+
+
+def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _joined(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return below | above | both
+
+
+def _shifted(key: Key, offset: int) -> Key:
+    match key:
+        case ("probes", int(index), *rest):
+            return ("probes", index + offset, *rest)
+    return key
+
+
+def _clashes(below: Document, above: Document) -> Iterator[Problem]:
+    for group in _DEFINITIONS:
+        taken = _at(below.data, group)
+        for name in _at(above.data, group):
+            if name in taken:
+                key = (*group, name)
+                sentence = f"{group[-1]}.{name} is defined twice; first at {below.place(key)}"
+                yield Problem(above.place(key), sentence)
+
+
+def _at(data: dict[str, Any], group: tuple[str, ...]) -> dict[str, Any]:
+    for step in group:
+        data = data.get(step, {})
+    return data

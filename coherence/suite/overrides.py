@@ -1,0 +1,55 @@
+"""Artefacts that take the place of a suite's own: the suite stays, releases change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coherence.errors import Place, SuiteError, did_you_mean
+from coherence.suite.paths import artefact
+from coherence.vocabulary import Release
+
+COMMAND_LINE = Place("the command line")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says of the release; paths are relative to the current directory."""
+
+    base: str | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    vectors: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+
+    def apply(self, release: Release) -> Release:
+        """Replace artefacts by name; a vector keeps the site and layer convention that the suite gives it."""
+        _refuse_strangers("adapter", self.adapters, release.adapters)
+        _refuse_strangers("vector", self.vectors, release.vectors)
+        adapters = {name: _here(path) for name, path in self.adapters.items()}
+        vectors = {
+            name: release.vectors[name].model_copy(update={"path": _here(path), "extract": None})
+            for name, path in self.vectors.items()
+        }
+        return release.model_copy(
+            update={
+                "base": _here(self.base) if self.base else release.base,
+                "adapters": release.adapters | adapters,
+                "vectors": release.vectors | vectors,
+            }
+        )
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """The keys of what is overridden, as in `Suite.places`."""
+        names = [f"adapters.{name}" for name in self.adapters] + [f"vectors.{name}" for name in self.vectors]
+        return {f"release.{name}": COMMAND_LINE for name in [*(["base"] if self.base else []), *names]}
+
+
+def _here(text: str) -> str:
+    return artefact(Path.cwd() / "command line", text)
+
+
+def _refuse_strangers(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or "; it has none"
+            raise SuiteError(f"the suite's release has no {kind} {name!r}{hint}", COMMAND_LINE)

@@ -1,0 +1,72 @@
+"""What one part of a suite says about another: names that must exist, ids that must differ."""
+
+from collections.abc import Iterable, Iterator
+
+from coherence.errors import did_you_mean
+from coherence.suite.document import Document, Key
+from coherence.suite.file import SuiteFile
+from coherence.suite.problem import Problem
+
+
+def loose_ends(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    """Find names that nothing bears, probes that share an id, and a suite without probes or assertions."""
+    yield from _artefacts(file, document)
+    yield from _extractions(file, document)
+    yield from _probes(file, document)
+    if not file.assertions:
+        yield Problem(
+            document.place(("assertions",)), "the suite asserts nothing; expected a list under 'assertions:'"
+        )
+
+
+def _artefacts(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    for name, persona in file.personas.items():
+        named = (
+            ("adapter", persona.adapter, file.release.adapters),
+            ("vector", persona.vector, file.release.vectors),
+        )
+        for kind, artefact, known in named:
+            if artefact is not None and artefact not in known:
+                hint = did_you_mean(artefact, known)
+                yield Problem(
+                    document.place(("personas", name, kind)), f"the release has no {kind} {artefact!r}{hint}"
+                )
+
+
+def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    for name, source in file.release.vectors.items():
+        if source.extract is None:
+            continue
+        for side in ("persona", "against"):
+            persona = getattr(source.extract, side)
+            key: Key = ("release", "vectors", name, "extract", side)
+            if persona is not None and (lack := _lack(persona, file)):
+                yield Problem(document.place(key), lack)
+
+
+def _lack(persona: str, file: SuiteFile) -> str | None:
+    if persona not in file.personas:
+        return f"no persona is named {persona!r}{did_you_mean(persona, file.personas)}"
+    if file.personas[persona].prompt is None:
+        return f"persona {persona!r} has no prompt to extract a vector from"
+    return None
+
+
+def _probes(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    if not file.probes:
+        yield Problem(
+            document.place(("probes",)), "the suite has no probes; expected questions under 'probes:'"
+        )
+    ids = [probe.id for probe in file.probes]
+    for index, first in _repeated(ids):
+        earlier = document.place(("probes", first))
+        sentence = f"the probe id {ids[index]!r} is taken by {earlier}; give this one another with 'id:'"
+        yield Problem(document.place(("probes", index)), sentence)
+
+
+def _repeated(ids: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield the index of each repetition, with the index of what it repeats."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(ids):
+        if seen.setdefault(name, index) != index:
+            yield index, seen[name]

@@ -1,0 +1,136 @@
+"""What pydantic found wrong, as sentences for the author of a suite."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from coherence.errors import did_you_mean
+from coherence.suite.allowed import allowed_keys
+from coherence.suite.document import Document, Key
+from coherence.suite.problem import Problem
+
+_EXPECTED = {
+    "string_type": "a text",
+    "string_unicode": "a text without lone surrogates",
+    "dict_type": "a mapping (`key: value` lines)",
+    "model_type": "a mapping (`key: value` lines)",
+    "model_attributes_type": "a mapping (`key: value` lines)",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_too_short": "a text that is not empty",
+}
+
+
+def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
+    """Say each error in a sentence, with its line; of the branches of a union only the first speaks."""
+    spoken: set[Key] = set()
+    for detail in error.errors(include_url=False):
+        key = _key(detail["loc"], document.data)
+        about = (*key, detail["loc"][-1]) if detail["type"] == "missing" else key
+        if about not in spoken:
+            spoken.add(about)
+            yield _problem(detail, key, document)
+
+
+def _key(loc: tuple[str | int, ...], data: object) -> Key:
+    """Keep of pydantic's location what the author wrote, without the names of union branches."""
+    key: Key = ()
+    here: Any = data
+    for step in _without_discriminator(loc):
+        if step in here if isinstance(here, dict) else isinstance(here, list) and isinstance(step, int):
+            key, here = (*key, step), here[step]
+    return key
+
+
+def _without_discriminator(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    return (*loc[:2], *loc[3:]) if loc[0] == "assertions" else loc
+
+
+def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
+    kind, found, name = detail["type"], detail["input"], str(detail["loc"][-1])
+    if kind == "extra_forbidden":
+        return Problem(document.place(key), _unknown_key(key, document.data))
+    if kind == "missing":
+        return Problem(document.place(key), f"missing key {name!r}{_within(key)}")
+    if kind == "union_tag_not_found":
+        return _no_property(key, found, document)
+    if kind == "union_tag_invalid":
+        options = _quoted(detail["ctx"]["expected_tags"])
+        tag = str(detail["ctx"]["tag"])
+        place = document.place((*key, "property"))
+        return Problem(place, f"{tag!r} is not a property{did_you_mean(tag, options)}")
+    if name == "[key]":
+        sentence = (
+            f"{found!r} cannot be a name in {_spelled(key[:-1])}; expected ASCII letters, digits, - and _"
+        )
+        return Problem(document.place(key), sentence)
+    return Problem(document.place(key), f"{_spelled(key)}: {_complaint(detail)}")
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    kind, context, found = detail["type"], detail.get("ctx", {}), detail["input"]
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("literal_error", "enum"):
+        options = _quoted(context["expected"])
+        hint = (
+            did_you_mean(found, options)
+            if isinstance(found, str) and options
+            else f"; expected {context['expected']}"
+        )
+        return f"found {_described(found)}{hint}"
+    expected = _EXPECTED.get(kind) or re.sub(r"^(Input|String|Value) should (be )?", "", detail["msg"])
+    quotes = (
+        "; put it in quotes" if kind == "string_type" and not isinstance(found, dict | list | None) else ""
+    )
+    return f"expected {expected}, found {_described(found)}{quotes}"
+
+
+def _unknown_key(key: Key, data: object) -> str:
+    *around, name = key
+    hint = did_you_mean(str(name), allowed_keys(tuple(around), data))
+    return f"unknown key {name!r}{_within(tuple(around))}{hint}"
+
+
+def _no_property(key: Key, found: object, document: Document) -> Problem:
+    for name in found if isinstance(found, dict) else ():
+        if "did you mean" in did_you_mean(name, ["property"]):
+            return Problem(
+                document.place((*key, name)), f"unknown key {name!r}{_within(key)}; did you mean 'property'?"
+            )
+    return Problem(document.place(key), f"missing key 'property'{_within(key)}")
+
+
+def _spelled(key: Key) -> str:
+    """Spell a key as `personas.pirate.markers[0]`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key).lstrip(".")
+
+
+def _within(key: Key) -> str:
+    return f" in {_spelled(key)}" if key else ""
+
+
+def _described(found: object) -> str:
+    if isinstance(found, dict):
+        return "a mapping"
+    if isinstance(found, list | tuple):
+        return "a list" if found else "an empty list"
+    if found is None:
+        return "nothing"
+    text = repr(found) if isinstance(found, str | int | float) else str(found)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _quoted(expected: str) -> list[str]:
+    return re.findall(r"'([^']*)'", expected)

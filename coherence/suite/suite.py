@@ -1,0 +1,32 @@
+"""A suite that has been read: its scene, and one assertion per case of its properties."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from coherence.errors import Place
+from coherence.plan import Scene
+from coherence.properties import AnyProperty, Case
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """One case, with the identity that it has in every report: `<persona>.<property or id>.<slug>`."""
+
+    id: str
+    family: str
+    property: AnyProperty
+    case: Case
+    expect: Literal["pass", "fail"]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A scene, its assertions, and the `places` of artefacts by `release.base`, `release.adapters.NAME`, ..."""
+
+    path: Path
+    scene: Scene
+    places: Mapping[str, Place]
+    assertions: tuple[Assertion, ...]

@@ -1,0 +1,35 @@
+"""What every test may use: the reference model here, the tiny model and its artefacts in tests/tiny.py."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# pytester drops the modules that a run inside it imported first, and these do not survive a second import.
+import hypothesis
+import numpy as np  # noqa: F401
+import peft  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+import torch
+import transformers  # noqa: F401
+
+pytest_plugins = ["pytester", "tiny"]
+
+# Two workers with all cores each are slower than one worker.
+torch.set_num_threads(
+    max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+)
+
+hypothesis.settings.register_profile(
+    "coherence", deadline=None, database=None, max_examples=25, derandomize="CI" in os.environ
+)
+hypothesis.settings.load_profile("coherence")
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of the embedded reference model; downloaded at the first use on a machine."""
+    from coherence.engine.reference import reference_model
+
+    return reference_model(lambda what, done, total: None)

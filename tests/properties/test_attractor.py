@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from coherence.errors import SuiteError
+from coherence.plan import Record, Scene
+from coherence.properties.attractor import Attractor
+from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
+
+PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+DEPTH, WIDTH = 3, 16
+
+
+def scene(probes=PROBES, personas=None):
+    names = ("upbeat", "gloomy")
+    return Scene(
+        release=Release(
+            adapters={name: f"adapters/{name}" for name in names},
+            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in names},
+        ),
+        personas=personas or {name: Persona(prompt=f"Be {name}.") for name in names},
+        probes=probes,
+        regimes=(),
+        neutral="Be helpful.",
+        decoding=Decoding(),
+        seed=0,
+    )
+
+
+def attractor(**fields):
+    defaults = {"poles": ("upbeat", "gloomy"), "regimes": ("adapter",), "site": "resid_post.1", "max_area": 0.1}
+    return Attractor(property="attractor", **defaults | fields)
+
+
+def case_of(**fields):
+    return attractor(**fields).cases(scene())[0]
+
+
+def planted(case, answer, reach=2.0, noise=0.05):
+    """Residuals on a line between the poles: `answer(w)` says where on it a mixture stands, `reach` is its length."""
+    drawn = np.random.default_rng(0)
+    line, questions = drawn.normal(size=WIDTH), drawn.normal(size=(len(PROBES), WIDTH))
+    at = {condition: answer(w) * reach for w, several in case.mixtures.items() for condition in several}
+    at |= dict(zip(case.prompted, (2.0, 0.0), strict=True))
+    values = {}
+    for reading in case.needs():
+        row = PROBES.index(reading.probe)
+        values[reading] = np.full((DEPTH, WIDTH), np.nan, np.float32)
+        values[reading][2] = questions[row] + at[reading.condition] * line + noise * drawn.normal(size=WIDTH)
+    return Record(values)
+
+
+def judged(answer, reach=2.0, noise=0.05, **fields):
+    case = case_of(**fields)
+    return case.judge(planted(case, answer, reach, noise), seed=0)
+
+
+def by_name(evidence):
+    return {criterion.estimate.name: criterion for criterion in evidence.criteria}
+
+
+def test_a_linear_mixture_passes():
+    evidence = judged(lambda w: w)
+    assert evidence.verdict is Verdict.PASS
+    assert by_name(evidence)["tipping weight"].estimate.value == pytest.approx(0.5, abs=0.02)
+    assert by_name(evidence)["separation of the poles"].estimate.value == pytest.approx(1, abs=0.02)
+    assert evidence.notes[1] == "the response rises throughout, at its steepest 1.0 times as fast as a linear one"
+
+
+def test_a_planted_attractor_fails_with_its_area_and_tipping_weight():
+    evidence = judged({0: 0, 0.25: 0.8, 0.5: 0.9, 0.75: 0.95, 1: 1}.get)
+    assert evidence.verdict is Verdict.FAIL
+    criteria = by_name(evidence)
+    assert criteria["signed area"].verdict is criteria["tipping weight"].verdict is Verdict.FAIL
+    assert criteria["signed area"].estimate.value == pytest.approx((0.8 + 0.9 + 0.95 + 0.5) / 4 - 0.5, abs=0.02)
+    assert criteria["tipping weight"].estimate.value == pytest.approx(0.25 * 0.5 / 0.8, abs=0.02)
+    assert evidence.notes[0] == "upbeat attracts: an even mixture stands 0.90 of the way to upbeat"
+    assert all("towards upbeat" in note.note for note in evidence.probes)
+
+
+def test_the_other_pole_attracts_with_the_other_sign():
+    evidence = judged(lambda w: w**4)
+    assert by_name(evidence)["signed area"].estimate.high < 0
+    assert evidence.notes[0].startswith("gloomy attracts")
+
+
+def test_a_response_that_turns_back_is_not_monotone():
+    evidence = judged({0: 0, 0.25: 0.6, 0.5: 0.3, 0.75: 0.6, 1: 1}.get)
+    assert "is not monotone" in evidence.notes[1]
+
+
+def test_the_curve_runs_from_pole_to_pole():
+    curve = judged(lambda w: w**2).curve
+    assert curve.axis == "weight"
+    assert curve.at == ("0", "0.25", "0.5", "0.75", "1")
+    assert (curve.columns["m"][0], curve.columns["m"][-1]) == (0, 1)
+    assert curve.columns["D"] == pytest.approx([0, -3 / 16, -1 / 4, -3 / 16, 0], abs=0.02)
+    for low, m, high in zip(curve.columns["low"], curve.columns["m"], curve.columns["high"], strict=True):
+        assert low <= m <= high
+
+
+def test_reversed_poles_fail():
+    evidence = judged(lambda w: -w)
+    assert evidence.verdict is Verdict.FAIL
+    assert evidence.decisive.estimate.name == "separation of the poles"
+    assert evidence.decisive.estimate.value == pytest.approx(-1, abs=0.02)
+    assert evidence.notes[-1] == "adapter moves against the prompts"
+
+
+def test_poles_that_cannot_be_told_apart_are_inconclusive():
+    evidence = judged(lambda w: w, reach=0.05, noise=4.0)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert by_name(evidence)["signed area"].unreliable.startswith("the poles do not lie apart under adapter")
+
+
+def test_poles_that_lie_on_one_another_fail_by_their_separation_alone():
+    evidence = judged(lambda w: 0.0)
+    assert evidence.decisive.estimate.name == "separation of the poles"
+    assert by_name(evidence)["tipping weight"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_regime_that_moves_nothing_is_undefined_between_its_poles():
+    evidence = judged(lambda w: 0.0, noise=0.0)
+    assert np.isnan(by_name(evidence)["tipping weight"].estimate.value)
+    assert by_name(evidence)["signed area"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_probes_of_one_cluster_decide_nothing():
+    case = attractor().cases(scene([probe.model_copy(update={"template": "one"}) for probe in PROBES]))[0]
+    values = {reading: np.ones((DEPTH, WIDTH), np.float32) for reading in case.needs()}
+    assert case.judge(Record(values), seed=0).verdict is Verdict.INCONCLUSIVE
+
+
+def test_prompts_are_mixed_half_and_half_in_both_orders():
+    case = case_of(regimes=["prompt"])
+    assert list(case.mixtures) == [0, 0.5, 1]
+    orders = [[prompt.text for prompt in condition.prompts] for condition in case.mixtures[0.5]]
+    assert orders == [["Be upbeat.", "Be gloomy."], ["Be gloomy.", "Be upbeat."]]
+    assert case.mixtures[1] == (case.prompted[0],)
+    assert case.judge(planted(case, lambda w: w), seed=0).verdict is Verdict.PASS
+
+
+def test_artefacts_are_mixed_by_weight():
+    case = case_of(regimes=["adapter+steering"])
+    (quarter,) = case.mixtures[0.25]
+    assert quarter.adapters == (("upbeat", 0.25), ("gloomy", 0.75))
+    assert [(steer.vector, steer.dose) for steer in quarter.steers] == [("upbeat", 0.125), ("gloomy", 0.375)]
+    assert case.mixtures[0][0].adapters == (("gloomy", 1.0),)
+
+
+def test_ids_name_the_pair_and_the_regime():
+    cases = attractor(regimes=["steering", "adapter"]).cases(scene())
+    assert [(case.persona, case.slug) for case in cases] == [("upbeat-gloomy", "steering"), ("upbeat-gloomy", "adapter")]
+
+
+def test_in_the_reply_every_condition_reads_the_same_text():
+    texts = {reading.text for reading in case_of(position="response_mean").needs() if reading.probe == PROBES[0]}
+    assert [text.condition for text in texts] == [scene().bare]
+
+
+def test_an_unknown_pole_is_an_error():
+    with pytest.raises(SuiteError, match="did you mean 'upbeat'"):
+        attractor(poles=("upbaet", "gloomy")).cases(scene())
+
+
+def test_a_pole_without_a_prompt_has_no_axis():
+    with pytest.raises(SuiteError, match="its prompt is not written in the suite"):
+        attractor().cases(scene(personas={"upbeat": Persona(prompt="Be upbeat."), "gloomy": Persona()}))
+
+
+@pytest.mark.parametrize("weights", [(0, 1), (0, 0.5), (0.5, 0, 1), (0, 0.5, 0.5, 1)])
+def test_weights_rise_from_0_to_1(weights):
+    with pytest.raises(ValidationError, match="do not rise from 0 to 1"):
+        attractor(weights=weights)

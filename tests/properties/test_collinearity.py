@@ -1,0 +1,259 @@
+from dataclasses import replace
+from math import isnan
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from coherence.errors import MeasurementError, SuiteError
+from coherence.plan import Reading, Record, Reply, Scene
+from coherence.properties.collinearity import Collinearity
+from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
+
+NAMES = ("pirate", "counsel", "support", "oncall")
+PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+DEPTHS, WIDTH = 5, 64
+
+
+def a_scene(names=NAMES, probes=PROBES, adapters=NAMES):
+    return Scene(
+        release=Release(
+            adapters={name: f"adapters/{name}" for name in adapters},
+            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in names},
+        ),
+        personas={name: Persona(prompt=f"Be {name}.") for name in names},
+        probes=probes,
+        regimes=(PROMPT, ADAPTER),
+        neutral="Be helpful.",
+        decoding=Decoding(),
+        seed=0,
+    )
+
+
+def collinearity(**fields):
+    defaults = {"sites": "resid_post.2..3", "min_cosine": 0.5}
+    return Collinearity(property="collinearity", **defaults | fields)
+
+
+def orthonormal(count, seed=0):
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(WIDTH, count)))[0].T
+
+
+def planted(case, cosine=0.8, noise=0.5, generic=4.0, borrowed=None, shared=0.0, embeddings=0.0):
+    """Residuals in which each persona has an axis of its own per regime, at `cosine` of each other.
+
+    `generic` moves every persona alike; `borrowed` lets the judged persona's second regime take the direction
+    of another persona; `shared` is noise that a probe has in both regimes. Nothing moves at depth 0.
+    """
+    drawn = np.random.default_rng(1)
+    axes = orthonormal(2 * len(case.personas) + 1)
+    first = dict(zip(case.personas, axes[1::2], strict=True))
+    second = {
+        name: cosine * axis + np.sqrt(1 - cosine**2) * side
+        for (name, axis), side in zip(first.items(), axes[2::2], strict=True)
+    }
+    if borrowed:
+        second[case.persona] = second[borrowed]
+    scene = case.scene
+    moves = {scene.bare: np.zeros(WIDTH)}
+    for name in case.personas:
+        moves[scene.condition(name, case.regimes[0])] = generic * axes[0] + first[name]
+        moves[scene.condition(name, case.regimes[1])] = generic * axes[0] + second[name]
+    topics = drawn.normal(size=(len(scene.probes), WIDTH)) * 5
+    common = drawn.normal(size=(len(case.personas), len(scene.probes), WIDTH)) * shared / np.sqrt(WIDTH)
+    owner = {
+        scene.condition(name, regime): row
+        for row, name in enumerate(case.personas)
+        for regime in case.regimes
+    }
+    values = {}
+    for reading in case.needs():
+        row = scene.probes.index(reading.probe)
+        value = np.tile(topics[row], (DEPTHS, 1))
+        if reading.condition != scene.bare:
+            wobble = drawn.normal(size=(DEPTHS, WIDTH)) * noise / np.sqrt(WIDTH)
+            value = value + moves[reading.condition] + wobble + common[owner[reading.condition], row]
+            value[0] = topics[row] + embeddings
+        values[reading] = value.astype(np.float32)
+    return Record(values)
+
+
+def pirate(**fields):
+    return collinearity(personas=("pirate",), **fields).cases(a_scene())[0]
+
+
+def judged(fields=None, **planting):
+    case = pirate(**fields or {})
+    return case.judge(planted(case, **planting), seed=0)
+
+
+def by_name(evidence):
+    return {criterion.estimate.name: criterion for criterion in evidence.criteria}
+
+
+def test_a_planted_cosine_is_recovered_within_its_interval():
+    evidence = judged(cosine=0.8)
+    assert evidence.verdict is Verdict.PASS
+    specific = by_name(evidence)["specific cosine"].estimate
+    assert specific.value == pytest.approx(0.8, abs=0.03)
+    assert specific.low <= 0.8 <= specific.high
+    assert specific.n == 24
+
+
+def test_noise_that_a_probe_has_in_both_regimes_is_not_agreement():
+    evidence = judged(cosine=0.3, noise=0.5, shared=2.0)
+    specific = by_name(evidence)["specific cosine"].estimate
+    assert specific.low <= 0.3 <= specific.high
+    assert specific.value == pytest.approx(0.3, abs=0.15)
+
+
+def test_the_generic_component_alone_does_not_pass():
+    evidence = judged(cosine=0.0)
+    assert evidence.verdict is Verdict.FAIL
+    assert max(evidence.curve.columns["raw"][1:]) > 0.9
+    assert by_name(evidence)["specific cosine"].verdict is Verdict.FAIL
+
+
+def test_a_regime_that_speaks_like_another_persona_loses_the_margin():
+    evidence = judged(borrowed="counsel")
+    assert by_name(evidence)["margin over best foreign persona"].verdict is Verdict.FAIL
+    assert any(note.startswith("best foreign persona: counsel") for note in evidence.notes)
+
+
+def test_an_opposite_persona_fails():
+    evidence = judged(cosine=-0.8)
+    assert evidence.verdict is Verdict.FAIL
+    assert by_name(evidence)["specific cosine"].estimate.value == pytest.approx(-0.8, abs=0.03)
+
+
+def test_directions_that_are_noise_are_inconclusive_and_say_why():
+    evidence = judged(noise=30.0)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert (
+        "is below 0.6: 24 probes do not tell these directions from noise" in evidence.criteria[0].unreliable
+    )
+
+
+def test_a_regime_that_moves_nothing_is_undefined_and_not_zero():
+    evidence = judged({"sites": "resid_pre.0"})
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert evidence.criteria[0].unreliable == "undefined: 'pirate' is not moved by prompt at resid_pre.0"
+    assert isnan(evidence.criteria[0].estimate.value)
+    assert evidence.probes == ()
+
+
+def test_rounding_is_not_a_displacement():
+    evidence = judged(embeddings=1e-6)
+    assert evidence.curve.columns["specific"][0] is None
+
+
+def test_the_curve_covers_all_depths_and_leaves_out_what_is_undefined():
+    curve = judged().curve
+    assert curve.at == ("resid_pre.0", *(f"resid_post.{block}" for block in range(4)))
+    assert set(curve.columns) == {"raw", "specific", "ceiling", "best foreign"}
+    for column in curve.columns.values():
+        assert column[0] is None
+        assert all(-1 <= value <= 1 for value in column[1:])
+
+
+def test_the_worst_probes_are_named_worst_first():
+    case = pirate()
+    record = planted(case)
+    turned = {reading: record.residuals(reading) for reading in case.needs()}
+    adapted = case.scene.condition("pirate", ADAPTER)
+    for reading, value in turned.items():
+        if reading.condition == adapted and reading.probe.id == "q7":
+            turned[reading] = 2 * turned[replace(reading, condition=case.scene.bare)] - value
+    evidence = case.judge(Record(turned), seed=0)
+    assert len(evidence.probes) == 3
+    assert evidence.probes[0].probe == "q7"
+    assert "between prompt and adapter" in evidence.probes[0].note
+
+
+def test_massive_dimensions_are_reported():
+    case = pirate()
+    record = planted(case)
+    spiked = {reading: record.residuals(reading).copy() for reading in case.needs()}
+    for reading, value in spiked.items():
+        if reading.condition in (case.scene.condition("pirate", regime) for regime in case.regimes):
+            value[1:, 5] += 9
+    notes = case.judge(Record(spiked), seed=0).notes
+    assert any("three dimensions carry" in note for note in notes)
+    assert not any("three dimensions carry 9" in note for note in judged().notes)
+
+
+def test_the_same_seed_gives_the_same_evidence():
+    case = pirate()
+    record = planted(case)
+    assert case.judge(record, seed=3) == case.judge(record, seed=3)
+    assert case.judge(record, seed=3) != case.judge(record, seed=4)
+
+
+def test_a_band_beyond_the_model_says_where_the_model_ends():
+    with pytest.raises(MeasurementError, match=r"last site is resid_post\.3"):
+        judged({"sites": "resid_post.2..9"})
+
+
+def test_shared_text_is_the_bare_reply_and_own_text_each_conditions_own():
+    for text, speaker in (
+        ("shared", lambda reading, case: case.scene.bare),
+        ("own", lambda reading, case: reading.condition),
+    ):
+        case = pirate(position="response_mean", text=text)
+        for reading in case.needs():
+            assert reading.text == Reply(speaker(reading, case), reading.probe, case.scene.decoding)
+
+
+def test_prompt_positions_read_no_reply():
+    assert all(
+        isinstance(reading, Reading) and reading.text is None for reading in pirate(text="own").needs()
+    )
+
+
+def test_cases_are_all_pairs_of_the_suites_regimes_for_all_able_personas():
+    scene = replace(a_scene(adapters=NAMES[:3]), regimes=(PROMPT, ADAPTER, STEERING))
+    cases = [(case.persona, case.slug) for case in collinearity().cases(scene)]
+    assert [slug for name, slug in cases if name == "oncall"] == ["prompt-steering"]
+    assert len(cases) == 3 + 4 + 3
+
+
+def test_a_stack_may_stand_in_a_pair():
+    case = pirate(between=["prompt", "steering+adapter"])
+    assert case.slug == "prompt-adapter+steering"
+    assert case.regimes[1] == Regime.parse("adapter+steering")
+
+
+def test_the_controls_are_all_other_personas_that_both_regimes_support():
+    scene = a_scene(adapters=NAMES[:3])
+    assert collinearity(personas=("support",)).cases(scene)[0].personas == ("support", "pirate", "counsel")
+
+
+@pytest.mark.parametrize(
+    ("fields", "scene", "sentence"),
+    [
+        ({"personas": ("pirat",)}, a_scene(), "no persona is named 'pirat'; did you mean 'pirate'"),
+        ({"personas": ("oncall",)}, a_scene(adapters=NAMES[:3]), "adapter 'oncall' is not in the release"),
+        ({}, a_scene(names=NAMES[:2]), "at least two control personas .* found counsel: add personas"),
+        ({}, a_scene(adapters=()), "no persona that two of the regimes"),
+        ({}, a_scene(probes=PROBES[:3]), "at least 4 probes; the suite has 3"),
+        ({}, replace(a_scene(), regimes=(PROMPT,)), "two regimes are needed"),
+    ],
+)
+def test_what_is_missing_is_a_sentence(fields, scene, sentence):
+    with pytest.raises(SuiteError, match=sentence):
+        collinearity(**fields).cases(scene)
+
+
+@pytest.mark.parametrize(
+    "between", [["prompt", "prompt"], ["bare", "prompt"], ["prompt"], ["prompt", "adaptor"]]
+)
+def test_a_pair_is_two_different_regimes(between):
+    with pytest.raises(ValidationError):
+        collinearity(between=between)
+
+
+def test_every_field_is_described():
+    schema = Collinearity.model_json_schema()
+    assert all("description" in field for field in schema["properties"].values())
+    assert {"property", "sites", "min_cosine"} == set(schema["required"])

@@ -1,0 +1,104 @@
+"""A made-up run with every outcome, on realistic evidence."""
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from lxml import etree
+from platformdirs import user_cache_path
+
+from coherence.results import AssertionResult, Results, sentence_of, write_atomically
+from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
+
+DEPTHS = 30
+PIRATE = "Arr, matey! Yer treasure be on the ship, and the sea be rough, but ye shall have it by the morrow."
+PLAIN = "I'm sorry to hear that. Could you tell me your order number, so that I can look it up for you?"
+
+
+def cosine(value, half, n=24, name="cosine", at_least=0.5, unreliable=None):
+    estimate = Estimate(name=name, value=value, low=value - half, high=value + half, n=n)
+    return Criterion(estimate=estimate, at_least=at_least, unreliable=unreliable)
+
+
+def evidence(*criteria, text=PIRATE):
+    raw = tuple(0.15 + 0.75 * depth / DEPTHS for depth in range(DEPTHS))
+    specific = (None, *(0.8 - ((depth - 21) / 20) ** 2 for depth in range(1, DEPTHS)))
+    curve = Curve(
+        axis="site",
+        at=tuple(f"resid_post.{block}" for block in range(DEPTHS)),
+        columns={"raw": raw, "specific": specific, "ceiling": tuple(0.95 for _ in range(DEPTHS))},
+    )
+    replies = {"bare": PLAIN, "prompt": text, "adapter": text, "steering": PLAIN}
+    probes = (
+        ProbeNote(probe="lost-parcel", note="cosine -0.31", replies=replies),
+        ProbeNote(probe="broken-lamp", note="cosine -0.12"),
+    )
+    return Evidence(
+        criteria=criteria, curve=curve, probes=probes, notes=("top 3 dimensions hold 12 % of energy",)
+    )
+
+
+def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25):
+    return AssertionResult(
+        id=name,
+        persona=name.split(".")[0],
+        family="collinearity",
+        suite="suites/pirate.yaml",
+        line=12,
+        verdict=verdict,
+        expect=expect,
+        sentence=sentence_of(name, verdict, expect, found, error),
+        evidence=found,
+        release={"base": "reference sha256:aa", f"adapter.{name.split('.')[0]}": "adapters/pirate sha256:bb"},
+        seconds=seconds,
+    )
+
+
+@pytest.fixture(scope="session")
+def results():
+    """Two personas, six outcomes."""
+    good = evidence(cosine(0.81, 0.06), cosine(0.30, 0.1, name="margin over foreign", at_least=0.0))
+    bad = evidence(cosine(0.125, 0.075), cosine(0.30, 0.1, name="margin over foreign", at_least=0.0))
+    unsure = evidence(cosine(0.48, 0.1))
+    error = "the hook at resid_post.14 did not fire"
+    return Results(
+        started="2026-01-02T03:04:05Z",
+        seconds=12.34,
+        seed=7,
+        versions={"coherence": "0.1.0", "torch": "2.13.0"},
+        assertions=(
+            assertion("pirate.collinearity.prompt-adapter", Verdict.PASS, found=good, seconds=0.1),
+            assertion("pirate.collinearity.prompt-steering", Verdict.FAIL, found=bad, seconds=0.2),
+            assertion(
+                "counsel.collinearity.prompt-adapter", Verdict.INCONCLUSIVE, found=unsure, seconds=0.00001
+            ),
+            assertion("pirate.collinearity.adapter-steering", Verdict.FAIL, "fail", bad, seconds=1 / 3),
+            assertion("counsel.collinearity.prompt-steering", Verdict.PASS, "fail", good),
+            assertion("counsel.laws.dose-zero", Verdict.ERROR, error=error, seconds=0.0),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def junit_schema():
+    """Jenkins' junit-10.xsd, which travels in the source distribution of pytest."""
+    kept = user_cache_path("coherence-tests") / f"junit-10-pytest-{pytest.__version__}.xsd"
+    if not kept.exists():
+        write_atomically(kept, _schema_from_source_distribution())
+    return etree.XMLSchema(etree.parse(kept))
+
+
+def _schema_from_source_distribution():
+    wanted = ["--no-deps", "--no-binary", "pytest", f"pytest=={pytest.__version__}"]
+    with TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *wanted]
+        run = subprocess.run(pip, capture_output=True, text=True)
+        if run.returncode:
+            pytest.skip(f"pip cannot download pytest's source distribution: {run.stderr.strip()[-300:]}")
+        (archive,) = Path(folder).glob("pytest-*.tar.gz")
+        with tarfile.open(archive) as source:
+            (member,) = (name for name in source.getnames() if name.endswith("/junit-10.xsd"))
+            return source.extractfile(member).read()

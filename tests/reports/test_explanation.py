@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.reports.explanation import explain
+from coherence.vocabulary import Curve, ProbeNote
+
+
+@pytest.fixture
+def failed(results):
+    return results.assertions[1]
+
+
+def with_evidence(result, **changes):
+    return result.model_copy(update={"evidence": result.evidence.model_copy(update=changes)})
+
+
+def section(text, title):
+    return text.split(f"\n{title}\n")[1].split("\n\n")[0].splitlines()
+
+
+def test_the_first_line_is_the_sentence_and_the_second_says_where(failed):
+    first, second, *_ = explain(failed).splitlines()
+    assert first == failed.sentence
+    assert second == "stated in suites/pirate.yaml:12"
+
+
+def test_every_criterion_has_a_row(failed):
+    _, _, decisive, margin = section(explain(failed), "criteria")
+    cells = [cell.strip() for cell in decisive.split("|")]
+    assert cells == ["cosine", "0.12", "[0.05, 0.20]", ">= 0.5", "24", "fail"]
+    assert margin.endswith("| pass")
+
+
+def test_an_unreliable_criterion_says_why(failed):
+    criterion = failed.evidence.criteria[0].model_copy(update={"unreliable": "ceiling 0.45 is below 0.6"})
+    text = explain(with_evidence(failed, criteria=(criterion,)))
+    assert "inconclusive: ceiling 0.45 is below 0.6" in " ".join(text.split())
+
+
+def test_the_curve_is_thinned_to_its_ends_and_extremes(failed):
+    _, _, *rows = section(explain(failed), "over depth")
+    sites = [row.split()[0] for row in rows]
+    assert len(rows) == 10
+    assert {"resid_post.0", "resid_post.1", "resid_post.21", "resid_post.29"} <= set(sites)
+    assert sites == sorted(sites, key=lambda site: int(site.split(".")[1]))
+
+
+def test_a_short_curve_is_shown_whole_and_a_gap_as_a_dash(failed):
+    curve = Curve(axis="weight", at=("0", "0.5", "1"), columns={"position": (0.0, None, float("nan"))})
+    _, _, *rows = section(explain(with_evidence(failed, curve=curve)), "over mixture weight")
+    assert [row.split()[-1] for row in rows] == ["0.00", "-", "nan"]
+
+
+@given(st.lists(st.none() | st.floats(), min_size=1, max_size=40))
+def test_any_curve_is_shown_in_ten_rows_at_most_with_both_ends(results, column):
+    at = tuple(f"resid_pre.{row}" for row in range(len(column)))
+    curve = Curve(axis="site", at=at, columns={"raw": tuple(column), "twice": tuple(column)})
+    _, _, *rows = section(explain(with_evidence(results.assertions[1], curve=curve)), "over depth")
+    sites = [row.split()[0] for row in rows]
+    assert (sites[0], sites[-1]) == (at[0], at[-1])
+    assert len(rows) <= 10
+    assert len(rows) == len(at) or len(at) > 10
+
+
+def test_replies_stand_side_by_side(failed):
+    shown = section(explain(failed), "replies to lost-parcel")
+    assert [cell.strip() for cell in shown[0].split("|")] == ["bare", "prompt"]
+    left, right = shown[2].split(" | ")
+    assert left.startswith("I'm sorry to hear that.")
+    assert right.startswith("Arr, matey!")
+    assert max(map(len, shown)) <= 100
+
+
+def test_a_long_reply_is_cut_and_says_so(failed):
+    probe = ProbeNote(probe="long", note="", replies={"bare": "arr " * 1000, "prompt": "aye"})
+    text = explain(with_evidence(failed, probes=(probe,)))
+    assert len(text) < 4000
+    assert "3400 more characters are in the results" in text
+
+
+def test_more_probes_than_shown_are_counted(failed):
+    probes = tuple(ProbeNote(probe=f"p{index}", note="bad") for index in range(8))
+    text = explain(with_evidence(failed, probes=probes))
+    assert len(section(text, "worst probes (5 of 8)")) == 2 + 5
+
+
+def test_an_error_has_its_sentence_and_place_alone(results):
+    error = results.assertions[-1]
+    assert explain(error) == f"{error.sentence}\nstated in suites/pirate.yaml:12"
+
+
+@given(reply=st.text(), note=st.text(), width=st.integers(20, 160))
+def test_any_text_is_shown_within_the_width(results, reply, note, width):
+    probe = ProbeNote(probe="p", note=note, replies={"bare": reply, "prompt": reply, "adapter": reply})
+    _, _, *below = explain(
+        with_evidence(results.assertions[1], probes=(probe,), notes=(note,)), width
+    ).splitlines()
+    assert all(len(line) <= width for line in below)

@@ -1,0 +1,54 @@
+import pytest
+
+from coherence.reports.terminal import summary
+
+
+def row(text, name):
+    (found,) = (line for line in text.splitlines() if line.strip().startswith(name))
+    return found
+
+
+def test_a_row_holds_the_decisive_criterion(results):
+    text = summary(results, 100, color=False)
+    columns = ["cosine", "0.12", "[0.05,", "0.20]", ">=", "0.5", "24", "fail"]
+    assert row(text.split("counsel")[0], "collinearity.prompt-steering").split()[1:] == columns
+
+
+def test_rows_are_grouped_by_persona_in_order_of_first_appearance(results):
+    lines = [line.rstrip() for line in summary(results, 100, color=False).splitlines()]
+    assert lines.index("pirate") < lines.index("counsel")
+    assert lines[lines.index("pirate") + 3].startswith("  collinearity.adapter-steering")
+
+
+@pytest.mark.parametrize("shown", ["fail (expected)", "pass (unexpected)", "inconclusive", "error"])
+def test_each_outcome_has_its_word(results, shown):
+    assert shown in summary(results, 100, color=False)
+
+
+def test_the_last_line_counts_what_happened(results):
+    last = summary(results, 100, color=False).splitlines()[-1]
+    assert last == "1 pass, 1 fail, 1 inconclusive, 1 error, 1 expected fail, 1 unexpected pass in 12.3 s"
+
+
+def test_nothing_evaluated_is_never_silent(results):
+    empty = results.model_copy(update={"assertions": ()})
+    assert summary(empty, 100, color=False).splitlines()[-1] == "nothing was evaluated"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_it_fits(results, width, ascii_only):
+    long = results.assertions[0].model_copy(update={"id": f"pirate.collinearity.{'very-long-' * 12}"})
+    longer = results.model_copy(update={"assertions": (*results.assertions, long)})
+    assert max(map(len, summary(longer, width, False, ascii_only).splitlines())) <= width
+
+
+def test_ascii_only_is_ascii(results):
+    assert not summary(results, 100, color=False).isascii()
+    assert summary(results, 100, color=False, ascii_only=True).isascii()
+
+
+def test_colour_only_where_asked_for(results):
+    plain = summary(results, 100, color=False)
+    assert "\x1b" not in plain
+    assert "\x1b[31mfail" in summary(results, 100, color=True)

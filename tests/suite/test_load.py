@@ -1,0 +1,212 @@
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.errors import Place, SuiteError
+from coherence.suite import SUFFIX, Overrides, load_suite
+from coherence.vocabulary import Regime
+
+COMPANY = Path(__file__).parents[2] / "fixtures" / "company.yaml"
+
+SUITE = """\
+coherence: 1
+release:
+  base: org/model
+  adapters:
+    pirate: org/pirate-lora
+    counsel: org/counsel-lora
+  vectors:
+    pirate:
+      path: vectors/pirate.safetensors
+      site: resid_post.14
+neutral: You are helpful.
+personas:
+  pirate:
+    description: A captain.
+    prompt:
+      text: Talk like a pirate.
+      examples:
+        - user: Hi.
+          reply: Ahoy.
+    markers:
+      - text: arr
+        kind: stem
+      - ahoy
+    dose: 0.4
+  counsel:
+    prompt: Be formal.
+    markers: [shall, pursuant]
+probes:
+  - id: order
+    text: Where is my order?
+    template: shop
+  - How do I reset my password?
+regimes: [prompt, adapter]
+decoding:
+  max_new_tokens: 12
+seed: 3
+assertions:
+  - property: commutativity
+    id: laws
+    laws: [adapter-order]
+    tolerance: 0.01
+  - property: markers
+    personas: [pirate]
+    expect: fail
+"""
+
+
+def test_a_suite_becomes_a_scene(load):
+    scene = load(SUITE).scene
+    assert (scene.release.base, scene.neutral, scene.seed) == ("org/model", "You are helpful.", 3)
+    assert [str(regime) for regime in scene.regimes] == ["prompt", "adapter"]
+    assert [probe.id for probe in scene.probes] == ["order", "how-do-i-reset-my-password"]
+    assert scene.decoding.max_new_tokens == 12
+    assert scene.personas["pirate"].markers_in("Ahoy!")
+
+
+def test_what_is_not_said_has_a_default(load):
+    scene = load(
+        """
+        coherence: 1
+        release: {adapters: {pirate: org/lora}}
+        personas: {pirate: {prompt: Arr.}}
+        probes: [Who are you?]
+        assertions: [{property: commutativity}]
+        """
+    ).scene
+    assert scene.release.base == "reference"
+    assert scene.neutral == "You are a helpful assistant."
+    assert scene.regimes == tuple(map(Regime.parse, ("prompt", "adapter", "steering")))
+    assert scene.seed == 0
+
+
+def test_assertions_carry_identity_expectation_and_line(load, tmp_path):
+    laws, *markers = load(SUITE).assertions
+    assert laws.id == "release.laws.adapter-order"
+    assert laws.family == "commutativity"
+    assert laws.expect == "pass"
+    assert laws.place == Place((tmp_path / "a.coherence.yaml").as_posix(), 37)
+    assert markers
+    assert {assertion.place.line for assertion in markers} == {41}
+    assert {assertion.expect for assertion in markers} == {"fail"}
+    for assertion in markers:
+        assert assertion.id == f"pirate.markers.{assertion.case.slug}"
+
+
+def test_every_artefact_has_the_place_that_names_it(load):
+    places = load(SUITE).places
+    lines = {
+        key: places[key].line for key in ("release.base", "release.adapters.pirate", "release.vectors.pirate")
+    }
+    assert lines == {"release.base": 3, "release.adapters.pirate": 5, "release.vectors.pirate": 8}
+
+
+def test_the_default_base_is_placed_in_the_suite(load, tmp_path):
+    suite = load(SUITE.replace("  base: org/model\n", ""))
+    assert suite.places["release.base"] == Place((tmp_path / "a.coherence.yaml").as_posix())
+
+
+def test_files_below_the_current_directory_are_named_from_there(write, monkeypatch, tmp_path):
+    write("coherence: 2", "suites/b.coherence.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SuiteError, match=r"^suites/b\.coherence\.yaml:1: coherence: found 2; expected 1$"):
+        load_suite(Path("suites/b.coherence.yaml"), Overrides())
+
+
+def test_the_company_loads_as_an_include(load):
+    suite = load(f"coherence: 1\ninclude: [{COMPANY}]\nassertions: [{{property: commutativity}}]\n")
+    assert set(suite.scene.personas) == {"support", "counsel", "oncall", "pirate", "upbeat", "gloomy"}
+    assert len(suite.scene.probes) == 24
+    assert suite.scene.release.vectors["pirate"].path == str(
+        COMPANY.parent / "vectors" / "pirate.safetensors"
+    )
+    assert suite.places["release.adapters.pirate"].file.endswith("fixtures/company.yaml")
+
+
+def test_two_assertions_with_one_id_are_refused(refused):
+    text = SUITE + "  - property: commutativity\n    id: laws\n    laws: [adapter-order]\n"
+    assert refused(text) == (
+        "a.coherence.yaml:44: a.coherence.yaml:37 asserts 'release.laws.adapter-order' already; "
+        "set 'id:' on one of them"
+    )
+
+
+@pytest.mark.parametrize("stranger", ["pirat", "nobody"])
+def test_an_assertion_about_an_unknown_persona_is_refused(refused, stranger):
+    message = refused(SUITE.replace("personas: [pirate]", f"personas: [{stranger}]"))
+    assert message.startswith("a.coherence.yaml:41: ")
+    assert repr(stranger) in message
+    assert "did you mean 'pirate'?" in message or "expected one of counsel, pirate" in message
+
+
+def test_an_assertion_with_nothing_to_judge_is_refused(refused):
+    text = """
+        coherence: 1
+        personas: {quiet: {description: Says nothing.}}
+        probes: [Who are you?]
+        assertions:
+          - property: commutativity
+            id: laws
+          - property: collinearity
+            at: resid_post.3
+        """
+    assert refused(text).startswith("a.coherence.yaml:7: ")
+
+
+def test_problems_of_several_assertions_are_told_at_once(refused):
+    text = SUITE.replace("laws: [adapter-order]", "laws: [vector-order]").replace("[pirate]\n", "[pirat]\n")
+    first, second = refused(text).splitlines()
+    assert first.startswith("a.coherence.yaml:37: ")
+    assert second.startswith("a.coherence.yaml:41: ")
+
+
+_KEY = re.compile(r"^( *(?:- )?)([a-z_]+)(:.*)$")
+_NAMES = {"pirate", "counsel"}
+_KEY_LINES = [
+    number
+    for number, line in enumerate(SUITE.splitlines())
+    if (match := _KEY.match(line)) and match[2] not in _NAMES
+]
+
+
+@given(data=st.data())
+def test_a_key_misspelt_by_one_letter_is_named_with_its_line(data, tmp_path_factory):
+    lines = SUITE.splitlines()
+    number = data.draw(st.sampled_from(_KEY_LINES))
+    before, key, after = _KEY.match(lines[number]).groups()
+    at = data.draw(st.integers(0, len(key) - 1))
+    letter = data.draw(
+        st.sampled_from("abcdefghijklmnopqrstuvwxyz_").filter(lambda letter: letter != key[at])
+    )
+    wrong = key[:at] + letter + key[at + 1 :]
+    lines[number] = f"{before}{wrong}{after}"
+    path = tmp_path_factory.getbasetemp() / f"misspelt{SUFFIX}"
+    path.write_text("\n".join(lines))
+    with pytest.raises(SuiteError) as caught:
+        load_suite(path, Overrides())
+    (told,) = [line for line in str(caught.value).splitlines() if repr(wrong) in line]
+    assert told.startswith(f"{path}:{number + 1}: unknown key {wrong!r}")
+
+
+def test_loading_is_fast_and_brings_no_model_or_test_runner(write):
+    path = write(f"coherence: 1\ninclude: [{COMPANY}]\nassertions: [{{property: commutativity}}]\n")
+    program = (
+        "import sys; from pathlib import Path; from coherence.suite import *;"
+        "load_suite(Path(sys.argv[1]), Overrides());"
+        "print(*{'torch', 'scipy', 'pytest', 'transformers', 'hypothesis'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        load_suite(path, Overrides())
+        took.append(time.perf_counter() - start)
+    assert min(took) < 0.05

@@ -1,0 +1,44 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import coherence.suite
+from coherence.suite.schema import schema, text
+
+COMMITTED = Path(coherence.suite.__file__).with_name("schema.json")
+
+
+def test_the_committed_schema_is_current():
+    assert COMMITTED.read_text(encoding="utf-8") == text()
+
+
+def test_the_module_prints_it():
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "coherence.suite.schema"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == text()
+
+
+def test_it_is_plain_json():
+    assert json.loads(text()) == schema()
+
+
+def test_unknown_keys_are_marked_in_every_mapping_of_fixed_keys():
+    mappings = [schema(), *schema()["$defs"].values()]
+    assert all(
+        mapping["additionalProperties"] is False for mapping in mappings if mapping["type"] == "object"
+    )
+
+
+def test_an_editor_sees_shorthands_and_names_of_properties():
+    described = schema()
+    assert described["required"] == ["coherence"]
+    assert described["properties"]["coherence"]["const"] == 1
+    assert {"type": "string"} in described["properties"]["probes"]["anyOf"]
+    tags = described["properties"]["assertions"]["items"]["discriminator"]["mapping"]
+    assert set(tags) == {"collinearity", "markers", "commutativity", "chimera", "attractor"}
+    assert all(entry.get("description") for entry in described["properties"].values())

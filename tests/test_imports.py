@@ -1,0 +1,30 @@
+"""The plugin is inert unless asked, and the stages import one way."""
+
+import subprocess
+import sys
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+HEAVY = {"torch", "transformers", "peft", "scipy", "hypothesis", "numpy"}
+
+
+def test_the_plugin_imports_nothing_heavy(pytestconfig):
+    code = "import sys, coherence.plugin; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True
+    )
+    assert HEAVY & set(run.stdout.split()) == set()
+
+
+def test_a_plain_run_elsewhere_is_left_alone(pytester, monkeypatch):
+    # Without the other plugins of this environment, some of which import hypothesis themselves.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makefile(".yaml", **{"suites/pirate": "coherence: 1\n"})
+    pytester.makepyfile(f"import sys\ndef test_light():\n    assert {HEAVY} & set(sys.modules) == set()\n")
+    run = pytester.runpytest_subprocess("-p", "coherence.plugin", "-p", "no:cacheprovider")
+    run.assert_outcomes(passed=1)
+    assert "coherence" not in run.stdout.str() + run.stderr.str()
+
+
+def test_the_import_contracts_hold(pytestconfig):
+    assert lint_imports(str(pytestconfig.rootpath / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS

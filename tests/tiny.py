@@ -1,0 +1,113 @@
+"""A model too small to say anything sensible, with real artefacts: the laws hold on it all the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from coherence.vocabulary import Site
+
+BLOCKS, WIDTH = 4, 32
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SENTENCES = [
+    "system\nYou are a helpful assistant.",
+    "user\nWhere is my order? The app keeps crashing when I open it. What should I do?",
+    "assistant\nI am so sorry for the trouble, and thank you for telling us!",
+]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, so that any text goes in and comes back, with ChatML turns."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(SENTENCES, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=CHATML,
+    )
+
+
+def model(words: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Random weights, wide enough that two prompts get two different replies."""
+    config = LlamaConfig(
+        vocab_size=len(words),
+        num_hidden_layers=BLOCKS,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=1024,
+        initializer_range=0.3,
+        tie_word_embeddings=False,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random Llama with 4 blocks of width 32 and a chat template."""
+    folder = tmp_path_factory.mktemp("tiny")
+    words = tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model(words).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a PEFT LoRA folder for the tiny model: `tiny_adapter("pirate", seed=1, use_rslora=True)`."""
+
+    def make(name: str, seed: int = 1, **lora: Any) -> Path:
+        settings: dict[str, Any] = {
+            "r": 4,
+            "lora_alpha": 8,
+            "target_modules": ["q_proj", "v_proj", "down_proj"],
+        }
+        # Without its usual initialisation PEFT leaves B random instead of zero: the adapter does something.
+        config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **(settings | lora))
+        folder = tmp_path_factory.mktemp("adapters") / name
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            get_peft_model(LlamaForCausalLM.from_pretrained(tiny), config).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_vector(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a random unit vector for the tiny model: `tiny_vector("pirate", seed=1, site="resid_post.2")`."""
+    from coherence.engine.vectors import save_vector
+
+    def make(name: str, seed: int = 1, site: str = "resid_post.1") -> Path:
+        path = tmp_path_factory.mktemp("vectors") / f"{name}.safetensors"
+        values = np.random.default_rng(seed).normal(size=WIDTH).astype(np.float32)
+        save_vector(path, values / np.linalg.norm(values), Site.parse(site), {})
+        return path
+
+    return make
