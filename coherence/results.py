@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coherence.errors import CoherenceError, Place
+from coherence.files import replace_file
 from coherence.vocabulary import Criterion, Evidence, Verdict
 from coherence.vocabulary.evidence import Text
 
@@ -73,7 +74,7 @@ class Results(_Frozen):
 
     def write(self, path: Path) -> None:
         """Write atomically: a reader sees the old document or the new one, never half of one."""
-        write_atomically(path, self.model_dump_json(indent=1).encode())
+        replace_file(path, self.model_dump_json(indent=1).encode())
 
     @classmethod
     def read(cls, path: Path) -> "Results":
@@ -85,14 +86,6 @@ class Results(_Frozen):
             where = ".".join(map(str, first["loc"])) or "the document"
             sentence = f"not a results document of format {FORMAT}: {where}: {first['msg']}"
             raise CoherenceError(sentence, Place(str(path))) from None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step, also when interrupted."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 _CLAIMS: dict[tuple[Verdict, Expectation], str] = {

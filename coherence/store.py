@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from coherence.errors import StoreError
+from coherence.files import replace_file
 from coherence.plan import LawOutcome, Value
 
 Key = Mapping[str, Any]
@@ -34,19 +34,6 @@ def cache_root() -> Path:
 def store_root() -> Path:
     """Return the folder of the store when `--coherence-store` names no other."""
     return cache_root() / "store"
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: readers and parallel writers never see half of one. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 class Store:

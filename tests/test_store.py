@@ -17,7 +17,8 @@ from safetensors import safe_open
 
 from coherence.errors import StoreError
 from coherence.plan import LawOutcome
-from coherence.store import Store, cache_root, replace_file, store_root
+from coherence.files import replace_file
+from coherence.store import Store, cache_root, store_root
 
 KEY = {"measure": "reading", "probe": "Where is my order?", "sites": [1, 2]}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from coherence.engine.digests import file_digest, folder_digest
@@ -56,7 +57,7 @@ class Artefacts:
     def _vector_digest(self, name: str) -> str:
         source = self.release.vectors[name]
         if source.path is None:
-            return repr(self.extracts[name])
+            return sha256(repr(self.extracts[name]).encode()).hexdigest()
         try:
             return f"{file_digest(Path(source.path))} {source.site} {source.layers}"
         except OSError as problem:
@@ -79,8 +80,14 @@ class Artefacts:
         return type(problem)(problem.sentence, problem.place or self._places.get(f"release.{kind}.{name}"))
 
     def named_in(self, condition: Condition) -> dict[str, str]:
-        """The artefacts that a condition uses, with their digests."""
-        adapters = {f"adapter {name}": self.adapter_digest(name) for name, _ in condition.adapters}
-        return adapters | {
-            f"vector {steer.vector}": self.vector_digest(steer.vector) for steer in condition.steers
+        """The artefacts that a condition uses: what the release calls them, and the start of their digests."""
+        adapters = {
+            f"adapter {name}": f"{self.release.adapters[name]} {self.adapter_digest(name)[:12]}"
+            for name, _ in condition.adapters
         }
+        vectors = {
+            f"vector {steer.vector}": f"{self.release.vectors[steer.vector].path or 'extracted'} "
+            f"{self.vector_digest(steer.vector)[:12]}"
+            for steer in condition.steers
+        }
+        return adapters | vectors

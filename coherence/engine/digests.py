@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from coherence.errors import ArtefactError
-from coherence.store import cache_root, replace_file
+from coherence.files import replace_file
+from coherence.store import cache_root
 
 # What changes the behaviour of a model or an adapter; a model card does not.
 _PATTERNS = (

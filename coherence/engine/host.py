@@ -32,11 +32,11 @@ class Host:
     @classmethod
     def load(cls, folder: Path, dtype: str) -> "Host":
         """Load a model folder on the best device there is; an ArtefactError says why it cannot be loaded."""
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=DTYPES[dtype], attn_implementation="sdpa"
             )
         except (OSError, ValueError, KeyError) as problem:

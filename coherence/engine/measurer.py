@@ -7,7 +7,7 @@ from torch import Tensor
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.forward import next_tokens, residuals
-from coherence.engine.generation import Asked, replies
+from coherence.engine.generation import replies
 from coherence.engine.keys import key_of
 from coherence.engine.laws import search
 from coherence.engine.progress import Progress
@@ -43,7 +43,7 @@ class Measurer:
         except CoherenceError as problem:
             return dict.fromkeys(missing, problem)
         self._progress("loading the model", 1, 1)
-        self._batched("replies", _of(Reply, missing), self._asked, lambda rows: replies(host, rows))
+        self._batched("replies", _of(Reply, missing), self._workshop.asked, lambda rows: replies(host, rows))
         texts = {**known, **self._outcomes}
         self._batched(
             "residuals",
@@ -59,10 +59,6 @@ class Measurer:
         )
         self._laws(_of(LawSearch, missing))
         return self._outcomes
-
-    def _asked(self, reply: Reply) -> Asked:
-        row = self._workshop.row(reply.condition, reply.probe)
-        return Asked(row.ids, row.adapters, row.deltas, label=row.label, decoding=reply.decoding)
 
     def _batched(
         self,

@@ -20,7 +20,7 @@ class Steering:
     an exception. A forward pass that some hook missed is a MeasurementError, never a silent base measurement.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], deltas: Deltas) -> None:
+    def __init__(self, blocks: nn.ModuleList, deltas: Deltas) -> None:
         self._blocks = blocks
         self._deltas = deltas
         self._entered: list[list[RemovableHandle]] = []

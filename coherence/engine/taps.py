@@ -21,7 +21,7 @@ class Taps:
     `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, so that steered residuals are read.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], pool: Pool) -> None:
+    def __init__(self, blocks: nn.ModuleList, pool: Pool) -> None:
         self._blocks = blocks
         self._pool = pool
         self._handles: list[RemovableHandle] = []
@@ -81,6 +81,9 @@ def median_norm(present: Tensor) -> Pool:
 
     def pool(hidden: Tensor) -> Tensor:
         norms = hidden.float().norm(dim=-1)
-        return norms.masked_fill(~counted.to(norms.device), torch.nan).nanmedian(dim=1, keepdim=True).values
+        medians: Tensor = (
+            norms.masked_fill(~counted.to(norms.device), torch.nan).nanmedian(dim=1, keepdim=True).values
+        )
+        return medians
 
     return pool

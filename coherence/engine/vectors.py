@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from coherence.errors import ArtefactError, did_you_mean
-from coherence.store import replace_file
+from coherence.files import replace_file
 from coherence.vocabulary import Site, VectorSource
 
 _TENSOR = "vector"

@@ -1,7 +1,8 @@
 """The workshop: a loaded host and everything that turns measurements into rows of a forward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,15 +11,19 @@ from torch import Tensor
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import encode, last_user_token
 from coherence.engine.forward import residuals, token_norms
+from coherence.engine.generation import Asked, replies
 from coherence.engine.host import Host
 from coherence.engine.keys import norms_key
 from coherence.engine.rows import Row
 from coherence.engine.vectors import load_vector
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError
-from coherence.plan import CALIBRATION, Condition, Extract, Reading
+from coherence.plan import CALIBRATION, NEUTRAL, Condition, Extract, Reading, Reply
 from coherence.plan.record import Array
 from coherence.store import Store
-from coherence.vocabulary import Position, Probe
+from coherence.vocabulary import Decoding, Position, Probe
+
+
+_Value = TypeVar("_Value", Tensor, str)
 
 
 class Workshop:
@@ -47,6 +52,11 @@ class Workshop:
             deltas=self.deltas(condition),
             label=f"probe {probe.id!r}, base {self.artefacts.release.base!r} in {self.artefacts.release.dtype}",
         )
+
+    def asked(self, reply: Reply) -> Asked:
+        """The row of a reply."""
+        row = self.row(reply.condition, reply.probe)
+        return Asked(row.ids, row.adapters, row.deltas, label=row.label, decoding=reply.decoding)
 
     def reading_row(self, reading: Reading, text: str) -> Row:
         """The row of a reading; `text` is the reply to append for positions in the response."""
@@ -103,11 +113,9 @@ class Workshop:
             raise ArtefactError(
                 f"the site {extract.site} is after the last block, {len(self.host.blocks) - 1}"
             )
-        positive, negative = (
-            self._mean_residuals(condition, extract.position)[depth]
-            for condition in (extract.positive, extract.negative)
-        )
-        values = np.asarray(positive - negative, dtype=np.float32)
+        positive = self._mean_residuals(extract.positive, extract.position)
+        negative = self._mean_residuals(extract.negative, extract.position)
+        values = np.array((positive - negative)[depth])
         if not values.any():
             raise ArtefactError(
                 f"the two prompts do not differ at {extract.site}: there is no direction to extract"
@@ -115,13 +123,23 @@ class Workshop:
         return values
 
     def _mean_residuals(self, condition: Condition, position: Position) -> Array:
-        rows = [self.reading_row(Reading(condition, probe, position), "") for probe in CALIBRATION]
-        collected = []
-        for _, value in residuals(self.host, rows):
-            if isinstance(value, MeasurementError):
-                raise value
-            collected.append(value.numpy())
-        return np.mean(collected, axis=0, dtype=np.float64).astype(np.float32)
+        texts = (
+            self._calibration_replies(condition)
+            if position is Position.RESPONSE_MEAN
+            else [""] * len(CALIBRATION)
+        )
+        rows = [
+            self.reading_row(Reading(condition, probe, position), text)
+            for probe, text in zip(CALIBRATION, texts, strict=True)
+        ]
+        collected = [value.numpy() for value in _sound(residuals(self.host, rows))]
+        mean: Array = np.mean(collected, axis=0, dtype=np.float64).astype(np.float32)
+        return mean
+
+    def _calibration_replies(self, condition: Condition) -> list[str]:
+        rows = [self.asked(Reply(condition, probe, Decoding())) for probe in CALIBRATION]
+        answers = dict(replies(self.host, rows))
+        return list(_sound((row, answers[row]) for row in rows))
 
     @cached_property
     def _norms(self) -> Array:
@@ -129,13 +147,9 @@ class Workshop:
         stored = self._store.get(key)
         if isinstance(stored, np.ndarray):
             return stored
-        rows = [self.row(Condition("You are a helpful assistant."), probe) for probe in CALIBRATION]
-        collected = []
-        for _, value in token_norms(self.host, rows):
-            if isinstance(value, MeasurementError):
-                raise value
-            collected.append(value.numpy()[:, 0])
-        norms = np.median(collected, axis=0).astype(np.float32)
+        rows = [self.row(Condition(NEUTRAL), probe) for probe in CALIBRATION]
+        collected = [value.numpy()[:, 0] for value in _sound(token_norms(self.host, rows))]
+        norms: Array = np.median(collected, axis=0).astype(np.float32)
         self._store.put(key, norms)
         return norms
 
@@ -154,3 +168,10 @@ class Workshop:
         except ArtefactError as problem:
             return problem if problem.place else self.artefacts.blamed(problem, "adapters", name)
         return None
+
+
+def _sound(measured: Iterable[tuple[Row, _Value | MeasurementError]]) -> Iterator[_Value]:
+    for _, value in measured:
+        if isinstance(value, MeasurementError):
+            raise value
+        yield value

@@ -1,6 +1,6 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
-from coherence.plan.calibration import CALIBRATION
+from coherence.plan.calibration import CALIBRATION, NEUTRAL
 from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
@@ -10,6 +10,7 @@ from coherence.plan.scene import Scene
 
 __all__ = [
     "CALIBRATION",
+    "NEUTRAL",
     "Condition",
     "Extract",
     "LawName",

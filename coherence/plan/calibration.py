@@ -2,6 +2,8 @@
 
 from coherence.vocabulary import Probe
 
+NEUTRAL = "You are a helpful assistant."
+
 _QUESTIONS = (
     "What is the capital of France?",
     "How does a bicycle stay upright?",

@@ -1,26 +1,23 @@
-"""Chimera: two personas summed at inference are the adapter that was trained on their mix.
+"""Chimera: two personas summed at inference are the adapter that was trained on their mix."""
 
-Geometry, next-token distribution and behaviour must all agree: each alone can be met by something else.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf, nan
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
-from coherence.properties.cast import Couple, cast, require_probes
+from coherence.properties.cast import Couple, cast, require_probes, supporting
 from coherence.properties.curve import column, every_site
+from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, Residuals, within_reach
-from coherence.statistics.agreement import Hits, paired_difference
-from coherence.statistics.geometry import cosine, random_null, split_half_reliability
+from coherence.properties.reading import Readings, within_reach
+from coherence.statistics.agreement import paired_difference
 from coherence.statistics.intervals import Array, Interval, bootstrap
-from coherence.statistics.products import Products, corrected
+from coherence.statistics.likeness import Displacement, Likeness
 from coherence.vocabulary import (
     Band,
     Criterion,
@@ -29,38 +26,284 @@ from coherence.vocabulary import (
     Evidence,
     Marker,
     Position,
-    Probe,
     ProbeNote,
     Regime,
 )
 
 ADAPTER = Regime.parse("adapter")
-LEAST_PROBES = 4
+LEAST_PROBES = 8
 LEAST_CONTROLS = 2
-LEAST_KL = 0.01  # nats; a chimera nearer to bare than this has no next token of its own to explain
+LEAST_KL = 0.01  # nats; nearer to bare than this, a chimera has no next token of its own
 
 
 @dataclass(frozen=True)
-class Displacements:
-    """What a condition and its controls, each in the same regime, do to the residual stream."""
+class Divergence:
+    """KL of the chimera's next token from the sum's and from bare, in nats: [probes] each."""
 
-    raw: Residuals  # [depths, probes, width]
-    controls: Residuals  # [controls, depths, probes, width]
+    to_sum: Array
+    to_bare: Array
+
+    def ratio(self, weights: Array) -> Array:
+        """0 when the sum explains all of it, 1 when it does no better than bare: [resamples]."""
+        return np.asarray((weights @ self.to_sum) / (weights @ self.to_bare))
+
+
+def divergence(p: Array, q: Array) -> Array:
+    """KL(p || q) along the last axis, in nats, from log-probabilities."""
+    p, q = p.astype(np.float64), q.astype(np.float64)
+    return np.asarray((np.exp(p) * (p - q)).sum(-1))
+
+
+@dataclass(frozen=True)
+class ChimeraCase(Case):
+    """The sum of two personas in one regime, held against the adapter trained on their mix."""
+
+    persona: str
+    slug: str
+    asked: "Chimera"
+    scene: Scene
+    regime: Regime
+    controls: tuple[str, ...]
+
+    def needs(self) -> Iterable[Measurement]:
+        """Measure the sum, the chimera and bare in all three ways, and read the controls in both regimes."""
+        judged = self._judged.values()
+        controls = (c for regime in (self.regime, ADAPTER) for c in self._controls(regime))
+        return [
+            *(reading for condition in (*judged, *controls) for reading in self._readings.of(condition)),
+            *(next_token for condition in judged for next_token in self._next_tokens(condition)),
+            *(reply for condition in judged for reply in self._replies(condition)),
+        ]
+
+    def judge(self, record: Record, seed: int) -> Evidence:
+        """Judge directions, next tokens and markers: each alone can be met by something else."""
+        likeness = self._likeness(record)
+        ceiling = likeness.ceiling(self._readings.clusters, seed)
+        band = [within_reach(site, len(ceiling)).depth for site in self.asked.sites.sites]
+        diverging = self._divergence(record)
+        answers = {name: self._answers(record, condition) for name, condition in self._judged.items()}
+        return Evidence(
+            criteria=(
+                self._direction(likeness.at(band), float(ceiling[band].mean()), seed),
+                self._next_token(diverging, seed),
+                self._behaviour(answers),
+            ),
+            curve=_curve(likeness, ceiling),
+            probes=self._furthest(diverging, answers),
+            notes=(
+                *self._geometry(likeness.at(band), float(ceiling[band].mean()), seed),
+                self._rates(answers),
+            ),
+        )
+
+    def _direction(self, band: Likeness, ceiling: float, seed: int) -> Criterion:
+        unreliable = self._undefined(band) or self._noisy(ceiling)
+        cosine = band.under(self._readings.clusters).corrected
+        found = (
+            Interval(nan, -inf, inf)
+            if band.still().any()
+            else bootstrap(cosine, self._readings.clusters, seed)
+        )
+        return Criterion(
+            estimate=self._estimate("specific cosine", found),
+            at_least=self.asked.min_cosine,
+            unreliable=unreliable,
+        )
+
+    def _undefined(self, band: Likeness) -> str | None:
+        still = np.argwhere(band.still())
+        if not len(still):
+            return None
+        side, site = still[0]
+        what = (f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}")[side]
+        return f"undefined: {what} moves nothing at {self.asked.sites.sites[site]}"
+
+    def _noisy(self, ceiling: float) -> str | None:
+        if ceiling >= self.asked.min_ceiling:
+            return None
+        return (
+            f"the ceiling {ceiling:.2f} is below {self.asked.min_ceiling:g}: "
+            f"{len(self.scene.probes)} probes do not tell these directions from noise"
+        )
+
+    def _next_token(self, diverging: Divergence, seed: int) -> Criterion:
+        own = float(diverging.to_bare.mean())
+        same = f"the chimera's next token is that of bare (KL {own:.2g} nat): there is nothing to explain"
+        return Criterion(
+            estimate=self._estimate("KL ratio", bootstrap(diverging.ratio, self._readings.clusters, seed)),
+            at_most=self.asked.max_kl_ratio,
+            unreliable=None if own >= LEAST_KL else same,
+        )
+
+    def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
+        units = len(set(self._readings.clusters))
+        chimera, bare = answers["chimera"], answers["bare"]
+        difference = paired_difference(chimera.hits, answers["sum"].hits, units)
+        flat = (
+            f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}: "
+            "there is nothing to match"
+        )
+        return Criterion(
+            estimate=self._estimate("marker rate sum - chimera", difference),
+            at_least=-self.asked.max_difference,
+            at_most=self.asked.max_difference,
+            unreliable=None if paired_difference(bare.hits, chimera.hits, units).low > 0 else flat,
+        )
+
+    def _estimate(self, name: str, found: Interval) -> Estimate:
+        n = len(self.scene.probes)
+        return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
+
+    def _furthest(self, diverging: Divergence, answers: dict[str, Replies]) -> tuple[ProbeNote, ...]:
+        return tuple(
+            ProbeNote(
+                probe=self.scene.probes[row].id,
+                note=f"KL of the chimera from the sum {diverging.to_sum[row]:.2g} nat, "
+                f"from bare {diverging.to_bare[row]:.2g} nat",
+                replies={name: replies.texts[row] for name, replies in answers.items()},
+            )
+            for row in np.argsort(-diverging.to_sum, kind="stable")[:3]
+        )
+
+    def _geometry(self, band: Likeness, ceiling: float, seed: int) -> tuple[str, ...]:
+        if band.still().any():
+            return ()
+        foreign = band.foreign().mean(-1)
+        best = int(np.argmax(foreign))
+        return (
+            f"{self.asked.sites}: raw cosine {band.raw().mean():.2f}, specific {band.specific().mean():.2f} "
+            f"before correction for the ceiling {ceiling:.2f}, random null {band.chance(seed).mean():.2f}",
+            f"nearest other persona to the chimera: {self.controls[best]} ({foreign[best]:.2f})",
+        )
+
+    def _rates(self, answers: dict[str, Replies]) -> str:
+        rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in answers.items())
+        return f"replies with a marker of either persona: {rates}"
+
+    def _likeness(self, record: Record) -> Likeness:
+        bare = self._readings.residuals(record, self.scene.bare)
+
+        def displaced(condition: Condition, regime: Regime) -> Displacement:
+            moved = [
+                self._readings.residuals(record, each) - bare for each in (condition, *self._controls(regime))
+            ]
+            return Displacement(moved[0], np.stack(moved[1:]))
+
+        by_sum, chimera, _ = self._judged.values()
+        return Likeness(displaced(by_sum, self.regime), displaced(chimera, ADAPTER), bare)
+
+    def _divergence(self, record: Record) -> Divergence:
+        by_sum, chimera, bare = (
+            np.stack([record.log_probs(each) for each in self._next_tokens(condition)])
+            for condition in self._judged.values()
+        )
+        return Divergence(divergence(chimera, by_sum), divergence(chimera, bare))
+
+    def _answers(self, record: Record, condition: Condition) -> Replies:
+        texts = tuple(record.reply(reply) for reply in self._replies(condition))
+        return Replies(texts, tuple(sum(m.found_in(text) for m in self._markers) for text in texts))
 
     @property
-    def specific(self) -> Residuals:
-        """The condition's own part, [depths, probes, width]."""
-        return self._without_generic(self.raw)
+    def _judged(self) -> dict[str, Condition]:
+        chimera = Condition(self.scene.neutral, adapters=((self.asked.adapter, 1.0),))
+        by_sum = self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), self.regime)
+        return {"sum": by_sum, "chimera": chimera, "bare": self.scene.bare}
 
     @property
-    def foreign(self) -> Residuals:
-        """The controls' own parts, [controls, depths, probes, width]."""
-        return self._without_generic(self.controls)
+    def _markers(self) -> tuple[Marker, ...]:
+        """Markers of either persona."""
+        both = (marker for name in self.asked.of for marker in self.scene.personas[name].markers)
+        return tuple(dict.fromkeys(both))
 
-    def _without_generic(self, displacement: Residuals) -> Residuals:
-        # A sum holds the generic component twice, or less where the model saturates: whatever lies along its
-        # direction is taken away, where the mean itself would be the right amount only for a single persona.
-        generic = self.controls.mean((0, 2))[:, None, :]
-        length = np.linalg.norm(generic, axis=-1, keepdims=True)
-        unit = generic / np.where(length > 0, length, 1.0)
-        return np.asarray(displacement - (displacement * unit).sum(-1, keepdims=True) * unit)
+    @property
+    def _readings(self) -> Readings:
+        return Readings(self.scene, self.asked.position)
+
+    def _controls(self, regime: Regime) -> list[Condition]:
+        return [self.scene.condition(persona, regime) for persona in self.controls]
+
+    def _next_tokens(self, condition: Condition) -> list[NextToken]:
+        return [NextToken(condition, probe) for probe in self.scene.probes]
+
+    def _replies(self, condition: Condition) -> list[Reply]:
+        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+
+
+def _curve(likeness: Likeness, ceiling: Array) -> Curve:
+    columns = {
+        "raw": likeness.raw(),
+        "specific": likeness.specific(),
+        "ceiling": ceiling,
+        "best foreign": likeness.foreign().max(0),
+    }
+    undefined = likeness.still().any(0)
+    return Curve(
+        axis="site",
+        at=every_site(len(ceiling)),
+        columns={name: column(np.where(undefined, nan, values)) for name, values in columns.items()},
+    )
+
+
+class Chimera(Property):
+    """Two personas summed at inference are the adapter trained on their mix: inside, next, and in what is said.
+
+    Directions are compared without the generic persona component: the mean displacement of the control
+    personas, taken in the sum's regime for the sum and in the adapter regime for the chimera, is projected out.
+    """
+
+    family: ClassVar[str] = "commutativity"
+
+    property: Literal["chimera"] = Field(description="Names this property.")
+    personas: tuple[str, ...] | None = Field(
+        None, description="Control personas; default: all others that have what it takes."
+    )
+    of: Couple = Field(description="The two personas that are summed.")
+    adapter: str = Field(description="Name in the release of the adapter trained on their mix.")
+    sums: tuple[Regime, ...] = Field(
+        (Regime.parse("steering"), ADAPTER), description="Regimes in which to sum; one assertion each."
+    )
+    sites: Band = Field(description="Where directions are compared; cosines are averaged over the band.")
+    position: Position = Field(Position.PROMPT_LAST, description="At which token directions are read.")
+    min_cosine: float = Field(
+        ge=-1, le=1, description="Least specific cosine of sum and chimera, divided by its ceiling."
+    )
+    min_ceiling: float = Field(
+        0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
+    )
+    max_kl_ratio: float = Field(
+        ge=0,
+        description="Largest KL(chimera || sum) / KL(chimera || bare) of the next token: 0 when the sum "
+        "explains all of the chimera, 1 when it does no better than bare.",
+    )
+    max_difference: float = Field(
+        gt=0, le=1, description="Largest difference, of either sign, in how many replies show a marker."
+    )
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per regime; both personas, the adapter, markers and two controls must be there."""
+        require_probes(scene, LEAST_PROBES, "chimera")
+        if self.adapter not in scene.release.adapters:
+            raise SuiteError(
+                f"no adapter of the release is named {self.adapter!r}"
+                f"{did_you_mean(self.adapter, scene.release.adapters)}"
+            )
+        return [self._case(regime, scene) for regime in self.sums]
+
+    def _case(self, regime: Regime, scene: Scene) -> Case:
+        scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
+        for name in self.of:
+            if not scene.personas[name].markers:
+                raise SuiteError(f"persona {name!r} has no markers to compare with those of the chimera")
+        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, self._controls(regime, scene))
+
+    def _controls(self, regime: Regime, scene: Scene) -> tuple[str, ...]:
+        able = supporting((regime, ADAPTER), scene)
+        found = tuple(name for name in cast(self.personas, scene, able.__contains__) if name not in self.of)
+        if len(found) < LEAST_CONTROLS:
+            raise SuiteError(
+                f"chimera needs at least two control personas that {regime} and adapter can put into the "
+                f"model; found {', '.join(found) or 'none'}"
+            )
+        for name in found:
+            scene.condition(name, regime)
+        return found

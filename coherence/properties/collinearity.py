@@ -11,6 +11,7 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, within_reach
 from coherence.statistics.directions import Comparison, Directions
@@ -127,8 +128,8 @@ class CollinearityCase(Case):
         best = 1 + int(np.argmax(cosines[1:]))
         share, without = (float(by_site.mean()) for by_site in band.massive())
         notes = (
-            f"{self.asked.sites}: raw cosine {band.raw_cosine().mean():.2f}, specific {cosines[0]:.2f} before "
-            f"correction for the ceiling {footing.ceiling:.2f}, random null {footing.chance:.2f}",
+            f"{self.asked.sites}: raw cosine {band.raw_cosine().mean():.2f}, specific {cosines[0]:.2f} "
+            f"before correction for the ceiling {footing.ceiling:.2f}, random null {footing.chance:.2f}",
             f"best foreign persona: {self.personas[best]} ({cosines[best]:.2f})",
         )
         massive = f"three dimensions carry {share:.0%} of the energy; cosine {without:.2f} without them"
@@ -163,13 +164,9 @@ def _curve(directions: Directions, ceiling: Array) -> Curve:
     }
     return Curve(
         axis="site",
-        at=("resid_pre.0", *(f"resid_post.{block}" for block in range(len(ceiling) - 1))),
-        columns={name: _known(np.where(undefined, nan, column)) for name, column in columns.items()},
+        at=every_site(len(ceiling)),
+        columns={name: column(np.where(undefined, nan, values)) for name, values in columns.items()},
     )
-
-
-def _known(column: Array) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else float(value) for value in column)
 
 
 class Collinearity(Property):

@@ -24,14 +24,18 @@ class Law:
 
     def conditions(self, scene: Scene, personas: Iterable[str]) -> tuple[Condition, ...]:
         """One condition per artefact that may take part; personas that share an artefact count once."""
-        return tuple(
-            dict.fromkeys(
-                scene.condition(persona, regime)
-                for persona in personas
-                for regime in self.regimes
-                if scene.supports(persona, regime)
-            )
+        able = (
+            scene.condition(persona, regime)
+            for persona in personas
+            for regime in self.regimes
+            if scene.supports(persona, regime)
         )
+        return tuple({_artefacts(condition): condition for condition in able}.values())
+
+
+def _artefacts(condition: Condition) -> tuple[str, ...]:
+    adapters = (f"adapter {name}" for name, _ in condition.adapters)
+    return (*adapters, *(f"vector {steer.vector}" for steer in condition.steers))
 
 
 LAWS: dict[LawName, Law] = {
@@ -74,8 +78,12 @@ class CommutativityCase(Case):
 
 
 def _counterexample(found: Mapping[str, object]) -> ProbeNote:
-    spelled = ", ".join(f"{name} {value}" for name, value in found.items())
+    spelled = ", ".join(f"{name} {_words(value)}" for name, value in found.items())
     return ProbeNote(probe=str(found.get("probe", "any")), note=f"smallest counterexample: {spelled}")
+
+
+def _words(value: object) -> str:
+    return " and ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Commutativity(Property):

@@ -180,7 +180,7 @@ class Markers(Property):
     )
     min_recovery: float = Field(
         ge=0,
-        description="Least (rate - bare) / (prompt - bare); not of prompt itself, and of two regimes the worse.",
+        description="Least (rate - bare) / (prompt - bare); where neither regime is prompt, of the worse.",
     )
     exclude: tuple[str, ...] = Field(
         (), description="Texts of markers to leave out, such as those in the adapter's training data."

@@ -9,7 +9,8 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from coherence.reports.explanation import criteria_table, explain
 from coherence.reports.plain import clipped, one_line, rendered
-from coherence.results import AssertionResult, Results, write_atomically
+from coherence.files import replace_file
+from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Evidence, Verdict
 
 _TEXT_BYTES = 4000
@@ -23,7 +24,7 @@ def write_junit(results: Results, path: Path, strict: bool = False) -> None:
     verdict's sentence stands in both.
     """
     suites = [_suite(results, persona, strict) for persona in results.by_persona()]
-    write_atomically(path, _tidied(to_xml_report_string(suites, prettyprint=False), strict))
+    replace_file(path, _tidied(to_xml_report_string(suites, prettyprint=False), strict))
 
 
 def _suite(results: Results, persona: str, strict: bool) -> TestSuite:

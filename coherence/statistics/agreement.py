@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from math import nan, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +89,15 @@ def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str], see
     where only the ceiling does (the adjustment of `paired_difference`): without them it would have no width
     when every probe hits. Resamples whose ceiling is not above bare have no value.
     """
+    table = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
+    value = float(_recovered(table.mean(0, keepdims=True))[0])
+    if np.isnan(value):
+        return Interval(value, -inf, inf)
     size = round(len(clusters) / len(set(clusters)))
-    added = np.repeat(np.array([[1, 0, 0], [0, 1, 0]], dtype=bool), size, axis=0)
-    table = np.concatenate([np.stack([hits, ceiling, bare], axis=1), added]).astype(np.float64)
+    added = np.repeat([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], size, axis=0)
     names = [*clusters, *np.repeat(["only the regime", "only the ceiling"], size)]
-    found = bootstrap(lambda weights: _recovered(weights @ table), names, seed)
-    value = float(_recovered(table[None, : len(clusters)].mean(1))[0])
-    return Interval(value, float(np.fmin(value, found.low)), float(np.fmax(value, found.high)))
+    found = bootstrap(lambda weights: _recovered(weights @ np.vstack([table, added])), names, seed)
+    return Interval(value, min(value, found.low), max(value, found.high))
 
 
 def _recovered(rates: Array) -> Array:

@@ -122,7 +122,8 @@ class _Reader:
             return self._constructor.construct_object(node)
         except yaml.constructor.ConstructorError:
             self._refuse(node, f"the tag {node.tag!r} has no meaning in a suite")
-        except ValueError as problem:
+        # PyYAML lets pass whatever its converters of dates and numbers happen to raise.
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as problem:
             self._refuse(node, f"{node.value[:60]!r} cannot be read ({problem}); a text needs quotes")
         return None
 

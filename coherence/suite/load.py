@@ -44,7 +44,7 @@ def _assertions(file: SuiteFile, scene: Scene, document: Document) -> Iterator[A
             continue
         if not cases:
             problems.append(
-                Problem(place, f"{asserted.property} has nothing to judge: no persona has what it takes")
+                Problem(place, f"{asserted.property} asserts nothing: no persona has what it takes")
             )
         for case in cases:
             name = f"{case.persona}.{asserted.id or asserted.property}.{case.slug}"

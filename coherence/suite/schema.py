@@ -8,12 +8,30 @@ An editor completes and checks a suite that starts with the line
 import json
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
 from coherence.suite.file import SuiteFile
+from coherence.vocabulary.spelled import Spelled
+
+
+class _Generator(GenerateJsonSchema):
+    """Writes defaults as an author spells them, and refuses names that the loader refuses."""
+
+    def encode_default(self, dft: object) -> object:
+        if isinstance(dft, tuple):
+            return [self.encode_default(item) for item in dft]
+        return str(dft) if isinstance(dft, Spelled) else super().encode_default(dft)
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        described = super().dict_schema(schema)
+        return described | {"additionalProperties": False} if "patternProperties" in described else described
 
 
 def schema() -> dict[str, Any]:
     """Return the schema (draft 2020-12) that the pydantic models describe."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SuiteFile.model_json_schema()}
+    described = SuiteFile.model_json_schema(schema_generator=_Generator)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **described}
 
 
 def text() -> str:

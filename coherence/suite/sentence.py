@@ -29,6 +29,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_too_short": "a text that is not empty",
+    "string_pattern_mismatch": "a short ASCII name (letters, digits, - and _)",
 }
 
 
@@ -48,9 +49,15 @@ def _key(loc: tuple[str | int, ...], data: object) -> Key:
     key: Key = ()
     here: Any = data
     for step in _without_discriminator(loc):
-        if step in here if isinstance(here, dict) else isinstance(here, list) and isinstance(step, int):
+        if _has(here, step):
             key, here = (*key, step), here[step]
     return key
+
+
+def _has(data: object, step: str | int) -> bool:
+    if isinstance(data, dict):
+        return step in data
+    return isinstance(data, list) and isinstance(step, int) and step < len(data)
 
 
 def _without_discriminator(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -90,11 +97,17 @@ def _complaint(detail: ErrorDetails) -> str:
             else f"; expected {context['expected']}"
         )
         return f"found {_described(found)}{hint}"
-    expected = _EXPECTED.get(kind) or re.sub(r"^(Input|String|Value) should (be )?", "", detail["msg"])
+    expected = _EXPECTED.get(kind) or _bound(detail["msg"])
     quotes = (
         "; put it in quotes" if kind == "string_type" and not isinstance(found, dict | list | None) else ""
     )
     return f"expected {expected}, found {_described(found)}{quotes}"
+
+
+def _bound(message: str) -> str:
+    """Turn what pydantic says of a bound into what was expected."""
+    number = re.sub(r"^Input should be (greater|less)", r"a number \1", message)
+    return re.sub(r"^\w+ should have (.*?)( after validation)?, not .*", r"\1", number)
 
 
 def _unknown_key(key: Key, data: object) -> str:

@@ -22,9 +22,9 @@ class Assertion:
     place: Place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Suite:
-    """A scene, its assertions, and the `places` of artefacts by `release.base`, `release.adapters.NAME`, ..."""
+    """A scene and its assertions; `places` has the lines of `release.base`, `release.adapters.NAME`, ..."""
 
     path: Path
     scene: Scene

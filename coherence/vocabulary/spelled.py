@@ -28,4 +28,4 @@ class Spelled(ABC):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{cls.pattern}$", "examples": [cls.example]}
+        return {"type": "string", "pattern": f"^({cls.pattern})$", "examples": [cls.example]}

@@ -28,7 +28,12 @@ def scene(probes=PROBES, personas=None):
 
 
 def attractor(**fields):
-    defaults = {"poles": ("upbeat", "gloomy"), "regimes": ("adapter",), "site": "resid_post.1", "max_area": 0.1}
+    defaults = {
+        "poles": ("upbeat", "gloomy"),
+        "regimes": ("adapter",),
+        "site": "resid_post.1",
+        "max_area": 0.1,
+    }
     return Attractor(property="attractor", **defaults | fields)
 
 
@@ -64,7 +69,10 @@ def test_a_linear_mixture_passes():
     assert evidence.verdict is Verdict.PASS
     assert by_name(evidence)["tipping weight"].estimate.value == pytest.approx(0.5, abs=0.02)
     assert by_name(evidence)["separation of the poles"].estimate.value == pytest.approx(1, abs=0.02)
-    assert evidence.notes[1] == "the response rises throughout, at its steepest 1.0 times as fast as a linear one"
+    assert (
+        evidence.notes[1]
+        == "the response rises throughout, at its steepest 1.0 times as fast as a linear one"
+    )
 
 
 def test_a_planted_attractor_fails_with_its_area_and_tipping_weight():
@@ -72,7 +80,9 @@ def test_a_planted_attractor_fails_with_its_area_and_tipping_weight():
     assert evidence.verdict is Verdict.FAIL
     criteria = by_name(evidence)
     assert criteria["signed area"].verdict is criteria["tipping weight"].verdict is Verdict.FAIL
-    assert criteria["signed area"].estimate.value == pytest.approx((0.8 + 0.9 + 0.95 + 0.5) / 4 - 0.5, abs=0.02)
+    assert criteria["signed area"].estimate.value == pytest.approx(
+        (0.8 + 0.9 + 0.95 + 0.5) / 4 - 0.5, abs=0.02
+    )
     assert criteria["tipping weight"].estimate.value == pytest.approx(0.25 * 0.5 / 0.8, abs=0.02)
     assert evidence.notes[0] == "upbeat attracts: an even mixture stands 0.90 of the way to upbeat"
     assert all("towards upbeat" in note.note for note in evidence.probes)
@@ -150,11 +160,16 @@ def test_artefacts_are_mixed_by_weight():
 
 def test_ids_name_the_pair_and_the_regime():
     cases = attractor(regimes=["steering", "adapter"]).cases(scene())
-    assert [(case.persona, case.slug) for case in cases] == [("upbeat-gloomy", "steering"), ("upbeat-gloomy", "adapter")]
+    assert [(case.persona, case.slug) for case in cases] == [
+        ("upbeat-gloomy", "steering"),
+        ("upbeat-gloomy", "adapter"),
+    ]
 
 
 def test_in_the_reply_every_condition_reads_the_same_text():
-    texts = {reading.text for reading in case_of(position="response_mean").needs() if reading.probe == PROBES[0]}
+    texts = {
+        reading.text for reading in case_of(position="response_mean").needs() if reading.probe == PROBES[0]
+    }
     assert [text.condition for text in texts] == [scene().bare]
 
 

@@ -40,11 +40,11 @@ def orthonormal(count, seed=0):
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(WIDTH, count)))[0].T
 
 
-def planted(case, cosine=0.8, noise=0.5, generic=4.0, borrowed=None, shared=0.0, embeddings=0.0):
+def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, embeddings=0.0):
     """Residuals in which each persona has an axis of its own per regime, at `cosine` of each other.
 
-    `generic` moves every persona alike; `borrowed` lets the judged persona's second regime take the direction
-    of another persona; `shared` is noise that a probe has in both regimes. Nothing moves at depth 0.
+    `generic` moves every persona alike; `swapped` exchanges the second regimes of the judged and another
+    persona; `shared` is noise that a probe has in both regimes. Nothing moves at depth 0.
     """
     drawn = np.random.default_rng(1)
     axes = orthonormal(2 * len(case.personas) + 1)
@@ -53,8 +53,8 @@ def planted(case, cosine=0.8, noise=0.5, generic=4.0, borrowed=None, shared=0.0,
         name: cosine * axis + np.sqrt(1 - cosine**2) * side
         for (name, axis), side in zip(first.items(), axes[2::2], strict=True)
     }
-    if borrowed:
-        second[case.persona] = second[borrowed]
+    if swapped:
+        second[case.persona], second[swapped] = second[swapped], second[case.persona]
     scene = case.scene
     moves = {scene.bare: np.zeros(WIDTH)}
     for name in case.personas:
@@ -115,8 +115,8 @@ def test_the_generic_component_alone_does_not_pass():
     assert by_name(evidence)["specific cosine"].verdict is Verdict.FAIL
 
 
-def test_a_regime_that_speaks_like_another_persona_loses_the_margin():
-    evidence = judged(borrowed="counsel")
+def test_a_persona_that_another_one_stands_in_for_loses_the_margin():
+    evidence = judged(swapped="counsel")
     assert by_name(evidence)["margin over best foreign persona"].verdict is Verdict.FAIL
     assert any(note.startswith("best foreign persona: counsel") for note in evidence.notes)
 

@@ -73,7 +73,7 @@ def test_a_law_asked_for_by_name_that_cannot_be_posed_is_an_error(law, kind):
 
 def test_personas_that_share_an_artefact_cannot_pose_a_law_of_two():
     shared = scene()
-    shared.personas["counsel"] = Persona(vector="pirate", dose=0.4)
+    shared.personas["counsel"] = Persona(vector="pirate", dose=0.9)
     assert "vector-order" not in [case.slug for case in commutativity().cases(shared)]
 
 
@@ -90,7 +90,10 @@ def test_a_law_holds_up_to_the_tolerance():
 
 
 def test_a_broken_law_shows_its_smallest_counterexample():
-    evidence = judged(0.02, {"probe": "crash", "first": "pirate", "dose": 0.5})
+    evidence = judged(0.02, {"probe": "crash", "pair": ["vector a", "vector b"], "weights": (0.5, -1.0)})
     assert evidence.verdict is Verdict.FAIL
     assert evidence.probes[0].probe == "crash"
-    assert evidence.notes[-1] == "smallest counterexample: probe crash, first pirate, dose 0.5"
+    assert (
+        evidence.notes[-1]
+        == "smallest counterexample: probe crash, pair vector a and vector b, weights 0.5 and -1.0"
+    )

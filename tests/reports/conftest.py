@@ -10,7 +10,8 @@ import pytest
 from lxml import etree
 from platformdirs import user_cache_path
 
-from coherence.results import AssertionResult, Results, sentence_of, write_atomically
+from coherence.files import replace_file
+from coherence.results import AssertionResult, Results, sentence_of
 from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
 
 DEPTHS = 30
@@ -87,7 +88,7 @@ def junit_schema():
     """Jenkins' junit-10.xsd, which travels in the source distribution of pytest."""
     kept = user_cache_path("coherence-tests") / f"junit-10-pytest-{pytest.__version__}.xsd"
     if not kept.exists():
-        write_atomically(kept, _schema_from_source_distribution())
+        replace_file(kept, _schema_from_source_distribution())
     return etree.XMLSchema(etree.parse(kept))
 
 

@@ -77,8 +77,8 @@ def test_places_name_the_file_that_defines(write, load, tmp_path):
 )
 def test_nothing_is_defined_twice(write, refused, addition, sentence):
     write(CAST, "cast.yaml")
-    text = f"coherence: 1\ninclude:\n  - cast.yaml\n\n\n\n\n\n{addition}\nassertions: [{{property: commutativity}}]\n"
-    assert refused(text) == f"a.coherence.yaml:{sentence}"
+    above = "coherence: 1\ninclude:\n  - cast.yaml\nassertions:\n  - property: commutativity\n\n\n\n"
+    assert refused(above + addition) == f"a.coherence.yaml:{sentence}"
 
 
 def test_siblings_may_not_define_the_same(write, refused):

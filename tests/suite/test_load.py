@@ -47,6 +47,7 @@ probes:
     text: Where is my order?
     template: shop
   - How do I reset my password?
+  - questions.jsonl
 regimes: [prompt, adapter]
 decoding:
   max_new_tokens: 12
@@ -59,14 +60,30 @@ assertions:
   - property: markers
     personas: [pirate]
     expect: fail
+    min_agreement: 0.4
+    max_difference: 0.2
+    min_recovery: 0.5
 """
+LAWS = SUITE.splitlines().index("  - property: commutativity") + 1
+MARKERS = SUITE.splitlines().index("  - property: markers") + 1
+LAST = len(SUITE.splitlines())
+QUESTIONS = "\n".join(f'"What is {number} and one?"' for number in range(10))
+
+
+@pytest.fixture(autouse=True)
+def _questions(write):
+    write(QUESTIONS, "questions.jsonl")
 
 
 def test_a_suite_becomes_a_scene(load):
     scene = load(SUITE).scene
     assert (scene.release.base, scene.neutral, scene.seed) == ("org/model", "You are helpful.", 3)
     assert [str(regime) for regime in scene.regimes] == ["prompt", "adapter"]
-    assert [probe.id for probe in scene.probes] == ["order", "how-do-i-reset-my-password"]
+    assert [probe.id for probe in scene.probes] == [
+        "order",
+        "how-do-i-reset-my-password",
+        *(f"what-is-{number}-and-one" for number in range(10)),
+    ]
     assert scene.decoding.max_new_tokens == 12
     assert scene.personas["pirate"].markers_in("Ahoy!")
 
@@ -92,9 +109,9 @@ def test_assertions_carry_identity_expectation_and_line(load, tmp_path):
     assert laws.id == "release.laws.adapter-order"
     assert laws.family == "commutativity"
     assert laws.expect == "pass"
-    assert laws.place == Place((tmp_path / "a.coherence.yaml").as_posix(), 37)
+    assert laws.place == Place((tmp_path / "a.coherence.yaml").as_posix(), LAWS)
     assert markers
-    assert {assertion.place.line for assertion in markers} == {41}
+    assert {assertion.place.line for assertion in markers} == {MARKERS}
     assert {assertion.expect for assertion in markers} == {"fail"}
     for assertion in markers:
         assert assertion.id == f"pirate.markers.{assertion.case.slug}"
@@ -133,7 +150,7 @@ def test_the_company_loads_as_an_include(load):
 def test_two_assertions_with_one_id_are_refused(refused):
     text = SUITE + "  - property: commutativity\n    id: laws\n    laws: [adapter-order]\n"
     assert refused(text) == (
-        "a.coherence.yaml:44: a.coherence.yaml:37 asserts 'release.laws.adapter-order' already; "
+        f"a.coherence.yaml:{LAST + 1}: a.coherence.yaml:{LAWS} asserts 'release.laws.adapter-order' already; "
         "set 'id:' on one of them"
     )
 
@@ -141,30 +158,25 @@ def test_two_assertions_with_one_id_are_refused(refused):
 @pytest.mark.parametrize("stranger", ["pirat", "nobody"])
 def test_an_assertion_about_an_unknown_persona_is_refused(refused, stranger):
     message = refused(SUITE.replace("personas: [pirate]", f"personas: [{stranger}]"))
-    assert message.startswith("a.coherence.yaml:41: ")
+    assert message.startswith(f"a.coherence.yaml:{MARKERS}: ")
     assert repr(stranger) in message
     assert "did you mean 'pirate'?" in message or "expected one of counsel, pirate" in message
 
 
 def test_an_assertion_with_nothing_to_judge_is_refused(refused):
-    text = """
-        coherence: 1
-        personas: {quiet: {description: Says nothing.}}
-        probes: [Who are you?]
-        assertions:
-          - property: commutativity
-            id: laws
-          - property: collinearity
-            at: resid_post.3
-        """
-    assert refused(text).startswith("a.coherence.yaml:7: ")
+    text = SUITE + (
+        "  - {property: attractor, poles: [pirate, counsel], site: resid_post.3, max_area: 1, regimes: []}\n"
+    )
+    assert refused(text) == (
+        f"a.coherence.yaml:{LAST + 1}: attractor asserts nothing: no persona has what it takes"
+    )
 
 
 def test_problems_of_several_assertions_are_told_at_once(refused):
     text = SUITE.replace("laws: [adapter-order]", "laws: [vector-order]").replace("[pirate]\n", "[pirat]\n")
     first, second = refused(text).splitlines()
-    assert first.startswith("a.coherence.yaml:37: ")
-    assert second.startswith("a.coherence.yaml:41: ")
+    assert first.startswith(f"a.coherence.yaml:{LAWS}: ")
+    assert second.startswith(f"a.coherence.yaml:{MARKERS}: ")
 
 
 _KEY = re.compile(r"^( *(?:- )?)([a-z_]+)(:.*)$")
@@ -188,6 +200,7 @@ def test_a_key_misspelt_by_one_letter_is_named_with_its_line(data, tmp_path_fact
     wrong = key[:at] + letter + key[at + 1 :]
     lines[number] = f"{before}{wrong}{after}"
     path = tmp_path_factory.getbasetemp() / f"misspelt{SUFFIX}"
+    path.with_name("questions.jsonl").write_text(QUESTIONS)
     path.write_text("\n".join(lines))
     with pytest.raises(SuiteError) as caught:
         load_suite(path, Overrides())

@@ -128,10 +128,25 @@ def test_all_problems_of_a_file_are_told_topmost_first(refused):
 
 
 def test_two_missing_keys_of_one_mapping_are_both_told(refused):
-    message = refused(
-        SUITE.replace("    id: who\n    text: Who are you?", "{}").replace("id: who", "template: t")
-    )
-    assert "missing key" in message
+    text = SUITE.replace("id: who\n    text: Who are you?", "template: t")
+    assert refused(text).splitlines() == [
+        "a.coherence.yaml:18: missing key 'id' in probes[0]",
+        "a.coherence.yaml:18: missing key 'text' in probes[0]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("poles: [pirate]", "tuple too short"),
+        ("tipping: [0, 1, 2]", "tuple too long"),
+        ("weights: []", "..."),
+    ],
+)
+def test_lists_of_the_wrong_length_are_told(refused, line, message):
+    text = SUITE + "  - property: attractor\n    site: resid_post.3\n    max_area: 1\n    poles: [pirate, parrot]\n"
+    print(refused((text if "poles" not in line else text.replace("    poles: [pirate, parrot]\n", "")) + f"    {line}\n"))
+    assert 0
 
 
 def test_a_number_that_is_none_is_refused(refused):

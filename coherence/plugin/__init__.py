@@ -1,0 +1,67 @@
+"""The pytest plugin: inert, and light to import, unless `--coherence` is given."""
+
+from pathlib import Path
+
+import pytest
+
+FAMILIES = ("collinearity", "markers", "commutativity", "attractor")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; each begins with --coherence."""
+    group = parser.getgroup("coherence", "coherence of a persona across prompt, adapter and steering")
+    group.addoption("--coherence", action="store_true", help="Collect and judge *.coherence.yaml suites.")
+    group.addoption(
+        "--coherence-base",
+        metavar="MODEL",
+        help="Base model in place of the suites' own: hub id, folder or 'reference'.",
+    )
+    group.addoption(
+        "--coherence-adapter",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="Adapter in place of the release's adapter of that name. Repeatable.",
+    )
+    group.addoption(
+        "--coherence-vector",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="Vector file in place of the release's vector of that name. Repeatable.",
+    )
+    group.addoption("--coherence-seed", type=int, metavar="N", help="Seed in place of the suites' own.")
+    group.addoption(
+        "--coherence-store",
+        type=Path,
+        metavar="PATH",
+        help="Where measurements are kept. Default: the user's cache.",
+    )
+    group.addoption(
+        "--coherence-results",
+        type=Path,
+        metavar="PATH",
+        default=Path("coherence-results.json"),
+        help="Where the results document is written. Default: coherence-results.json.",
+    )
+    group.addoption(
+        "--coherence-junit", type=Path, metavar="PATH", help="Write a JUnit report of the verdicts."
+    )
+    group.addoption(
+        "--coherence-junit-strict",
+        action="store_true",
+        help="Leave out of the JUnit report what Jenkins' junit-10.xsd refuses (file and line).",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks, and the session when it is asked for."""
+    config.addinivalue_line("markers", "coherence: an assertion of a coherence suite")
+    for family in FAMILIES:
+        config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
+    if config.getoption("--coherence"):
+        from coherence.plugin.session import CoherenceSession
+
+        # A broken suite is reported as an error beside the others, and does not hide them.
+        config.option.continue_on_collection_errors = True
+        config.pluginmanager.register(CoherenceSession(config), "coherence-session")

@@ -1,0 +1,99 @@
+"""Suites and assertions as pytest sees them: files and test functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coherence.errors import CoherenceError
+from coherence.reports.explanation import explain
+from coherence.results import AssertionResult
+from coherence.suite import Assertion, Overrides, Suite, load_suite
+from coherence.vocabulary import Verdict
+
+if TYPE_CHECKING:
+    from coherence.gate import Gate
+
+GATE = pytest.StashKey["Gate"]()
+
+
+class BrokenSuite(pytest.Collector.CollectError):
+    """A suite that cannot be read; the message is the sentence."""
+
+    def __init__(self, problem: CoherenceError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class SuiteFile(pytest.File):
+    """A `*.coherence.yaml` file."""
+
+    overrides: Overrides
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path, overrides: Overrides) -> SuiteFile:
+        """Make the collector of a suite file."""
+        file: SuiteFile = cls.from_parent(parent, path=path)
+        file.overrides = overrides
+        return file
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield one item per assertion; no model is loaded."""
+        try:
+            suite = load_suite(self.path, self.overrides)
+        except CoherenceError as problem:
+            raise BrokenSuite(problem) from None
+        for assertion in suite.assertions:
+            yield AssertionItem.of(self, suite, assertion)
+
+
+class AssertionItem(pytest.Function):
+    """One assertion. A function item, so that fixtures, marks and reports work as users expect."""
+
+    suite: Suite
+    assertion: Assertion
+    result: AssertionResult
+
+    @classmethod
+    def of(cls, parent: SuiteFile, suite: Suite, assertion: Assertion) -> AssertionItem:
+        """Make the item of an assertion, marked with its family and persona."""
+        item: AssertionItem = cls.from_parent(parent, name=assertion.id, callobj=_nothing)
+        item.suite, item.assertion = suite, assertion
+        item.add_marker("coherence")
+        item.add_marker(assertion.family)
+        return item
+
+    def setup(self) -> None:
+        """Judge. What could not be measured is an error of the set-up, not a failed gate."""
+        super().setup()
+        self.result = self.config.stash[GATE].judge(self.suite, self.assertion)
+        self.user_properties.extend(_properties(self.result))
+        if self.result.verdict is Verdict.ERROR:
+            pytest.fail(explain(self.result), pytrace=False)
+
+    def runtest(self) -> None:
+        """Fail with the verdict's sentence and its evidence, unless the verdict is the expected one."""
+        if not self.result.green:
+            pytest.fail(explain(self.result), pytrace=False)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """The assertion's line in the suite."""
+        line = self.assertion.place.line
+        return self.path, None if line is None else line - 1, self.name
+
+
+def _nothing() -> None:
+    """Stand for the test function: the item's own `setup` and `runtest` do the work."""
+
+
+def _properties(result: AssertionResult) -> Iterator[tuple[str, Any]]:
+    # Exact builtins only: anything else in user_properties breaks pytest-xdist.
+    yield "coherence.verdict", result.verdict.value
+    for criterion in result.evidence.criteria if result.evidence else ():
+        estimate = criterion.estimate
+        yield f"coherence.{estimate.name}", f"{estimate.value:.6g} [{estimate.low:.6g}, {estimate.high:.6g}]"
+        yield f"coherence.{estimate.name}.expected", criterion.threshold

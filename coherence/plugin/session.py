@@ -1,0 +1,172 @@
+"""What happens around the items: measure before the first, report after the last."""
+
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coherence import __version__
+from coherence.gate import Gate, results_of
+from coherence.plugin.display import Display
+from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
+from coherence.reports.junit import write_junit
+from coherence.reports.terminal import summary
+from coherence.results import AssertionResult, Results, sentence_of
+from coherence.store import Store, store_root
+from coherence.suite import SUFFIX, Overrides
+from coherence.vocabulary import Verdict
+
+
+class CoherenceSession:
+    """The plugin of one run with `--coherence`, in every worker and in the controller."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started = datetime.now(UTC)
+        self._overrides = Overrides(
+            base=config.getoption("--coherence-base"),
+            adapters=_pairs(config, "--coherence-adapter"),
+            vectors=_pairs(config, "--coherence-vector"),
+            seed=config.getoption("--coherence-seed"),
+        )
+        self._store = Store(config.getoption("--coherence-store") or store_root())
+        self._seed = self._overrides.seed or 0
+        self._results: dict[tuple[str, str], AssertionResult] = {}
+
+    def pytest_report_header(self) -> str:
+        """Say where measurements are kept, and what the command line replaces."""
+        replaced = [f"base {self._overrides.base}"] if self._overrides.base else []
+        replaced += [f"adapter {name}={path}" for name, path in self._overrides.adapters.items()]
+        replaced += [f"vector {name}={path}" for name, path in self._overrides.vectors.items()]
+        replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
+        changes = f", with {', '.join(replaced)}" if replaced else ""
+        return f"coherence: {__version__}, store {self._store.root}{changes}"
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect suites."""
+        return SuiteFile.of(parent, file_path, self._overrides) if file_path.name.endswith(SUFFIX) else None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Turn a broken suite into a result of its own, so that the reports show it."""
+        report = yield
+        problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None  # type: ignore[attr-defined]
+        if isinstance(problem, BrokenSuite):
+            report.coherence = _broken(collector, problem).model_dump(mode="json")  # type: ignore[attr-defined]
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the result of a broken suite."""
+        self._keep(report)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Plan what the selected assertions need."""
+        selected: dict[Any, list[Any]] = {}
+        for item in session.items:
+            if isinstance(item, AssertionItem):
+                selected.setdefault(item.suite, []).append(item.assertion)
+        self._display = Display(self._config)
+        self._config.stash[GATE] = Gate(selected, self._store, self._display)
+        self._seed = next((suite.scene.seed for suite in selected), self._seed)
+
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
+        """Name the releases under test and their seeds."""
+        suites = {item.suite for item in items if isinstance(item, AssertionItem)}
+        lines = {
+            f"release: {suite.scene.release.base} in {suite.scene.release.dtype}, "
+            f"adapters {', '.join(suite.scene.release.adapters) or 'none'}, "
+            f"vectors {', '.join(suite.scene.release.vectors) or 'none'}; seed {suite.scene.seed}"
+            for suite in suites
+        }
+        return sorted(lines)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Measure everything before the first assertion is judged."""
+        if session.items and not self._config.option.collectonly:
+            with self._display:
+                self._config.stash[GATE].measure()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Send the result along with the report, from a worker to the controller too."""
+        report = yield
+        judged = isinstance(item, AssertionItem) and hasattr(item, "result")
+        if judged and (report.when == "call" or (report.when == "setup" and report.failed)):
+            report.coherence = item.result.model_dump(mode="json")  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the result."""
+        self._keep(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the reports, and never let a run that judged nothing look like success."""
+        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+            return
+        if not self._results:
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+            return
+        results = self._document()
+        results.write(self._config.getoption("--coherence-results"))
+        junit = self._config.getoption("--coherence-junit")
+        if junit:
+            write_junit(results, junit, self._config.getoption("--coherence-junit-strict"))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table of verdicts and where the reports are."""
+        writer = terminalreporter._tw
+        if self._config.option.collectonly:
+            return
+        terminalreporter.section("coherence")
+        if not self._results:
+            terminalreporter.write_line("no assertion was judged: the gate has not passed")
+            return
+        encoding = getattr(writer._file, "encoding", None) or "ascii"
+        plain = "utf" not in encoding.lower()
+        terminalreporter.write_line(
+            summary(self._document(), min(writer.fullwidth, 120), writer.hasmarkup, ascii_only=plain)
+        )
+        terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
+
+    def _document(self) -> Results:
+        return results_of(self._results.values(), self._started, self._seed)
+
+    def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
+        said = getattr(report, "coherence", None)
+        if said is not None:
+            result = AssertionResult.model_validate(said)
+            self._results[result.suite, result.id] = result
+
+
+def _pairs(config: pytest.Config, option: str) -> dict[str, str]:
+    pairs = {}
+    for written in config.getoption(option):
+        name, separator, path = written.partition("=")
+        if not (name and separator and path):
+            raise pytest.UsageError(f"{option} {written!r}: expected NAME=PATH")
+        pairs[name] = path
+    return pairs
+
+
+def _broken(collector: pytest.Collector, problem: BrokenSuite) -> AssertionResult:
+    name = f"{Path(collector.name).name.removesuffix(SUFFIX)}.suite"
+    place = problem.problem.place
+    return AssertionResult(
+        id=name,
+        persona="suite",
+        family="suite",
+        suite=place.file if place else collector.nodeid,
+        line=(place.line if place else None) or 1,
+        verdict=Verdict.ERROR,
+        sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(problem)),
+    )

@@ -1,0 +1,107 @@
+"""How alike two conditions move the model, when they need not move it equally far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.statistics.directions import STILL
+from coherence.statistics.geometry import Array, Real, cosine, random_null, split_half_reliability
+from coherence.statistics.products import Products, corrected
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """What a condition, and control personas in the same regime, do to the residual stream."""
+
+    raw: Real  # [depths, probes, width]
+    controls: Real  # [controls, depths, probes, width]
+
+    def at(self, depths: list[int]) -> "Displacement":
+        """Keep some depths only."""
+        return Displacement(self.raw[depths], self.controls[:, depths])
+
+    @cached_property
+    def specific(self) -> Real:
+        """What lies outside the generic direction: [depths, probes, width]."""
+        return self._outside(self.raw)
+
+    @cached_property
+    def foreign(self) -> Real:
+        """The same of the controls: [controls, depths, probes, width]."""
+        return self._outside(self.controls)
+
+    def _outside(self, displacement: Real) -> Real:
+        # A sum of two holds the generic component about twice, less where the model saturates. Projecting it out
+        # needs no amount; subtracting the controls' mean would be right for a single persona only.
+        generic = self.controls.mean((0, 2))[:, None, :]
+        length = np.linalg.norm(generic, axis=-1, keepdims=True)
+        unit = generic / np.where(length > 0, length, 1.0)
+        return np.asarray(displacement - (displacement * unit).sum(-1, keepdims=True) * unit)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Cosines of two conditions' mean displacements from bare, at each depth or over all of them."""
+
+    first: Displacement
+    second: Displacement
+    bare: Real  # activations, [depths, probes, width]
+
+    def at(self, depths: list[int]) -> "Likeness":
+        """Keep some depths only."""
+        return Likeness(self.first.at(depths), self.second.at(depths), self.bare[depths])
+
+    def still(self) -> NDArray[np.bool_]:
+        """Which condition does not move the model at all: [2, depths]."""
+        scale = np.linalg.norm(self.bare, axis=-1).mean(-1)
+        moved = [np.linalg.norm(side.raw.mean(-2), axis=-1) for side in (self.first, self.second)]
+        return np.asarray(np.stack(moved) <= STILL * scale)
+
+    def raw(self) -> Array:
+        """Cosine with the generic component: [depths]."""
+        return cosine(self.first.raw.mean(-2), self.second.raw.mean(-2))
+
+    def specific(self) -> Array:
+        """Cosine without the generic component, noise included: [depths]."""
+        return cosine(self.first.specific.mean(-2), self.second.specific.mean(-2))
+
+    def foreign(self) -> Array:
+        """Cosine of each control of the first side with the second side: [controls, depths]."""
+        return cosine(self.first.foreign.mean(-2), self.second.specific.mean(-2))
+
+    def ceiling(self, clusters: Sequence[str], seed: int) -> Array:
+        """Highest cosine that directions of this reliability can show, sqrt(r_A r_B): [depths]."""
+        one, two = (
+            split_half_reliability(side.specific, seed, clusters=clusters)
+            for side in (self.first, self.second)
+        )
+        return np.asarray(np.sqrt(one * two))
+
+    def chance(self, seed: int) -> Array:
+        """95 % quantile for random directions with the covariance of the bare activations: [depths]."""
+        return random_null(self.bare, self.second.specific.mean(-2), seed)
+
+    def under(self, clusters: Sequence[str]) -> "Resampled":
+        """Prepare the cosine for any weights of the probes."""
+        first, second = self.first.specific, self.second.specific
+        return Resampled(
+            Products.of(first, second, clusters),
+            Products.of(first, first, clusters),
+            Products.of(second, second, clusters),
+        )
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Inner products between probes, from which the cosine of a resample follows."""
+
+    cross: Products
+    first: Products
+    second: Products
+
+    def corrected(self, weights: Array) -> Array:
+        """Specific cosine divided by its ceiling, averaged over depths: [resamples]."""
+        return np.asarray(corrected(self.cross, self.first, self.second, weights).mean(0))

@@ -1,0 +1,183 @@
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from coherence.errors import SuiteError
+from coherence.plan import Record, Scene
+from coherence.properties.markers import Markers
+from coherence.vocabulary import (
+    BARE,
+    Decoding,
+    Marker,
+    Persona,
+    Probe,
+    Regime,
+    Release,
+    VectorSource,
+    Verdict,
+)
+
+PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+PIRATE = Persona(prompt="Be a pirate.", markers=(Marker(text="arr"), Marker(text="matey")))
+
+
+def a_scene(probes=PROBES, personas=None, adapters=("pirate",)):
+    return Scene(
+        release=Release(
+            adapters={name: f"adapters/{name}" for name in adapters},
+            vectors={"pirate": VectorSource(path="vectors/pirate.safetensors")},
+        ),
+        personas=personas or {"pirate": PIRATE, "mute": Persona(prompt="Say little.")},
+        probes=probes,
+        regimes=(PROMPT, ADAPTER),
+        neutral="Be helpful.",
+        decoding=Decoding(),
+        seed=0,
+    )
+
+
+def markers(**fields):
+    defaults = {"min_agreement": 0.6, "max_difference": 0.2, "min_recovery": 0.7}
+    return Markers(property="markers", **defaults | fields)
+
+
+def judged(hits, fields=None, scene=None, says="Arr, matey."):
+    """`hits` says for each regime which probes (by number) are answered with markers."""
+    case = markers(**fields or {}).cases(scene or a_scene())[0]
+    regime = {case.scene.condition("pirate", name): name for name in hits if name != BARE}
+    rows = {reply: case.scene.probes.index(reply.probe) for reply in case.needs()}
+    return case.judge(
+        Record(
+            {r: says if row in hits[regime.get(r.condition, BARE)] else "Hello." for r, row in rows.items()}
+        ),
+        seed=0,
+    )
+
+
+def by_name(evidence):
+    return {criterion.estimate.name: criterion for criterion in evidence.criteria}
+
+
+def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_width():
+    evidence = judged({BARE: (), PROMPT: range(24), ADAPTER: range(24)})
+    assert evidence.verdict is Verdict.PASS
+    assert set(by_name(evidence)) == {"Gwet's AC1", "rate adapter - prompt", "recovery by adapter"}
+    for criterion in evidence.criteria:
+        assert criterion.estimate.high - criterion.estimate.low > 0.05
+        assert criterion.estimate.n == 24
+
+
+def test_equal_rates_on_different_probes_are_not_agreement():
+    evidence = judged({BARE: (), PROMPT: range(12), ADAPTER: range(12, 24)})
+    assert by_name(evidence)["Cohen's kappa"].estimate.value == -1
+    assert by_name(evidence)["rate adapter - prompt"].estimate.value == 0
+    assert by_name(evidence)["recovery by adapter"].estimate.value == 1
+    assert evidence.verdict is Verdict.FAIL
+
+
+def test_an_adapter_that_does_nothing_recovers_nothing():
+    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: ()})
+    recovery = by_name(evidence)["recovery by adapter"]
+    assert (recovery.verdict, recovery.estimate.value) == (Verdict.FAIL, 0)
+    assert by_name(evidence)["rate adapter - prompt"].verdict is Verdict.FAIL
+
+
+def test_the_difference_is_the_second_rate_minus_the_first():
+    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: range(8)})
+    assert by_name(evidence)["rate adapter - prompt"].estimate.value == pytest.approx(-0.5)
+
+
+def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
+    evidence = judged({BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
+    assert "prompt's rate 0.50 is not clearly above the bare rate 0.46" in evidence.criteria[2].unreliable
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+
+
+def test_where_neither_regime_is_prompt_the_worse_one_must_recover():
+    evidence = judged(
+        {BARE: (), PROMPT: range(20), ADAPTER: range(20), STEERING: range(5)},
+        {"between": ["adapter", "steering"]},
+    )
+    assert by_name(evidence)["recovery by steering"].estimate.value == pytest.approx(0.25)
+
+
+def test_disagreeing_probes_are_shown_side_by_side():
+    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: (*range(16), 22)})
+    assert [note.probe for note in evidence.probes] == ["q16", "q17"]
+    assert evidence.probes[0].replies == {"prompt": "Arr, matey.", "adapter": "Hello."}
+    assert evidence.probes[0].note == "markers: prompt 2, adapter 0"
+
+
+def test_a_single_disagreeing_probe_is_shown_alone_and_two_probes_where_there_is_none():
+    assert [note.probe for note in judged({BARE: (), PROMPT: range(20), ADAPTER: range(19)}).probes] == [
+        "q19"
+    ]
+    assert len(judged({BARE: (), PROMPT: range(20), ADAPTER: range(20)}).probes) == 2
+
+
+def test_the_notes_give_every_rate_with_its_interval_and_the_mcnemar_test():
+    notes = judged({BARE: (), PROMPT: range(24), ADAPTER: range(18)}).notes
+    assert notes[0] == "bare: markers in 0% [0%, 14%] of replies, 0.0 distinct ones on average"
+    assert notes[1] == "prompt: markers in 100% [86%, 100%] of replies, 2.0 distinct ones on average"
+    assert notes[2].startswith("adapter: markers in 75% [55%, 88%]")
+    assert notes[3] == "McNemar p = 0.031 between prompt and adapter"
+
+
+def test_excluded_markers_do_not_count():
+    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(24)}
+    evidence = judged(hits, {"exclude": ("arr",)}, says="Arr.")
+    assert "prompt: markers in 0%" in evidence.notes[1]
+
+
+def test_probes_of_one_template_count_as_one():
+    grouped = tuple(probe.model_copy(update={"template": f"t{i // 3}"}) for i, probe in enumerate(PROBES))
+    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(21)}
+    single, clustered = judged(hits), judged(hits, scene=a_scene(probes=grouped))
+    for one, other in zip(single.criteria, clustered.criteria, strict=True):
+        assert other.estimate.value == pytest.approx(one.estimate.value)
+        assert other.estimate.high - other.estimate.low > one.estimate.high - one.estimate.low
+
+
+def test_every_probe_is_answered_bare_prompted_and_in_both_regimes():
+    case = markers(between=["adapter", "steering"]).cases(a_scene())[0]
+    needs = list(case.needs())
+    assert len(needs) == len(set(needs)) == 4 * 24
+    assert case.slug == "adapter-steering"
+
+
+def test_personas_without_markers_or_prompt_are_left_out():
+    silent = PIRATE.model_copy(update={"prompt": None})
+    scene = a_scene(personas={"pirate": PIRATE, "silent": silent}, adapters=("pirate", "silent"))
+    scene = replace(scene, regimes=(ADAPTER, Regime.parse("adapter+prompt")))
+    assert [case.persona for case in markers().cases(scene)] == ["pirate"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "scene", "sentence"),
+    [
+        ({"personas": ("pirat",)}, a_scene(), "no persona is named 'pirat'; did you mean 'pirate'"),
+        ({"personas": ("mute",)}, a_scene(adapters=("pirate", "mute")), "'mute' has no markers"),
+        ({"personas": ("mute",)}, a_scene(), "adapter 'mute' is not in the release"),
+        ({"exclude": ("mate",)}, a_scene(), "no marker reads 'mate'; did you mean 'matey'"),
+        ({"exclude": ("arr", "matey")}, a_scene(), "no persona with markers"),
+        ({}, a_scene(probes=PROBES[:7]), "markers needs at least 8 probes; the suite has 7"),
+        ({}, a_scene(adapters=()), "no persona with markers, a prompt and two regimes"),
+    ],
+)
+def test_what_is_missing_is_a_sentence(fields, scene, sentence):
+    with pytest.raises(SuiteError, match=sentence):
+        markers(**fields).cases(scene)
+
+
+@pytest.mark.parametrize("fields", [{"min_agreement": 2}, {"max_difference": 0}, {"min_recovery": -1}])
+def test_thresholds_that_cannot_be_met_are_refused(fields):
+    with pytest.raises(ValidationError):
+        markers(**fields)
+
+
+def test_every_field_is_described():
+    schema = Markers.model_json_schema()
+    assert all("description" in field for field in schema["properties"].values())
+    assert {"property", "min_agreement", "max_difference", "min_recovery"} == set(schema["required"])
