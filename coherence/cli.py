@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     extract.add_argument("--site", default="resid_post.15", help="where to read; default: %(default)s")
     extract.add_argument(
+        "--position",
+        choices=[str(position) for position in Position],
+        default=str(Position.RESPONSE_MEAN),
+        help="which tokens; default: %(default)s, each side over replies of its own",
+    )
+    extract.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write"
     )
     extract.set_defaults(run=_extract)

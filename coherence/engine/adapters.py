@@ -89,7 +89,7 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
             model = PeftModel(model, config, adapter_name=name)
     except (ValueError, OSError, SafetensorError) as problem:
         raise ArtefactError(f"cannot be mounted: {str(problem).splitlines()[0]}") from problem
-    _check_fit(get_peft_model_state_dict(model, adapter_name=name), weights)
+    _check_fit(get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False), weights)
     set_peft_model_state_dict(model, weights, adapter_name=name)
     for layer in lora_layers(model):
         layer.enable_adapters(False)

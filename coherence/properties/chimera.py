@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from math import inf, nan
 from typing import ClassVar, Literal
 
@@ -16,6 +17,7 @@ from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, within_reach
 from coherence.statistics.agreement import paired_difference
+from coherence.statistics.divergence import Explained
 from coherence.statistics.intervals import Array, Interval, bootstrap
 from coherence.statistics.likeness import Displacement, Likeness
 from coherence.vocabulary import (
@@ -34,24 +36,6 @@ ADAPTER = Regime.parse("adapter")
 LEAST_PROBES = 8
 LEAST_CONTROLS = 2
 LEAST_KL = 0.01  # nats; nearer to bare than this, a chimera has no next token of its own
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """KL of the chimera's next token from the sum's and from bare, in nats: [probes] each."""
-
-    to_sum: Array
-    to_bare: Array
-
-    def ratio(self, weights: Array) -> Array:
-        """0 when the sum explains all of it, 1 when it does no better than bare: [resamples]."""
-        return np.asarray((weights @ self.to_sum) / (weights @ self.to_bare))
-
-
-def divergence(p: Array, q: Array) -> Array:
-    """KL(p || q) along the last axis, in nats, from log-probabilities."""
-    p, q = p.astype(np.float64), q.astype(np.float64)
-    return np.asarray((np.exp(p) * (p - q)).sum(-1))
 
 
 @dataclass(frozen=True)
@@ -78,36 +62,34 @@ class ChimeraCase(Case):
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge directions, next tokens and markers: each alone can be met by something else."""
         likeness = self._likeness(record)
-        ceiling = likeness.ceiling(self._readings.clusters, seed)
-        band = [within_reach(site, len(ceiling)).depth for site in self.asked.sites.sites]
-        diverging = self._divergence(record)
+        ceilings = likeness.ceiling(self._clusters, seed)
+        depths = [within_reach(site, len(ceilings)).depth for site in self.asked.sites.sites]
+        band, ceiling = likeness.at(depths), float(ceilings[depths].mean())
+        explained = self._explained(record)
         answers = {name: self._answers(record, condition) for name, condition in self._judged.items()}
         return Evidence(
             criteria=(
-                self._direction(likeness.at(band), float(ceiling[band].mean()), seed),
-                self._next_token(diverging, seed),
+                self._direction(band, ceiling, seed),
+                self._next_token(explained, seed),
                 self._behaviour(answers),
             ),
-            curve=_curve(likeness, ceiling),
-            probes=self._furthest(diverging, answers),
-            notes=(
-                *self._geometry(likeness.at(band), float(ceiling[band].mean()), seed),
-                self._rates(answers),
-            ),
+            curve=_curve(likeness, ceilings),
+            probes=self._furthest(explained, answers),
+            notes=(*self._geometry(band, ceiling, seed), _rates(answers)),
         )
 
     def _direction(self, band: Likeness, ceiling: float, seed: int) -> Criterion:
-        unreliable = self._undefined(band) or self._noisy(ceiling)
-        cosine = band.under(self._readings.clusters).corrected
-        found = (
-            Interval(nan, -inf, inf)
-            if band.still().any()
-            else bootstrap(cosine, self._readings.clusters, seed)
+        undefined = self._undefined(band)
+        cosine = band.under(self._clusters).corrected
+        found = Interval(nan, -inf, inf) if undefined else bootstrap(cosine, self._clusters, seed)
+        noisy = (
+            f"the ceiling {ceiling:.2f} is below {self.asked.min_ceiling:g}: "
+            f"{len(self.scene.probes)} probes do not tell these directions from noise"
         )
         return Criterion(
             estimate=self._estimate("specific cosine", found),
             at_least=self.asked.min_cosine,
-            unreliable=unreliable,
+            unreliable=undefined or (None if ceiling >= self.asked.min_ceiling else noisy),
         )
 
     def _undefined(self, band: Likeness) -> str | None:
@@ -118,30 +100,22 @@ class ChimeraCase(Case):
         what = (f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}")[side]
         return f"undefined: {what} moves nothing at {self.asked.sites.sites[site]}"
 
-    def _noisy(self, ceiling: float) -> str | None:
-        if ceiling >= self.asked.min_ceiling:
-            return None
-        return (
-            f"the ceiling {ceiling:.2f} is below {self.asked.min_ceiling:g}: "
-            f"{len(self.scene.probes)} probes do not tell these directions from noise"
-        )
-
-    def _next_token(self, diverging: Divergence, seed: int) -> Criterion:
-        own = float(diverging.to_bare.mean())
+    def _next_token(self, explained: Explained, seed: int) -> Criterion:
+        own = float(explained.whole.mean())
         same = f"the chimera's next token is that of bare (KL {own:.2g} nat): there is nothing to explain"
         return Criterion(
-            estimate=self._estimate("KL ratio", bootstrap(diverging.ratio, self._readings.clusters, seed)),
+            estimate=self._estimate("KL ratio", bootstrap(explained.ratio, self._clusters, seed)),
             at_most=self.asked.max_kl_ratio,
             unreliable=None if own >= LEAST_KL else same,
         )
 
     def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
-        units = len(set(self._readings.clusters))
+        units = len(set(self._clusters))
         chimera, bare = answers["chimera"], answers["bare"]
         difference = paired_difference(chimera.hits, answers["sum"].hits, units)
         flat = (
-            f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}: "
-            "there is nothing to match"
+            f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate "
+            f"{bare.rate:.2f}: there is nothing to match"
         )
         return Criterion(
             estimate=self._estimate("marker rate sum - chimera", difference),
@@ -154,15 +128,15 @@ class ChimeraCase(Case):
         n = len(self.scene.probes)
         return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
 
-    def _furthest(self, diverging: Divergence, answers: dict[str, Replies]) -> tuple[ProbeNote, ...]:
+    def _furthest(self, explained: Explained, answers: dict[str, Replies]) -> tuple[ProbeNote, ...]:
         return tuple(
             ProbeNote(
                 probe=self.scene.probes[row].id,
-                note=f"KL of the chimera from the sum {diverging.to_sum[row]:.2g} nat, "
-                f"from bare {diverging.to_bare[row]:.2g} nat",
+                note=f"KL of the chimera from the sum {explained.left[row]:.2g} nat, "
+                f"from bare {explained.whole[row]:.2g} nat",
                 replies={name: replies.texts[row] for name, replies in answers.items()},
             )
-            for row in np.argsort(-diverging.to_sum, kind="stable")[:3]
+            for row in np.argsort(-explained.left, kind="stable")[:3]
         )
 
     def _geometry(self, band: Likeness, ceiling: float, seed: int) -> tuple[str, ...]:
@@ -176,10 +150,6 @@ class ChimeraCase(Case):
             f"nearest other persona to the chimera: {self.controls[best]} ({foreign[best]:.2f})",
         )
 
-    def _rates(self, answers: dict[str, Replies]) -> str:
-        rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in answers.items())
-        return f"replies with a marker of either persona: {rates}"
-
     def _likeness(self, record: Record) -> Likeness:
         bare = self._readings.residuals(record, self.scene.bare)
 
@@ -192,16 +162,20 @@ class ChimeraCase(Case):
         by_sum, chimera, _ = self._judged.values()
         return Likeness(displaced(by_sum, self.regime), displaced(chimera, ADAPTER), bare)
 
-    def _divergence(self, record: Record) -> Divergence:
+    def _explained(self, record: Record) -> Explained:
         by_sum, chimera, bare = (
             np.stack([record.log_probs(each) for each in self._next_tokens(condition)])
             for condition in self._judged.values()
         )
-        return Divergence(divergence(chimera, by_sum), divergence(chimera, bare))
+        return Explained.of(chimera, by_sum, bare)
 
     def _answers(self, record: Record, condition: Condition) -> Replies:
         texts = tuple(record.reply(reply) for reply in self._replies(condition))
         return Replies(texts, tuple(sum(m.found_in(text) for m in self._markers) for text in texts))
+
+    @property
+    def _clusters(self) -> list[str]:
+        return self._readings.clusters
 
     @property
     def _judged(self) -> dict[str, Condition]:
@@ -229,6 +203,11 @@ class ChimeraCase(Case):
         return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
 
 
+def _rates(answers: dict[str, Replies]) -> str:
+    rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in answers.items())
+    return f"replies with a marker of either persona: {rates}"
+
+
 def _curve(likeness: Likeness, ceiling: Array) -> Curve:
     columns = {
         "raw": likeness.raw(),
@@ -245,10 +224,10 @@ def _curve(likeness: Likeness, ceiling: Array) -> Curve:
 
 
 class Chimera(Property):
-    """Two personas summed at inference are the adapter trained on their mix: inside, next, and in what is said.
+    """Two personas summed at inference are the adapter trained on their mix, inside and in what is said.
 
-    Directions are compared without the generic persona component: the mean displacement of the control
-    personas, taken in the sum's regime for the sum and in the adapter regime for the chimera, is projected out.
+    Directions are compared without the generic persona component: the direction of the control personas'
+    mean, in the sum's regime for the sum and in the adapter regime for the chimera, is projected out of each.
     """
 
     family: ClassVar[str] = "commutativity"
@@ -293,17 +272,18 @@ class Chimera(Property):
         scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
         for name in self.of:
             if not scene.personas[name].markers:
-                raise SuiteError(f"persona {name!r} has no markers to compare with those of the chimera")
+                raise SuiteError(f"chimera compares markers, and persona {name!r} has none")
         return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, self._controls(regime, scene))
 
     def _controls(self, regime: Regime, scene: Scene) -> tuple[str, ...]:
-        able = supporting((regime, ADAPTER), scene)
+        both = (regime, ADAPTER)
+        able = supporting(both, scene)
         found = tuple(name for name in cast(self.personas, scene, able.__contains__) if name not in self.of)
+        for name, used in product(found, both):
+            scene.condition(name, used)  # complains of an artefact that is missing
         if len(found) < LEAST_CONTROLS:
             raise SuiteError(
                 f"chimera needs at least two control personas that {regime} and adapter can put into the "
                 f"model; found {', '.join(found) or 'none'}"
             )
-        for name in found:
-            scene.condition(name, regime)
         return found

@@ -67,7 +67,7 @@ class CommutativityCase(Case):
         """Hold the largest deviation against the tolerance; a law is exact, so its interval has no width."""
         outcome = record.law(self.search)
         seen = outcome.deviation
-        estimate = Estimate(name="relative deviation", value=seen, low=seen, high=seen, n=outcome.examples)
+        estimate = Estimate(name="deviation", value=seen, low=seen, high=seen, n=outcome.examples)
         says = f"the law: {LAWS[self.search.law].says}"
         broken = _counterexample(outcome.counterexample) if outcome.counterexample else None
         return Evidence(

@@ -18,18 +18,22 @@ _STYLES = {
     "expected fail": "green",
     "unexpected pass": "red",
 }
-_SHOWN = {"expected fail": "fail (expected)", "unexpected pass": "pass (unexpected)"}
+
+_ROOMY = 96
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
     """Show the table of verdicts and, in the last line, their counts; no line is wider than `width`."""
-    shown = rendered(Group(_verdicts(results, ascii_only), Text(), _counts(results)), width, color)
+    shown = rendered(Group(_verdicts(results, width, ascii_only), Text(), _counts(results)), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
-def _verdicts(results: Results, ascii_only: bool) -> Table:
+def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     box = ASCII if ascii_only else SIMPLE_HEAD
-    shown = table("assertion", "estimate", "threshold", "n", "verdict", numbers=("n",), box=box)
+    shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
+    shown.collapse_padding = True
+    if width >= _ROOMY:  # names are read first: they keep to a line
+        shown.columns[0].min_width, shown.columns[1].max_width = 30, 15
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))
         for assertion in assertions:
@@ -39,12 +43,19 @@ def _verdicts(results: Results, ascii_only: bool) -> Table:
 
 def _row(result: AssertionResult) -> tuple[Text, ...]:
     name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
-    verdict = cell(_SHOWN.get(result.outcome, result.outcome), _STYLES[result.outcome])
+    verdict = cell(result.outcome, _STYLES[result.outcome])
     if result.evidence is None:
-        return name, cell("could not be measured"), cell(""), cell(""), verdict
+        return name, cell("not measured"), cell(""), cell(""), cell(""), verdict
     criterion = result.evidence.decisive
     estimate = criterion.estimate
-    return name, cell(estimate), cell(criterion.threshold), cell(estimate.n), verdict
+    return (
+        name,
+        cell(estimate.name),
+        cell(estimate.spread),
+        cell(criterion.threshold),
+        cell(estimate.n),
+        verdict,
+    )
 
 
 def _counts(results: Results) -> Text:

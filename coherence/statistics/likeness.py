@@ -34,8 +34,8 @@ class Displacement:
         return self._outside(self.controls)
 
     def _outside(self, displacement: Real) -> Real:
-        # A sum of two holds the generic component about twice, less where the model saturates. Projecting it out
-        # needs no amount; subtracting the controls' mean would be right for a single persona only.
+        # A sum of two holds the generic component about twice, less where the model saturates: projecting it
+        # out needs no amount, where subtracting the controls' mean would be right for one persona only.
         generic = self.controls.mean((0, 2))[:, None, :]
         length = np.linalg.norm(generic, axis=-1, keepdims=True)
         unit = generic / np.where(length > 0, length, 1.0)

@@ -37,18 +37,10 @@ class Document:
 def read_document(path: Path, named_at: Place | None = None) -> Document:
     """Read a YAML file; a SuiteError says what is wrong on which line."""
     text = read_text(path, named_at)
-    document = Document(path, {})
-    node = _compose(text, shown(path))
-    if node is None:
-        raise SuiteError(
-            "the file is empty; expected a suite, starting with 'coherence: 1'", Place(shown(path), 1)
-        )
-    if not isinstance(node, MappingNode):
-        raise SuiteError("expected keys such as 'coherence: 1' and 'personas:'", document.place(()))
-    reader = _Reader(shown(path), document.places)
-    document.data = reader.mapping(node, ())
-    refuse(reader.problems)
-    return document
+    try:
+        return _parsed(text, path)
+    except RecursionError:
+        raise SuiteError("the file is nested too deeply to be a suite", Place(shown(path), 1)) from None
 
 
 def read_text(path: Path, named_at: Place | None = None) -> str:
@@ -71,6 +63,21 @@ def shown(path: Path) -> str:
     """Return a path as a person in the current directory would write it."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _parsed(text: str, path: Path) -> Document:
+    document = Document(path, {})
+    node = _compose(text, shown(path))
+    if node is None:
+        raise SuiteError(
+            "the file is empty; expected a suite, starting with 'coherence: 1'", Place(shown(path), 1)
+        )
+    if not isinstance(node, MappingNode):
+        raise SuiteError("expected keys such as 'coherence: 1' and 'personas:'", document.place(()))
+    reader = _Reader(shown(path), document.places)
+    document.data = reader.mapping(node, ())
+    refuse(reader.problems)
+    return document
 
 
 def _compose(text: str, file: str) -> Node | None:

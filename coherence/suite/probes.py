@@ -53,7 +53,7 @@ def _lines_of(name: str, document: Document, named_at: Place) -> Iterator[tuple[
 def _broken(line: str) -> str | None:
     try:
         json.loads(line)
-    except ValueError as problem:
+    except (RecursionError, ValueError) as problem:
         return f'expected JSON such as {{"id": "order", "text": "..."}}, found {line[:60]!r} ({problem})'
     return None
 

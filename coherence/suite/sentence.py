@@ -69,7 +69,7 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
     if kind == "extra_forbidden":
         return Problem(document.place(key), _unknown_key(key, document.data))
     if kind == "missing":
-        return Problem(document.place(key), f"missing key {name!r}{_within(key)}")
+        return Problem(document.place(key), _missing(detail["loc"][-1], key))
     if kind == "union_tag_not_found":
         return _no_property(key, found, document)
     if kind == "union_tag_invalid":
@@ -83,6 +83,12 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
         )
         return Problem(document.place(key), sentence)
     return Problem(document.place(key), f"{_spelled(key)}: {_complaint(detail)}")
+
+
+def _missing(step: str | int, key: Key) -> str:
+    if isinstance(step, int):
+        return f"{_spelled(key)}: expected at least {step + 1} items"
+    return f"missing key {step!r}{_within(key)}"
 
 
 def _complaint(detail: ErrorDetails) -> str:

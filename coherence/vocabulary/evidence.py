@@ -18,6 +18,7 @@ Text = Annotated[str, AfterValidator(lambda text: text.encode("utf-8", "backslas
 
 def number(value: float) -> str:
     """Two decimals, or two significant digits where decimals would say nothing (0.00002 is 2e-05)."""
+    value = round(value, 12)  # what is left of a zero after rounding errors is a zero
     return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
@@ -30,8 +31,15 @@ class Estimate(_Frozen):
     high: float
     n: int
 
+    @property
+    def spread(self) -> str:
+        """The value and, unless it is exact, its interval."""
+        if self.low == self.high == self.value:
+            return number(self.value)
+        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
+
     def __str__(self) -> str:
-        return f"{self.name} {number(self.value)} [{number(self.low)}, {number(self.high)}]"
+        return f"{self.name} {self.spread}"
 
 
 class Criterion(_Frozen):

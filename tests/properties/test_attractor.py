@@ -42,7 +42,7 @@ def case_of(**fields):
 
 
 def planted(case, answer, reach=2.0, noise=0.05):
-    """Residuals on a line between the poles: `answer(w)` says where on it a mixture stands, `reach` is its length."""
+    """Residuals on a line between the poles: a mixture lies at `answer(w)` of the regime's `reach` on it."""
     drawn = np.random.default_rng(0)
     line, questions = drawn.normal(size=WIDTH), drawn.normal(size=(len(PROBES), WIDTH))
     at = {condition: answer(w) * reach for w, several in case.mixtures.items() for condition in several}

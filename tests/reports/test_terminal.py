@@ -20,7 +20,7 @@ def test_rows_are_grouped_by_persona_in_order_of_first_appearance(results):
     assert lines[lines.index("pirate") + 3].startswith("  collinearity.adapter-steering")
 
 
-@pytest.mark.parametrize("shown", ["fail (expected)", "pass (unexpected)", "inconclusive", "error"])
+@pytest.mark.parametrize("shown", ["expected fail", "unexpected pass", "inconclusive", "error"])
 def test_each_outcome_has_its_word(results, shown):
     assert shown in summary(results, 100, color=False)
 

@@ -12,7 +12,9 @@ from coherence.errors import Place, SuiteError
 from coherence.suite import SUFFIX, Overrides, load_suite
 from coherence.vocabulary import Regime
 
-COMPANY = Path(__file__).parents[2] / "fixtures" / "company.yaml"
+ROOT = Path(__file__).parents[2]
+COMPANY = ROOT / "fixtures" / "company.yaml"
+SHIPPED = sorted((ROOT / "suites").glob(f"*{SUFFIX}"))
 
 SUITE = """\
 coherence: 1
@@ -145,6 +147,21 @@ def test_the_company_loads_as_an_include(load):
         COMPANY.parent / "vectors" / "pirate.safetensors"
     )
     assert suite.places["release.adapters.pirate"].file.endswith("fixtures/company.yaml")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_ids_of_shipped_suites_are_short_ascii_names_and_differ(path):
+    ids = [assertion.id for assertion in load_suite(path, Overrides()).assertions]
+    assert ids
+    assert len(set(ids)) == len(ids)
+    for name in ids:
+        assert re.fullmatch(r"[A-Za-z0-9_+-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_.+-]+", name)
+
+
+def test_shipped_suites_assert_every_property():
+    suites = [load_suite(path, Overrides()) for path in SHIPPED]
+    asserted = {assertion.property.property for suite in suites for assertion in suite.assertions}
+    assert asserted == {"collinearity", "markers", "commutativity", "chimera", "attractor"}
 
 
 def test_two_assertions_with_one_id_are_refused(refused):

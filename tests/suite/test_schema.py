@@ -34,6 +34,21 @@ def test_unknown_keys_are_marked_in_every_mapping_of_fixed_keys():
     )
 
 
+def test_names_are_constrained_as_the_loader_does():
+    for mapping in (schema()["properties"]["personas"], *_artefacts().values()):
+        assert list(mapping["patternProperties"]) == ["^[A-Za-z0-9_-]+$"]
+        assert mapping["additionalProperties"] is False
+
+
+def _artefacts():
+    properties = schema()["$defs"]["Release"]["properties"]
+    return {name: properties[name] for name in ("adapters", "vectors")}
+
+
+def test_defaults_are_spelled_as_an_author_would():
+    assert schema()["properties"]["regimes"]["default"] == ["prompt", "adapter", "steering"]
+
+
 def test_an_editor_sees_shorthands_and_names_of_properties():
     described = schema()
     assert described["required"] == ["coherence"]

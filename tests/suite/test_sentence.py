@@ -77,7 +77,7 @@ assertions:
         (
             "tokens: 8",
             "tokens: 0",
-            "24: decoding.max_new_tokens: expected greater than or equal to 1, found 0",
+            "24: decoding.max_new_tokens: expected a number greater than or equal to 1, found 0",
         ),
         (
             "property: comm",
@@ -136,17 +136,15 @@ def test_two_missing_keys_of_one_mapping_are_both_told(refused):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("poles", "message"),
     [
-        ("poles: [pirate]", "tuple too short"),
-        ("tipping: [0, 1, 2]", "tuple too long"),
-        ("weights: []", "..."),
+        ("[pirate]", "31: assertions[1].poles: expected at least 2 items"),
+        ("[pirate, parrot, sailor]", "31: assertions[1].poles: expected at most 2 items, found a list"),
     ],
 )
-def test_lists_of_the_wrong_length_are_told(refused, line, message):
-    text = SUITE + "  - property: attractor\n    site: resid_post.3\n    max_area: 1\n    poles: [pirate, parrot]\n"
-    print(refused((text if "poles" not in line else text.replace("    poles: [pirate, parrot]\n", "")) + f"    {line}\n"))
-    assert 0
+def test_lists_of_the_wrong_length_are_told(refused, poles, message):
+    attractor = f"  - property: attractor\n    site: resid_post.3\n    max_area: 1\n    poles: {poles}\n"
+    assert refused(SUITE + attractor) == f"a.coherence.yaml:{message}"
 
 
 def test_a_number_that_is_none_is_refused(refused):

@@ -1,0 +1,1 @@
+"""The engine: measures a plan on a real model, knowing neither test runner nor verdicts."""
