@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from coherence import __version__
 from coherence.errors import CoherenceError, SuiteError, did_you_mean
@@ -22,10 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="coherence", description="The gate itself is `pytest --coherence SUITES`."
-    )
+    parser = _Parser(prog="coherence", description="The gate itself is `pytest --coherence SUITES`.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -37,12 +41,14 @@ def _parser() -> argparse.ArgumentParser:
         help="extract a persona's steering vector from its prompt",
         description="Mean difference of residuals under the persona's prompt and under the neutral one.",
     )
-    extract.add_argument("suite", type=Path, help="a suite, or a file that suites include")
+    extract.add_argument("suite", type=Path, help="a suite that has the persona")
     extract.add_argument("persona")
     extract.add_argument(
         "--against", metavar="PERSONA", help="the negative side; default: the neutral prompt"
     )
-    extract.add_argument("--site", default="resid_post.15", help="where to read; default: %(default)s")
+    extract.add_argument(
+        "--site", type=_site, default="resid_post.15", help="where to read; default: %(default)s"
+    )
     extract.add_argument(
         "--position",
         choices=[str(position) for position in Position],
@@ -50,13 +56,27 @@ def _parser() -> argparse.ArgumentParser:
         help="which tokens; default: %(default)s, each side over replies of its own",
     )
     extract.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file to write"
+        "--out", type=_vector_file, required=True, metavar="FILE", help="the .safetensors file to write"
     )
     extract.set_defaults(run=_extract)
 
     schema = commands.add_parser("schema", help="print the JSON schema of suites")
     schema.set_defaults(run=_schema)
     return parser
+
+
+def _site(written: str) -> Site:
+    try:
+        return Site.parse(written)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _vector_file(written: str) -> Path:
+    path = Path(written)
+    if path.suffix != ".safetensors":
+        raise argparse.ArgumentTypeError(f"found the ending {path.suffix!r}, expected .safetensors")
+    return path
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -85,7 +105,7 @@ def _extract(options: argparse.Namespace) -> None:
             raise SuiteError(
                 f"{options.suite} has no persona {name!r}{did_you_mean(name, suite.scene.personas)}"
             )
-    prompt, site = Regime.parse("prompt"), Site.parse(options.site)
+    prompt, site = Regime.parse("prompt"), options.site
     negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
     extract = Extract(
         suite.scene.condition(options.persona, prompt), negative, site, Position(options.position)

@@ -48,3 +48,8 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; expected one of {', '.join(known)}" if known else ""
+
+
+def first_line(problem: BaseException) -> str:
+    """Return what an exception of somebody else's library says first, or its name when it says nothing."""
+    return next(iter(str(problem).strip().splitlines()), type(problem).__name__)

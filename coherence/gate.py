@@ -35,7 +35,7 @@ class Gate:
         _ = self._records
 
     def judge(self, suite: Suite, assertion: Assertion) -> AssertionResult:
-        """The verdict of one assertion. What could not be measured is an `error`, never an exception."""
+        """Give the verdict of one assertion. What could not be measured is an `error`, never an exception."""
         started = time.perf_counter()
         record, artefacts = self._records[_release_key(suite)]
         evidence: Evidence | None = None
@@ -82,13 +82,13 @@ class Gate:
 
 
 def results_of(assertions: Iterable[AssertionResult], started: datetime, seed: int) -> Results:
-    """Put the verdicts of a run into one document, in the order of their ids' first appearance."""
+    """Put the verdicts of a run into one document, in the order of the suites whatever order they came in."""
     return Results(
         started=started.isoformat(timespec="seconds"),
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
         seed=seed,
         versions={library: version(library) for library in _LIBRARIES},
-        assertions=tuple(assertions),
+        assertions=tuple(sorted(assertions, key=lambda result: (result.suite, result.line, result.id))),
     )
 
 

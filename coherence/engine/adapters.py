@@ -1,9 +1,11 @@
 """The adapter regime: PEFT LoRA adapters mounted beside each other, switched and scaled."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from peft import (
     LoraConfig,
@@ -14,23 +16,39 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from coherence.errors import ArtefactError
+from coherence.errors import ArtefactError, CoherenceError, first_line
 
 Weights = tuple[tuple[str, float], ...]
+
+# Settings that may differ from PEFT's defaults. All others make an adapter more than a low-rank change of
+# weights: they replace modules, write to the base, or act on some tokens only.
+_PLAIN = frozenset(
+    {
+        *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
+        *("r", "lora_alpha", "use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern"),
+        *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
+        *("inference_mode", "lora_dropout", "init_lora_weights", "loftq_config", "eva_config"),
+        *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
+    }
+)
+# The others subtract what they start with from the base weights.
+_HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 
 
 class Adapters:
     """Activate adapters with weights (their LoRA scale is multiplied), or none at all: the base model.
 
-    Re-entrant; leaving restores the exact prior state (active adapters, scales), also after an exception.
+    An adapter that is named twice gets the sum of its weights. Re-entrant; leaving restores the exact prior
+    state (active adapters, scales), also after an exception.
     """
 
     def __init__(self, model: nn.Module, weights: Weights) -> None:
         self._model = model
-        self._weights = dict(weights)
+        self._weights: dict[str, float] = defaultdict(float)
+        for name, weight in weights:
+            self._weights[_slot(name)] += weight
         self._entered: list[list[_LayerState]] = []
 
     def __enter__(self) -> "Adapters":
@@ -50,18 +68,18 @@ class Adapters:
 class _LayerState:
     """What a LoRA layer was before an `Adapters` context touched it."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: LoraLayer) -> None:
         self._layer = layer
         self._active = list(layer.active_adapters)
         self._disabled = layer.disable_adapters
         self._scaling = dict(layer.scaling)
 
     def apply(self, weights: Mapping[str, float]) -> None:
-        here = {name: weight for name, weight in weights.items() if name in self._layer.scaling}
+        here = {slot: weight for slot, weight in weights.items() if slot in self._layer.scaling}
         self._layer.enable_adapters(bool(here))
         self._layer.set_adapter(list(here), inference_mode=True)
-        for name, weight in here.items():
-            self._layer.set_scale(name, weight)
+        for slot, weight in here.items():
+            self._layer.set_scale(slot, weight)
 
     def restore(self) -> None:
         self._layer.set_adapter(self._active, inference_mode=True)
@@ -69,7 +87,7 @@ class _LayerState:
         self._layer.scaling.update(self._scaling)
 
 
-def lora_layers(model: nn.Module) -> Iterator[Any]:
+def lora_layers(model: nn.Module) -> Iterator[LoraLayer]:
     """All LoRA layers of a model that carries adapters; none when it carries none."""
     return (module for module in model.modules() if isinstance(module, LoraLayer))
 
@@ -78,22 +96,40 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
     """Load a PEFT LoRA folder beside the adapters that are there, inactive.
 
     `model` is the causal LM, or the PeftModel that an earlier mount returned. An ArtefactError says why the
-    adapter cannot be used: not LoRA, changes more than LoRA does, or made for another base.
+    adapter cannot be used (not LoRA, more than LoRA, or made for another base); the model is then as before.
     """
-    try:
+    with _in_one_sentence():
         config = _read_config(folder)
         weights: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
-        if isinstance(model, PeftModel):
-            model.add_adapter(name, config)
+        mounted = _injected(model, config, _slot(name))
+        misfit = _misfit(_expected_weights(mounted, _slot(name)), weights)
+        if misfit is None:
+            set_peft_model_state_dict(mounted, weights, adapter_name=_slot(name))
+        elif mounted is model:
+            mounted.delete_adapter(_slot(name))
         else:
-            model = PeftModel(model, config, adapter_name=name)
-    except (ValueError, OSError, SafetensorError) as problem:
-        raise ArtefactError(f"cannot be mounted: {str(problem).splitlines()[0]}") from problem
-    _check_fit(get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False), weights)
-    set_peft_model_state_dict(model, weights, adapter_name=name)
-    for layer in lora_layers(model):
+            mounted.unload()
+    if misfit is not None:
+        raise ArtefactError(f"was made for another base: {misfit}")
+    for layer in lora_layers(mounted):
         layer.enable_adapters(False)
-    return model.eval()
+    return mounted.eval()
+
+
+def _slot(name: str) -> str:
+    # PEFT mistakes an adapter named like a part of the network (`layers`, `weight`) for that part, and a
+    # module cannot have the name of a method (`keys`).
+    return f"adapter-{name}"
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except CoherenceError:
+        raise
+    except Exception as problem:  # PEFT raises nearly anything for a folder that it did not write
+        raise ArtefactError(f"cannot be mounted: {first_line(problem)}") from problem
 
 
 def _read_config(folder: Path) -> LoraConfig:
@@ -101,33 +137,43 @@ def _read_config(folder: Path) -> LoraConfig:
         raise ArtefactError("has no adapter_config.json; expected a PEFT adapter folder")
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
-        raise ArtefactError(f"is a {config.peft_type} adapter; expected LORA")
-    if config.modules_to_save:
+        raise ArtefactError(f"is a {config.peft_type.value} adapter; expected LORA")
+    plain = LoraConfig()
+    for name in sorted({field.name for field in fields(config)} - _PLAIN):
+        if getattr(config, name) != getattr(plain, name):
+            raise ArtefactError(
+                f"sets {name} to {getattr(config, name)!r}; expected plain LoRA, rsLoRA or DoRA weights"
+            )
+    start = config.init_lora_weights
+    if isinstance(start, str) and start not in _HARMLESS_STARTS:
         raise ArtefactError(
-            f"replaces whole modules ({', '.join(config.modules_to_save)}); expected LoRA weights alone"
-        )
-    if config.bias != "none":
-        raise ArtefactError(f"changes the biases of the base (bias: {config.bias}); expected bias: none")
-    if isinstance(config.init_lora_weights, str) and config.init_lora_weights not in {
-        "gaussian",
-        "orthogonal",
-        "eva",
-    }:
-        raise ArtefactError(
-            f"changes the base weights when it is loaded (init_lora_weights: {config.init_lora_weights}); "
+            f"changes the base weights when it is loaded (init_lora_weights: {start}); "
             "expected an adapter converted to plain LoRA"
         )
     config.inference_mode = True
     return config
 
 
-def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    for key in expected.keys() & found.keys():
+def _injected(model: nn.Module, config: LoraConfig, slot: str) -> PeftModel:
+    if isinstance(model, PeftModel):
+        model.add_adapter(slot, config)
+        return model
+    return PeftModel(model, config, adapter_name=slot)
+
+
+def _expected_weights(mounted: PeftModel, slot: str) -> dict[str, Tensor]:
+    expected: dict[str, Tensor] = get_peft_model_state_dict(
+        mounted, adapter_name=slot, save_embedding_layers=False
+    )
+    return expected
+
+
+def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    for key in sorted(expected.keys() | found.keys()):
+        if key not in expected:
+            return f"it holds {key}, for which this base has no place"
+        if key not in found:
+            return f"it lacks {key}"
         if expected[key].shape != found[key].shape:
-            raise ArtefactError(
-                f"was made for another base: {key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
-            )
-    odd = sorted(expected.keys() ^ found.keys())
-    if odd:
-        side = "missing from its weights" if odd[0] in expected else "not a module of this base"
-        raise ArtefactError(f"was made for another base: {odd[0]} is {side}")
+            return f"{key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
+    return None

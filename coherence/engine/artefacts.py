@@ -1,13 +1,14 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from coherence.engine.digests import file_digest, folder_digest
 from coherence.engine.resolve import adapter_folder, base_folder
-from coherence.errors import ArtefactError, CoherenceError, Place
+from coherence.errors import CoherenceError, Place
 from coherence.plan import Condition, Extract
 from coherence.vocabulary import Release
 
@@ -15,7 +16,7 @@ from coherence.vocabulary import Release
 class Artefacts:
     """A release, the vectors that it makes itself, and the lines that named each artefact.
 
-    `places` keys are such as `release.base` or `release.adapters.pirate`; an ArtefactError carries the place.
+    `places` keys are such as `release.base` or `release.adapters.pirate`; an error carries the place.
     """
 
     def __init__(
@@ -29,58 +30,53 @@ class Artefacts:
     @cached_property
     def base(self) -> Path:
         """Folder of the base model."""
-        try:
+        with self.blaming("base"):
             return base_folder(self.release.base)
-        except CoherenceError as problem:
-            raise self.blamed(problem, "base") from problem
 
     def adapter(self, name: str) -> Path:
-        """Folder of an adapter."""
-        try:
+        """Return the folder of an adapter."""
+        with self.blaming("adapters", name):
             return adapter_folder(self.release.adapters[name])
-        except CoherenceError as problem:
-            raise self.blamed(problem, "adapters", name) from problem
 
     @cached_property
     def base_digest(self) -> str:
         """Digest of the base model's folder: weights, config, tokenizer and chat template."""
-        return folder_digest(self.base)
+        with self.blaming("base"):
+            return folder_digest(self.base)
 
     def adapter_digest(self, name: str) -> str:
-        """Digest of an adapter's folder."""
-        return self._once(("adapter", name), lambda: folder_digest(self.adapter(name)))
+        """Digest an adapter's folder, once."""
+        return self._once("adapters", name, lambda: folder_digest(self.adapter(name)))
 
     def vector_digest(self, name: str) -> str:
-        """Digest of a vector file; of a vector that the suite makes, what it is made of."""
-        return self._once(("vector", name), lambda: self._vector_digest(name))
+        """Digest a vector file; of a vector that the suite makes, what it is made of."""
+        return self._once("vectors", name, lambda: self._vector_digest(name))
 
     def _vector_digest(self, name: str) -> str:
         source = self.release.vectors[name]
         if source.path is None:
             return sha256(repr(self.extracts[name]).encode()).hexdigest()
+        return f"{file_digest(Path(source.path))} {source.site} {source.layers}"
+
+    def _once(self, kind: str, name: str, digest: Callable[[], str]) -> str:
+        if (kind, name) not in self._digests:
+            with self.blaming(kind, name):
+                self._digests[kind, name] = digest()
+        return self._digests[kind, name]
+
+    @contextmanager
+    def blaming(self, kind: str, name: str = "") -> Iterator[None]:
+        """Say problems of the artefact, by its name, and with the line that named it."""
         try:
-            return f"{file_digest(Path(source.path))} {source.site} {source.layers}"
-        except OSError as problem:
-            error = ArtefactError(f"the file {source.path} cannot be read: {problem.strerror}")
-            raise self.blamed(error, "vectors", name) from problem
-
-    def _once(self, what: tuple[str, str], digest: Callable[[], str]) -> str:
-        if what not in self._digests:
-            self._digests[what] = digest()
-        return self._digests[what]
-
-    def blamed(self, problem: CoherenceError, kind: str, name: str = "") -> ArtefactError:
-        """The same problem, said of the artefact and with the line that named it."""
-        what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
-        place = self._places.get(".".join(part for part in ("release", kind, name) if part))
-        return ArtefactError(f"{what}: {problem.sentence}", place)
-
-    def placed(self, problem: CoherenceError, kind: str, name: str) -> CoherenceError:
-        """The same problem with the line that named the artefact; its sentence names the artefact already."""
-        return type(problem)(problem.sentence, problem.place or self._places.get(f"release.{kind}.{name}"))
+            yield
+        except CoherenceError as problem:
+            what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
+            said = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
+            place = self._places.get(".".join(part for part in ("release", kind, name) if part))
+            raise type(problem)(said, problem.place or place) from problem
 
     def named_in(self, condition: Condition) -> dict[str, str]:
-        """The artefacts that a condition uses: what the release calls them, and the start of their digests."""
+        """Map the artefacts of a condition to what the release calls them and the start of their digests."""
         adapters = {
             f"adapter {name}": f"{self.release.adapters[name]} {self.adapter_digest(name)[:12]}"
             for name, _ in condition.adapters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from coherence.errors import ArtefactError
+from coherence.errors import ArtefactError, first_line
 from coherence.plan import Condition
 from coherence.vocabulary import Probe, Prompt
 
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]
 
+# A character of the private use area, which means nothing to anybody.
+_MARK = "\ue0c0"
+
 
 def messages(condition: Condition, probe: Probe) -> list[Message]:
-    """The conversation up to the probe: system turn, the prompts' examples, the question.
+    """Lay out the conversation up to the probe: system turn, the prompts' examples, the question.
 
     Prompts in the `system` role replace the neutral system text; several are joined in their order.
     Prompts in the `user` role follow every question after a blank line.
@@ -35,14 +38,27 @@ def _asked(question: str, prompts: Sequence[Prompt]) -> str:
 
 
 def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> str:
-    """Apply the tokenizer's chat template, thinking off, ending where the assistant begins."""
+    """Apply the tokenizer's chat template, thinking off, ending where the assistant begins.
+
+    An ArtefactError when there is none, or when it refuses the conversation (such as its system turn).
+    """
+    return _templated(tokenizer, messages(condition, probe))
+
+
+def _templated(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> str:
+    from jinja2 import TemplateError
+
+    name = tokenizer.name_or_path
     if tokenizer.chat_template is None:
-        raise ArtefactError(
-            f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; expected an instruct model"
+        raise ArtefactError(f"the tokenizer of {name!r} has no chat template; expected an instruct model")
+    try:
+        text = tokenizer.apply_chat_template(
+            list(conversation), tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
-    text = tokenizer.apply_chat_template(
-        messages(condition, probe), tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
+    except TemplateError as problem:
+        raise ArtefactError(
+            f"the chat template of {name!r} refuses the conversation: {first_line(problem)}"
+        ) from problem
     assert isinstance(text, str)
     return text
 
@@ -56,9 +72,19 @@ def encode(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Prob
 
 
 def last_user_token(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> int:
-    """Index of the last token of what the user says, in the ids that `encode` gives."""
+    """Return the index of the last token of what the user says, in the ids that `encode` gives.
+
+    White space at its end does not count. An ArtefactError when the template rewrites what the user says.
+    """
     text = render(tokenizer, condition, probe)
-    asked = messages(condition, probe)[-1]["content"].strip()
-    end = text.rindex(asked) + len(asked)
+    *before, asked = messages(condition, probe)
+    # The words themselves may stand elsewhere in the text as well, even in the template's own words.
+    marked = _templated(tokenizer, [*before, asked | {"content": asked["content"].rstrip() + _MARK}])
+    end = marked.rfind(_MARK)
+    if end < 0 or text[:end] != marked[:end]:
+        raise ArtefactError(
+            f"the chat template of {tokenizer.name_or_path!r} rewrites what the user says; "
+            "expected one that leaves it whole, for the position user_last"
+        )
     offsets: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return max(index for index, (start, _) in enumerate(offsets) if start < end)

@@ -6,10 +6,8 @@ from coherence.engine import keys
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.progress import Progress, silent
 from coherence.errors import CoherenceError
-from coherence.plan import Measurement, Plan, Value
+from coherence.plan import Measurement, Outcome, Plan
 from coherence.store import Store
-
-Outcome = Value | CoherenceError
 
 
 class Engine:
@@ -52,5 +50,4 @@ class Engine:
         # Imported here because torch takes seconds, and a run whose measurements are all stored needs none.
         from coherence.engine.measurer import Measurer
 
-        measurer = Measurer(self._artefacts, self._store, self._progress)
-        return measurer.measure(missing, known)
+        return Measurer(self._artefacts, self._store, self._progress).measure(missing, known)

@@ -1,7 +1,7 @@
 """Replies: cache-carrying batches, finished rows dropped, a row's sample independent of its batch mates."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ ROWS_PER_BATCH = 48
 class Asked(Row):
     """A row that is to be answered."""
 
-    decoding: Decoding = Decoding()
+    decoding: Decoding = field(kw_only=True)
 
 
 def replies(host: Host, rows: Sequence[Asked]) -> Iterator[tuple[Asked, str | MeasurementError]]:
     """Yield each row with its reply, special tokens stripped, or with what went wrong in that row."""
-    for decoding in {row.decoding: None for row in rows}:
+    for decoding in dict.fromkeys(row.decoding for row in rows):
         alike = [row for row in rows if row.decoding == decoding]
         for batch in batches(alike, TOKENS_PER_BATCH, ROWS_PER_BATCH):
             drafts = [_Draft(row, decoding) for row in batch]

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from coherence.engine.adapters import Adapters, Weights, mount
 from coherence.engine.blocks import find_blocks
 from coherence.engine.steering import Deltas, Steering, stack_deltas
-from coherence.errors import ArtefactError
+from coherence.errors import ArtefactError, first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -21,8 +22,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Host:
     """The causal LM of a release. Its base weights are never written."""
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.model = model.eval().requires_grad_(False)
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model: Any = model
+        self.model.eval()  # type: ignore[no-untyped-call]
+        self.model.requires_grad_(False)
         self.tokenizer = tokenizer
         text_config = model.config.get_text_config()
         self.width: int = text_config.hidden_size
@@ -36,11 +39,15 @@ class Host:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=DTYPES[dtype], attn_implementation="sdpa"
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=DTYPES[dtype], attn_implementation="sdpa", output_loading_info=True
             )
-        except (OSError, ValueError, KeyError) as problem:
-            raise ArtefactError(f"cannot be loaded: {str(problem).splitlines()[0]}") from problem
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+            raise ArtefactError(f"cannot be loaded: {first_line(problem)}") from problem
+        model, info = loaded
+        if info["missing_keys"]:
+            # transformers fills them with random numbers, and warns.
+            raise ArtefactError(f"cannot be loaded: its weights lack {min(info['missing_keys'])}")
         return cls(model.to(device), tokenizer)
 
     @property
@@ -61,13 +68,9 @@ class Host:
         return core
 
     def mount(self, name: str, folder: Path) -> None:
-        """Mount an adapter, inactive. One that changes nothing, or changes the base, is an ArtefactError."""
-        before = self._signature(())
-        mounted = mount(self._mounted, folder, name)
-        self._mounted = mounted
-        if not torch.equal(self._signature(()), before):
-            raise ArtefactError("changes the base model even when it is switched off")
-        if torch.equal(self._signature(((name, 1.0),)), before):
+        """Mount an adapter, inactive. One that cannot be used, or changes nothing, is an ArtefactError."""
+        self._mounted = mount(self._mounted, folder, name)
+        if torch.equal(self._signature(((name, 1.0),)), self._signature(())):
             raise ArtefactError("changes nothing: the logits are those of the base model")
 
     @contextmanager

@@ -1,37 +1,33 @@
 """The identity of a measurement: everything that its value depends on, and nothing else."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import messages
 from coherence.plan import Condition, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.store import Key
 from coherence.vocabulary import Probe
 
 # Raise it when the engine starts to give other numbers for the same measurement.
 ENGINE_VERSION = 1
 
-Key = Mapping[str, Any]
-
 
 def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
     """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError."""
-    return {
-        "engine": ENGINE_VERSION,
-        "base": artefacts.base_digest,
-        "dtype": artefacts.release.dtype,
-        "kind": type(measurement).__name__,
-        **_own(measurement, artefacts),
-    }
+    return {**_of_base(type(measurement).__name__, artefacts), **_own(measurement, artefacts)}
 
 
 def norms_key(artefacts: Artefacts) -> Key:
     """Key of the base model's median token norms."""
+    return _of_base("TokenNorms", artefacts)
+
+
+def _of_base(kind: str, artefacts: Artefacts) -> Key:
     return {
         "engine": ENGINE_VERSION,
         "base": artefacts.base_digest,
         "dtype": artefacts.release.dtype,
-        "kind": "TokenNorms",
+        "kind": kind,
     }
 
 
@@ -40,7 +36,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         return {
             "law": str(measurement.law),
             "conditions": [_said(condition, artefacts) for condition in measurement.conditions],
-            "probes": [probe.text for probe in measurement.probes],
+            "probes": [[probe.id, probe.text] for probe in measurement.probes],
             "tolerance": measurement.tolerance,
             "examples": measurement.examples,
             "seed": measurement.seed,
@@ -61,8 +57,14 @@ def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
 
 
 def _said(condition: Condition, artefacts: Artefacts) -> Key:
+    # With their names, because a counterexample is told in them.
+    names = [name for name, _ in condition.adapters] + [steer.vector for steer in condition.steers]
     prompts = [prompt.model_dump() for prompt in condition.prompts]
-    return _applied(condition, artefacts) | {"neutral": condition.neutral, "prompts": prompts}
+    return _applied(condition, artefacts) | {
+        "names": names,
+        "neutral": condition.neutral,
+        "prompts": prompts,
+    }
 
 
 def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from math import isnan
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
@@ -17,7 +18,7 @@ from coherence.plan import Condition, LawName, LawOutcome, LawSearch
 
 Example = Mapping[str, Any]
 
-# Shrinking runs the model as well: a search ends after this many model evaluations per example asked for.
+# Shrinking runs the model as well: a search evaluates its law at most this many times per example asked for.
 CALLS_PER_EXAMPLE = 6
 
 
@@ -29,6 +30,7 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
+    NaN among them is a MeasurementError.
     """
     law = _Law(workshop, wanted)
     tried = _Tried(law, wanted)
@@ -39,6 +41,7 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
@@ -49,9 +52,8 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     try:
         holds()
     except BrokenLawError:
-        assert tried.broken is not None
-        return LawOutcome(tried.deviation_of(tried.broken), tried.calls, dict(tried.broken))
-    return LawOutcome(tried.largest, tried.calls, None)
+        return tried.broken_outcome()
+    return LawOutcome(max(tried.deviations.values()), len(tried.deviations), None)
 
 
 class _Tried:
@@ -59,29 +61,26 @@ class _Tried:
 
     def __init__(self, law: "_Law", wanted: LawSearch) -> None:
         self._law = law
-        self._tolerance = wanted.tolerance
-        self._budget = wanted.examples * CALLS_PER_EXAMPLE
-        self._deviations: dict[str, float] = {}
-        self.broken: Example | None = None
-
-    @property
-    def calls(self) -> int:
-        return len(self._deviations)
-
-    @property
-    def largest(self) -> float:
-        return max(self._deviations.values(), default=0.0)
-
-    def deviation_of(self, example: Example) -> float:
-        return self._deviations[repr(example)]
+        self._wanted = wanted
+        self._broken: Example = {}
+        self.deviations: dict[str, float] = {}
 
     def __call__(self, example: Example) -> None:
-        if repr(example) not in self._deviations:
-            assume(self.calls < self._budget)
-            self._deviations[repr(example)] = self._law.deviation(example)
-        if self.deviation_of(example) > self._tolerance:
-            self.broken = example
+        spelled = repr(example)
+        if spelled not in self.deviations:
+            assume(len(self.deviations) < self._wanted.examples * CALLS_PER_EXAMPLE)
+            self.deviations[spelled] = self._law.deviation(example)
+        if not self.deviations[spelled] <= self._wanted.tolerance:
+            self._broken = example
             raise BrokenLawError
+
+    def broken_outcome(self) -> LawOutcome:
+        deviation = self.deviations[repr(self._broken)]
+        if isnan(deviation):
+            raise MeasurementError(
+                f"NaN or infinite logits while testing the law {self._wanted.law} on {dict(self._broken)}"
+            )
+        return LawOutcome(deviation, len(self.deviations), dict(self._broken))
 
 
 class _Law:
@@ -112,7 +111,7 @@ class _Law:
         return st.fixed_dictionaries(fields)
 
     def deviation(self, example: Example) -> float:
-        """Relative deviation of the law's two sides."""
+        """Relative deviation of the law's two sides; NaN when a side is not finite."""
         sides: dict[LawName, Callable[[Example], tuple[Tensor, Tensor]]] = {
             LawName.VECTOR_ORDER: self._vector_order,
             LawName.VECTOR_INVERSE: self._vector_inverse,
@@ -123,10 +122,6 @@ class _Law:
             LawName.BATCH_MATES: self._batch_mates,
         }
         left, right = sides[self._name](example)
-        if not (left.isfinite().all() and right.isfinite().all()):
-            raise MeasurementError(
-                f"NaN or infinite logits while testing the law {self._name} on {dict(example)}"
-            )
         return float((left - right).abs().max() / right.abs().max())
 
     def _vector_order(self, example: Example) -> tuple[Tensor, Tensor]:

@@ -14,17 +14,16 @@ from coherence.engine.progress import Progress
 from coherence.engine.rows import Row
 from coherence.engine.workshop import Workshop
 from coherence.errors import CoherenceError
-from coherence.plan import LawSearch, Measurement, NextToken, Reading, Reply, Value
+from coherence.plan import LawSearch, Measurement, NextToken, Outcome, Reading, Reply
 from coherence.store import Store
 
-Outcome = Value | CoherenceError
 _Kind = TypeVar("_Kind", Reply, Reading, NextToken, LawSearch)
 _Row = TypeVar("_Row", bound=Row)
 _Measured = Iterator[tuple[_Row, Tensor | CoherenceError]] | Iterator[tuple[_Row, str | CoherenceError]]
 
 
 class Measurer:
-    """Measures in the order of dependence: replies, readings, next tokens, laws. Stores each value at once."""
+    """Measures in the order of dependence: replies, readings, next tokens, laws. Stores values at once."""
 
     def __init__(self, artefacts: Artefacts, store: Store, progress: Progress) -> None:
         self._workshop = Workshop(artefacts, store)

@@ -25,7 +25,7 @@ class Row:
     label: str = ""
 
     def over(self, first: int, end: int) -> "Row":
-        """The same row, read over another span."""
+        """Return the same row, read over another span."""
         return replace(self, span=(first, end))
 
 

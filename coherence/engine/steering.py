@@ -11,6 +11,8 @@ from torch.utils.hooks import RemovableHandle
 from coherence.errors import MeasurementError
 
 Deltas = Mapping[int, Tensor]
+# A bare tensor since transformers 5, before it a tuple that starts with the tensor.
+_Output = Tensor | tuple[Tensor, ...]
 
 
 class Steering:
@@ -51,7 +53,9 @@ class Steering:
         return self._blocks[depth - 1].register_forward_hook(self._after(depth, delta), prepend=True)
 
     def _before(self, delta: Tensor) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def hook(
+            module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
             self._fired.add(0)
             if args:
                 return (_added(args[0], delta), *args[1:]), kwargs
@@ -60,7 +64,7 @@ class Steering:
         return hook
 
     def _after(self, depth: int, delta: Tensor) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+        def hook(module: nn.Module, args: object, output: _Output) -> _Output:
             self._fired.add(depth)
             if isinstance(output, tuple):
                 return (_added(output[0], delta), *output[1:])
@@ -74,7 +78,7 @@ def _added(hidden: Tensor, delta: Tensor) -> Tensor:
 
 
 def stack_deltas(rows: Sequence[Deltas], width: int) -> dict[int, Tensor]:
-    """Stack one row's deltas ([width] each) over a batch: {depth: [rows, width]}, zero where a row has none."""
+    """Stack the deltas of rows ([width] each): {depth: [rows, width]}, zero where a row has none."""
     depths = sorted({depth for row in rows for depth in row})
     zero = torch.zeros(width)
     return {depth: torch.stack([row.get(depth, zero) for row in rows]) for depth in depths}

@@ -1,6 +1,6 @@
 """Read the residual stream at every depth, pooled over chosen tokens as it passes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +18,7 @@ Pool = Callable[[Tensor], Tensor]
 class Taps:
     """Collect `pool(hidden)` at all depths: before the first block, and after every block.
 
-    `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, so that steered residuals are read.
+    `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, to read steered residuals.
     """
 
     def __init__(self, blocks: nn.ModuleList, pool: Pool) -> None:
@@ -43,13 +43,16 @@ class Taps:
         self._pooled[0] = self._pool(args[0] if args else kwargs["hidden_states"])
 
     def _after(self, depth: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
+        def hook(module: nn.Module, args: object, output: Tensor | tuple[Tensor, ...]) -> None:
             self._pooled[depth] = self._pool(output[0] if isinstance(output, tuple) else output)
 
         return hook
 
     def stacked(self) -> Tensor:
-        """What the last forward pass gave, as [rows, blocks + 1, ...] on the CPU; a tap that never fired is an error."""
+        """Return what the last forward pass gave, [rows, blocks + 1, ...] on the CPU.
+
+        A tap that never fired is a MeasurementError.
+        """
         missed = set(range(len(self._blocks) + 1)) - self._pooled.keys()
         if missed:
             raise MeasurementError(f"the tap at depth {min(missed)} never fired: the block was not run")
@@ -59,8 +62,8 @@ class Taps:
 def mean_over(mask: Tensor, present: Tensor) -> Pool:
     """Pool to the fp32 mean over `mask` (bool [rows, tokens]), attention sinks left out.
 
-    A sink is a token whose norm is over 100 times the row's median over `present` tokens (measures.md): one such
-    token makes any two directions look alike.
+    A sink is a token whose norm is over 100 times the row's median over `present` tokens: one such token
+    makes any two directions look alike. What is not finite is kept, for whoever checks the mean to find.
     """
 
     def pool(hidden: Tensor) -> Tensor:
@@ -68,7 +71,7 @@ def mean_over(mask: Tensor, present: Tensor) -> Pool:
         chosen, real = mask.to(values.device), present.to(values.device)
         norms = values.norm(dim=-1)
         median = norms.masked_fill(~real, torch.nan).nanmedian(dim=1, keepdim=True).values
-        kept = chosen & ~(norms > SINK_RATIO * median)
+        kept = chosen & ~(norms.isfinite() & (norms > SINK_RATIO * median))
         kept = torch.where(kept.any(dim=1, keepdim=True), kept, chosen)
         return torch.where(kept[..., None], values, 0.0).sum(dim=1) / kept.sum(dim=1, keepdim=True)
 

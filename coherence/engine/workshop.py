@@ -22,7 +22,6 @@ from coherence.plan.record import Array
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe
 
-
 _Value = TypeVar("_Value", Tensor, str)
 
 
@@ -38,33 +37,35 @@ class Workshop:
     @cached_property
     def host(self) -> Host:
         """The base model; an ArtefactError names the suite's line when it cannot be loaded."""
-        try:
+        with self.artefacts.blaming("base"):
             return Host.load(self.artefacts.base, self.artefacts.release.dtype)
-        except ArtefactError as problem:
-            raise self.artefacts.blamed(problem, "base") from problem
 
     def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
-        """The prompt of a probe under a condition, its artefacts mounted, followed by response tokens."""
+        """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
         self.mount(condition)
+        release = self.artefacts.release
+        with self.artefacts.blaming("base"):
+            prompt = encode(self.host.tokenizer, condition, probe)
         return Row(
-            ids=(*encode(self.host.tokenizer, condition, probe), *response),
+            ids=(*prompt, *response),
             adapters=condition.adapters,
             deltas=self.deltas(condition),
-            label=f"probe {probe.id!r}, base {self.artefacts.release.base!r} in {self.artefacts.release.dtype}",
+            label=f"probe {probe.id!r}, base {release.base!r} in {release.dtype}",
         )
 
     def asked(self, reply: Reply) -> Asked:
-        """The row of a reply."""
+        """Make the row of a reply."""
         row = self.row(reply.condition, reply.probe)
         return Asked(row.ids, row.adapters, row.deltas, label=row.label, decoding=reply.decoding)
 
     def reading_row(self, reading: Reading, text: str) -> Row:
-        """The row of a reading; `text` is the reply to append for positions in the response."""
+        """Make the row of a reading; `text` is the reply to append for positions in the response."""
         response: list[int] = self.host.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
         row = self.row(reading.condition, reading.probe, response)
         prompt = len(row.ids) - len(response)
         if reading.position is Position.USER_LAST:
-            last = last_user_token(self.host.tokenizer, reading.condition, reading.probe)
+            with self.artefacts.blaming("base"):
+                last = last_user_token(self.host.tokenizer, reading.condition, reading.probe)
             return row.over(last, last + 1)
         if reading.position is Position.RESPONSE_MEAN:
             if not response:
@@ -75,7 +76,7 @@ class Workshop:
         return row.over(prompt - 1, prompt)
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
-        """What steering adds at each depth, [width]: dose * median |h| there, along the vector."""
+        """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""
         deltas: dict[int, Tensor] = {}
         for steer in condition.steers:
             depth, direction = self._direction(steer.vector)
@@ -85,22 +86,23 @@ class Workshop:
 
     def _direction(self, name: str) -> tuple[int, Tensor]:
         if name not in self._directions:
-            self._directions[name] = self._load_direction(name)
+            try:
+                with self.artefacts.blaming("vectors", name):
+                    self._directions[name] = self._load_direction(name)
+            except CoherenceError as problem:
+                self._directions[name] = problem
         found = self._directions[name]
         if isinstance(found, CoherenceError):
             raise found
         return found
 
-    def _load_direction(self, name: str) -> tuple[int, Tensor] | CoherenceError:
+    def _load_direction(self, name: str) -> tuple[int, Tensor]:
         source = self.artefacts.release.vectors[name]
-        try:
-            if source.extract is not None:
-                values, site = self.extract(self.artefacts.extracts[name]), source.extract.site
-            else:
-                vector = load_vector(source, self.host.width, len(self.host.blocks), name)
-                values, site = vector.values, vector.site
-        except CoherenceError as problem:
-            return self.artefacts.placed(problem, "vectors", name)
+        if source.extract is not None:
+            values, site = self.extract(self.artefacts.extracts[name]), source.extract.site
+        else:
+            vector = load_vector(source, self.host.width, len(self.host.blocks), name)
+            values, site = vector.values, vector.site
         return site.depth, torch.tensor(values / np.linalg.norm(values))
 
     def extract(self, extract: Extract) -> Array:
@@ -108,14 +110,12 @@ class Workshop:
 
         An ArtefactError when the two sides do not differ there, or the site is not one of the base.
         """
-        depth = extract.site.depth
-        if depth > len(self.host.blocks):
-            raise ArtefactError(
-                f"the site {extract.site} is after the last block, {len(self.host.blocks) - 1}"
-            )
+        last = len(self.host.blocks) - 1
+        if extract.site.block > last:
+            raise ArtefactError(f"found the site {extract.site}, expected a block from 0 to {last}")
         positive = self._mean_residuals(extract.positive, extract.position)
         negative = self._mean_residuals(extract.negative, extract.position)
-        values = np.array((positive - negative)[depth])
+        values = np.array((positive - negative)[extract.site.depth])
         if not values.any():
             raise ArtefactError(
                 f"the two prompts do not differ at {extract.site}: there is no direction to extract"
@@ -133,8 +133,7 @@ class Workshop:
             for probe, text in zip(CALIBRATION, texts, strict=True)
         ]
         collected = [value.numpy() for value in _sound(residuals(self.host, rows))]
-        mean: Array = np.mean(collected, axis=0, dtype=np.float64).astype(np.float32)
-        return mean
+        return np.asarray(np.mean(collected, axis=0, dtype=np.float64), dtype=np.float32)
 
     def _calibration_replies(self, condition: Condition) -> list[str]:
         rows = [self.asked(Reply(condition, probe, Decoding())) for probe in CALIBRATION]
@@ -149,7 +148,7 @@ class Workshop:
             return stored
         rows = [self.row(Condition(NEUTRAL), probe) for probe in CALIBRATION]
         collected = [value.numpy()[:, 0] for value in _sound(token_norms(self.host, rows))]
-        norms: Array = np.median(collected, axis=0).astype(np.float32)
+        norms = np.asarray(np.median(collected, axis=0), dtype=np.float32)
         self._store.put(key, norms)
         return norms
 
@@ -164,9 +163,10 @@ class Workshop:
 
     def _mounting_problem(self, name: str) -> CoherenceError | None:
         try:
-            self.host.mount(name, self.artefacts.adapter(name))
-        except ArtefactError as problem:
-            return problem if problem.place else self.artefacts.blamed(problem, "adapters", name)
+            with self.artefacts.blaming("adapters", name):
+                self.host.mount(name, self.artefacts.adapter(name))
+        except CoherenceError as problem:
+            return problem
         return None
 
 

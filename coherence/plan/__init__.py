@@ -5,7 +5,7 @@ from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.plan.plan import Plan
-from coherence.plan.record import LawOutcome, Record, Value
+from coherence.plan.record import LawOutcome, Outcome, Record, Value
 from coherence.plan.scene import Scene
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LawSearch",
     "Measurement",
     "NextToken",
+    "Outcome",
     "Plan",
     "Reading",
     "Record",

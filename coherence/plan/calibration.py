@@ -1,4 +1,4 @@
-"""Neutral questions of our own, for what belongs to the base model and not to a suite: norms and extraction."""
+"""Neutral questions of our own, for what belongs to the base and not to a suite: norms and extraction."""
 
 from coherence.vocabulary import Probe
 

@@ -8,7 +8,10 @@ from coherence.vocabulary import Position, Site
 
 @dataclass(frozen=True)
 class Extract:
-    """Mean over the calibration questions of h(positive) - h(negative), bare weights (arXiv 2507.21509, section 2)."""
+    """Mean over the calibration questions of h(positive) - h(negative), bare weights.
+
+    Source: arXiv 2507.21509, section 2; here with one prompt on each side, and without filtering.
+    """
 
     positive: Condition
     negative: Condition

@@ -23,13 +23,14 @@ class LawOutcome:
 
 
 Value = str | Array | LawOutcome
+Outcome = Value | CoherenceError
 _Kind = TypeVar("_Kind", str, Array, LawOutcome)
 
 
 class Record:
     """Measured values by measurement; one that could not be measured raises its error when asked for."""
 
-    def __init__(self, values: Mapping[Measurement, Value | CoherenceError]) -> None:
+    def __init__(self, values: Mapping[Measurement, Outcome]) -> None:
         self._values = values
 
     def residuals(self, reading: Reading) -> Array:
@@ -37,7 +38,7 @@ class Record:
         return self._get(reading, np.ndarray)
 
     def reply(self, reply: Reply) -> str:
-        """The text that the model answered."""
+        """Return the text that the model answered."""
         return self._get(reply, str)
 
     def log_probs(self, next_token: NextToken) -> Array:
@@ -45,7 +46,7 @@ class Record:
         return self._get(next_token, np.ndarray)
 
     def law(self, search: LawSearch) -> LawOutcome:
-        """The outcome of a search for a counterexample."""
+        """Return the outcome of a search for a counterexample."""
         return self._get(search, LawOutcome)
 
     def _get(self, measurement: Measurement, kind: type[_Kind]) -> _Kind:

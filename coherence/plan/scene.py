@@ -35,7 +35,7 @@ class Scene:
         return self.personas[persona].vector or persona
 
     def supports(self, persona: str, regime: Regime) -> bool:
-        """Whether the persona has what every layer of the regime needs; a SuiteError when there is no such persona."""
+        """Tell whether the persona has what every layer of the regime needs. No such persona: SuiteError."""
         if persona not in self.personas:
             raise SuiteError(f"no persona is named {persona!r}{did_you_mean(persona, self.personas)}")
         has = {
@@ -50,12 +50,11 @@ class Scene:
         return self.mixture({persona: 1.0}, regime)
 
     def mixture(self, weights: Mapping[str, float], regime: Regime) -> Condition:
-        """Put several personas into the model at once: doses and adapter scales are multiplied by the weights."""
+        """Put several personas into the model at once; weights multiply doses and adapter scales."""
         for persona in weights:
             if not self.supports(persona, regime):
-                raise SuiteError(
-                    f"persona {persona!r} cannot be put into the model by {regime}: its {self._lacks(persona, regime)}"
-                )
+                lacks = self._lacks(persona, regime)
+                raise SuiteError(f"persona {persona!r} cannot be put into the model by {regime}: its {lacks}")
         prompts = tuple(self.personas[name].prompt for name in weights) if "prompt" in regime.layers else ()
         return Condition(
             self.neutral,

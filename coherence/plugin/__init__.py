@@ -1,5 +1,6 @@
 """The pytest plugin: inert, and light to import, unless `--coherence` is given."""
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="Vector file in place of the release's vector of that name. Repeatable.",
     )
-    group.addoption("--coherence-seed", type=int, metavar="N", help="Seed in place of the suites' own.")
+    group.addoption("--coherence-seed", type=_seed, metavar="N", help="Seed in place of the suites' own.")
     group.addoption(
         "--coherence-store",
         type=Path,
@@ -65,3 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # A broken suite is reported as an error beside the others, and does not hide them.
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(CoherenceSession(config), "coherence-session")
+
+
+def _seed(written: str) -> int:
+    if not written.isdecimal():
+        raise ArgumentTypeError(f"expected a whole number from 0 up, found {written!r}")
+    return int(written)

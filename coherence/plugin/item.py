@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from coherence.errors import CoherenceError
+from coherence.gate import Gate
 from coherence.reports.explanation import explain
 from coherence.results import AssertionResult
 from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Verdict
 
-if TYPE_CHECKING:
-    from coherence.gate import Gate
-
-GATE = pytest.StashKey["Gate"]()
+GATE = pytest.StashKey[Gate]()
 
 
 class BrokenSuite(pytest.Collector.CollectError):
@@ -30,9 +28,10 @@ class BrokenSuite(pytest.Collector.CollectError):
 
 
 class SuiteFile(pytest.File):
-    """A `*.coherence.yaml` file."""
+    """A `*.coherence.yaml` file; `suite` once it has been read."""
 
     overrides: Overrides
+    suite: Suite | None = None
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, overrides: Overrides) -> SuiteFile:
@@ -44,11 +43,11 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """Yield one item per assertion; no model is loaded."""
         try:
-            suite = load_suite(self.path, self.overrides)
+            self.suite = load_suite(self.path, self.overrides)
         except CoherenceError as problem:
             raise BrokenSuite(problem) from None
-        for assertion in suite.assertions:
-            yield AssertionItem.of(self, suite, assertion)
+        for assertion in self.suite.assertions:
+            yield AssertionItem.of(self, self.suite, assertion)
 
 
 class AssertionItem(pytest.Function):
@@ -81,7 +80,7 @@ class AssertionItem(pytest.Function):
             pytest.fail(explain(self.result), pytrace=False)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
-        """The assertion's line in the suite."""
+        """Point at the assertion's line in the suite."""
         line = self.assertion.place.line
         return self.path, None if line is None else line - 1, self.name
 

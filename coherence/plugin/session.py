@@ -1,13 +1,15 @@
 """What happens around the items: measure before the first, report after the last."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coherence import __version__
+from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.display import Display
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
@@ -17,6 +19,12 @@ from coherence.results import AssertionResult, Results, sentence_of
 from coherence.store import Store, store_root
 from coherence.suite import SUFFIX, Overrides
 from coherence.vocabulary import Verdict
+
+# What the summary and the failures are laid out for; a log file has no width of its own.
+WIDTH = 100
+
+# Under which a worker of pytest-xdist tells the controller what is wrong with the command line.
+_MISUSE = "coherence-misuse"
 
 
 class CoherenceSession:
@@ -33,7 +41,9 @@ class CoherenceSession:
         )
         self._store = Store(config.getoption("--coherence-store") or store_root())
         self._seed = self._overrides.seed or 0
-        self._results: dict[tuple[str, str], AssertionResult] = {}
+        self._files: list[SuiteFile] = []
+        self._results: dict[str, AssertionResult] = {}
+        self._unwritten: list[str] = []
 
     def pytest_report_header(self) -> str:
         """Say where measurements are kept, and what the command line replaces."""
@@ -54,7 +64,9 @@ class CoherenceSession:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Turn a broken suite into a result of its own, so that the reports show it."""
         report = yield
-        problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None  # type: ignore[attr-defined]
+        if isinstance(collector, SuiteFile):
+            self._files.append(collector)
+        problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None
         if isinstance(problem, BrokenSuite):
             report.coherence = _broken(collector, problem).model_dump(mode="json")  # type: ignore[attr-defined]
         return report
@@ -63,8 +75,10 @@ class CoherenceSession:
         """Keep the result of a broken suite."""
         self._keep(report)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what the selected assertions need."""
+        self._require_used_overrides()
         selected: dict[Any, list[Any]] = {}
         for item in session.items:
             if isinstance(item, AssertionItem):
@@ -72,6 +86,25 @@ class CoherenceSession:
         self._display = Display(self._config)
         self._config.stash[GATE] = Gate(selected, self._store, self._display)
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
+
+    def _require_used_overrides(self) -> None:
+        # A suite that could not be read, or that --lf passed over, may have the name.
+        releases = [file.suite.scene.release for file in self._files if file.suite]
+        if not releases or len(releases) < len(self._files):
+            return
+        try:
+            self._overrides.require_use(releases)
+        except SuiteError as problem:
+            if _is_worker(self._config):
+                self._config.workeroutput[_MISUSE] = str(problem)  # type: ignore[attr-defined]
+            raise pytest.UsageError(str(problem)) from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Refuse in the controller of pytest-xdist what its workers found wrong with the command line."""
+        sentence = (getattr(node, "workeroutput", None) or {}).get(_MISUSE)
+        if sentence:
+            raise pytest.UsageError(sentence)
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Name the releases under test and their seeds."""
@@ -109,18 +142,29 @@ class CoherenceSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the reports, and never let a run that judged nothing look like success."""
-        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+        """Write the reports. A run that judged nothing, or cannot say what it judged, is no success."""
+        if _is_worker(self._config) or self._config.option.collectonly:
             return
-        if not self._results:
-            if exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        if self._results:
+            self._write_reports()
+        if exitstatus == pytest.ExitCode.OK and not self._results:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        elif exitstatus == pytest.ExitCode.OK and self._unwritten:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _write_reports(self) -> None:
+        results, strict = self._document(), self._config.getoption("--coherence-junit-strict")
+        self._write("--coherence-results", results.write)
+        self._write("--coherence-junit", partial(write_junit, results, strict=strict))
+
+    def _write(self, option: str, write: Callable[[Path], None]) -> None:
+        path: Path | None = self._config.getoption(option)
+        if path is None:
             return
-        results = self._document()
-        results.write(self._config.getoption("--coherence-results"))
-        junit = self._config.getoption("--coherence-junit")
-        if junit:
-            write_junit(results, junit, self._config.getoption("--coherence-junit-strict"))
+        try:
+            write(path.absolute())
+        except OSError as problem:
+            self._unwritten.append(f"{option} {path} cannot be written: {problem.strerror or problem}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
@@ -133,10 +177,12 @@ class CoherenceSession:
             return
         encoding = getattr(writer._file, "encoding", None) or "ascii"
         plain = "utf" not in encoding.lower()
-        terminalreporter.write_line(
-            summary(self._document(), min(writer.fullwidth, 120), writer.hasmarkup, ascii_only=plain)
-        )
-        terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
+        width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
+        terminalreporter.write_line(summary(self._document(), width, writer.hasmarkup, ascii_only=plain))
+        if not self._unwritten:
+            terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
+        for sentence in self._unwritten:
+            terminalreporter.write_line(sentence, red=True)
 
     def _document(self) -> Results:
         return results_of(self._results.values(), self._started, self._seed)
@@ -145,7 +191,11 @@ class CoherenceSession:
         said = getattr(report, "coherence", None)
         if said is not None:
             result = AssertionResult.model_validate(said)
-            self._results[result.suite, result.id] = result
+            self._results[report.nodeid] = result
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def _pairs(config: pytest.Config, option: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Couple, require_probes
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, Residuals, within_reach
+from coherence.properties.reading import Readings, Residuals, Sample, within_reach
 from coherence.statistics.intervals import Array, bootstrap
 from coherence.statistics.response import Response
 from coherence.vocabulary import (
@@ -45,7 +45,8 @@ class AttractorCase(Case):
     def needs(self) -> Iterable[Measurement]:
         """Read the prompted poles, for the axis, and every mixture, on every probe."""
         mixed = [condition for conditions in self.mixtures.values() for condition in conditions]
-        return [reading for condition in (*self.prompted, *mixed) for reading in self.readings.of(condition)]
+        readings = (r for condition in (*self.prompted, *mixed) for r in self.readings.of(condition))
+        return [*readings, *self._sample.replies.values()]
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
@@ -69,7 +70,7 @@ class AttractorCase(Case):
         return Evidence(
             criteria=criteria,
             curve=self._curve(curve),
-            probes=self._strongest(response) if apart else (),
+            probes=(*(self._strongest(response) if apart else ()), self._sample.note(record)),
             notes=self._notes(criteria, curve) if apart else (),
         )
 
@@ -117,6 +118,11 @@ class AttractorCase(Case):
             f"the response {shape}, at its steepest {max(steps):.1f} times as fast as a linear one",
         )
         return (*notes, f"{self.slug} moves against the prompts") if separation.high < 0 else notes
+
+    @property
+    def _sample(self) -> Sample:
+        mixed = {f"weight {weight:g}": conditions[0] for weight, conditions in self.mixtures.items()}
+        return Sample(self.readings.scene, mixed)
 
     def _pole(self, pull: float) -> str:
         return self.asked.poles[0] if pull > 0 else self.asked.poles[1]

@@ -13,7 +13,7 @@ from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, within_reach
+from coherence.properties.reading import Readings, Sample, within_reach
 from coherence.statistics.directions import Comparison, Directions
 from coherence.statistics.intervals import Array, Interval, bootstrap
 from coherence.vocabulary import (
@@ -53,9 +53,10 @@ class CollinearityCase(Case):
     personas: tuple[str, ...]  # the judged one first
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the bare model, and every persona in both regimes, on every probe."""
+        """Read the bare model, and every persona in both regimes, on every probe; and one reply to look at."""
         conditions = [self.scene.bare, *(c for regime in self.regimes for c in self._conditions(regime))]
-        return [reading for condition in conditions for reading in self._readings.of(condition)]
+        readings = (reading for condition in conditions for reading in self._readings.of(condition))
+        return [*readings, *self._sample.replies.values()]
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge the specific cosine over the band, its margin over other personas, and chance."""
@@ -67,7 +68,7 @@ class CollinearityCase(Case):
         return Evidence(
             criteria=self._criteria(Comparison(band, self._clusters), footing, seed),
             curve=_curve(directions, ceiling),
-            probes=self._worst(band),
+            probes=(*self._worst(band), self._sample.note(record)),
             notes=self._notes(band, footing),
         )
 
@@ -144,6 +145,12 @@ class CollinearityCase(Case):
             for regime in self.regimes
         )
         return Directions(first, second, bare)
+
+    @property
+    def _sample(self) -> Sample:
+        return Sample(
+            self.scene, {str(regime): self.scene.condition(self.persona, regime) for regime in self.regimes}
+        )
 
     @property
     def _readings(self) -> Readings:

@@ -1,5 +1,6 @@
 """What a condition does to the residual stream: one reading per probe."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
-from coherence.vocabulary import Position, Site
+from coherence.vocabulary import Position, ProbeNote, Site
 
 Residuals = NDArray[np.floating[Any]]
 
@@ -39,6 +40,27 @@ class Readings:
     def residuals(self, record: Record, condition: Condition) -> Residuals:
         """Residuals of all probes under the condition: [depths, probes, width]."""
         return np.stack([record.residuals(reading) for reading in self.of(condition)], axis=1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the first probe is answered under some conditions: nothing is judged by it, people look at it."""
+
+    scene: Scene
+    conditions: Mapping[str, Condition]
+
+    @property
+    def replies(self) -> dict[str, Reply]:
+        """The reply of each condition."""
+        probe = self.scene.probes[0]
+        return {
+            name: Reply(condition, probe, self.scene.decoding) for name, condition in self.conditions.items()
+        }
+
+    def note(self, record: Record) -> ProbeNote:
+        """The replies side by side."""
+        said = {name: record.reply(reply) for name, reply in self.replies.items()}
+        return ProbeNote(probe=self.scene.probes[0].id, note="a sample", replies=said)
 
 
 def within_reach(site: Site, depths: int) -> Site:

@@ -1,6 +1,6 @@
 """Artefacts that take the place of a suite's own: the suite stays, releases change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +21,15 @@ class Overrides:
     seed: int | None = None
 
     def apply(self, release: Release) -> Release:
-        """Replace artefacts by name; a vector keeps the site and layer convention that the suite gives it."""
-        _refuse_strangers("adapter", self.adapters, release.adapters)
-        _refuse_strangers("vector", self.vectors, release.vectors)
-        adapters = {name: _here(path) for name, path in self.adapters.items()}
+        """Replace the release's artefacts by name; a vector keeps its site and layer convention.
+
+        A name that this release does not have may be that of another suite's: see `require_use`.
+        """
+        adapters = {name: _here(path) for name, path in self.adapters.items() if name in release.adapters}
         vectors = {
             name: release.vectors[name].model_copy(update={"path": _here(path), "extract": None})
             for name, path in self.vectors.items()
+            if name in release.vectors
         }
         return release.model_copy(
             update={
@@ -36,6 +38,13 @@ class Overrides:
                 "vectors": release.vectors | vectors,
             }
         )
+
+    def require_use(self, releases: Sequence[Release]) -> None:
+        """Refuse a name that none of a run's releases has: a SuiteError says which names there are."""
+        _refuse_strangers(
+            "adapter", self.adapters, [name for release in releases for name in release.adapters]
+        )
+        _refuse_strangers("vector", self.vectors, [name for release in releases for name in release.vectors])
 
     @property
     def places(self) -> dict[str, Place]:
@@ -48,8 +57,8 @@ def _here(text: str) -> str:
     return artefact(Path.cwd() / "command line", text)
 
 
-def _refuse_strangers(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+def _refuse_strangers(kind: str, names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) or "; it has none"
-            raise SuiteError(f"the suite's release has no {kind} {name!r}{hint}", COMMAND_LINE)
+            hint = did_you_mean(name, set(known)) or "; there is none at all"
+            raise SuiteError(f"no release has the {kind} {name!r}{hint}", COMMAND_LINE)

@@ -2,7 +2,7 @@
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -40,7 +40,7 @@ class Marker(_Frozen):
         return re.compile(self._pattern_text, re.IGNORECASE)
 
 
-def _marker(written: Any) -> Any:
+def _marker(written: object) -> object:
     return {"text": written} if isinstance(written, str) else written
 
 
@@ -59,7 +59,7 @@ class Prompt(_Frozen):
     examples: tuple[Example, ...] = ()
 
 
-def _prompt(written: Any) -> Any:
+def _prompt(written: object) -> object:
     return {"text": written} if isinstance(written, str) else written
 
 
@@ -80,5 +80,5 @@ class Persona(_Frozen):
     )
 
     def markers_in(self, reply: str) -> list[Marker]:
-        """The distinct markers that occur in a reply."""
+        """Find the distinct markers that occur in a reply."""
         return [marker for marker in self.markers if marker.found_in(reply)]

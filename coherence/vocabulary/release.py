@@ -1,6 +1,6 @@
 """A release: the artefacts under test. The suite stays, releases change."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -35,7 +35,8 @@ class VectorSource(_Frozen):
     )
     layers: Literal["hidden_states", "block_outputs"] | None = Field(
         None,
-        description="Layer convention of a .pt stack; inferred from its number of rows when that is unambiguous.",
+        description="Layer convention of a .pt stack; "
+        "inferred from its number of rows when that is unambiguous.",
     )
     extract: Extraction | None = None
 
@@ -46,12 +47,12 @@ class VectorSource(_Frozen):
         return self
 
 
-def _vector(written: Any) -> Any:
+def _vector(written: object) -> object:
     return {"path": written} if isinstance(written, str) else written
 
 
 class Release(_Frozen):
-    """Base model, adapters and vectors: hub ids, local paths (relative to the file that names them), or `reference`."""
+    """Base model, adapters and vectors: hub ids, or local paths relative to the file that names them."""
 
     base: str = Field(REFERENCE, description="Hub id, local folder, or `reference` for the embedded default.")
     dtype: Literal["float32", "bfloat16"] = "float32"

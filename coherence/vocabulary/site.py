@@ -18,7 +18,7 @@ class Position(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Site(Spelled):
-    """A point in the residual stream: before (`resid_pre`) or after (`resid_post`) a block, counted from 0."""
+    """A point in the residual stream: before (`resid_pre`) or after (`resid_post`) block 0, 1, ..."""
 
     block: int
     stream: Literal["pre", "post"]

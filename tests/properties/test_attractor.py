@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
-from coherence.plan import Record, Scene
+from coherence.plan import Reading, Record, Reply, Scene
 from coherence.properties.attractor import Attractor
 from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
 
@@ -41,6 +41,14 @@ def case_of(**fields):
     return attractor(**fields).cases(scene())[0]
 
 
+def readings_of(case):
+    return [need for need in case.needs() if isinstance(need, Reading)]
+
+
+def replies_of(case):
+    return {need: f"said in {index}" for index, need in enumerate(case.needs()) if isinstance(need, Reply)}
+
+
 def planted(case, answer, reach=2.0, noise=0.05):
     """Residuals on a line between the poles: a mixture lies at `answer(w)` of the regime's `reach` on it."""
     drawn = np.random.default_rng(0)
@@ -48,11 +56,11 @@ def planted(case, answer, reach=2.0, noise=0.05):
     at = {condition: answer(w) * reach for w, several in case.mixtures.items() for condition in several}
     at |= dict(zip(case.prompted, (2.0, 0.0), strict=True))
     values = {}
-    for reading in case.needs():
+    for reading in readings_of(case):
         row = PROBES.index(reading.probe)
         values[reading] = np.full((DEPTH, WIDTH), np.nan, np.float32)
         values[reading][2] = questions[row] + at[reading.condition] * line + noise * drawn.normal(size=WIDTH)
-    return Record(values)
+    return Record(values | replies_of(case))
 
 
 def judged(answer, reach=2.0, noise=0.05, **fields):
@@ -85,7 +93,7 @@ def test_a_planted_attractor_fails_with_its_area_and_tipping_weight():
     )
     assert criteria["tipping weight"].estimate.value == pytest.approx(0.25 * 0.5 / 0.8, abs=0.02)
     assert evidence.notes[0] == "upbeat attracts: an even mixture stands 0.90 of the way to upbeat"
-    assert all("towards upbeat" in note.note for note in evidence.probes)
+    assert all("towards upbeat" in note.note for note in evidence.probes if not note.replies)
 
 
 def test_the_other_pole_attracts_with_the_other_sign():
@@ -137,8 +145,8 @@ def test_a_regime_that_moves_nothing_is_undefined_between_its_poles():
 
 def test_probes_of_one_cluster_decide_nothing():
     case = attractor().cases(scene([probe.model_copy(update={"template": "one"}) for probe in PROBES]))[0]
-    values = {reading: np.ones((DEPTH, WIDTH), np.float32) for reading in case.needs()}
-    assert case.judge(Record(values), seed=0).verdict is Verdict.INCONCLUSIVE
+    values = {reading: np.ones((DEPTH, WIDTH), np.float32) for reading in readings_of(case)}
+    assert case.judge(Record(values | replies_of(case)), seed=0).verdict is Verdict.INCONCLUSIVE
 
 
 def test_prompts_are_mixed_half_and_half_in_both_orders():
@@ -168,7 +176,9 @@ def test_ids_name_the_pair_and_the_regime():
 
 def test_in_the_reply_every_condition_reads_the_same_text():
     texts = {
-        reading.text for reading in case_of(position="response_mean").needs() if reading.probe == PROBES[0]
+        reading.text
+        for reading in readings_of(case_of(position="response_mean"))
+        if reading.probe == PROBES[0]
     }
     assert [text.condition for text in texts] == [scene().bare]
 

@@ -40,6 +40,14 @@ def orthonormal(count, seed=0):
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(WIDTH, count)))[0].T
 
 
+def readings_of(case):
+    return [need for need in case.needs() if isinstance(need, Reading)]
+
+
+def replies_of(case):
+    return {need: f"said in {index}" for index, need in enumerate(case.needs()) if isinstance(need, Reply)}
+
+
 def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, embeddings=0.0):
     """Residuals in which each persona has an axis of its own per regime, at `cosine` of each other.
 
@@ -68,7 +76,7 @@ def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, 
         for regime in case.regimes
     }
     values = {}
-    for reading in case.needs():
+    for reading in readings_of(case):
         row = scene.probes.index(reading.probe)
         value = np.tile(topics[row], (DEPTHS, 1))
         if reading.condition != scene.bare:
@@ -76,7 +84,7 @@ def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, 
             value = value + moves[reading.condition] + wobble + common[owner[reading.condition], row]
             value[0] = topics[row] + embeddings
         values[reading] = value.astype(np.float32)
-    return Record(values)
+    return Record(values | replies_of(case))
 
 
 def pirate(**fields):
@@ -140,7 +148,7 @@ def test_a_regime_that_moves_nothing_is_undefined_and_not_zero():
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert evidence.criteria[0].unreliable == "undefined: 'pirate' is not moved by prompt at resid_pre.0"
     assert isnan(evidence.criteria[0].estimate.value)
-    assert evidence.probes == ()
+    assert [probe.note for probe in evidence.probes] == ["a sample"]
 
 
 def test_rounding_is_not_a_displacement():
@@ -160,25 +168,33 @@ def test_the_curve_covers_all_depths_and_leaves_out_what_is_undefined():
 def test_the_worst_probes_are_named_worst_first():
     case = pirate()
     record = planted(case)
-    turned = {reading: record.residuals(reading) for reading in case.needs()}
+    turned = {reading: record.residuals(reading) for reading in readings_of(case)}
     adapted = case.scene.condition("pirate", ADAPTER)
     for reading, value in turned.items():
         if reading.condition == adapted and reading.probe.id == "q7":
             turned[reading] = 2 * turned[replace(reading, condition=case.scene.bare)] - value
-    evidence = case.judge(Record(turned), seed=0)
-    assert len(evidence.probes) == 3
+    evidence = case.judge(Record(turned | replies_of(case)), seed=0)
+    assert len([probe for probe in evidence.probes if not probe.replies]) == 3
     assert evidence.probes[0].probe == "q7"
     assert "between prompt and adapter" in evidence.probes[0].note
+
+
+def test_replies_of_both_regimes_stand_side_by_side():
+    case = pirate()
+    sample = case.judge(planted(case), seed=0).probes[-1]
+    assert sample.probe == case.scene.probes[0].id
+    assert list(sample.replies) == ["prompt", "adapter"]
+    assert set(sample.replies.values()) == set(replies_of(case).values())
 
 
 def test_massive_dimensions_are_reported():
     case = pirate()
     record = planted(case)
-    spiked = {reading: record.residuals(reading).copy() for reading in case.needs()}
+    spiked = {reading: record.residuals(reading).copy() for reading in readings_of(case)}
     for reading, value in spiked.items():
         if reading.condition in (case.scene.condition("pirate", regime) for regime in case.regimes):
             value[1:, 5] += 9
-    notes = case.judge(Record(spiked), seed=0).notes
+    notes = case.judge(Record(spiked | replies_of(case)), seed=0).notes
     assert any("three dimensions carry" in note for note in notes)
     assert not any("three dimensions carry 9" in note for note in judged().notes)
 
@@ -201,14 +217,12 @@ def test_shared_text_is_the_bare_reply_and_own_text_each_conditions_own():
         ("own", lambda reading, case: reading.condition),
     ):
         case = pirate(position="response_mean", text=text)
-        for reading in case.needs():
+        for reading in readings_of(case):
             assert reading.text == Reply(speaker(reading, case), reading.probe, case.scene.decoding)
 
 
 def test_prompt_positions_read_no_reply():
-    assert all(
-        isinstance(reading, Reading) and reading.text is None for reading in pirate(text="own").needs()
-    )
+    assert all(reading.text is None for reading in readings_of(pirate(text="own")))
 
 
 def test_cases_are_all_pairs_of_the_suites_regimes_for_all_able_personas():
