@@ -104,10 +104,11 @@ def sentence_of(
     """Say a verdict with its numbers: ASCII, one line, at most 240 characters.
 
     `assertion` is its id. `error` says why it could not be measured; otherwise `evidence` is there.
+    An error is said nowhere else, and paths make it long: it has 600 characters.
     """
     if evidence is None or verdict is Verdict.ERROR:
-        return _one_line(f"{assertion} could not be measured: {error}")
-    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {_grounds(evidence.decisive)}")
+        return _one_line(f"{assertion} could not be measured: {error}", 600)
+    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {_grounds(evidence.decisive)}", 240)
 
 
 def _grounds(criterion: Criterion) -> str:
@@ -134,9 +135,9 @@ def _what_would_decide(criterion: Criterion, bound: float) -> str:
     return f"about {int(needed) + 1} probes would settle it" if needed < 1000 else "more probes narrow it"
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, most: int) -> str:
     printable = (
         c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in " ".join(text.split())
     )
     line = "".join(printable)
-    return line if len(line) <= 240 else f"{line[:236]} ..."
+    return line if len(line) <= most else f"{line[: most - 4]} ..."

@@ -102,6 +102,7 @@ def test_any_error_makes_a_sentence(error):
     sentence = sentence_of(ID, Verdict.ERROR, "pass", None, error)
     assert sentence.isascii()
     assert sentence.isprintable()
+    assert len(sentence) <= 600
 
 
 def result(verdict=Verdict.FAIL, expect="pass", evidence=None, persona="pirate", sentence="s"):

@@ -98,19 +98,17 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
     `model` is the causal LM, or the PeftModel that an earlier mount returned. An ArtefactError says why the
     adapter cannot be used (not LoRA, more than LoRA, or made for another base); the model is then as before.
     """
+    slot = _slot(name)
     with _in_one_sentence():
         config = _read_config(folder)
         weights: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
-        mounted = _injected(model, config, _slot(name))
-        misfit = _misfit(_expected_weights(mounted, _slot(name)), weights)
-        if misfit is None:
-            set_peft_model_state_dict(mounted, weights, adapter_name=_slot(name))
-        elif mounted is model:
-            mounted.delete_adapter(_slot(name))
-        else:
-            mounted.unload()
-    if misfit is not None:
-        raise ArtefactError(f"was made for another base: {misfit}")
+        try:
+            mounted = _injected(model, config, slot)
+            _check_fit(get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False), weights)
+        except Exception:
+            _remove(model, slot)
+            raise
+        set_peft_model_state_dict(mounted, weights, adapter_name=slot)
     for layer in lora_layers(mounted):
         layer.enable_adapters(False)
     return mounted.eval()
@@ -137,7 +135,7 @@ def _read_config(folder: Path) -> LoraConfig:
         raise ArtefactError("has no adapter_config.json; expected a PEFT adapter folder")
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
-        raise ArtefactError(f"is a {config.peft_type.value} adapter; expected LORA")
+        raise ArtefactError(f"is of the PEFT type {config.peft_type.value}; expected LORA")
     plain = LoraConfig()
     for name in sorted({field.name for field in fields(config)} - _PLAIN):
         if getattr(config, name) != getattr(plain, name):
@@ -161,19 +159,23 @@ def _injected(model: nn.Module, config: LoraConfig, slot: str) -> PeftModel:
     return PeftModel(model, config, adapter_name=slot)
 
 
-def _expected_weights(mounted: PeftModel, slot: str) -> dict[str, Tensor]:
-    expected: dict[str, Tensor] = get_peft_model_state_dict(
-        mounted, adapter_name=slot, save_embedding_layers=False
-    )
-    return expected
+def _remove(model: nn.Module, slot: str) -> None:
+    for layer in lora_layers(model):
+        layer.delete_adapter(slot)
+    if isinstance(model, PeftModel):
+        model.peft_config.pop(slot, None)
+    else:
+        vars(model).pop("peft_config", None)
 
 
-def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     for key in sorted(expected.keys() | found.keys()):
         if key not in expected:
-            return f"it holds {key}, for which this base has no place"
-        if key not in found:
-            return f"it lacks {key}"
-        if expected[key].shape != found[key].shape:
-            return f"{key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
-    return None
+            misfit = f"it holds {key}, for which this base has no place"
+        elif key not in found:
+            misfit = f"it lacks {key}"
+        elif expected[key].shape != found[key].shape:
+            misfit = f"{key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
+        else:
+            continue
+        raise ArtefactError(f"was made for another base: {misfit}")

@@ -6,52 +6,57 @@ import torch
 from torch import Tensor
 
 from coherence.engine.host import Host
+from coherence.engine.prefix import begun, shared_lengths
 from coherence.engine.rows import Padded, Row, batches
 from coherence.engine.taps import Pool, Taps, mean_over, median_norm
 from coherence.errors import MeasurementError
 
 Measured = Tensor | MeasurementError
 
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 8192
 ROWS_PER_BATCH = 64
 
 
 def residuals(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
     """Yield each row with its fp32 residuals [blocks + 1, width], averaged over the row's span of tokens."""
-    return _collect(host, rows, lambda batch, padded: mean_over(_spans(batch, padded.mask), padded.mask))
+    return _collect(
+        host, rows, lambda batch, padded: mean_over(_spans(batch, padded.present), padded.present)
+    )
 
 
 def token_norms(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
     """Yield each row with the median norm of its tokens at every depth, [blocks + 1, 1]."""
-    return _collect(host, rows, lambda batch, padded: median_norm(padded.mask))
+    whole = [row.over(0, len(row.ids)) for row in rows]
+    return _collect(host, whole, lambda batch, padded: median_norm(padded.present))
 
 
 def next_tokens(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
     """Yield each row with the fp32 log-probabilities [vocabulary] of the token after it."""
+    shared = shared_lengths(rows)
     for batch in batches(rows, TOKENS_PER_BATCH, ROWS_PER_BATCH):
-        padded = Padded.of(batch, host.pad, host.device)
-        with host.under(batch[0].adapters, [row.deltas for row in batch]):
-            logits = host.model(**padded.inputs(), logits_to_keep=1, use_cache=False).logits[:, -1]
+        with host.under(batch[0].adapters):
+            padded, cache = begun(host, batch, shared)
+            with host.steered([row.deltas for row in batch]):
+                logits = host.model(**padded.inputs(), past_key_values=cache, logits_to_keep=1).logits[:, -1]
         yield from _checked(batch, logits.float().log_softmax(dim=-1).cpu())
 
 
 def _collect(
     host: Host, rows: Sequence[Row], pool: Callable[[list[Row], Padded], Pool]
 ) -> Iterator[tuple[Row, Measured]]:
+    shared = shared_lengths(rows)
     for batch in batches(rows, TOKENS_PER_BATCH, ROWS_PER_BATCH):
-        padded = Padded.of(batch, host.pad, host.device)
-        with (
-            host.under(batch[0].adapters, [row.deltas for row in batch]),
-            Taps(host.blocks, pool(batch, padded)) as taps,
-        ):
-            host.core(**padded.inputs(), use_cache=False)
+        with host.under(batch[0].adapters):
+            padded, cache = begun(host, batch, shared)
+            with host.steered([row.deltas for row in batch]), Taps(host.blocks, pool(batch, padded)) as taps:
+                host.core(**padded.inputs(), past_key_values=cache)
         yield from _checked(batch, taps.stacked())
 
 
-def _spans(batch: Sequence[Row], mask: Tensor) -> Tensor:
-    spans = torch.zeros_like(mask)
+def _spans(batch: Sequence[Row], present: Tensor) -> Tensor:
+    spans = torch.zeros_like(present)
     for index, row in enumerate(batch):
-        start = mask.shape[1] - len(row.ids)
+        start = present.shape[1] - len(row.ids)
         first, end = row.span
         spans[index, start + first : start + end] = True
     return spans

@@ -1,15 +1,14 @@
 """Replies: cache-carrying batches, finished rows dropped, a row's sample independent of its batch mates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from coherence.engine.adapters import Weights
 from coherence.engine.host import Host
-from coherence.engine.rows import Padded, Row, batches
+from coherence.engine.prefix import begun, shared_lengths
+from coherence.engine.rows import Row, batches
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
 
@@ -26,11 +25,12 @@ class Asked(Row):
 
 def replies(host: Host, rows: Sequence[Asked]) -> Iterator[tuple[Asked, str | MeasurementError]]:
     """Yield each row with its reply, special tokens stripped, or with what went wrong in that row."""
+    shared = shared_lengths(rows)
     for decoding in dict.fromkeys(row.decoding for row in rows):
         alike = [row for row in rows if row.decoding == decoding]
         for batch in batches(alike, TOKENS_PER_BATCH, ROWS_PER_BATCH):
             drafts = [_Draft(row, decoding) for row in batch]
-            _decode(host, batch[0].adapters, drafts, decoding.max_new_tokens)
+            _decode(host, drafts, shared, decoding.max_new_tokens)
             for draft in drafts:
                 yield draft.row, draft.problem or _text(host, draft.ids)
 
@@ -41,22 +41,13 @@ def _text(host: Host, ids: list[int]) -> str:
     return text.strip()
 
 
-def _decode(host: Host, adapters: Weights, drafts: Sequence["_Draft"], limit: int) -> None:
+def _decode(host: Host, drafts: Sequence["_Draft"], shared: Mapping[Hashable, int], limit: int) -> None:
     stops = stop_tokens(host)
-    padded = Padded.of([draft.row for draft in drafts], host.pad, host.device)
-    ids, mask, positions = padded.ids, padded.mask, padded.positions
-    cache = DynamicCache()
-    with host.under(adapters):
+    with host.under(drafts[0].row.adapters):
+        padded, cache = begun(host, [draft.row for draft in drafts], shared)
         for _ in range(limit):
             with host.steered([draft.row.deltas for draft in drafts]):
-                logits = host.model(
-                    input_ids=ids,
-                    attention_mask=mask.long(),
-                    position_ids=positions,
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                ).logits[:, -1]
+                logits = host.model(**padded.inputs(), past_key_values=cache, logits_to_keep=1).logits[:, -1]
             going = [
                 draft.extend(row, stops) for draft, row in zip(drafts, logits.float().cpu(), strict=True)
             ]
@@ -66,9 +57,7 @@ def _decode(host: Host, adapters: Weights, drafts: Sequence["_Draft"], limit: in
             if len(kept) < len(drafts):
                 cache.batch_select_indices(torch.tensor(kept, device=host.device))
             drafts = [drafts[place] for place in kept]
-            ids = torch.tensor([[draft.ids[-1]] for draft in drafts], device=host.device)
-            mask = torch.cat([mask[kept], mask.new_ones((len(kept), 1))], dim=1)
-            positions = positions[kept][:, -1:] + 1
+            padded = padded.followed([draft.ids[-1] for draft in drafts], kept)
 
 
 def stop_tokens(host: Host) -> set[int]:

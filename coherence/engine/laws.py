@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from math import isnan
+from math import isfinite
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
@@ -30,7 +30,7 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
-    NaN among them is a MeasurementError.
+    Logits that are not finite are a MeasurementError.
     """
     law = _Law(workshop, wanted)
     tried = _Tried(law, wanted)
@@ -76,7 +76,7 @@ class _Tried:
 
     def broken_outcome(self) -> LawOutcome:
         deviation = self.deviations[repr(self._broken)]
-        if isnan(deviation):
+        if not isfinite(deviation):
             raise MeasurementError(
                 f"NaN or infinite logits while testing the law {self._wanted.law} on {dict(self._broken)}"
             )
@@ -111,7 +111,7 @@ class _Law:
         return st.fixed_dictionaries(fields)
 
     def deviation(self, example: Example) -> float:
-        """Relative deviation of the law's two sides; NaN when a side is not finite."""
+        """Relative deviation of the law's two sides; not finite when a side is not."""
         sides: dict[LawName, Callable[[Example], tuple[Tensor, Tensor]]] = {
             LawName.VECTOR_ORDER: self._vector_order,
             LawName.VECTOR_INVERSE: self._vector_inverse,

@@ -32,7 +32,7 @@ class Workshop:
         self.artefacts = artefacts
         self._store = store
         self._mounted: dict[str, CoherenceError | None] = {}
-        self._directions: dict[str, tuple[int, Tensor] | CoherenceError] = {}
+        self._units: dict[str, tuple[int, Tensor] | CoherenceError] = {}
 
     @cached_property
     def host(self) -> Host:
@@ -50,13 +50,16 @@ class Workshop:
             ids=(*prompt, *response),
             adapters=condition.adapters,
             deltas=self.deltas(condition),
-            label=f"probe {probe.id!r}, base {release.base!r} in {release.dtype}",
+            label=", ".join(
+                [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
+            ),
+            group=condition,
         )
 
     def asked(self, reply: Reply) -> Asked:
         """Make the row of a reply."""
         row = self.row(reply.condition, reply.probe)
-        return Asked(row.ids, row.adapters, row.deltas, label=row.label, decoding=reply.decoding)
+        return Asked(**vars(row), decoding=reply.decoding)
 
     def reading_row(self, reading: Reading, text: str) -> Row:
         """Make the row of a reading; `text` is the reply to append for positions in the response."""
@@ -79,31 +82,34 @@ class Workshop:
         """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""
         deltas: dict[int, Tensor] = {}
         for steer in condition.steers:
-            depth, direction = self._direction(steer.vector)
-            delta = steer.dose * float(self._norms[depth]) * direction
+            depth, unit = self._unit(steer.vector)
+            delta = steer.dose * unit
             deltas[depth] = deltas[depth] + delta if depth in deltas else delta
         return deltas
 
-    def _direction(self, name: str) -> tuple[int, Tensor]:
-        if name not in self._directions:
+    def _unit(self, name: str) -> tuple[int, Tensor]:
+        if name not in self._units:
             try:
                 with self.artefacts.blaming("vectors", name):
-                    self._directions[name] = self._load_direction(name)
+                    self._units[name] = self._made_unit(name)
             except CoherenceError as problem:
-                self._directions[name] = problem
-        found = self._directions[name]
+                self._units[name] = problem
+        found = self._units[name]
         if isinstance(found, CoherenceError):
             raise found
         return found
 
-    def _load_direction(self, name: str) -> tuple[int, Tensor]:
+    def _made_unit(self, name: str) -> tuple[int, Tensor]:
         source = self.artefacts.release.vectors[name]
         if source.extract is not None:
             values, site = self.extract(self.artefacts.extracts[name]), source.extract.site
         else:
             vector = load_vector(source, self.host.width, len(self.host.blocks), name)
             values, site = vector.values, vector.site
-        return site.depth, torch.tensor(values / np.linalg.norm(values))
+        # In fp64, where no norm of fp32 values overflows.
+        exact = values.astype(np.float64)
+        unit = exact / np.linalg.norm(exact) * self._norms[site.depth]
+        return site.depth, torch.tensor(unit, dtype=torch.float32)
 
     def extract(self, extract: Extract) -> Array:
         """Make a vector [width]: mean over the calibration questions of h(positive) - h(negative).
@@ -168,6 +174,11 @@ class Workshop:
         except CoherenceError as problem:
             return problem
         return None
+
+
+def _names(condition: Condition) -> list[str]:
+    adapters = [f"adapter {name!r}" for name, _ in condition.adapters]
+    return [*adapters, *(f"vector {steer.vector!r}" for steer in condition.steers)]
 
 
 def _sound(measured: Iterable[tuple[Row, _Value | MeasurementError]]) -> Iterator[_Value]:

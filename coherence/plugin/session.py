@@ -100,7 +100,7 @@ class CoherenceSession:
             raise pytest.UsageError(str(problem)) from None
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: object) -> None:
         """Refuse in the controller of pytest-xdist what its workers found wrong with the command line."""
         sentence = (getattr(node, "workeroutput", None) or {}).get(_MISUSE)
         if sentence:

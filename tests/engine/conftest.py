@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.host import Host
+from coherence.engine.rows import Padded, Row
+from coherence.engine.taps import Taps
+from coherence.store import Store
+from coherence.vocabulary import Release
+
+
+@pytest.fixture
+def host(tiny: Path) -> Host:
+    return Host.load(tiny, "float32")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def artefacts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Artefacts]:
+    """Make the artefacts of a release of the tiny model: `artefacts(adapters={"pirate": folder})`."""
+    monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
+
+    def make(extracts: Any = None, places: Any = None, **release: Any) -> Artefacts:
+        named = {
+            kind: {name: str(path) if isinstance(path, Path) else path for name, path in found.items()}
+            for kind, found in release.items()
+            if kind in ("adapters", "vectors")
+        }
+        return Artefacts(
+            Release.model_validate({"base": str(tiny)} | release | named), extracts or {}, places
+        )
+
+    return make
+
+
+@pytest.fixture
+def every_token(host: Host) -> Callable[..., Tensor]:
+    """Residuals [rows, blocks + 1, tokens, width] of every token of rows that are padded together."""
+
+    def read(rows: list[Row]) -> Tensor:
+        with torch.inference_mode(), Taps(host.blocks, lambda hidden: hidden) as taps:
+            host.core(**Padded.of(rows, host.pad, host.device).inputs(), use_cache=False)
+        return taps.stacked()
+
+    return read
+

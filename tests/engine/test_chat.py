@@ -1,0 +1,132 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import CHATML, tokenizer
+
+from coherence.engine.chat import encode, last_user_token, messages, render
+from coherence.errors import ArtefactError
+from coherence.plan import Condition
+from coherence.vocabulary import Example, Probe, Prompt
+
+WORDS = tokenizer()
+BARE = Condition("You are a helpful assistant.")
+
+
+def probe(text: str) -> Probe:
+    return Probe(id="p", text=text)
+
+
+def contents(*prompts: Prompt) -> list[tuple[str, str]]:
+    turns = messages(Condition("Neutral.", prompts), probe("Why?"))
+    return [(turn["role"], turn["content"]) for turn in turns]
+
+
+def templated(template: str) -> object:
+    words = tokenizer()
+    words.chat_template = template
+    return words
+
+
+def test_a_bare_probe_has_the_neutral_system_text() -> None:
+    assert contents() == [("system", "Neutral."), ("user", "Why?")]
+
+
+def test_a_system_prompt_replaces_it() -> None:
+    assert contents(Prompt(text="Arr.")) == [("system", "Arr."), ("user", "Why?")]
+
+
+def test_two_system_prompts_are_joined_in_their_order() -> None:
+    assert contents(Prompt(text="One."), Prompt(text="Two."))[0] == ("system", "One.\n\nTwo.")
+    assert contents(Prompt(text="Two."), Prompt(text="One."))[0] == ("system", "Two.\n\nOne.")
+
+
+def test_a_user_prompt_follows_every_question_of_its_own_and_the_probe() -> None:
+    pirate = Prompt(text="As a pirate.", role="user", examples=(Example(user="Hot?", reply="Aye."),))
+    gloomy = Prompt(text="Be sad.", role="user", examples=(Example(user="Cold?", reply="Sadly."),))
+    assert contents(pirate, gloomy) == [
+        ("system", "Neutral."),
+        ("user", "Hot?\n\nAs a pirate."),
+        ("assistant", "Aye."),
+        ("user", "Cold?\n\nBe sad."),
+        ("assistant", "Sadly."),
+        ("user", "Why?\n\nAs a pirate.\n\nBe sad."),
+    ]
+
+
+def test_examples_of_a_system_prompt_are_asked_as_they_are() -> None:
+    prompt = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
+    assert contents(prompt)[1:3] == [("user", "Hot?"), ("assistant", "Aye.")]
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_ids_are_those_that_the_tokenizer_makes_of_its_own_template(text: str) -> None:
+    own = WORDS.apply_chat_template(messages(BARE, probe(text)), add_generation_prompt=True)
+    assert encode(WORDS, BARE, probe(text)) == own["input_ids"]
+    assert render(WORDS, BARE, probe(text)).endswith("<|im_start|>assistant\n")
+
+
+def test_thinking_is_off() -> None:
+    words = templated(CHATML + "{% if enable_thinking is defined and not enable_thinking %}no{% endif %}")
+    assert render(words, BARE, probe("Why?")).endswith("assistant\nno")
+
+
+def test_a_base_model_has_no_template() -> None:
+    words = tokenizer()
+    words.chat_template = None
+    with pytest.raises(ArtefactError, match="has no chat template; expected an instruct model"):
+        encode(words, BARE, probe("Why?"))
+
+
+def test_a_template_that_refuses_the_system_turn() -> None:
+    words = templated("{{ raise_exception('System role not supported') }}")
+    with pytest.raises(ArtefactError, match="refuses the conversation: System role not supported"):
+        encode(words, BARE, probe("Why?"))
+
+
+def test_a_start_token_that_is_written_twice() -> None:
+    with pytest.raises(ArtefactError, match="writes the start token twice"):
+        encode(templated("{{ bos_token }}" + CHATML), BARE, probe("Why?"))
+
+
+def said_until(condition: Condition, text: str) -> tuple[str, str]:
+    """What the ids say up to the last user token, without it and with it."""
+    ids = encode(WORDS, condition, probe(text))
+    last = last_user_token(WORDS, condition, probe(text))
+    return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+tricky = st.sampled_from(["assistant", "a", "user", "end", "im", "helpful assistant.", "n", "|", "Why?  \n "])
+
+
+@given(text=(texts | tricky).filter(lambda text: text.strip()))
+def test_the_last_user_token_ends_what_the_user_says(text: str) -> None:
+    asked = f"<|im_start|>system\n{BARE.neutral}<|im_end|>\n<|im_start|>user\n{text.rstrip()}"
+    before, after = said_until(BARE, text)
+    assert after.startswith(asked)
+    assert not before.startswith(asked)
+
+
+def test_a_system_text_that_repeats_the_question_is_not_mistaken_for_it() -> None:
+    repeating = Condition("Where is my order?", (Prompt(text="Where is my order?"),))
+    before, after = said_until(repeating, "Where is my order?")
+    assert after.count("Where is my order?") == 2
+    assert before.count("Where is my order?") == 1
+
+
+def test_a_user_prompt_is_part_of_what_the_user_says() -> None:
+    pirate = Condition(BARE.neutral, (Prompt(text="As a pirate. ", role="user"),))
+    assert said_until(pirate, "Why?")[1].endswith("Why?\n\nAs a pirate.")
+
+
+def test_a_template_that_trims_is_understood() -> None:
+    words = templated(CHATML.replace("message['content']", "(message['content'] | trim)"))
+    ids = encode(words, BARE, probe("  Why?  "))
+    last = last_user_token(words, BARE, probe("  Why?  "))
+    assert words.decode(ids[: last + 1]).endswith("user\nWhy?")
+
+
+def test_a_template_that_rewrites_what_the_user_says() -> None:
+    words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
+    with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
+        last_user_token(words, BARE, probe("Why?"))

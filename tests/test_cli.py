@@ -1,0 +1,144 @@
+"""The `coherence` command."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coherence import __version__
+from coherence.cli import main
+from coherence.engine.vectors import load_vector
+from coherence.suite.schema import schema
+from coherence.vocabulary import Site, VectorSource
+
+SUITE = """\
+coherence: 1
+release: {{base: {base}, adapters: {{pirate: ./lost}}}}
+personas:
+  pirate: {{prompt: Talk like a pirate.}}
+  counsel: {{prompt: Be formal.}}
+  mute: {{}}
+probes: [Who are you?]
+assertions: [{{property: commutativity, laws: [scale-zero]}}]
+"""
+
+
+@pytest.fixture
+def suite(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.coherence.yaml"
+    path.write_text(SUITE.format(base=tiny))
+    return path
+
+
+@pytest.fixture
+def extracted(suite: Path) -> Callable[..., np.ndarray]:
+    """Extract a vector with the given options, and read it back as a release would."""
+
+    def extracted(*options: str) -> np.ndarray:
+        assert main(["extract", "a.coherence.yaml", "pirate", "--out", "v.safetensors", *options]) == 0
+        return load_vector(VectorSource(path="v.safetensors"), 32, 4, "pirate").values
+
+    return extracted
+
+
+def test_extract_writes_a_vector_that_a_release_can_use(extracted, capsys):
+    extracted("--site", "resid_post.2")
+    vector = load_vector(VectorSource(path="v.safetensors"), 32, 4, "pirate")
+    assert vector.site == Site.parse("resid_post.2")
+    assert vector.metadata["persona"] == "pirate"
+    assert vector.metadata["against"] == "neutral"
+    assert capsys.readouterr().out == ("v.safetensors: pirate against neutral at resid_post.2, width 32\n")
+
+
+def test_extract_against_another_persona_and_back_are_opposite(extracted, suite):
+    there = extracted("--site", "resid_post.2", "--against", "counsel")
+    back = ["extract", str(suite), "counsel", "--against", "pirate", "--site", "resid_post.2"]
+    assert main([*back, "--out", "w.safetensors"]) == 0
+    other = load_vector(VectorSource(path="w.safetensors"), 32, 4, "counsel")
+    assert other.values == pytest.approx(-there, abs=1e-5)
+    assert other.metadata["against"] == "pirate"
+
+
+def test_extract_at_another_position_is_another_vector(extracted):
+    at_the_end = extracted("--site", "resid_post.2", "--position", "prompt_last")
+    assert not np.allclose(at_the_end, extracted("--site", "resid_post.2"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("a.coherence.yaml pirat", "a.coherence.yaml has no persona 'pirat'; did you mean 'pirate'?"),
+        (
+            "a.coherence.yaml pirate --against counse",
+            "a.coherence.yaml has no persona 'counse'; did you mean 'counsel'?",
+        ),
+        ("a.coherence.yaml mute", "persona 'mute' cannot be put into the model by prompt: its prompt is not"),
+        ("lost.yaml pirate", "there is no file lost.yaml"),
+        ("a.coherence.yaml pirate --site resid_post.9", "found the site resid_post.9, expected a block from 0 to 3"),
+        ("a.coherence.yaml pirate --against pirate", "the two prompts do not differ at resid_post.1"),
+        ("a.coherence.yaml pirate --out a.coherence.yaml/v.safetensors", "v.safetensors cannot be written: "),
+    ],
+)
+@pytest.mark.usefixtures("suite")
+def test_what_cannot_be_extracted_is_a_sentence(arguments, sentence, capsys):
+    suite, persona, *options = arguments.split()
+    given = ["--out", "v.safetensors", "--site", "resid_post.1", *options]
+    assert main(["extract", suite, persona, *given]) == 4
+    said = capsys.readouterr().err
+    assert said.startswith("coherence: ")
+    assert sentence in said
+    assert not Path("v.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("fetsh", "invalid choice: 'fetsh'"),
+        ("extract", "the following arguments are required: suite, persona, --out"),
+        (
+            "extract s p --out v.safetensors --site resid_post.x",
+            "argument --site: 'resid_post.x' is not a site; expected resid_pre.N or resid_post.N",
+        ),
+        ("extract s p --out v.txt", "argument --out: found the ending '.txt', expected .safetensors"),
+        ("extract s p --out v.safetensors --position last", "invalid choice: 'last'"),
+    ],
+)
+def test_a_wrong_command_line_is_a_sentence(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments.split())
+    assert left.value.code == 4
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_schema_is_that_of_suites(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+
+
+def test_fetch_says_where_the_reference_model_is(reference, capsys):
+    assert main(["fetch"]) == 0
+    assert capsys.readouterr().out == f"the reference model is in {reference}\n"
+
+
+def test_fetch_says_why_it_cannot(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "file"))
+    assert main(["fetch"]) == 4
+    assert capsys.readouterr().err.startswith("coherence: the reference model cannot be kept in ")
+
+
+def test_the_command_is_installed_and_light():
+    program = "import sys; from coherence.cli import main; main(['schema']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+    command = Path(sys.executable).with_name("coherence")
+    run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"{__version__}\n"
