@@ -159,10 +159,19 @@ def test_an_artefact_that_cannot_be_used_spoils_only_what_needs_it(load, store):
     assert lost.release["problem"] in lost.sentence
 
 
-def test_a_store_that_fails_is_an_error_of_every_assertion(load, tmp_path):
+def unreadable(root: Path) -> None:
+    root.touch()
+
+
+def unwritable(root: Path) -> None:
+    (root / "v1" / "measuring.lock").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("spoil", [unreadable, unwritable])
+def test_a_store_that_fails_is_an_error_of_every_assertion(load, tmp_path, spoil):
     suite = load(BY_ADAPTER, LAW)
-    (tmp_path / "file").touch()
-    found = judged(Gate(selected(suite), Store(tmp_path / "file")), suite)
+    spoil(tmp_path / "store")
+    found = judged(Gate(selected(suite), Store(tmp_path / "store")), suite)
     assert {result.verdict for result in found.values()} == {Verdict.ERROR}
     assert all("give another folder with --coherence-store" in result.sentence for result in found.values())
 

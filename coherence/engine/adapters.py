@@ -1,9 +1,10 @@
 """The adapter regime: PEFT LoRA adapters mounted beside each other, switched and scaled."""
 
+import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 
@@ -99,7 +100,9 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
     adapter cannot be used (not LoRA, more than LoRA, or made for another base); the model is then as before.
     """
     slot = _slot(name)
-    with _in_one_sentence():
+    with _in_one_sentence(), warnings.catch_warnings():
+        # PEFT warns those who train; what matters here is checked here.
+        warnings.simplefilter("ignore")
         config = _read_config(folder)
         weights: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
         try:
@@ -136,11 +139,12 @@ def _read_config(folder: Path) -> LoraConfig:
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
         raise ArtefactError(f"is of the PEFT type {config.peft_type.value}; expected LORA")
-    plain = LoraConfig()
-    for name in sorted({field.name for field in fields(config)} - _PLAIN):
-        if getattr(config, name) != getattr(plain, name):
+    # As they are written: PEFT drops the settings that it does not know.
+    written = json.loads((folder / "adapter_config.json").read_bytes())
+    for name in sorted(written.keys() - _PLAIN):
+        if written[name] and written[name] != getattr(LoraConfig(), name, None):
             raise ArtefactError(
-                f"sets {name} to {getattr(config, name)!r}; expected plain LoRA, rsLoRA or DoRA weights"
+                f"sets {name} to {written[name]!r}; expected plain LoRA, rsLoRA or DoRA weights"
             )
     start = config.init_lora_weights
     if isinstance(start, str) and start not in _HARMLESS_STARTS:

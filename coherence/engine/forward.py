@@ -1,6 +1,6 @@
 """Forward passes without generation: pooled residuals, and next-token log-probabilities."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,15 +19,15 @@ ROWS_PER_BATCH = 64
 
 def residuals(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
     """Yield each row with its fp32 residuals [blocks + 1, width], averaged over the row's span of tokens."""
+    shared = shared_lengths(rows)
     return _collect(
-        host, rows, lambda batch, padded: mean_over(_spans(batch, padded.present), padded.present)
+        host, rows, shared, lambda batch, padded: mean_over(_spans(batch, padded.present), padded.present)
     )
 
 
 def token_norms(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
     """Yield each row with the median norm of its tokens at every depth, [blocks + 1, 1]."""
-    whole = [row.over(0, len(row.ids)) for row in rows]
-    return _collect(host, whole, lambda batch, padded: median_norm(padded.present))
+    return _collect(host, rows, {}, lambda batch, padded: median_norm(padded.present))
 
 
 def next_tokens(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured]]:
@@ -42,9 +42,11 @@ def next_tokens(host: Host, rows: Sequence[Row]) -> Iterator[tuple[Row, Measured
 
 
 def _collect(
-    host: Host, rows: Sequence[Row], pool: Callable[[list[Row], Padded], Pool]
+    host: Host,
+    rows: Sequence[Row],
+    shared: Mapping[Hashable, int],
+    pool: Callable[[list[Row], Padded], Pool],
 ) -> Iterator[tuple[Row, Measured]]:
-    shared = shared_lengths(rows)
     for batch in batches(rows, TOKENS_PER_BATCH, ROWS_PER_BATCH):
         with host.under(batch[0].adapters):
             padded, cache = begun(host, batch, shared)

@@ -4,7 +4,7 @@ from typing import Any
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import messages
-from coherence.plan import Condition, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.plan import Condition, Extract, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.store import Key
 from coherence.vocabulary import Probe
 
@@ -20,6 +20,17 @@ def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
 def norms_key(artefacts: Artefacts) -> Key:
     """Key of the base model's median token norms."""
     return _of_base("TokenNorms", artefacts)
+
+
+def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
+    """Key of a vector that the suite makes itself."""
+    return {
+        **_of_base("Extract", artefacts),
+        "positive": _said(extract.positive, artefacts),
+        "negative": _said(extract.negative, artefacts),
+        "site": str(extract.site),
+        "position": str(extract.position),
+    }
 
 
 def _of_base(kind: str, artefacts: Artefacts) -> Key:

@@ -1,7 +1,7 @@
-"""Shared beginnings: what the rows of a group have in common is run once and its keys and values are shared."""
+"""Shared beginnings: what the rows of a group have in common is run once, and its cache is shared."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 import torch
 from transformers import DynamicCache
@@ -11,7 +11,7 @@ from coherence.engine.rows import Padded, Row
 
 
 def shared_lengths(rows: Sequence[Row]) -> dict[Hashable, int]:
-    """How many tokens the rows of each group have in common, ending before the first that any row is read at."""
+    """Count the tokens that the rows of each group have in common, before the first that is read of any."""
     groups: dict[Hashable, list[Row]] = {}
     for row in rows:
         if row.group is not None:
@@ -20,7 +20,7 @@ def shared_lengths(rows: Sequence[Row]) -> dict[Hashable, int]:
 
 
 def begun(host: Host, batch: Sequence[Row], shared: Mapping[Hashable, int]) -> tuple[Padded, DynamicCache]:
-    """Run the shared beginnings of a batch, each once; return what is left to run, and the cache to run it on.
+    """Run the shared beginnings of a batch, each once; return what is left to run, and the cache for it.
 
     To be called under the batch's adapters. Where a group shares nothing, everything is left to run.
     """
@@ -40,5 +40,6 @@ def begun(host: Host, batch: Sequence[Row], shared: Mapping[Hashable, int]) -> t
 
 def _shared(rows: Sequence[Row]) -> int:
     # What the least and the greatest have in common, all have in common.
-    common = len(commonprefix([min(row.ids for row in rows), max(row.ids for row in rows)]))
+    pairs = zip(min(row.ids for row in rows), max(row.ids for row in rows), strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return min(common, *(row.first_read for row in rows))

@@ -15,9 +15,9 @@ from coherence.engine.steering import Deltas
 class Row:
     """Token ids and what is done to the model while they run. Rows of one batch share their adapters.
 
-    `span` is the run of tokens (first, one past the last; counted from 0) that a reading averages over; (0, 0)
-    is none. Rows of a `group` are under one condition, so that a common beginning need be run only once;
-    without a group a row shares nothing.
+    `span` is the run of tokens (first, one past the last; counted from 0) that a reading averages over;
+    (0, 0) is none. Rows of a `group` are under one condition, so that a common beginning need be run only
+    once; without a group a row shares nothing.
     """
 
     ids: tuple[int, ...]

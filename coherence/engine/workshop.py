@@ -13,7 +13,7 @@ from coherence.engine.chat import encode, last_user_token
 from coherence.engine.forward import residuals, token_norms
 from coherence.engine.generation import Asked, replies
 from coherence.engine.host import Host
-from coherence.engine.keys import norms_key
+from coherence.engine.keys import extract_key, norms_key
 from coherence.engine.rows import Row
 from coherence.engine.vectors import load_vector
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError
@@ -119,6 +119,10 @@ class Workshop:
         last = len(self.host.blocks) - 1
         if extract.site.block > last:
             raise ArtefactError(f"found the site {extract.site}, expected a block from 0 to {last}")
+        key = extract_key(extract, self.artefacts)
+        stored = self._store.get(key)
+        if isinstance(stored, np.ndarray):
+            return stored
         positive = self._mean_residuals(extract.positive, extract.position)
         negative = self._mean_residuals(extract.negative, extract.position)
         values = np.array((positive - negative)[extract.site.depth])
@@ -126,6 +130,7 @@ class Workshop:
             raise ArtefactError(
                 f"the two prompts do not differ at {extract.site}: there is no direction to extract"
             )
+        self._store.put(key, values)
         return values
 
     def _mean_residuals(self, condition: Condition, position: Position) -> Array:

@@ -18,7 +18,7 @@ Text = Annotated[str, AfterValidator(lambda text: text.encode("utf-8", "backslas
 
 def number(value: float) -> str:
     """Two decimals, or two significant digits where decimals would say nothing (0.00002 is 2e-05)."""
-    value = round(value, 12)  # what is left of a zero after rounding errors is a zero
+    value = round(value, 12) + 0.0  # what rounding errors leave of a zero is a zero, and has no sign
     return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e6 else f"{value:.2g}"
 
 

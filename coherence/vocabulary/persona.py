@@ -28,7 +28,7 @@ class Marker(_Frozen):
     @property
     def _pattern_text(self) -> str:
         escaped = re.escape(self.text)
-        forms = {"stem": rf"\b{escaped}", "regex": self.text}
+        forms = {"stem": rf"(?<!\w){escaped}", "regex": self.text}
         return forms.get(self.kind, rf"(?<!\w){escaped}(?!\w)")
 
     def found_in(self, reply: str) -> bool:

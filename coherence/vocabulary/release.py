@@ -23,7 +23,7 @@ class Extraction(_Frozen):
         None, description="Persona on the negative side; default: the neutral prompt."
     )
     site: Site
-    position: Position = Position.PROMPT_LAST
+    position: Position = Position.RESPONSE_MEAN
 
 
 class VectorSource(_Frozen):

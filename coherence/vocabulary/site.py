@@ -16,7 +16,7 @@ class Position(StrEnum):
     RESPONSE_MEAN = "response_mean"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Site(Spelled):
     """A point in the residual stream: before (`resid_pre`) or after (`resid_post`) block 0, 1, ..."""
 

@@ -52,4 +52,3 @@ def every_token(host: Host) -> Callable[..., Tensor]:
         return taps.stacked()
 
     return read
-

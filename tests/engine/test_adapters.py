@@ -11,7 +11,6 @@ from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from coherence.engine import adapters
 from coherence.engine.adapters import Adapters, Weights, lora_layers
 from coherence.engine.host import Host
 from coherence.errors import ArtefactError
@@ -27,6 +26,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "some layers": {"layers_to_transform": [1, 2]},
 }
 Make = Callable[..., Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def logits(host: Host, *weights: tuple[str, float]) -> Tensor:
@@ -249,6 +250,10 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: reworded(other_base(folder, lora()), init_lora_weights="pissa"),
         r"changes the base weights when it is loaded \(init_lora_weights: pissa\)",
     ),
+    "from a PEFT to come": (
+        lambda folder: reworded(other_base(folder, lora()), telepathic=True),
+        "sets telepathic to True; expected plain LoRA",
+    ),
     "IA3": (
         lambda folder: other_base(folder, IA3Config(target_modules=["q_proj"], feedforward_modules=[])),
         "is of the PEFT type IA3; expected LORA",
@@ -281,7 +286,6 @@ def neighbours(tiny: Path, tiny_adapter: Make) -> dict[str, tuple[Path, Tensor]]
 
 @pytest.mark.parametrize("before", [[], ["earlier"]], ids=["first", "second"])
 @pytest.mark.parametrize("fault", UNFIT)
-@pytest.mark.filterwarnings("ignore")
 def test_what_cannot_be_used_is_said_and_leaves_no_trace(
     host: Host, neighbours: dict[str, tuple[Path, Tensor]], tmp_path: Path, fault: str, before: list[str]
 ) -> None:
@@ -298,9 +302,13 @@ def test_what_cannot_be_used_is_said_and_leaves_no_trace(
         assert torch.equal(logits(host, (name, 1.0)), neighbours[name][1])
 
 
-def test_every_setting_of_peft_is_either_plain_or_refused() -> None:
-    known = {name for name in vars(LoraConfig()) if not name.startswith("_")}
-    assert known >= adapters._PLAIN
+def test_settings_that_say_nothing_are_no_reason_to_refuse(
+    host: Host, tiny: Path, tiny_adapter: Make
+) -> None:
+    folder = tiny_adapter("pirate")
+    theirs = by_peft(tiny, folder)
+    host.mount("pirate", reworded(folder, telepathic=None, layer_replication=[], modules_to_save=None))
+    assert torch.equal(logits(host, ("pirate", 1.0)), theirs)
 
 
 def test_weights_are_a_tuple_so_that_rows_can_be_sorted_by_them() -> None:

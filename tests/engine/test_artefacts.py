@@ -75,7 +75,9 @@ def test_what_is_missing_is_named_with_its_line(artefacts: Ship, tmp_path: Path)
     release = artefacts(
         base=nothing, adapters={"pirate": nothing}, vectors={"pirate": nothing}, places=PLACES
     )
-    with pytest.raises(ArtefactError, match=f"^suite.yaml:1: base '{nothing}': there is no folder {nothing}$"):
+    with pytest.raises(
+        ArtefactError, match=f"^suite.yaml:1: base '{nothing}': there is no folder {nothing}$"
+    ):
         _ = release.base_digest
     with pytest.raises(
         ArtefactError, match=f"^suite.yaml:2: adapter 'pirate': there is no folder {nothing}$"
@@ -88,7 +90,7 @@ def test_what_is_missing_is_named_with_its_line(artefacts: Ship, tmp_path: Path)
 def test_an_empty_folder_is_named_with_its_line(artefacts: Ship, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     release = artefacts(adapters={"pirate": tmp_path / "empty"}, places=PLACES)
-    with pytest.raises(ArtefactError, match="^suite.yaml:2: adapter 'pirate': .* holds no model"):
+    with pytest.raises(ArtefactError, match=r"^suite.yaml:2: adapter 'pirate': .* holds no model"):
         release.adapter_digest("pirate")
 
 

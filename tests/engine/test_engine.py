@@ -98,9 +98,7 @@ def test_every_measurement_has_a_value_of_its_kind(release: Callable[[], Artefac
         assert not any(same(one, two) for index, one in enumerate(values) for two in values[:index])
 
 
-def test_a_second_run_finds_what_the_first_measured(
-    release: Callable[[], Artefacts], store: Store
-) -> None:
+def test_a_second_run_finds_what_the_first_measured(release: Callable[[], Artefacts], store: Store) -> None:
     first, log = Engine(release(), store).measure(Plan([*ALL, LAW])), Log()
     second = Engine(release(), store, log).measure(Plan([*ALL, LAW]))
     assert log == []
@@ -172,9 +170,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         )
 
 
-def test_a_broken_adapter_is_an_error_of_what_uses_it(
-    release: Callable[[], Artefacts], store: Store
-) -> None:
+def test_a_broken_adapter_is_an_error_of_what_uses_it(release: Callable[[], Artefacts], store: Store) -> None:
     both = Condition(NEUTRAL, adapters=(("pirate", 0.5), ("broken", 0.5)))
     law = LawSearch(LawName.ADAPTER_ORDER, (ADAPTER, BROKEN), PROBES, 1e-4, 3, 0)
     plan = Plan([*measurements(BROKEN, both, ADAPTER, BARE), law, LAW])
@@ -226,7 +222,7 @@ def test_nan_is_an_error_of_its_own_rows_and_is_not_stored(
     save_file(weights | {key: torch.full_like(weights[key], torch.nan)}, path)
     release = artefacts(adapters={"pirate": path.parent})
     outcomes = Engine(release, store).measure(Plan(measurements(ADAPTER, BARE)))
-    label = f"probe 'order', base {str(tiny)!r} in float32"
+    label = f"probe 'order', base {str(tiny)!r} in float32, adapter 'pirate'"
     assert str(outcomes[Reading(ADAPTER, PROBES[0])]) == (
         f"NaN or infinite activation at resid_post.3 for {label}"
     )
@@ -255,7 +251,7 @@ def test_two_at_once_measure_once(release: Callable[[], Artefacts], store: Store
 def test_the_reference_model_turns_pirate_under_the_pirate_adapter(
     reference: Path, store: Store, pytestconfig: pytest.Config
 ) -> None:
-    suite = load_suite(pytestconfig.rootpath / "fixtures" / "company.yaml", Overrides())
+    suite = load_suite(pytestconfig.rootpath / "suites" / "personas.coherence.yaml", Overrides())
     scene, pirate = suite.scene, suite.scene.personas["pirate"]
     decoding = Decoding(max_new_tokens=24)
     conditions = [scene.bare, scene.condition("pirate", Regime.parse("adapter"))]

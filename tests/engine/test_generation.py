@@ -14,7 +14,9 @@ from coherence.vocabulary import Decoding
 
 WIDTH, LIMIT = 32, 12
 GREEDY, SAMPLED = Decoding(max_new_tokens=LIMIT), Decoding(max_new_tokens=LIMIT, temperature=1.0, seed=3)
-PROMPTS = [(5, 9, 40, 41, 77), (7, 8), (60, 3, 17), (100, 200, 300, 20, 21, 22, 23), (44,), (9, 9, 9, 31)]
+STEM = (250, 11, 12)
+ENDS = [(5, 9, 40, 41, 77), (7, 8), (60, 3, 17), (100, 200, 300, 20, 21, 22, 23), (44,), (9, 9, 9, 31)]
+PROMPTS = [STEM + end for end in ENDS]
 
 
 def delta(seed: int) -> torch.Tensor:
@@ -23,12 +25,15 @@ def delta(seed: int) -> torch.Tensor:
 
 def asked(decoding: Decoding = GREEDY) -> list[Asked]:
     """Prompts of many lengths, bare, steered and under an adapter."""
-    bare = [Asked(ids, (), {}, label=str(ids), decoding=decoding) for ids in PROMPTS]
+    bare = [Asked(ids, (), {}, label=str(ids), group="bare", decoding=decoding) for ids in PROMPTS]
     steered = [
         Asked(ids, (), {index % 5: delta(index)}, label="steered", decoding=decoding)
         for index, ids in enumerate(PROMPTS)
     ]
-    adapted = [Asked(ids, (("pirate", 1.0),), {}, label="adapter", decoding=decoding) for ids in PROMPTS[:3]]
+    pirate = (("pirate", 1.0),)
+    adapted = [
+        Asked(ids, pirate, {}, label="adapter", group="adapter", decoding=decoding) for ids in PROMPTS[:3]
+    ]
     return bare + steered + adapted
 
 

@@ -40,7 +40,7 @@ def test_weights_that_are_missing_are_not_made_up(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     del weights["model.layers.2.mlp.up_proj.weight"]
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ArtefactError, match="its weights lack model.layers.2.mlp.up_proj.weight"):
+    with pytest.raises(ArtefactError, match=r"its weights lack model.layers.2.mlp.up_proj.weight"):
         Host.load(copy, "float32")
 
 
@@ -88,10 +88,12 @@ def test_under_puts_everything_back_also_after_an_exception(
     host.mount("pirate", tiny_adapter("pirate"))
     before = {name: value.clone() for name, value in host.model.state_dict().items()}
     bare = host.model(input_ids=IDS).logits
-    with pytest.raises(ZeroDivisionError), host.under((("pirate", 0.5),), [{}, {0: torch.ones(32)}]):
-        steered = host.model(input_ids=IDS).logits
+    under = (("pirate", 0.5),), [{}, {0: torch.ones(32)}]
+    with host.under(*under):
+        changed = host.model(input_ids=IDS).logits
+    with pytest.raises(ZeroDivisionError), host.under(*under):
         _ = 1 / 0
     after = host.model.state_dict()
-    assert (steered - bare).abs().amax(dim=(1, 2)).min() > 0.01
+    assert (changed - bare).abs().amax(dim=(1, 2)).min() > 0.01
     assert torch.equal(host.model(input_ids=IDS).logits, bare)
     assert all(torch.equal(after[name], value) for name, value in before.items())

@@ -16,7 +16,11 @@ PROBE = Probe(id="order", text="Where is my order?")
 
 
 def condition(
-    neutral: str = NEUTRAL, prompt: Prompt = ARR, adapter: float = 1.0, dose: float = 0.5, name: str = "pirate"
+    neutral: str = NEUTRAL,
+    prompt: Prompt = ARR,
+    adapter: float = 1.0,
+    dose: float = 0.5,
+    name: str = "pirate",
 ) -> Condition:
     return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose),))
 
@@ -51,7 +55,9 @@ def key(measurement: Measurement, release: Artefacts) -> str:
 def law(name: str = "pirate", **changes: object) -> LawSearch:
     fields = {"law": LawName.BATCH_MATES, "tolerance": 1e-4, "examples": 8, "seed": 0} | changes
     return LawSearch(
-        conditions=(condition(name=name),), probes=(fields.pop("probe", PROBE),), **fields  # type: ignore[arg-type]
+        conditions=(condition(name=name),),
+        probes=(fields.pop("probe", PROBE),),
+        **fields,  # type: ignore[arg-type]
     )
 
 
@@ -140,9 +146,7 @@ def test_the_dtype_is_part_of_every_key(ship: Callable[..., Artefacts]) -> None:
         assert key(measurement, single) != key(measurement, brain)
 
 
-def test_where_a_base_lies_is_no_part_of_a_key(
-    ship: Callable[..., Artefacts], tmp_path: Path
-) -> None:
+def test_where_a_base_lies_is_no_part_of_a_key(ship: Callable[..., Artefacts], tmp_path: Path) -> None:
     moved = shutil.copytree(tmp_path / "base", tmp_path / "moved")
     assert key(reply(condition()), ship()) == key(reply(condition()), ship(base=str(moved)))
 

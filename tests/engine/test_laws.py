@@ -91,9 +91,7 @@ def test_a_batch_that_leaks_is_found_with_one_mate(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("name", [LawName.VECTOR_INVERSE, LawName.VECTOR_ORDER])
-def test_clipped_norms_are_found(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: LawName
-) -> None:
+def test_clipped_norms_are_found(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: LawName) -> None:
     monkeypatch.setattr(steering, "_added", clipping)
     assert broken(search(workshop, law(name, examples=20)))["probe"] == "p0"
 
@@ -156,7 +154,7 @@ def test_logits_that_are_not_finite_are_an_error_within_the_budget(
     save_file({name: torch.full_like(value, odd) for name, value in load_file(path).items()}, path)
     workshop.artefacts.release.adapters["pirate"] = str(path.parent)
     with pytest.raises(
-        MeasurementError, match="NaN or infinite logits while testing the law adapter-order on .*'p0'"
+        MeasurementError, match=r"NaN or infinite logits while testing the law adapter-order on .*'p0'"
     ):
         search(workshop, law(LawName.ADAPTER_ORDER))
 

@@ -67,7 +67,10 @@ def test_sharing_a_beginning_changes_no_reply(host, groups):
 
 
 def test_what_is_read_is_never_shared():
-    first, second = Row((1, 2, 3, 4), (), {}, span=(1, 4), group=0), Row((1, 2, 3, 5), (), {}, span=(3, 4), group=0)
+    first, second = (
+        Row((1, 2, 3, 4), (), {}, span=(1, 4), group=0),
+        Row((1, 2, 3, 5), (), {}, span=(3, 4), group=0),
+    )
     assert shared_lengths([first, second]) == {0: 1}
 
 

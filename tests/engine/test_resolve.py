@@ -24,5 +24,5 @@ def test_what_cannot_be_a_hub_id_is_a_missing_folder(named: str) -> None:
 
 def test_a_hub_id_that_cannot_be_fetched() -> None:
     # The tests run offline.
-    with pytest.raises(ArtefactError, match="^'nobody/nothing' is neither a folder here nor could it be"):
+    with pytest.raises(ArtefactError, match=r"^'nobody/nothing' is neither a folder here nor could it be"):
         base_folder("nobody/nothing")

@@ -11,6 +11,7 @@ rows = st.builds(
     ids=st.lists(st.integers(1, 99), min_size=1, max_size=20).map(tuple),
     adapters=stacks,
     deltas=st.just({}),
+    group=st.sampled_from([None, "one", "two"]),
 )
 
 
@@ -43,6 +44,32 @@ def test_padding_is_on_the_left_and_does_not_count(rows: list[Row]) -> None:
 
 def test_the_same_row_over_another_span() -> None:
     row = Row((1, 2, 3), (("a", 1.0),), {0: torch.ones(2)}, label="probe")
-    other = row.over(1, 3)
-    assert (other.span, row.span) == ((1, 3), (0, 0))
-    assert (other.ids, other.adapters, other.deltas, other.label) == (row.ids, row.adapters, row.deltas, "probe")
+    assert row.span == (0, 0)
+    assert vars(row.over(1, 3)) == vars(row) | {"span": (1, 3)}
+
+
+def test_rows_of_a_group_lie_beside_each_other() -> None:
+    rows = [Row((1,) * length, (), {}, group=group) for length, group in enumerate("abab", start=1)]
+    assert [row.group for batch in batches(rows, 8, 2) for row in batch] == ["a", "a", "b", "b"]
+
+
+def test_a_row_is_cut_and_keeps_its_condition() -> None:
+    row = Row((1, 2, 3), (("a", 1.0),), {}, group="one")
+    assert row.cut(1, 3).ids == (2, 3)
+    assert (row.cut(1, 3).adapters, row.cut(1, 3).group) == (row.adapters, "one")
+
+
+def test_what_is_read_first_is_the_span_or_the_last_token() -> None:
+    row = Row((1, 2, 3), (), {})
+    assert row.first_read == 2
+    assert row.over(1, 2).first_read == 1
+
+
+def test_a_batch_goes_on_with_the_rows_that_are_kept() -> None:
+    rows = [Row(ids, (), {}) for ids in [(1, 2, 3), (4,), (5, 6)]]
+    padded = Padded.of(rows, 0, torch.device("cpu"))
+    after = padded.followed([8, 9], [1, 2])
+    assert after.ids.tolist() == [[8], [9]]
+    assert after.mask.tolist() == [[False, False, True, True], [False, True, True, True]]
+    assert after.positions.tolist() == [[1], [2]]
+    assert after.present.tolist() == [[True], [True]]

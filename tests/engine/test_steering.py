@@ -93,11 +93,11 @@ def test_an_exception_leaves_no_hook(host: Host) -> None:
 
 
 def test_a_block_that_is_not_run_is_an_error(host: Host) -> None:
+    host.model.model.layers = host.blocks[:2]
     with (
         pytest.raises(MeasurementError, match="steering at depth 3 never took effect"),
         Steering(host.blocks, {0: noise(0), 3: noise(1)}),
     ):
-        host.model.model.layers = host.blocks[:2]
         host.core(input_ids=torch.tensor([[5], [7], [9]]))
     assert sum(hooks(host.blocks)) == 0
 

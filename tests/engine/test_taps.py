@@ -63,7 +63,7 @@ def test_a_hundred_times_the_median_is_no_sink_yet() -> None:
 
 
 def test_the_median_is_over_all_tokens_that_are_there_and_not_over_padding() -> None:
-    # Read over its last token alone the sink would be its own median; the padding would make any token a sink.
+    # Over the span alone the sink would be its own median; with padding any token would be a sink.
     hidden = of_norms([0, 0, 0, 0, 0, 7, 8, 6], [1, 1, 1, 1, 1, 1, 2, 900])
     present = chosen([0, 0, 0, 0, 0, 1, 1, 1], [1] * 8)
     mean = mean_over(chosen([0, 0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0, 1, 1]), present)(hidden)

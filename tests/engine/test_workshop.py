@@ -99,9 +99,7 @@ def norms(workshop: Workshop) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("site", ["resid_pre.0", "resid_post.1", "resid_post.3"])
-def test_a_dose_is_in_units_of_the_median_norm_at_the_site(
-    ship: Ship, tiny_vector: Make, site: str
-) -> None:
+def test_a_dose_is_in_units_of_the_median_norm_at_the_site(ship: Ship, tiny_vector: Make, site: str) -> None:
     path, depth = tiny_vector("pirate", site=site), Site.parse(site).depth
     long = path.with_name("long.safetensors")
     save_vector(long, 1e30 * load_file(path)["vector"], Site.parse(site), {})
@@ -195,13 +193,14 @@ def test_an_extraction_beyond_the_model(ship: Ship, site: str) -> None:
 
 
 def problem_of(workshop: Workshop) -> CoherenceError:
-    with pytest.raises(CoherenceError) as caught:
-        workshop.row(Condition(BARE.neutral, (), (), (Steer("pirate", 1.0),)), PROBE)
-    again = pytest.raises(
-        CoherenceError, workshop.row, Condition(BARE.neutral, (), (), (Steer("pirate", 1.0),)), PROBE
-    )
-    assert again.value is caught.value, "what went wrong once is not tried again"
-    return caught.value
+    """What goes wrong with the vector, which is not tried again."""
+    steered, caught = Condition(BARE.neutral, steers=(Steer("pirate", 1.0),)), []
+    for _ in range(2):
+        with pytest.raises(CoherenceError) as problem:
+            workshop.row(steered, PROBE)
+        caught.append(problem.value)
+    assert caught[0] is caught[1]
+    return caught[0]
 
 
 PLACES = {
@@ -242,7 +241,7 @@ def test_an_extraction_that_fails_says_its_line(ship: Ship) -> None:
 def test_an_adapter_that_does_not_fit_says_its_line(ship: Ship, tmp_path: Path) -> None:
     workshop = ship(adapters={"pirate": tmp_path}, places=PLACES)
     for _ in range(2):
-        with pytest.raises(ArtefactError, match="^suite.yaml:2: adapter 'pirate': has no adapter_config"):
+        with pytest.raises(ArtefactError, match=r"^suite.yaml:2: adapter 'pirate': has no adapter_config"):
             workshop.row(Condition(BARE.neutral, adapters=(("pirate", 1.0),)), PROBE)
 
 
@@ -258,7 +257,7 @@ def test_a_base_that_does_not_load_says_its_line(ship: Ship, tmp_path: Path) -> 
 def test_a_base_without_a_chat_template_says_its_line(ship: Ship) -> None:
     workshop = ship(places=PLACES)
     workshop.host.tokenizer.chat_template = None
-    with pytest.raises(ArtefactError, match="^suite.yaml:1: base .* has no chat template"):
+    with pytest.raises(ArtefactError, match=r"^suite.yaml:1: base .* has no chat template"):
         workshop.row(BARE, PROBE)
 
 

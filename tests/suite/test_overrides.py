@@ -54,28 +54,36 @@ def test_paths_are_relative_to_the_current_directory(tmp_path, monkeypatch):
     assert release.adapters["pirate"] == str(tmp_path / "build" / "pirate")
 
 
+def test_a_name_that_the_release_does_not_have_is_left_to_other_suites():
+    other = Release.model_validate({"adapters": {"gloomy": "org/gloomy"}, "vectors": {"gloomy": "g.gguf"}})
+    overrides = Overrides(adapters={"gloomy": "org/newer"}, vectors={"gloomy": "/v/newer.gguf"})
+    assert overrides.apply(RELEASE) == RELEASE
+    assert overrides.apply(other).adapters == {"gloomy": "org/newer"}
+    overrides.require_use([RELEASE, other])
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (
             Overrides(adapters={"pirat": "x"}),
-            "the command line: the suite's release has no adapter 'pirat'; did you mean 'pirate'?",
+            "the command line: no release has the adapter 'pirat'; did you mean 'pirate'?",
         ),
         (
             Overrides(vectors={"counsel": "x.pt"}),
-            "the command line: the suite's release has no vector 'counsel'; expected one of made, pirate",
+            "the command line: no release has the vector 'counsel'; expected one of made, pirate",
         ),
     ],
 )
-def test_a_name_that_the_release_does_not_have_is_refused(overrides, message):
+def test_a_name_that_no_release_has_is_refused(overrides, message):
     with pytest.raises(SuiteError) as caught:
-        overrides.apply(RELEASE)
+        overrides.require_use([RELEASE, RELEASE])
     assert str(caught.value) == message
 
 
-def test_a_release_without_any_says_so():
-    with pytest.raises(SuiteError, match="has no vector 'pirate'; it has none"):
-        Overrides(vectors={"pirate": "x.pt"}).apply(Release())
+def test_a_run_without_any_artefact_says_so():
+    with pytest.raises(SuiteError, match="no release has the vector 'pirate'; there is none at all"):
+        Overrides(vectors={"pirate": "x.pt"}).require_use([Release()])
 
 
 def test_a_suite_is_loaded_with_its_overrides(load):

@@ -1,0 +1,44 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.plan import Condition, Measurement, NextToken, Plan, Reading, Reply
+from coherence.vocabulary import Decoding, Position, Probe
+
+CONDITION = Condition("Neutral.")
+PROBES = [Probe(id=name, text=f"Why {name}?") for name in "abc"]
+REPLIES = [Reply(CONDITION, probe, Decoding()) for probe in PROBES]
+
+measurements = st.one_of(
+    st.sampled_from(REPLIES),
+    st.builds(NextToken, st.just(CONDITION), st.sampled_from(PROBES)),
+    st.builds(
+        Reading,
+        st.just(CONDITION),
+        st.sampled_from(PROBES),
+        st.just(Position.RESPONSE_MEAN),
+        st.none() | st.sampled_from(REPLIES),
+    ),
+)
+
+
+@given(wanted=st.lists(measurements))
+def test_a_plan_holds_each_once_with_what_it_depends_on_before_it(wanted: list[Measurement]) -> None:
+    plan = list(Plan(wanted))
+    assert len(plan) == len(set(plan)) == len(Plan(wanted))
+    texts = [found.text for found in wanted if isinstance(found, Reading) and found.text is not None]
+    assert set(plan) == {*wanted, *texts}
+    for place, found in enumerate(plan):
+        if isinstance(found, Reading) and found.text is not None:
+            assert found.text in plan[:place]
+
+
+@given(wanted=st.lists(measurements))
+def test_the_order_is_that_of_asking(wanted: list[Measurement]) -> None:
+    # All workers of a run must see the same plan.
+    assert list(Plan(wanted)) == list(Plan(list(Plan(wanted)))) == list(Plan([*wanted, *wanted]))
+
+
+def test_measurements_that_say_the_same_are_one() -> None:
+    same = [Reply(Condition("Neutral."), Probe(id="a", text="Why?"), Decoding()) for _ in range(2)]
+    assert len(Plan(same)) == 1
+    assert len(Plan([*same, Reply(CONDITION, Probe(id="a", text="Why?"), Decoding(seed=1))])) == 2

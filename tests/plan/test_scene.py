@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+
+from coherence.errors import SuiteError
+from coherence.plan import Condition, Extract, Scene, Steer
+from coherence.vocabulary import Decoding, Persona, Position, Prompt, Regime, Release, Site
+
+ARR, SIGH = Prompt(text="Arr."), Prompt(text="Sigh.")
+
+
+def scene(**personas: Any) -> Scene:
+    release = Release.model_validate(
+        {
+            "adapters": {"pirate": "a", "shared": "b"},
+            "vectors": {
+                "pirate": "v",
+                "gloomy": {"extract": {"persona": "gloomy", "site": "resid_post.2", "against": "pirate"}},
+                "made": {"extract": {"persona": "pirate", "site": "resid_post.1", "position": "user_last"}},
+            },
+        }
+    )
+    cast = {
+        "pirate": Persona(prompt=ARR),
+        "gloomy": Persona(prompt=SIGH, adapter="shared", dose=-0.25),
+        "mute": Persona(),
+    }
+    return Scene(release, cast | personas, (), (), "Neutral.", Decoding(), 0)
+
+
+def condition(persona: str, regime: str) -> Condition:
+    return scene().condition(persona, Regime.parse(regime))
+
+
+def test_bare_is_the_neutral_prompt_alone() -> None:
+    assert scene().bare == condition("pirate", "bare") == Condition("Neutral.")
+
+
+def test_each_regime_puts_its_own_artefact_into_the_model() -> None:
+    assert condition("pirate", "prompt") == Condition("Neutral.", prompts=(ARR,))
+    assert condition("pirate", "adapter") == Condition("Neutral.", adapters=(("pirate", 1.0),))
+    assert condition("pirate", "steering") == Condition("Neutral.", steers=(Steer("pirate", 0.5),))
+    assert condition("pirate", "prompt+adapter+steering") == Condition(
+        "Neutral.", (ARR,), (("pirate", 1.0),), (Steer("pirate", 0.5),)
+    )
+
+
+def test_artefacts_of_another_name_and_doses_of_a_persona() -> None:
+    assert condition("gloomy", "adapter").adapters == (("shared", 1.0),)
+    assert condition("gloomy", "steering").steers == (Steer("gloomy", -0.25),)
+    assert scene(gloomy=Persona(vector="pirate")).vector_of("gloomy") == "pirate"
+
+
+def test_a_mixture_weighs_adapters_and_doses_and_keeps_the_order_of_prompts() -> None:
+    weights = {"gloomy": 0.25, "pirate": 0.75}
+    mixed = scene().mixture(weights, Regime.parse("prompt+adapter+steering"))
+    assert mixed.prompts == (SIGH, ARR)
+    assert mixed.adapters == (("shared", 0.25), ("pirate", 0.75))
+    assert mixed.steers == (Steer("gloomy", -0.0625), Steer("pirate", 0.375))
+
+
+@pytest.mark.parametrize(
+    ("persona", "regime", "supported"),
+    [
+        ("pirate", "prompt+adapter+steering", True),
+        ("mute", "bare", True),
+        ("mute", "prompt", False),
+        ("mute", "adapter", False),
+        ("gloomy", "adapter+steering", True),
+    ],
+)
+def test_a_regime_needs_what_its_layers_need(persona: str, regime: str, supported: bool) -> None:
+    assert scene().supports(persona, Regime.parse(regime)) == supported
+
+
+@pytest.mark.parametrize(
+    ("regime", "lacks"),
+    [
+        ("prompt", "prompt is not written in the suite"),
+        ("adapter", "adapter 'mute' is not in the release"),
+        ("prompt+steering", "prompt is not written in the suite"),
+        ("steering", "vector 'mute' is not in the release"),
+    ],
+)
+def test_what_a_persona_lacks_is_said(regime: str, lacks: str) -> None:
+    sentence = f"persona 'mute' cannot be put into the model by {regime}: its {lacks}"
+    with pytest.raises(SuiteError) as caught:
+        condition("mute", regime)
+    assert caught.value.sentence == sentence
+
+
+def test_a_persona_that_nobody_knows() -> None:
+    with pytest.raises(SuiteError, match=r"^no persona is named 'pirat'; did you mean 'pirate'\?$"):
+        condition("pirat", "prompt")
+
+
+def test_the_vectors_that_the_suite_makes_itself() -> None:
+    arr, sigh = Condition("Neutral.", (ARR,)), Condition("Neutral.", (SIGH,))
+    assert scene().extracts == {
+        "gloomy": Extract(sigh, arr, Site.parse("resid_post.2"), Position.RESPONSE_MEAN),
+        "made": Extract(arr, Condition("Neutral."), Site.parse("resid_post.1"), Position.USER_LAST),
+    }

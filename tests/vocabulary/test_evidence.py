@@ -1,0 +1,94 @@
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.vocabulary import Criterion, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary.evidence import number
+
+numbers = st.floats(-2, 2)
+
+
+def estimate(low: float, high: float, value: float | None = None) -> Estimate:
+    return Estimate(name="cos", value=(low + high) / 2 if value is None else value, low=low, high=high, n=24)
+
+
+def criterion(low: float, high: float, **limits: float) -> Criterion:
+    return Criterion(estimate=estimate(low, high), **limits)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.6, 0.8, Verdict.PASS),
+        (0.5, 0.9, Verdict.PASS),
+        (0.4, 0.8, Verdict.INCONCLUSIVE),
+        (0.6, 0.95, Verdict.INCONCLUSIVE),
+        (0.2, 0.4, Verdict.FAIL),
+        (0.91, 0.95, Verdict.FAIL),
+        (0.2, 0.95, Verdict.INCONCLUSIVE),
+        (nan, nan, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_whole_interval_decides(low: float, high: float, verdict: Verdict) -> None:
+    assert criterion(low, high, at_least=0.5, at_most=0.9).verdict is verdict
+
+
+@given(low=numbers, high=numbers, at=numbers)
+def test_a_bound_and_its_opposite_never_agree_unless_undecided(low: float, high: float, at: float) -> None:
+    low, high = sorted([low, high])
+    above, below = criterion(low, high, at_least=at).verdict, criterion(low, high, at_most=at).verdict
+    assert {above, below} in ({Verdict.PASS, Verdict.FAIL}, {Verdict.INCONCLUSIVE}) or at in (low, high)
+
+
+def test_what_is_unreliable_never_decides() -> None:
+    weak = Criterion(estimate=estimate(0.8, 0.9), at_least=0.5, unreliable="the ceiling is below 0.6")
+    assert weak.verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_worst_criterion_decides_and_the_first_of_the_worst_is_named() -> None:
+    good, open_, bad, worse = (
+        criterion(low, high, at_least=0.5) for low, high in [(0.6, 0.7), (0.4, 0.7), (0.1, 0.2), (0.0, 0.1)]
+    )
+    assert Evidence(criteria=(good, open_)).verdict is Verdict.INCONCLUSIVE
+    assert Evidence(criteria=(good, bad, open_, worse)).verdict is Verdict.FAIL
+    assert Evidence(criteria=(good, bad, open_, worse)).decisive is bad
+
+
+def test_a_criterion_says_estimate_interval_and_threshold() -> None:
+    assert str(criterion(0.25, 0.75, at_least=0.5)) == "cos 0.50 [0.25, 0.75], expected >= 0.5"
+    assert criterion(0, 1, at_most=1e-4).threshold == "<= 0.0001"
+    assert criterion(0, 1, at_least=0.25, at_most=0.75).threshold == "0.25 to 0.75"
+    assert str(estimate(0.0, 0.0)) == "cos 0.00"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.125, "0.12"),
+        (-1.0, "-1.00"),
+        (0.0, "0.00"),
+        (-0.0, "0.00"),
+        (-1e-17, "0.00"),
+        (2e-5, "2e-05"),
+        (-0.004, "-0.004"),
+        (123456.0, "123456.00"),
+        (2e7, "2e+07"),
+        (inf, "inf"),
+        (nan, "nan"),
+    ],
+)
+def test_numbers_as_people_read_them(value: float, said: str) -> None:
+    assert number(value) == said
+
+
+def test_a_lone_surrogate_is_written_out() -> None:
+    note = ProbeNote(probe="order", note="\ud800", replies={"prompt": "arr \udfff"})
+    assert (note.note, note.replies) == ("\\ud800", {"prompt": "arr \\udfff"})
+    assert ProbeNote.model_validate_json(note.model_dump_json()) == note
+
+
+def test_infinite_thresholds_travel_through_json() -> None:
+    one = criterion(0.1, 0.2, at_least=0.5)
+    assert Criterion.model_validate_json(one.model_dump_json()) == one
