@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 
 from coherence.errors import StoreError
-from coherence.plan import LawOutcome
 from coherence.files import replace_file
+from coherence.plan import LawOutcome
 from coherence.store import Store, cache_root, store_root
 
 KEY = {"measure": "reading", "probe": "Where is my order?", "sites": [1, 2]}

@@ -1,5 +1,7 @@
 """The identity of a measurement: everything that its value depends on, and nothing else."""
 
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from coherence.engine.artefacts import Artefacts
@@ -38,8 +40,15 @@ def _of_base(kind: str, artefacts: Artefacts) -> Key:
         "engine": ENGINE_VERSION,
         "base": artefacts.base_digest,
         "dtype": artefacts.release.dtype,
+        "libraries": _libraries(),
         "kind": kind,
     }
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    # An upgrade can change what a model says; that must be seen, not remembered away.
+    return {library: version(library) for library in ("torch", "transformers", "peft")}
 
 
 def _own(measurement: Measurement, artefacts: Artefacts) -> Key:

@@ -53,7 +53,7 @@ class CollinearityCase(Case):
     personas: tuple[str, ...]  # the judged one first
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the bare model, and every persona in both regimes, on every probe; and one reply to look at."""
+        """Read the bare model and every persona in both regimes, on every probe; and replies to look at."""
         conditions = [self.scene.bare, *(c for regime in self.regimes for c in self._conditions(regime))]
         readings = (reading for condition in conditions for reading in self._readings.of(condition))
         return [*readings, *self._sample.replies.values()]

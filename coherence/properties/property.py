@@ -18,7 +18,7 @@ class Case(ABC):
 
     @abstractmethod
     def needs(self) -> Iterable[Measurement]:
-        """What must be measured before `judge` can be called."""
+        """List what must be measured before `judge` can be called."""
 
     @abstractmethod
     def judge(self, record: Record, seed: int) -> Evidence:

@@ -58,7 +58,7 @@ class Sample:
         }
 
     def note(self, record: Record) -> ProbeNote:
-        """The replies side by side."""
+        """Put the replies side by side."""
         said = {name: record.reply(reply) for name, reply in self.replies.items()}
         return ProbeNote(probe=self.scene.probes[0].id, note="a sample", replies=said)
 

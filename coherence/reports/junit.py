@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
+from coherence.files import replace_file
 from coherence.reports.explanation import criteria_table, explain
 from coherence.reports.plain import clipped, one_line, rendered
-from coherence.files import replace_file
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Evidence, Verdict
 
