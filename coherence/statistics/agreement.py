@@ -37,7 +37,8 @@ def agreement(first: Hits, second: Hits, units: int) -> tuple[str, Interval]:
     expected = chance(first, second)
     observed = wilson(_observed(first, second) * units, units)
     value, low, high = (_beyond_chance(po, expected) for po in (observed.value, observed.low, observed.high))
-    return name, Interval(value, low, high)
+    # With chance held fixed the map leaves the range of the statistic, which ends at -1.
+    return name, Interval(value, max(-1.0, low), high)
 
 
 def _observed(first: Hits, second: Hits) -> float:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coherence.statistics.agreement import (
@@ -29,6 +29,7 @@ def table(both, first, second, neither):
     )
 
 
+@example((np.array([False, True, True, True]), np.array([True, True, True, False])))
 @given(pairs_of_hits)
 def test_agreement_is_symmetric_at_most_1_and_inside_its_interval(pair):
     first, second = pair
