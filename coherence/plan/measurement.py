@@ -38,7 +38,7 @@ class NextToken:
 
 
 class LawName(StrEnum):
-    """The exact laws of composition (measures.md, composition)."""
+    """The exact laws of composition: what must hold whatever the persona, up to rounding."""
 
     VECTOR_ORDER = "vector-order"
     VECTOR_INVERSE = "vector-inverse"
