@@ -29,7 +29,7 @@ class AssertionResult(_Frozen):
     persona: str
     family: str
     suite: str = Field(
-        description="Path of the suite file, as errors name it: relative to the current directory where it is below."
+        description="Path of the suite file, as errors name it: relative when below the current directory."
     )
     line: int
     verdict: Verdict
