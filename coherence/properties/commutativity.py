@@ -101,7 +101,7 @@ class Commutativity(Property):
         description="Largest relative deviation of the logits; the default is for float32 weights.",
     )
     examples: int = Field(
-        8, ge=1, description="How many examples are tried per law before it counts as held."
+        8, ge=1, description="How many examples are drawn per law; every artefact has one more."
     )
 
     def cases(self, scene: Scene) -> list[Case]:

@@ -60,7 +60,15 @@ def test_all_laws_hold(workshop: Workshop, name: LawName) -> None:
     outcome = search(workshop, law(name))
     assert outcome.counterexample is None
     assert outcome.deviation <= 1e-4
-    assert 4 <= outcome.examples <= 8
+    assert 4 <= outcome.examples <= 8 + len(CONDITIONS[name])
+
+
+def test_every_artefact_has_its_turn(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
+) -> None:
+    one = {"gloomy": tiny_adapter("gloomy", 0), "pirate": tiny_adapter("pirate", 1, use_dora=True)}
+    found = broken(search(Workshop(artefacts(adapters=one), store), law(LawName.SCALE_ZERO, examples=1)))
+    assert found["condition"] == "adapter pirate"
 
 
 def leak(module: nn.Module, args: Any, output: Tensor) -> Tensor:
