@@ -12,7 +12,7 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
 from coherence.properties.cast import Couple, cast, require_probes, supporting
-from coherence.properties.curve import column, every_site
+from coherence.properties.curve import over_depth
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, within_reach
@@ -215,12 +215,7 @@ def _curve(likeness: Likeness, ceiling: Array) -> Curve:
         "ceiling": ceiling,
         "best foreign": likeness.foreign().max(0),
     }
-    undefined = likeness.still().any(0)
-    return Curve(
-        axis="site",
-        at=every_site(len(ceiling)),
-        columns={name: column(np.where(undefined, nan, values)) for name, values in columns.items()},
-    )
+    return over_depth(columns, np.asarray(likeness.still().any(0)))
 
 
 class Chimera(Property):

@@ -11,7 +11,7 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.curve import column, every_site
+from coherence.properties.curve import over_depth
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, Sample, within_reach
 from coherence.statistics.directions import Comparison, Directions
@@ -162,18 +162,13 @@ class CollinearityCase(Case):
 
 def _curve(directions: Directions, ceiling: Array) -> Curve:
     cosines = directions.cosines()
-    undefined = directions.still().any((0, 1))
     columns = {
         "raw": directions.raw_cosine(),
         "specific": cosines[0],
         "ceiling": ceiling,
         "best foreign": cosines[1:].max(0),
     }
-    return Curve(
-        axis="site",
-        at=every_site(len(ceiling)),
-        columns={name: column(np.where(undefined, nan, values)) for name, values in columns.items()},
-    )
+    return over_depth(columns, np.asarray(directions.still().any((0, 1))))
 
 
 class Collinearity(Property):

@@ -1,7 +1,13 @@
 """Columns of a curve, as evidence keeps them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.statistics.intervals import Array
+from coherence.vocabulary import Curve
 
 
 def column(values: Iterable[float]) -> tuple[float | None, ...]:
@@ -12,3 +18,9 @@ def column(values: Iterable[float]) -> tuple[float | None, ...]:
 def every_site(depths: int) -> tuple[str, ...]:
     """Names of the rows in a stack of residuals, `Site.depth` from 0."""
     return tuple("resid_pre.0" if depth == 0 else f"resid_post.{depth - 1}" for depth in range(depths))
+
+
+def over_depth(columns: Mapping[str, Array], undefined: NDArray[np.bool_]) -> Curve:
+    """Columns [depths] over every site, empty where a direction is undefined."""
+    shown = {name: column(np.where(undefined, np.nan, values)) for name, values in columns.items()}
+    return Curve(axis="site", at=every_site(len(undefined)), columns=shown)
