@@ -4,23 +4,29 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from coherence import __version__
 from coherence.errors import CoherenceError, SuiteError, did_you_mean
 from coherence.vocabulary import Position, Regime, Site
 
+if TYPE_CHECKING:
+    from coherence.store import Store
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 4 when it was asked for something it cannot do (as pytest does)."""
+    """Run a command; 0 when it worked, 4 when it was asked for something it cannot do (as pytest does).
+
+    1 when `store verify` found damage.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return int(options.run(options) or 0)
     except CoherenceError as problem:
         print(f"coherence: {problem}", file=sys.stderr)
         return 4
-    return 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,7 +68,37 @@ def _parser() -> argparse.ArgumentParser:
 
     schema = commands.add_parser("schema", help="print the JSON schema of suites")
     schema.set_defaults(run=_schema)
+
+    _add_store(commands.add_parser("store", help="look after the store of measured values"))
     return parser
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    shared = _Parser(add_help=False)
+    shared.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    listing = actions.add_parser("ls", parents=[shared], help="show what it holds, by kind and base")
+    listing.set_defaults(run=_store_ls)
+
+    verify = actions.add_parser("verify", parents=[shared], help="read every entry; 1 when some are damaged")
+    verify.add_argument("--remove", action="store_true", help="remove the damaged ones, to be measured again")
+    verify.set_defaults(run=_store_verify)
+
+    prune = actions.add_parser("prune", parents=[shared], help="evict what was not used for longest")
+    prune.add_argument(
+        "--limit", type=_size, metavar="SIZE", help="such as 2GB; default: COHERENCE_STORE_SIZE, or 10GB"
+    )
+    prune.set_defaults(run=_store_prune)
+
+
+def _size(written: str) -> int:
+    from coherence.store.size import parse_size
+
+    try:
+        return parse_size(written)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def _site(written: str) -> Site:
@@ -91,6 +127,10 @@ def _schema(options: argparse.Namespace) -> None:
     print(json.dumps(schema(), indent=2))
 
 
+def _tell(sentence: str) -> None:
+    print(f"coherence: {sentence}", file=sys.stderr)
+
+
 def _extract(options: argparse.Namespace) -> None:
     from coherence.engine.artefacts import Artefacts
     from coherence.engine.vectors import save_vector
@@ -110,7 +150,7 @@ def _extract(options: argparse.Namespace) -> None:
     extract = Extract(
         suite.scene.condition(options.persona, prompt), negative, site, Position(options.position)
     )
-    workshop = Workshop(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()))
+    workshop = Workshop(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), _tell)
     values = workshop.extract(extract)
     about = {
         "persona": options.persona,
@@ -119,3 +159,59 @@ def _extract(options: argparse.Namespace) -> None:
     }
     save_vector(options.out, values, site, about)
     print(f"{options.out}: {options.persona} against {about['against']} at {site}, width {values.size}")
+
+
+def _store(options: argparse.Namespace) -> "Store":
+    from coherence.store import Store, store_root
+
+    return Store(options.store or store_root())
+
+
+def _store_ls(options: argparse.Namespace) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+
+    from coherence.reports.plain import cell, rendered, table
+    from coherence.store.contents import contents
+    from coherence.store.size import readable
+
+    store = _store(options)
+    groups = contents(store.entries())
+    shown = table("kind", "base", "entries", "size", "oldest use", "newest use", numbers=("entries", "size"))
+    for group in groups:
+        numbers = str(group.entries), readable(group.size), _minute(group.oldest), _minute(group.newest)
+        shown.add_row(*map(cell, (group.kind, group.base[:12], *numbers)))
+    console = Console()
+    if console.is_terminal:
+        shown.box = SIMPLE_HEAD
+        console.print(shown)
+    else:
+        print(rendered(shown, 100))
+    entries, size = sum(group.entries for group in groups), sum(group.size for group in groups)
+    print(f"{entries} entries, {readable(size)}, in {store.root}")
+
+
+def _minute(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def _store_verify(options: argparse.Namespace) -> int:
+    store = _store(options)
+    entries = len(store.entries())
+    damaged = list(store.damaged())
+    for path, reason in damaged:
+        print(f"{path}: {reason}")
+    if options.remove:
+        store.remove(path for path, _ in damaged)
+    removed = " and removed" if damaged and options.remove else ""
+    print(f"{len(damaged)} of {entries} entries are damaged{removed}")
+    return 1 if damaged else 0
+
+
+def _store_prune(options: argparse.Namespace) -> None:
+    from coherence.store.size import readable, store_limit
+
+    limit = store_limit() if options.limit is None else options.limit
+    pruned = _store(options).prune(limit)
+    left = readable(pruned.left) + (", used in the last hour" if pruned.left > limit else "")
+    print(f"{pruned.entries} entries evicted, {readable(pruned.freed)} freed; left: {left}")
