@@ -1,0 +1,98 @@
+"""Our engine, as the benchmark sees it. What touches the engine's inside is here and nowhere else."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from work import Work, scene
+
+from coherence.engine import engine
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.executor import LocalExecutor, Warn
+from coherence.engine.job import Job
+from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
+from coherence.store import Store
+from coherence.vocabulary import Decoding, Probe, Site
+
+
+class _Kept(LocalExecutor):
+    """An executor that outlives the plan, so that base, adapters and vectors are loaded once."""
+
+    measured = 0
+
+    def __exit__(self, *problem: object) -> None:
+        """Let nothing go."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+        """Count what is measured: an answer out of a store would be right, and no measurement."""
+        for outcome in super().run(jobs):
+            self.measured += 1
+            yield outcome
+
+
+class Ours:
+    """The engine, with a new and empty store for every plan; what it has loaded is kept from plan to plan."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._artefacts = Artefacts(scene.release, scene.extracts)
+        self._executor: _Kept | None = None
+        engine.LocalExecutor = self._kept
+
+    def _kept(self, artefacts: Artefacts, store: Store, warn: Warn) -> _Kept:
+        self._executor = self._executor or _Kept(artefacts, store, warn)
+        return self._executor
+
+    def collect(self, work: Work) -> np.ndarray:
+        """Means over questions at the last token, [conditions, sites, width]."""
+        readings = {
+            condition: [_reading(condition, probe, max(work.blocks)) for probe in work.probes]
+            for condition in work.conditions
+        }
+        record = self._measure(reading for row in readings.values() for reading in row)
+        depths = [block + 1 for block in work.blocks]
+        means = [np.mean([record.residuals(one)[depths] for one in row], axis=0) for row in readings.values()]
+        return np.stack(means)
+
+    def generate(self, work: Work) -> list[str]:
+        """Greedy replies, condition by condition."""
+        decoding = Decoding(max_new_tokens=work.tokens)
+        replies = [
+            Reply(condition, probe, decoding) for condition in work.conditions for probe in work.probes
+        ]
+        record = self._measure(replies)
+        return [record.reply(reply) for reply in replies]
+
+    def _measure(self, measurements: Iterable[Measurement]) -> Record:
+        plan = Plan(measurements)
+        before = self._executor.measured if self._executor else 0
+        with TemporaryDirectory() as folder:
+            record = Record(engine.Engine(self._artefacts, Store(Path(folder))).measure(plan))
+        done = self._executor.measured - before if self._executor else 0
+        if done != len(plan):
+            raise SystemExit(f"FAILED: {done} of {len(plan)} were measured; the store was not empty")
+        return record
+
+
+def _reading(condition: Condition, probe: Probe, block: int) -> Reading:
+    return Reading(condition, probe, through=Site(block, "post"))
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this process, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says on Linux includes the process that started this one.
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+    return getrusage(RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    ours, work = Ours(scene()), Work(scene(), **json.loads(sys.argv[1]))
+    ours.collect(work)
+    ours.generate(work)
+    print(peak_bytes())

@@ -1,0 +1,178 @@
+"""Benchmarks on the reference model: `python benchmarks/run.py collection`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from naive import Naive
+from ours import Ours
+from peers import peers
+from roofline import needed_flops, peak_flops, token_ids
+from rounds import CONSOLE, alternate, means_differ, race, ratios, spread, table, texts_differ, timed
+from work import REGIMES, ROOT, Work, scene
+
+from coherence.engine.reference import reference_model
+
+BATCH = 16
+ALLOWED_TIMES_WEIGHTS, ALLOWED_MORE = 1.5, 500_000_000
+
+_scene = cache(scene)
+_ours = cache(lambda: Ours(_scene()))
+_naive = cache(lambda: Naive(_scene()))
+
+
+def _work(given: Namespace) -> Work:
+    return Work(_scene(), personas=1, questions=4, tokens=6) if given.quick else Work(_scene())
+
+
+def collection(given: Namespace) -> None:
+    """Means at three sites, under all regimes; then what the peers can do of it."""
+    work = _work(given)
+    race("Collection: prompt, adapter, steering", _collecting(work), given.rounds, means_differ)
+    work = replace(work, regimes=("bare", "prompt"))
+    texts = [_naive().texts(condition, work.probes) for condition in work.conditions]
+    note = (
+        "steering-vectors and repeng collect three sites at once, from the model as they find it. Neither "
+        "has a function that puts it under an adapter, so they run the bare and the prompted conditions only."
+    )
+    with peers(reference_model(), texts, work.blocks) as others:
+        variants = _collecting(work) | others
+        race("Collection: bare, prompt", variants, given.rounds, means_differ, note)
+
+
+def _collecting(work: Work) -> dict:
+    return {
+        "naive": timed(lambda: _naive().collect(work, 1)),
+        "per regime": timed(lambda: _naive().collect(work, BATCH)),
+        "coherence": timed(lambda: _ours().collect(work)),
+    }
+
+
+def generation(given: Namespace) -> None:
+    """Greedy replies under all regimes."""
+    work = _work(given)
+    variants = {
+        "naive": timed(lambda: _naive().generate(work, 1)),
+        "per regime": timed(lambda: _naive().generate(work, BATCH)),
+        "coherence": timed(lambda: _ours().generate(work)),
+    }
+    race(f"Generation: {work.tokens} tokens", variants, given.rounds, texts_differ)
+
+
+def growth(given: Namespace) -> None:
+    """Time of our collection as the work grows along one axis."""
+    work = _work(given)
+    axes = {
+        "questions": [replace(work, questions=n) for n in ((2, 4) if given.quick else (8, 16, 32))],
+        "personas": [replace(work, personas=n) for n in ((1, 2) if given.quick else (1, 2, 4))],
+        "regimes": [replace(work, regimes=REGIMES[:n]) for n in (1, 2, 3)],
+        "blocks": [replace(work, blocks=blocks) for blocks in ((18,), (6, 12, 18), tuple(range(0, 19, 2)))],
+    }
+    for axis, works in axes.items():
+        _growth(axis, works, given.rounds)
+
+
+def _growth(axis: str, works: Sequence[Work], rounds: int) -> None:
+    sizes = {_size(work, axis): work for work in works}
+    variants = {str(size): timed(lambda work=work: _ours().collect(work)) for size, work in sizes.items()}
+    seconds, _ = alternate(variants, rounds)
+    first, *_ = seconds.values()
+    tokens = [sum(len(ids) for _, ids in token_ids(_naive(), work)) for work in works]
+    rows = [
+        (name, f"{count / tokens[0]:.2f}", spread(ratios(taken, first)))
+        for (name, taken), count in zip(seconds.items(), tokens, strict=True)
+    ]
+    table(f"Growth with {axis}", (axis, "tokens x", "time x"), rows)
+
+
+def _size(work: Work, axis: str) -> int:
+    size = getattr(work, axis)
+    return size if isinstance(size, int) else len(size)
+
+
+def roofline(given: Namespace) -> None:
+    """Needed arithmetic per second, against what matrix products reach here."""
+    work = _work(given)
+    flops = needed_flops(_naive(), work)
+    peaks = []
+    seconds, _ = alternate(
+        _collecting(work) | {"peak": lambda: (0.0, peaks.append(peak_flops()))}, given.rounds
+    )
+    peak = max(peaks)
+    rows = [
+        (
+            name,
+            spread([flops / second / 1e9 for second in taken], ".1f"),
+            spread([flops / second / peak for second in taken]),
+        )
+        for name, taken in seconds.items()
+        if name != "peak"
+    ]
+    note = f"needed: {flops / 1e9:.1f} GFLOP; peak: {peak / 1e9:.1f} GFLOP/s, fp32 matrix product"
+    table("Roofline: collection", ("variant", "GFLOP/s", "of the peak"), rows, note)
+
+
+def memory(given: Namespace) -> None:
+    """Peak memory of a process that does the collection and the generation."""
+    work = _work(given)
+    size = {"personas": work.personas, "questions": work.questions, "tokens": work.tokens}
+    command = [sys.executable, str(ROOT / "benchmarks" / "ours.py"), json.dumps(size)]
+    peak = int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split()[-1])
+    weights = (reference_model() / "model.safetensors").stat().st_size
+    allowed = ALLOWED_TIMES_WEIGHTS * weights + ALLOWED_MORE
+    row = [f"{count / 1e9:.2f}" for count in (weights, peak, allowed)]
+    table("Memory, GB", ("weights", "peak", "allowed"), [row])
+    if peak > allowed:
+        raise SystemExit(f"FAILED: the peak is {peak / allowed:.2f} times what is allowed")
+
+
+def warm(given: Namespace) -> None:
+    """Time the shipped gate with an empty store, and again with the store that it has filled."""
+    with tempfile.TemporaryDirectory() as folder:
+        (cold, found), (again, same) = _gate(Path(folder), given), _gate(Path(folder), given)
+    table(
+        "Gate, seconds", ("cold", "warm", "ratio"), [[f"{cold:.1f}", f"{again:.1f}", f"{cold / again:.1f}"]]
+    )
+    if found != same:
+        raise SystemExit("FAILED: the warm run gives other verdicts than the cold one")
+
+
+def _gate(folder: Path, given: Namespace) -> tuple[float, list[tuple[str, str]]]:
+    results = folder / "results.json"
+    options = ["--coherence-store", str(folder / "store"), "--coherence-results", str(results), "-q"]
+    chosen = ["-k", "upbeat"] if given.quick else []
+    command = [sys.executable, "-m", "pytest", "--coherence", "suites/", *options, *chosen]
+    started = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    seconds = time.perf_counter() - started
+    verdicts = json.loads(results.read_text())["assertions"]
+    return seconds, [(one["id"], one["verdict"]) for one in verdicts]
+
+
+BENCHMARKS = {run.__name__: run for run in (collection, generation, growth, roofline, memory, warm)}
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "all"], nargs="?", default="collection")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds, after one to warm up")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs, not how fast")
+    given = parser.parse_args()
+    CONSOLE.print(f"{os.cpu_count()} CPUs, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    for name, run in BENCHMARKS.items():
+        if given.benchmark in (name, "all"):
+            run(given)
+
+
+if __name__ == "__main__":
+    main()
