@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.progress import Progress, silent
+from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record
 from coherence.results import AssertionResult, Results, sentence_of
@@ -24,7 +24,7 @@ class Gate:
     """Judges the assertions that were selected. Nothing is measured before the first verdict is asked for."""
 
     def __init__(
-        self, selected: Mapping[Suite, Sequence[Assertion]], store: Store, progress: Progress = silent
+        self, selected: Mapping[Suite, Sequence[Assertion]], store: Store, progress: Progress = SILENT
     ) -> None:
         self._selected = selected
         self._store = store

@@ -35,6 +35,9 @@ class Steps:
     def __call__(self, what: str, done: int, total: int) -> None:
         self.done[what] = done
 
+    def warn(self, sentence: str) -> None:
+        pytest.fail(sentence)
+
 
 @pytest.fixture(scope="session")
 def artefacts(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from peft import (
     LoraConfig,
@@ -49,7 +50,7 @@ class Adapters:
         self._model = model
         self._weights: dict[str, float] = defaultdict(float)
         for name, weight in weights:
-            self._weights[_slot(name)] += weight
+            self._weights[slot_of(name)] += weight
         self._entered: list[list[_LayerState]] = []
 
     def __enter__(self) -> "Adapters":
@@ -99,7 +100,7 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
     `model` is the causal LM, or the PeftModel that an earlier mount returned. An ArtefactError says why the
     adapter cannot be used (not LoRA, more than LoRA, or made for another base); the model is then as before.
     """
-    slot = _slot(name)
+    slot = slot_of(name)
     with _in_one_sentence(), warnings.catch_warnings():
         # PEFT warns those who train; what matters here is checked here.
         warnings.simplefilter("ignore")
@@ -108,6 +109,8 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
         try:
             mounted = _injected(model, config, slot)
             _check_fit(get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False), weights)
+            for layer in lora_layers(mounted):
+                _place(layer, slot)
         except Exception:
             _remove(model, slot)
             raise
@@ -117,7 +120,20 @@ def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
     return mounted.eval()
 
 
-def _slot(name: str) -> str:
+def _place(layer: LoraLayer, slot: str) -> None:
+    # PEFT puts an adapter where the layer's weights are. While they are offloaded that is the meta device,
+    # which keeps no numbers, and what is computed with them is made up.
+    hook: Any = getattr(layer.get_base_layer(), "_hf_hook", None)
+    if slot not in layer.scaling or not getattr(hook, "offload", False):
+        return
+    if slot not in layer.lora_A or slot in layer.lora_variant:
+        raise ArtefactError("is more than plain LoRA on linear layers, which an offloaded base cannot carry")
+    for part in (layer.lora_A, layer.lora_B):
+        part[slot].to_empty(device=hook.execution_device)
+
+
+def slot_of(name: str) -> str:
+    """Name of an adapter inside PEFT."""
     # PEFT mistakes an adapter named like a part of the network (`layers`, `weight`) for that part, and a
     # module cannot have the name of a method (`keys`).
     return f"adapter-{name}"

@@ -1,5 +1,8 @@
 """Find the decoder blocks of a model, whatever its family calls them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from coherence.errors import ArtefactError
@@ -25,3 +28,25 @@ def find_blocks(model: nn.Module, count: int) -> nn.ModuleList:
             f"expected exactly one list of {count} modules"
         )
     return outermost[0]
+
+
+@contextmanager
+def truncated(model: nn.Module, blocks: nn.ModuleList, count: int) -> Iterator[None]:
+    """Let the model end after its first `count` blocks; what it returns then is of no use, what taps read is.
+
+    Slicing the list is what every family understands; most read `config.num_hidden_layers` only once.
+    """
+    if count == len(blocks):
+        yield
+        return
+    parent, name = next(
+        (module, name)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if child is blocks
+    )
+    setattr(parent, name, blocks[:count])
+    try:
+        yield
+    finally:
+        setattr(parent, name, blocks)

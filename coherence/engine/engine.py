@@ -1,19 +1,25 @@
 """The engine: measure a plan once, from the store where it can, from the model where it must."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from coherence.engine import keys
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.progress import Progress, silent
+from coherence.engine.executor import LocalExecutor
+from coherence.engine.job import jobs, waves
+from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
-from coherence.plan import Measurement, Outcome, Plan
+from coherence.plan import LawSearch, Measurement, NextToken, Outcome, Plan, Reading, Reply
 from coherence.store import Store
+
+LOADING = "loading the model"
+_NAMES = {Reply: "replies", Reading: "residuals", NextToken: "next tokens", LawSearch: "laws"}
 
 
 class Engine:
     """Measures plans for one release. The model is loaded only when the store lacks something."""
 
-    def __init__(self, artefacts: Artefacts, store: Store, progress: Progress = silent) -> None:
+    def __init__(self, artefacts: Artefacts, store: Store, progress: Progress = SILENT) -> None:
         self._artefacts = artefacts
         self._store = store
         self._progress = progress
@@ -25,7 +31,7 @@ class Engine:
         """
         outcomes = self._stored(plan)
         if len(outcomes) < len(plan):
-            with self._store.lock("measuring"):
+            with self._store.lock("measuring"), self._store.bounded():
                 outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:
@@ -47,7 +53,35 @@ class Engine:
     def _measured(
         self, missing: Sequence[Measurement], known: dict[Measurement, Outcome]
     ) -> dict[Measurement, Outcome]:
-        # Imported here because torch takes seconds, and a run whose measurements are all stored needs none.
-        from coherence.engine.measurer import Measurer
+        counted = _Counted(missing, self._progress)
+        outcomes: dict[Measurement, Outcome] = {}
+        with LocalExecutor(self._artefacts, self._store, self._progress.warn) as executor:
+            for wave in waves(missing, known):
+                for measurement, outcome in executor.run(jobs(wave, known | outcomes)):
+                    if measurement not in outcomes:
+                        outcomes[measurement] = outcome
+                        self._keep(measurement, outcome)
+                        counted.done(measurement)
+        return outcomes
 
-        return Measurer(self._artefacts, self._store, self._progress).measure(missing, known)
+    def _keep(self, measurement: Measurement, outcome: Outcome) -> None:
+        if not isinstance(outcome, CoherenceError):
+            self._store.put(keys.key_of(measurement, self._artefacts), outcome)
+
+
+class _Counted:
+    """How far each kind of measurement is."""
+
+    def __init__(self, missing: Sequence[Measurement], progress: Progress) -> None:
+        self._progress = progress
+        self._totals = Counter(_NAMES[type(measurement)] for measurement in missing)
+        self._done: Counter[str] = Counter()
+        self._progress(LOADING, 0, 1)
+
+    def done(self, measurement: Measurement) -> None:
+        """Count a measurement."""
+        if not self._done:
+            self._progress(LOADING, 1, 1)
+        kind = _NAMES[type(measurement)]
+        self._done[kind] += 1
+        self._progress(kind, self._done[kind], self._totals[kind])

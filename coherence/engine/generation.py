@@ -1,63 +1,35 @@
-"""Replies: cache-carrying batches, finished rows dropped, a row's sample independent of its batch mates."""
+"""Replies: all of a batch go on from one prefill, finished ones are dropped, none depends on its mates."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
+from coherence.engine.budget import Found
 from coherence.engine.host import Host
-from coherence.engine.prefix import begun, shared_lengths
-from coherence.engine.rows import Row, batches
+from coherence.engine.means import mean_of
+from coherence.engine.rows import Asked, Padded, Row
+from coherence.engine.taps import Taps, sum_over
 from coherence.errors import MeasurementError
-from coherence.vocabulary import Decoding
-
-TOKENS_PER_BATCH = 12_288
-ROWS_PER_BATCH = 48
+from coherence.plan import Answer
 
 
-@dataclass(frozen=True, eq=False)
-class Asked(Row):
-    """A row that is to be answered."""
+def answer(
+    host: Host, batch: Sequence[Row], padded: Padded, cache: Cache, logits: Tensor, sinks: Tensor
+) -> Found:
+    """Yield the replies that rows want, and the mean residuals of their tokens, by name.
 
-    decoding: Decoding = field(kw_only=True)
-
-
-def replies(host: Host, rows: Sequence[Asked]) -> Iterator[tuple[Asked, str | MeasurementError]]:
-    """Yield each row with its reply, special tokens stripped, or with what went wrong in that row."""
-    shared = shared_lengths(rows)
-    for decoding in dict.fromkeys(row.decoding for row in rows):
-        alike = [row for row in rows if row.decoding == decoding]
-        for batch in batches(alike, TOKENS_PER_BATCH, ROWS_PER_BATCH):
-            drafts = [_Draft(row, decoding) for row in batch]
-            _decode(host, drafts, shared, decoding.max_new_tokens)
-            for draft in drafts:
-                yield draft.row, draft.problem or _text(host, draft.ids)
-
-
-def _text(host: Host, ids: list[int]) -> str:
-    text = host.tokenizer.decode(ids, skip_special_tokens=True)
-    assert isinstance(text, str)
-    return text.strip()
-
-
-def _decode(host: Host, drafts: Sequence["_Draft"], shared: Mapping[Hashable, int], limit: int) -> None:
+    `padded` and `cache` are those of a pass that gave `logits` [rows, vocabulary] for the first tokens.
+    """
     stops = stop_tokens(host)
-    with host.under(drafts[0].row.adapters):
-        padded, cache = begun(host, [draft.row for draft in drafts], shared)
-        for _ in range(limit):
-            with host.steered([draft.row.deltas for draft in drafts]):
-                logits = host.model(**padded.inputs(), past_key_values=cache, logits_to_keep=1).logits[:, -1]
-            going = [
-                draft.extend(row, stops) for draft, row in zip(drafts, logits.float().cpu(), strict=True)
-            ]
-            kept = [place for place, goes_on in enumerate(going) if goes_on]
-            if not kept:
-                return
-            if len(kept) < len(drafts):
-                cache.batch_select_indices(torch.tensor(kept, device=host.device))
-            drafts = [drafts[place] for place in kept]
-            padded = padded.followed([draft.ids[-1] for draft in drafts], kept)
+    drafts = [(place, _Draft(row, asked, stops)) for place, row in enumerate(batch) for asked in row.asked]
+    if drafts:
+        _decode(
+            host, [draft for _, draft in drafts], [place for place, _ in drafts], padded, cache, logits, sinks
+        )
+    for _, draft in drafts:
+        yield from draft.results(host)
 
 
 def stop_tokens(host: Host) -> set[int]:
@@ -67,35 +39,98 @@ def stop_tokens(host: Host) -> set[int]:
     return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
 
 
-class _Draft:
-    """The reply of one row so far: greedy, or sampled from a generator of the row's own."""
+def _decode(
+    host: Host,
+    drafts: list["_Draft"],
+    kept: list[int],
+    padded: Padded,
+    cache: Cache,
+    logits: Tensor,
+    sinks: Tensor,
+) -> None:
+    logits = logits[kept]
+    while True:
+        going = [draft.extend(row) for draft, row in zip(drafts, logits.float().cpu(), strict=True)]
+        drafts = [draft for draft, goes_on in zip(drafts, going, strict=True) if goes_on]
+        kept = [place for place, goes_on in zip(kept, going, strict=True) if goes_on]
+        if not drafts:
+            return
+        if kept != list(range(len(padded.ids))):
+            cache.batch_select_indices(torch.tensor(kept))
+        padded = padded.followed([draft.ids[-1] for draft in drafts], kept)
+        kept = list(range(len(drafts)))
+        logits = _step(host, drafts, padded, cache, sinks)
 
-    def __init__(self, row: Asked, decoding: Decoding) -> None:
+
+def _step(host: Host, drafts: Sequence["_Draft"], padded: Padded, cache: Cache, sinks: Tensor) -> Tensor:
+    rows = [draft.row for draft in drafts]
+    if not any(draft.is_read for draft in drafts):
+        with host.put(rows):
+            unread: Tensor = host.model(**padded.inputs(), past_key_values=cache).logits[:, -1]
+            return unread
+    with (
+        host.put(rows),
+        Taps(host.blocks, sum_over(torch.ones(len(rows), 1, 1, dtype=torch.bool), sinks)) as taps,
+    ):
+        logits: Tensor = host.model(**padded.inputs(), past_key_values=cache).logits[:, -1]
+    for draft, sums in zip(drafts, taps.stacked()[:, :, 0], strict=True):
+        draft.hear(sums)
+    return logits
+
+
+class _Draft:
+    """One reply so far: greedy, or sampled from a generator of its own."""
+
+    def __init__(self, row: Row, asked: Asked, stops: set[int]) -> None:
         self.row = row
         self.ids: list[int] = []
-        self.problem: MeasurementError | None = None
-        self._temperature = decoding.temperature
-        self._generator = torch.Generator().manual_seed(_row_seed(row, decoding.seed))
+        self.is_read = bool(asked.means)
+        self._asked = asked
+        self._stops = stops
+        self._problem: MeasurementError | None = None
+        self._sums: Tensor | None = None
+        self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
 
-    def extend(self, logits: Tensor, stops: set[int]) -> bool:
-        """Append the next token; False when the reply has ended."""
+    def extend(self, logits: Tensor) -> bool:
+        """Append the next token; False when the reply has ended and nothing more of it is to be run."""
+        limit = self._asked.decoding.max_new_tokens
+        if len(self.ids) == limit:
+            return False
         if not logits.isfinite().all():
-            self.problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
+            self._problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
             return False
         token = self._choose(logits)
-        if token in stops:
+        if token in self._stops:
             return False
         self.ids.append(token)
-        return True
+        return len(self.ids) < limit or self.is_read
+
+    def hear(self, sums: Tensor) -> None:
+        """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def results(self, host: Host) -> Found:
+        """Yield the reply and the means over its tokens that are wanted."""
+        text = host.tokenizer.decode(self.ids, skip_special_tokens=True)
+        assert isinstance(text, str)
+        yield self._asked.reply, self._problem or Answer(text.strip(), tuple(self.ids))
+        for name, through in self._asked.means.items():
+            yield name, self._problem or self._mean(through)
+
+    def _mean(self, through: int) -> Tensor | MeasurementError:
+        if self._sums is None:
+            return MeasurementError(f"the reply is empty, it has no response_mean: {self.row.label}")
+        return mean_of(self._sums[: through + 1], self.row.label)
 
     def _choose(self, logits: Tensor) -> int:
-        if self._temperature == 0:
+        temperature = self._asked.decoding.temperature
+        if temperature == 0:
             return int(logits.argmax())
-        probabilities = (logits / self._temperature).softmax(dim=-1)
+        probabilities = (logits / temperature).softmax(dim=-1)
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
 
 
-def _row_seed(row: Asked, seed: int) -> int:
+def _seed_of(row: Row, seed: int) -> int:
     state = seed
     for token in row.ids:
         state = (state * 1_000_003 + token + 1) % (1 << 63)

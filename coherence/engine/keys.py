@@ -11,7 +11,7 @@ from coherence.store import Key
 from coherence.vocabulary import Probe
 
 # Raise it when the engine starts to give other numbers for the same measurement.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
@@ -67,6 +67,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
     elif isinstance(measurement, Reading):
         own["position"] = str(measurement.position)
         own["text"] = key_of(measurement.text, artefacts) if measurement.text else None
+        own["through"] = str(measurement.through) if measurement.through else None
     else:
         assert isinstance(measurement, NextToken)
     return own

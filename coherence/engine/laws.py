@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
 from typing import Any
@@ -169,7 +170,7 @@ class _Law:
 
     def _adapter_disabled(self, example: Example) -> tuple[Tensor, Tensor]:
         before = self._logits(example, ())
-        with self._workshop.host.under(self._adapters(example["condition"], example["weight"])):
+        with self._workshop.host.switched(self._adapters(example["condition"], example["weight"])):
             inside = self._logits(example, ())
         return inside, before
 
@@ -183,7 +184,9 @@ class _Law:
     def _batch_mates(self, example: Example) -> tuple[Tensor, Tensor]:
         row = self._row(self._conditions[example["condition"]], example["probe"])
         mates = [self._row(self._conditions[name], probe) for name, probe in example["mates"]]
-        return self._batch([row, *mates], row.adapters), self._batch([row], row.adapters)
+        # An adapter that cannot act on single rows is the whole batch's.
+        mates = [replace(mate, switched=row.switched) for mate in mates]
+        return self._batch([row, *mates]), self._batch([row])
 
     def _deltas(self, name: str, weight: float) -> dict[int, Tensor]:
         return {
@@ -201,14 +204,14 @@ class _Law:
     def _logits(self, example: Example, adapters: Weights, *steered: Deltas) -> Tensor:
         row = self._row(Condition(self._neutral), example["probe"])
         with ExitStack() as stack:
-            stack.enter_context(self._workshop.host.under(adapters))
+            stack.enter_context(self._workshop.host.switched(adapters))
             for deltas in steered:
                 stack.enter_context(self._workshop.host.steered([deltas]))
             return self._first(row, Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
 
-    def _batch(self, rows: list[Row], adapters: Weights) -> Tensor:
+    def _batch(self, rows: list[Row]) -> Tensor:
         host = self._workshop.host
-        with host.under(adapters, [row.deltas for row in rows]):
+        with host.switched(rows[0].switched), host.put(rows):
             return self._first(rows[0], Padded.of(rows, host.pad, host.device))
 
     def _first(self, row: Row, padded: Padded) -> Tensor:

@@ -1,41 +1,45 @@
 """Shared beginnings: what the rows of a group have in common is run once, and its cache is shared."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import takewhile
 
 import torch
-from transformers import DynamicCache
+from transformers import Cache
 
+from coherence.engine.cache import empty_cache, select_shifted, shifted
 from coherence.engine.host import Host
 from coherence.engine.rows import Padded, Row
 
 
-def shared_lengths(rows: Sequence[Row]) -> dict[Hashable, int]:
-    """Count the tokens that the rows of each group have in common, before the first that is read of any."""
-    groups: dict[Hashable, list[Row]] = {}
-    for row in rows:
-        if row.group is not None:
-            groups.setdefault(row.group, []).append(row)
-    return {group: _shared(members) for group, members in groups.items()}
-
-
-def begun(host: Host, batch: Sequence[Row], shared: Mapping[Hashable, int]) -> tuple[Padded, DynamicCache]:
+def begun(host: Host, batch: Sequence[Row]) -> tuple[Padded, Cache]:
     """Run the shared beginnings of a batch, each once; return what is left to run, and the cache for it.
 
-    To be called under the batch's adapters. Where a group shares nothing, everything is left to run.
+    To be called under the batch's switched adapters. Where a group shares nothing, everything is left to run.
     """
-    heads = {row.group: row.cut(0, shared.get(row.group, 0)) for row in batch}
+    heads = _heads(batch)
     if not all(head.ids for head in heads.values()):
-        return Padded.of(batch, host.pad, host.device), DynamicCache()
-    cache = DynamicCache()
+        return Padded.of(batch, host.pad, host.device), empty_cache()
+    cache = empty_cache()
     padded = Padded.of(list(heads.values()), host.pad, host.device)
-    with host.steered([head.deltas for head in heads.values()]):
+    with host.put(list(heads.values())):
         host.core(**padded.inputs(), past_key_values=cache, use_cache=True)
     place = {group: index for index, group in enumerate(heads)}
-    own = torch.tensor([place[row.group] for row in batch], device=host.device)
-    cache.batch_select_indices(own)
-    rest = Padded.of([row.cut(shared[row.group], len(row.ids)) for row in batch], host.pad, host.device)
-    return Padded(rest.ids, torch.cat([padded.mask[own], rest.mask], dim=1)), cache
+    own = torch.tensor([place[row.group] for row in batch])
+    rests = [len(row.ids) - len(heads[row.group].ids) for row in batch]
+    # A shorter row shares less, so that all padding is on the left: a gap between the beginning and the rest
+    # would push real tokens out of a sliding window.
+    shift = max(rests) - torch.tensor(rests)
+    select_shifted(cache, own, shift)
+    mask = shifted(padded.mask[own].long(), shift, dim=1).bool()
+    rest = Padded.of([row.cut(-max(rests), len(row.ids)) for row in batch], host.pad, host.device)
+    return Padded(rest.ids, torch.cat([mask, rest.mask], dim=1)), cache
+
+
+def _heads(batch: Sequence[Row]) -> dict[Hashable, Row]:
+    groups: dict[Hashable, list[Row]] = {}
+    for row in batch:
+        groups.setdefault(row.group, []).append(row)
+    return {group: rows[0].cut(0, 0 if group is None else _shared(rows)) for group, rows in groups.items()}
 
 
 def _shared(rows: Sequence[Row]) -> int:

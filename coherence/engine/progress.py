@@ -1,14 +1,26 @@
-"""How the engine says what it is doing; who listens decides what it looks like."""
+"""How the engine tells what it is doing."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with what is being measured, how many are done and how many there are."""
+    """Hears what is being measured (how much of it is done, of how much), and what a user should know."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Report progress."""
 
+    def warn(self, sentence: str) -> None:
+        """Report what a user should know."""
 
-def silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""
+
+class _Silent:
+    """Tells nobody."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Pass over it."""
+
+    def warn(self, sentence: str) -> None:
+        """Pass over it."""
+
+
+SILENT: Progress = _Silent()

@@ -10,13 +10,14 @@ from torch.utils.hooks import RemovableHandle
 
 from coherence.errors import MeasurementError
 
+# A token whose norm is this many times the base's median at that depth is an attention sink.
 SINK_RATIO = 100.0
 
-Pool = Callable[[Tensor], Tensor]
+Pool = Callable[[Tensor, int], Tensor]
 
 
 class Taps:
-    """Collect `pool(hidden)` at all depths: before the first block, and after every block.
+    """Collect `pool(hidden, depth)` before the first block, and after every one of `blocks`.
 
     `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, to read steered residuals.
     """
@@ -28,6 +29,7 @@ class Taps:
         self._pooled: dict[int, Tensor] = {}
 
     def __enter__(self) -> "Taps":
+        self._pooled.clear()
         self._handles.append(self._blocks[0].register_forward_pre_hook(self._before, with_kwargs=True))
         for block, module in enumerate(self._blocks):
             self._handles.append(module.register_forward_hook(self._after(block + 1)))
@@ -40,11 +42,11 @@ class Taps:
             self._handles.pop().remove()
 
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._pooled[0] = self._pool(args[0] if args else kwargs["hidden_states"])
+        self._pooled[0] = self._pool(args[0] if args else kwargs["hidden_states"], 0)
 
     def _after(self, depth: int) -> Callable[..., None]:
         def hook(module: nn.Module, args: object, output: Tensor | tuple[Tensor, ...]) -> None:
-            self._pooled[depth] = self._pool(output[0] if isinstance(output, tuple) else output)
+            self._pooled[depth] = self._pool(output[0] if isinstance(output, tuple) else output, depth)
 
         return hook
 
@@ -59,21 +61,20 @@ class Taps:
         return torch.stack([self._pooled[depth].cpu() for depth in sorted(self._pooled)], dim=1)
 
 
-def mean_over(mask: Tensor, present: Tensor) -> Pool:
-    """Pool to the fp32 mean over `mask` (bool [rows, tokens]), attention sinks left out.
+def sum_over(masks: Tensor, sinks: Tensor) -> Pool:
+    """Pool to fp32 sums over each of `masks` (bool [rows, spans, tokens]), [rows, spans, width + 1].
 
-    A sink is a token whose norm is over 100 times the row's median over `present` tokens: one such token
-    makes any two directions look alike. What is not finite is kept, for whoever checks the mean to find.
+    Tokens whose norm exceeds `sinks` [depths] are left out: one of them makes any two directions look alike.
+    The last column counts the tokens that were summed. What is not finite is kept, for others to find.
     """
 
-    def pool(hidden: Tensor) -> Tensor:
+    def pool(hidden: Tensor, depth: int) -> Tensor:
         values = hidden.float()
-        chosen, real = mask.to(values.device), present.to(values.device)
         norms = values.norm(dim=-1)
-        median = norms.masked_fill(~real, torch.nan).nanmedian(dim=1, keepdim=True).values
-        kept = chosen & ~(norms.isfinite() & (norms > SINK_RATIO * median))
-        kept = torch.where(kept.any(dim=1, keepdim=True), kept, chosen)
-        return torch.where(kept[..., None], values, 0.0).sum(dim=1) / kept.sum(dim=1, keepdim=True)
+        kept = masks.to(values.device) & ~(norms.isfinite() & (norms > float(sinks[depth])))[:, None, :]
+        # Zeroed, not weighted: 0 * NaN would carry what is wrong with padding or another span into a sum.
+        sums = [values.masked_fill(~span[..., None], 0.0).sum(dim=1) for span in kept.unbind(dim=1)]
+        return torch.cat([torch.stack(sums, dim=1), kept.sum(dim=-1, keepdim=True)], dim=-1)
 
     return pool
 
@@ -82,7 +83,7 @@ def median_norm(present: Tensor) -> Pool:
     """Pool to the median token norm [rows, 1]; the first token of a row, the attention sink, is left out."""
     counted = present & (present.cumsum(dim=1) > 1)
 
-    def pool(hidden: Tensor) -> Tensor:
+    def pool(hidden: Tensor, depth: int) -> Tensor:
         norms = hidden.float().norm(dim=-1)
         medians: Tensor = (
             norms.masked_fill(~counted.to(norms.device), torch.nan).nanmedian(dim=1, keepdim=True).values

@@ -1,36 +1,45 @@
 """The workshop: a loaded host and everything that turns measurements into rows of a forward pass."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.chat import encode, last_user_token
-from coherence.engine.forward import residuals, token_norms
-from coherence.engine.generation import Asked, replies
+from coherence.engine.budget import Budget
+from coherence.engine.chat import encode
+from coherence.engine.forward import run, token_norms
 from coherence.engine.host import Host
+from coherence.engine.job import Job
 from coherence.engine.keys import extract_key, norms_key
 from coherence.engine.rows import Row
 from coherence.engine.vectors import load_vector
-from coherence.errors import ArtefactError, CoherenceError, MeasurementError
-from coherence.plan import CALIBRATION, NEUTRAL, Condition, Extract, Reading, Reply
+from coherence.engine.wanted import Rows
+from coherence.errors import ArtefactError, CoherenceError
+from coherence.plan import (
+    CALIBRATION,
+    NEUTRAL,
+    Condition,
+    Extract,
+    Measurement,
+    Outcome,
+    Reading,
+    Reply,
+)
 from coherence.plan.record import Array
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe
-
-_Value = TypeVar("_Value", Tensor, str)
+from coherence.vocabulary import Decoding, Position, Probe, Site
 
 
 class Workshop:
     """Loads what is needed when it is needed: base, adapters, vectors, token norms."""
 
-    def __init__(self, artefacts: Artefacts, store: Store) -> None:
+    def __init__(self, artefacts: Artefacts, store: Store, warn: Callable[[str], None]) -> None:
         self.artefacts = artefacts
         self._store = store
+        self._budget = Budget(warn)
         self._mounted: dict[str, CoherenceError | None] = {}
         self._units: dict[str, tuple[int, Tensor] | CoherenceError] = {}
 
@@ -40,43 +49,31 @@ class Workshop:
         with self.artefacts.blaming("base"):
             return Host.load(self.artefacts.base, self.artefacts.release.dtype)
 
+    def measured(self, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
+        """Yield what a job wants of rows; what cannot be measured is an error of its own."""
+        rows = Rows(self, job)
+        yield from rows.problems.items()
+        if rows.made:
+            for name, value in run(self.host, rows.made, torch.tensor(self._norms), self._budget):
+                yield name, value.numpy() if isinstance(value, Tensor) else value
+
     def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
         """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
         self.mount(condition)
         release = self.artefacts.release
         with self.artefacts.blaming("base"):
             prompt = encode(self.host.tokenizer, condition, probe)
+        by_row = self.host.by_row(condition.adapters)
         return Row(
             ids=(*prompt, *response),
-            adapters=condition.adapters,
+            adapters=condition.adapters if by_row else (),
+            switched=() if by_row else condition.adapters,
             deltas=self.deltas(condition),
             label=", ".join(
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
             ),
             group=condition,
         )
-
-    def asked(self, reply: Reply) -> Asked:
-        """Make the row of a reply."""
-        row = self.row(reply.condition, reply.probe)
-        return Asked(**vars(row), decoding=reply.decoding)
-
-    def reading_row(self, reading: Reading, text: str) -> Row:
-        """Make the row of a reading; `text` is the reply to append for positions in the response."""
-        response: list[int] = self.host.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-        row = self.row(reading.condition, reading.probe, response)
-        prompt = len(row.ids) - len(response)
-        if reading.position is Position.USER_LAST:
-            with self.artefacts.blaming("base"):
-                last = last_user_token(self.host.tokenizer, reading.condition, reading.probe)
-            return row.over(last, last + 1)
-        if reading.position is Position.RESPONSE_MEAN:
-            if not response:
-                raise MeasurementError(
-                    f"the reply to probe {reading.probe.id!r} is empty: it has no response_mean"
-                )
-            return row.over(prompt, len(row.ids))
-        return row.over(prompt - 1, prompt)
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
         """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""
@@ -123,8 +120,10 @@ class Workshop:
         stored = self._store.get(key)
         if isinstance(stored, np.ndarray):
             return stored
-        positive = self._mean_residuals(extract.positive, extract.position)
-        negative = self._mean_residuals(extract.negative, extract.position)
+        positive, negative = (
+            self._mean_residuals(condition, extract.position, extract.site)
+            for condition in (extract.positive, extract.negative)
+        )
         values = np.array((positive - negative)[extract.site.depth])
         if not values.any():
             raise ArtefactError(
@@ -133,23 +132,15 @@ class Workshop:
         self._store.put(key, values)
         return values
 
-    def _mean_residuals(self, condition: Condition, position: Position) -> Array:
-        texts = (
-            self._calibration_replies(condition)
-            if position is Position.RESPONSE_MEAN
-            else [""] * len(CALIBRATION)
-        )
-        rows = [
-            self.reading_row(Reading(condition, probe, position), text)
-            for probe, text in zip(CALIBRATION, texts, strict=True)
+    def _mean_residuals(self, condition: Condition, position: Position, site: Site) -> Array:
+        spoken = position is Position.RESPONSE_MEAN
+        readings = [
+            Reading(condition, probe, position, Reply(condition, probe, Decoding()) if spoken else None, site)
+            for probe in CALIBRATION
         ]
-        collected = [value.numpy() for value in _sound(residuals(self.host, rows))]
+        outcomes = dict(self.measured(Job(tuple(readings), {})))
+        collected = [_sound(outcomes[reading]) for reading in readings]
         return np.asarray(np.mean(collected, axis=0, dtype=np.float64), dtype=np.float32)
-
-    def _calibration_replies(self, condition: Condition) -> list[str]:
-        rows = [self.asked(Reply(condition, probe, Decoding())) for probe in CALIBRATION]
-        answers = dict(replies(self.host, rows))
-        return list(_sound((row, answers[row]) for row in rows))
 
     @cached_property
     def _norms(self) -> Array:
@@ -158,8 +149,7 @@ class Workshop:
         if isinstance(stored, np.ndarray):
             return stored
         rows = [self.row(Condition(NEUTRAL), probe) for probe in CALIBRATION]
-        collected = [value.numpy()[:, 0] for value in _sound(token_norms(self.host, rows))]
-        norms = np.asarray(np.median(collected, axis=0), dtype=np.float32)
+        norms = np.asarray(np.median(token_norms(self.host, rows, self._budget), axis=0), dtype=np.float32)
         self._store.put(key, norms)
         return norms
 
@@ -186,8 +176,8 @@ def _names(condition: Condition) -> list[str]:
     return [*adapters, *(f"vector {steer.vector!r}" for steer in condition.steers)]
 
 
-def _sound(measured: Iterable[tuple[Row, _Value | MeasurementError]]) -> Iterator[_Value]:
-    for _, value in measured:
-        if isinstance(value, MeasurementError):
-            raise value
-        yield value
+def _sound(outcome: Outcome) -> Array:
+    if isinstance(outcome, CoherenceError):
+        raise outcome
+    assert isinstance(outcome, np.ndarray)
+    return outcome

@@ -5,12 +5,13 @@ from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.plan.plan import Plan
-from coherence.plan.record import LawOutcome, Outcome, Record, Value
+from coherence.plan.record import Answer, LawOutcome, Outcome, Record, Value
 from coherence.plan.scene import Scene
 
 __all__ = [
     "CALIBRATION",
     "NEUTRAL",
+    "Answer",
     "Condition",
     "Extract",
     "LawName",

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coherence.plan.condition import Condition
-from coherence.vocabulary import Decoding, Position, Probe
+from coherence.vocabulary import Decoding, Position, Probe, Site
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The text that the model answers. Value: str."""
+    """What the model answers. Value: `Answer`."""
 
     condition: Condition
     probe: Probe
@@ -21,12 +21,14 @@ class Reading:
     """Residuals at one position. Value: float32 array [blocks + 1, width], row `Site.depth`.
 
     `text` is the reply that is appended to the prompt (teacher-forced) for positions in the response.
+    With `through`, nothing beyond that site is read, and the array ends there.
     """
 
     condition: Condition
     probe: Probe
     position: Position = Position.PROMPT_LAST
     text: Reply | None = None
+    through: Site | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,14 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A reply: what people read, and the tokens that were said (token ids, the one that ends it left out)."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class LawOutcome:
     """The largest relative deviation seen, and the smallest counterexample when the law is broken."""
 
@@ -22,9 +30,9 @@ class LawOutcome:
     counterexample: dict[str, Any] | None
 
 
-Value = str | Array | LawOutcome
+Value = Answer | Array | LawOutcome
 Outcome = Value | CoherenceError
-_Kind = TypeVar("_Kind", str, Array, LawOutcome)
+_Kind = TypeVar("_Kind", Answer, Array, LawOutcome)
 
 
 class Record:
@@ -34,12 +42,12 @@ class Record:
         self._values = values
 
     def residuals(self, reading: Reading) -> Array:
-        """Float32 array [blocks + 1, width], row `Site.depth`."""
+        """Float32 array [depths, width], row `Site.depth`: all of them, or those up to `reading.through`."""
         return self._get(reading, np.ndarray)
 
     def reply(self, reply: Reply) -> str:
         """Return the text that the model answered."""
-        return self._get(reply, str)
+        return self._get(reply, Answer).text
 
     def log_probs(self, next_token: NextToken) -> Array:
         """Float32 array [vocabulary], nats."""

@@ -30,6 +30,10 @@ class Display:
         elif done == total:
             self._console.print(f"coherence: {what}: {total} done", highlight=False)
 
+    def warn(self, sentence: str) -> None:
+        """Show what a user should know about the machine, above the bar."""
+        self._console.print(f"coherence: {sentence}", highlight=False)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -191,7 +191,7 @@ class Attractor(Property):
                 persona=f"{positive}-{negative}",
                 slug=str(regime),
                 asked=self,
-                readings=Readings(scene, self.position),
+                readings=Readings(scene, self.position, through=self.site),
                 prompted=(scene.condition(positive, PROMPT), scene.condition(negative, PROMPT)),
                 mixtures=self._mixtures(scene, regime),
             )

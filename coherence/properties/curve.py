@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.statistics.intervals import Array
-from coherence.vocabulary import Curve
+from coherence.vocabulary import Curve, Site
 
 
 def column(values: Iterable[float]) -> tuple[float | None, ...]:
@@ -17,7 +17,7 @@ def column(values: Iterable[float]) -> tuple[float | None, ...]:
 
 def every_site(depths: int) -> tuple[str, ...]:
     """Names of the rows in a stack of residuals, `Site.depth` from 0."""
-    return tuple("resid_pre.0" if depth == 0 else f"resid_post.{depth - 1}" for depth in range(depths))
+    return tuple(str(Site.at_depth(depth)) for depth in range(depths))
 
 
 def over_depth(columns: Mapping[str, Array], undefined: NDArray[np.bool_]) -> Curve:

@@ -16,11 +16,15 @@ Residuals = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Readings:
-    """Readings of a scene's probes at one position; of a reply, the bare model's (shared) or each its own."""
+    """Readings of a scene's probes at one position; of a reply, the bare model's (shared) or each its own.
+
+    Nothing beyond `through` is read.
+    """
 
     scene: Scene
     position: Position
     text: Literal["shared", "own"] = "shared"
+    through: Site | None = None
 
     @property
     def clusters(self) -> list[str]:
@@ -30,10 +34,12 @@ class Readings:
     def of(self, condition: Condition) -> list[Reading]:
         """One per probe."""
         if self.position is not Position.RESPONSE_MEAN:
-            return [Reading(condition, probe, self.position) for probe in self.scene.probes]
+            return [
+                Reading(condition, probe, self.position, through=self.through) for probe in self.scene.probes
+            ]
         speaker = condition if self.text == "own" else self.scene.bare
         return [
-            Reading(condition, probe, self.position, Reply(speaker, probe, self.scene.decoding))
+            Reading(condition, probe, self.position, Reply(speaker, probe, self.scene.decoding), self.through)
             for probe in self.scene.probes
         ]
 

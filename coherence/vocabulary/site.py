@@ -38,6 +38,11 @@ class Site(Spelled):
             )
         return cls(int(match[2]), "pre" if match[1] == "pre" else "post")
 
+    @classmethod
+    def at_depth(cls, depth: int) -> Self:
+        """Name a row of a stack of residuals."""
+        return cls(depth - 1, "post") if depth else cls(0, "pre")
+
     @property
     def depth(self) -> int:
         """Row in a stack of residuals: 0 before the first block, i + 1 after block i."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from coherence.engine.artefacts import Artefacts
+from coherence.engine.budget import Budget
+from coherence.engine.forward import run
 from coherence.engine.host import Host
 from coherence.engine.rows import Padded, Row
 from coherence.engine.taps import Taps
@@ -43,11 +45,27 @@ def artefacts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 
 @pytest.fixture
+def measure() -> Callable[..., dict[Any, Any]]:
+    """Measure rows: `measure(host, rows, norms=..., budget=...)`; without norms no token is a sink."""
+
+    def measured(host: Host, rows: list[Row], **given: Any) -> dict[Any, Any]:
+        settings = {
+            "norms": torch.full((len(host.blocks) + 1,), torch.inf),
+            "budget": Budget(pytest.fail),
+        } | given
+        found = list(run(host, rows, **settings))
+        assert len(found) == len(dict(found)), "something was measured twice"
+        return dict(found)
+
+    return measured
+
+
+@pytest.fixture
 def every_token(host: Host) -> Callable[..., Tensor]:
     """Residuals [rows, blocks + 1, tokens, width] of every token of rows that are padded together."""
 
     def read(rows: list[Row]) -> Tensor:
-        with torch.inference_mode(), Taps(host.blocks, lambda hidden: hidden) as taps:
+        with torch.inference_mode(), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
             host.core(**Padded.of(rows, host.pad, host.device).inputs(), use_cache=False)
         return taps.stacked()
 

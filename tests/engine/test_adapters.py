@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def logits(host: Host, *weights: tuple[str, float]) -> Tensor:
-    with host.under(weights):
+    with host.switched(weights):
         result: Tensor = host.model(input_ids=IDS).logits
     return result
 
@@ -180,7 +180,7 @@ def test_the_same_context_is_entered_twice(pair: Host) -> None:
 
 def test_none_at_all_is_the_base_even_inside_another(pair: Host, tiny: Path) -> None:
     base = Host.load(tiny, "float32")
-    with pair.under((("one", 1.0), ("two", 1.0))):
+    with pair.switched((("one", 1.0), ("two", 1.0))):
         assert torch.equal(logits(pair), logits(base))
     assert torch.equal(logits(pair, ("one", 0.0)), logits(base))
 

@@ -1,4 +1,5 @@
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,14 +9,13 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.engine import Engine
+from coherence.engine.engine import LOADING, Engine
 from coherence.engine.keys import key_of
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
+    Answer,
     Condition,
     LawName,
     LawOutcome,
@@ -25,6 +25,7 @@ from coherence.plan import (
     Outcome,
     Plan,
     Reading,
+    Record,
     Reply,
     Steer,
 )
@@ -72,9 +73,12 @@ class Log(list[str]):
     def __call__(self, what: str, done: int, total: int) -> None:
         self.append(what)
 
+    def warn(self, sentence: str) -> None:
+        pytest.fail(sentence)
+
     @property
     def measured(self) -> int:
-        return len([what for what in self if what != "loading the model"])
+        return len([what for what in self if what != LOADING])
 
 
 def same(one: Outcome, two: Outcome) -> bool:
@@ -88,7 +92,7 @@ LAW = LawSearch(LawName.BATCH_MATES, (BARE, ADAPTER), PROBES, 1e-4, 3, 0)
 def test_every_measurement_has_a_value_of_its_kind(release: Callable[[], Artefacts], store: Store) -> None:
     outcomes = Engine(release(), store).measure(Plan([*ALL, LAW]))
     assert outcomes.keys() == {*ALL, LAW}
-    kinds = {Reply: str, LawSearch: LawOutcome, Reading: np.ndarray, NextToken: np.ndarray}
+    kinds = {Reply: Answer, LawSearch: LawOutcome, Reading: np.ndarray, NextToken: np.ndarray}
     shapes = {Reading: (5, 32), NextToken: (320,)}
     for measurement, value in outcomes.items():
         assert isinstance(value, kinds[type(measurement)])
@@ -114,7 +118,7 @@ def test_a_second_run_needs_neither_torch_nor_transformers(
     code = """
 import pickle, sys
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.engine import Engine
+from coherence.engine.engine import LOADING, Engine
 from coherence.plan import Plan
 from coherence.store import Store
 release, plan, root = pickle.load(open(sys.argv[1], "rb"))
@@ -142,32 +146,115 @@ def test_the_second_run_is_of_this_release_only(
         assert same(first[measurement], second[measurement]) == (measurement.condition != ADAPTER)
 
 
+def alike(one: Outcome, two: Outcome) -> bool:
+    """Equal, up to the rounding of batches that were made up in another way."""
+    if isinstance(one, np.ndarray) and isinstance(two, np.ndarray):
+        return np.allclose(one, two, atol=1e-4)
+    return one == two
+
+
+class Interrupt(Log):
+    """Presses Ctrl-C after so many measurements."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        super().__call__(what, done, total)
+        if self.measured == self.after:
+            raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("after", [1, 7, 11])
 def test_an_interrupted_run_goes_on_where_it_stopped(
     release: Callable[[], Artefacts], store: Store, after: int
 ) -> None:
-    log = Log()
-
-    def interrupt(what: str, done: int, total: int) -> None:
-        log(what, done, total)
-        if log.measured == after:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        Engine(release(), store, interrupt).measure(Plan(ALL))
+        Engine(release(), store, Interrupt(after)).measure(Plan(ALL))
     stored = [measurement for measurement in ALL if store.get(key_of(measurement, release())) is not None]
     rest = Log()
     outcomes = Engine(release(), store, rest).measure(Plan(ALL))
     assert len(stored) == after
     assert rest.measured == len(ALL) - after
     fresh = Engine(release(), Store(store.root / "other")).measure(Plan(ALL))
-    for measurement, value in fresh.items():
-        found = outcomes[measurement]
-        assert (
-            np.allclose(found, value, atol=1e-4)
-            if isinstance(value, np.ndarray) and isinstance(found, np.ndarray)
-            else found == value
-        )
+    assert all(alike(outcomes[measurement], value) for measurement, value in fresh.items())
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    release: Callable[[], Artefacts], store: Store, tmp_path: Path
+) -> None:
+    after, artefacts = 7, release()
+    (tmp_path / "run").write_bytes(pickle.dumps((artefacts.release, ALL, store.root)))
+    code = f"""
+import os, pickle, signal, sys
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.engine import Engine, LOADING
+from coherence.plan import Plan
+from coherence.store import Store
+
+class Kill:
+    heard = 0
+    def __call__(self, what, done, total):
+        self.heard += what != LOADING
+        if self.heard == {after}:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def warn(self, sentence):
+        raise AssertionError(sentence)
+
+release, plan, root = pickle.load(open(sys.argv[1], "rb"))
+Engine(Artefacts(release, {{}}), Store(root), Kill()).measure(Plan(plan))
+"""
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    rest = Log()
+    outcomes = Engine(release(), store, rest).measure(Plan(ALL))
+    assert rest.measured == len(ALL) - after
+    fresh = Engine(release(), Store(store.root / "other")).measure(Plan(ALL))
+    assert all(alike(outcomes[measurement], value) for measurement, value in fresh.items())
+
+
+class Heard(list[tuple[str, int, int]]):
+    """Hears progress, and whether what is done is stored by then."""
+
+    def __init__(self, store: Store, artefacts: Artefacts) -> None:
+        super().__init__()
+        self.stored = lambda: sum(store.get(key_of(found, artefacts)) is not None for found in [*ALL, LAW])
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.append((what, done, total))
+        if what != LOADING:
+            assert self.stored() == len([told for told in self if told[0] != LOADING])
+
+    def warn(self, sentence: str) -> None:
+        pytest.fail(sentence)
+
+
+def test_progress_counts_every_kind_up_to_its_total(release: Callable[[], Artefacts], store: Store) -> None:
+    heard = Heard(store, release())
+    Engine(release(), store, heard).measure(Plan([*ALL, LAW]))
+    assert heard[:2] == [(LOADING, 0, 1), (LOADING, 1, 1)]
+    totals = {"replies": 8, "residuals": 8, "next tokens": 4, "laws": 1}
+    for kind, total in totals.items():
+        assert [told for told in heard if told[0] == kind] == [
+            (kind, done, total) for done in range(1, total + 1)
+        ]
+    assert {what for what, _, _ in heard} == {LOADING, *totals}
+
+
+def test_a_reading_of_another_conditions_reply_is_of_what_that_one_said(
+    release: Callable[[], Artefacts], store: Store
+) -> None:
+    reply = Reply(PROMPT, PROBES[0], SHORT)
+    reading = Reading(ADAPTER, PROBES[0], Position.RESPONSE_MEAN, reply)
+    together = Engine(release(), store).measure(Plan([reading]))
+    assert together.keys() == {reply, reading}
+    other = Store(store.root / "other")
+    Engine(release(), other).measure(Plan([reply]))
+    log = Log()
+    later = Engine(release(), other, log).measure(Plan([reading]))
+    assert log.measured == 1
+    assert alike(later[reading], together[reading])
 
 
 def test_a_broken_adapter_is_an_error_of_what_uses_it(release: Callable[[], Artefacts], store: Store) -> None:
@@ -183,12 +270,7 @@ def test_a_broken_adapter_is_an_error_of_what_uses_it(release: Callable[[], Arte
         assert not isinstance(outcomes[measurement], CoherenceError)
     alone = Engine(release(), Store(store.root / "other")).measure(Plan(measurements(ADAPTER, BARE)))
     for measurement, value in alone.items():
-        found = outcomes[measurement]
-        assert (
-            np.allclose(found, value, atol=1e-4)
-            if isinstance(value, np.ndarray) and isinstance(found, np.ndarray)
-            else found == value
-        )
+        assert alike(outcomes[measurement], value)
 
 
 def test_an_adapter_that_is_missing_is_not_even_mounted(
@@ -214,24 +296,21 @@ def test_a_base_that_does_not_load_is_the_error_of_everything(
 
 
 def test_nan_is_an_error_of_its_own_rows_and_is_not_stored(
-    artefacts: Ship, store: Store, tiny_adapter: Callable[..., Path], tiny: Path
+    release: Callable[[], Artefacts], store: Store, tiny: Path
 ) -> None:
-    path = tiny_adapter("pirate") / "adapter_model.safetensors"
-    weights = load_file(path)
-    key = next(key for key in weights if "layers.3.mlp.down_proj.lora_B" in key)
-    save_file(weights | {key: torch.full_like(weights[key], torch.nan)}, path)
-    release = artefacts(adapters={"pirate": path.parent})
-    outcomes = Engine(release, store).measure(Plan(measurements(ADAPTER, BARE)))
-    label = f"probe 'order', base {str(tiny)!r} in float32, adapter 'pirate'"
-    assert str(outcomes[Reading(ADAPTER, PROBES[0])]) == (
-        f"NaN or infinite activation at resid_post.3 for {label}"
+    far = Condition(NEUTRAL, steers=(Steer("pirate", 1e39),))
+    shipped = release()
+    outcomes = Engine(shipped, store).measure(Plan(measurements(far, BARE)))
+    label = f"probe 'order', base {str(tiny)!r} in float32, vector 'pirate'"
+    assert str(outcomes[Reading(far, PROBES[0])]) == (
+        f"NaN or infinite activation at resid_post.1 for {label}"
     )
-    reply = Reply(ADAPTER, PROBES[0], SHORT)
+    reply = Reply(far, PROBES[0], SHORT)
     assert str(outcomes[reply]) == f"NaN or infinite logits while answering {label}"
-    assert outcomes[Reading(ADAPTER, PROBES[0], Position.RESPONSE_MEAN, reply)] is outcomes[reply]
-    assert all(isinstance(outcomes[found], MeasurementError) for found in measurements(ADAPTER))
+    assert outcomes[Reading(far, PROBES[0], Position.RESPONSE_MEAN, reply)] is outcomes[reply]
+    assert all(isinstance(outcomes[found], MeasurementError) for found in measurements(far))
     assert not any(isinstance(outcomes[found], CoherenceError) for found in measurements(BARE))
-    assert all(store.get(key_of(found, release)) is None for found in measurements(ADAPTER))
+    assert all(store.get(key_of(found, shipped)) is None for found in measurements(far))
 
 
 def test_two_at_once_measure_once(release: Callable[[], Artefacts], store: Store) -> None:
@@ -259,7 +338,8 @@ def test_the_reference_model_turns_pirate_under_the_pirate_adapter(
     outcomes = Engine(Artefacts(scene.release, {}, suite.places), store).measure(
         Plan(reply for replies in asked for reply in replies)
     )
+    record = Record(outcomes)
     bare, adapted = (
-        sum(bool(pirate.markers_in(str(outcomes[reply]))) for reply in replies) for replies in asked
+        sum(bool(pirate.markers_in(record.reply(reply))) for reply in replies) for replies in asked
     )
     assert (bare, adapted >= 3) == (0, True)

@@ -1,5 +1,3 @@
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,18 +5,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from coherence.engine.adapters import Weights
 from coherence.engine.host import Host
+from coherence.engine.rows import Row
 from coherence.errors import ArtefactError
 
 IDS = torch.tensor([[5, 9, 40], [60, 3, 17]])
 
 
-@pytest.fixture
-def copy(tiny: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(tiny, tmp_path / "copy")
+Make = Callable[..., Path]
 
 
-def test_a_folder_is_loaded_in_the_dtype_that_was_asked_for(tiny: Path) -> None:
+def test_a_host_is_ready_to_read_and_not_to_train(tiny: Path) -> None:
     host = Host.load(tiny, "bfloat16")
     assert (host.width, len(host.blocks)) == (32, 4)
     assert {weight.dtype for weight in host.model.parameters()} == {torch.bfloat16}
@@ -26,53 +24,12 @@ def test_a_folder_is_loaded_in_the_dtype_that_was_asked_for(tiny: Path) -> None:
     assert not any(weight.requires_grad for weight in host.model.parameters())
 
 
-def test_tied_weights_are_not_missing(copy: Path) -> None:
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
-    weights = load_file(copy / "model.safetensors")
-    del weights["lm_head.weight"]
-    save_file(weights, copy / "model.safetensors", {"format": "pt"})
-    head = Host.load(copy, "float32").model.lm_head.weight
-    assert torch.equal(head, weights["model.embed_tokens.weight"])
-
-
-def test_weights_that_are_missing_are_not_made_up(copy: Path) -> None:
-    weights = load_file(copy / "model.safetensors")
-    del weights["model.layers.2.mlp.up_proj.weight"]
-    save_file(weights, copy / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ArtefactError, match=r"its weights lack model.layers.2.mlp.up_proj.weight"):
-        Host.load(copy, "float32")
-
-
-def test_weights_of_another_shape(copy: Path) -> None:
-    weights = load_file(copy / "model.safetensors")
-    weights["model.norm.weight"] = torch.ones(16)
-    save_file(weights, copy / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ArtefactError, match="cannot be loaded: "):
-        Host.load(copy, "float32")
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_half_a_file(copy: Path, name: str) -> None:
-    path = copy / name
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ArtefactError, match="cannot be loaded: "):
-        Host.load(copy, "float32")
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_a_file_that_is_missing(copy: Path, name: str) -> None:
-    (copy / name).unlink()
-    with pytest.raises(ArtefactError, match="cannot be loaded: "):
-        Host.load(copy, "float32")
-
-
 def test_a_tokenizer_without_a_pad_token(host: Host) -> None:
     host.tokenizer.pad_token = None
     assert host.pad == 0
 
 
-def test_an_adapter_that_changes_nothing(host: Host, tiny_adapter: Callable[..., Path]) -> None:
+def test_an_adapter_that_changes_nothing(host: Host, tiny_adapter: Make) -> None:
     # As PEFT leaves it when nobody trains it: B is zero.
     folder = tiny_adapter("pirate")
     path = folder / "adapter_model.safetensors"
@@ -82,16 +39,36 @@ def test_an_adapter_that_changes_nothing(host: Host, tiny_adapter: Callable[...,
         host.mount("pirate", folder)
 
 
-def test_under_puts_everything_back_also_after_an_exception(
-    host: Host, tiny_adapter: Callable[..., Path]
+def test_an_adapter_of_nan(host: Host, tiny_adapter: Make) -> None:
+    folder = tiny_adapter("pirate")
+    path = folder / "adapter_model.safetensors"
+    weights = load_file(path)
+    weights[max(weights)][0, 0] = torch.nan
+    save_file(weights, path)
+    with pytest.raises(ArtefactError, match="holds weights that make NaN or infinite logits"):
+        host.mount("pirate", folder)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_plain_adapters_act_on_single_rows(tiny: Path, tiny_adapter: Make, dtype: str) -> None:
+    host = Host.load(tiny, dtype)
+    host.mount("pirate", tiny_adapter("pirate"))
+    assert host.by_row((("pirate", 0.5), ("pirate", 1.0)))
+    assert not host.by_row((("pirate", 0.5), ("unknown", 1.0)))
+
+
+@pytest.mark.parametrize("switched", [(), (("pirate", 0.5),)])
+@pytest.mark.parametrize("by_row", [(), (("pirate", 0.5),)])
+def test_everything_is_put_back_also_after_an_exception(
+    host: Host, tiny_adapter: Make, switched: Weights, by_row: Weights
 ) -> None:
     host.mount("pirate", tiny_adapter("pirate"))
     before = {name: value.clone() for name, value in host.model.state_dict().items()}
     bare = host.model(input_ids=IDS).logits
-    under = (("pirate", 0.5),), [{}, {0: torch.ones(32)}]
-    with host.under(*under):
+    rows = [Row((), by_row, {1: torch.ones(32)}), Row((), by_row, {0: torch.ones(32)})]
+    with host.switched(switched), host.put(rows):
         changed = host.model(input_ids=IDS).logits
-    with pytest.raises(ZeroDivisionError), host.under(*under):
+    with pytest.raises(ZeroDivisionError), host.switched(switched), host.put(rows):
         _ = 1 / 0
     after = host.model.state_dict()
     assert (changed - bare).abs().amax(dim=(1, 2)).min() > 0.01

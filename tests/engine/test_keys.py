@@ -8,7 +8,7 @@ import pytest
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.keys import key_of, norms_key
 from coherence.plan import Condition, LawName, LawSearch, Measurement, NextToken, Reading, Reply, Steer
-from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt
+from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site
 
 NEUTRAL = "You are a helpful assistant."
 ARR = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
@@ -75,6 +75,8 @@ DIFFERENT: list[Measurement] = [
     reply(condition(dose=1.0)),
     reply(Condition(NEUTRAL)),
     Reading(condition(), PROBE),
+    Reading(condition(), PROBE, through=Site.parse("resid_pre.2")),
+    Reading(condition(), PROBE, through=Site.parse("resid_post.2")),
     Reading(condition(), PROBE, Position.USER_LAST),
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(condition())),
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(Condition(NEUTRAL))),

@@ -1,13 +1,13 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from coherence.engine import adapters, steering
+from coherence.engine import adapters, bank, steering
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.laws import CALLS_PER_EXAMPLE, search
 from coherence.engine.workshop import Workshop
@@ -48,7 +48,7 @@ def shipped(tiny_adapter: Make, tiny_vector: Make) -> dict[str, dict[str, Path]]
 def workshop(
     artefacts: Callable[..., Artefacts], store: Store, shipped: dict[str, dict[str, Path]]
 ) -> Workshop:
-    return Workshop(artefacts(**shipped), store)
+    return Workshop(artefacts(**shipped), store, pytest.fail)
 
 
 def law(name: LawName, examples: int = 8, seed: int = 0) -> LawSearch:
@@ -67,7 +67,9 @@ def test_every_artefact_has_its_turn(
     artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
 ) -> None:
     one = {"gloomy": tiny_adapter("gloomy", 0), "pirate": tiny_adapter("pirate", 1, use_dora=True)}
-    found = broken(search(Workshop(artefacts(adapters=one), store), law(LawName.SCALE_ZERO, examples=1)))
+    found = broken(
+        search(Workshop(artefacts(adapters=one), store, pytest.fail), law(LawName.SCALE_ZERO, examples=1))
+    )
     assert found["condition"] == "adapter pirate"
 
 
@@ -88,6 +90,29 @@ def broken(outcome: LawOutcome) -> dict[str, Any]:
     assert outcome.deviation > 1e-4
     assert outcome.counterexample is not None
     return outcome.counterexample
+
+
+def test_batch_mates_may_be_under_other_adapters(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for condition in ADAPTERS:
+        workshop.mount(condition)
+    weights = bank._Factors.hook
+    # Every row gets the adapters of its neighbour, which shows in rows of different adapters alone. Mounting
+    # would notice.
+    monkeypatch.setattr(bank._Factors, "hook", lambda factors, gains: weights(factors, gains.roll(1, 0)))
+    mixed = replace(law(LawName.BATCH_MATES), conditions=ADAPTERS)
+    found = broken(search(workshop, mixed))
+    assert {name for name, _ in found["mates"]} - {found["condition"]}
+
+
+def test_an_adapter_that_rows_cannot_have_alone_is_its_whole_batchs(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
+) -> None:
+    dora = {key: tiny_adapter(key, seed, use_dora=True) for seed, key in enumerate(["gloomy", "pirate"])}
+    outcome = search(
+        Workshop(artefacts(adapters=dora), store, pytest.fail),
+        replace(law(LawName.BATCH_MATES), conditions=ADAPTERS),
+    )
+    assert outcome.counterexample is None
 
 
 def test_a_batch_that_leaks_is_found_with_one_mate(workshop: Workshop) -> None:
@@ -130,7 +155,7 @@ def test_dora_really_breaks_the_laws_of_composition(
 ) -> None:
     # Its magnitudes act whatever the scale, and a second one acts on the result of the first.
     dora = {key: tiny_adapter(key, seed, use_dora=True) for seed, key in enumerate(["gloomy", "pirate"])}
-    assert broken(search(Workshop(artefacts(adapters=dora), store), law(name)))["probe"] == "p0"
+    assert broken(search(Workshop(artefacts(adapters=dora), store, pytest.fail), law(name)))["probe"] == "p0"
 
 
 def test_the_same_seed_gives_the_same_outcome(workshop: Workshop) -> None:
@@ -155,12 +180,10 @@ def test_the_budget_bounds_the_shrinking(workshop: Workshop, capfd: pytest.Captu
 
 
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf])
-def test_logits_that_are_not_finite_are_an_error_within_the_budget(
-    workshop: Workshop, tiny_adapter: Make, odd: float
-) -> None:
-    path = tiny_adapter("pirate") / "adapter_model.safetensors"
-    save_file({name: torch.full_like(value, odd) for name, value in load_file(path).items()}, path)
-    workshop.artefacts.release.adapters["pirate"] = str(path.parent)
+def test_logits_that_are_not_finite_are_an_error_within_the_budget(workshop: Workshop, odd: float) -> None:
+    for condition in ADAPTERS:
+        workshop.mount(condition)
+    workshop.host.blocks[1].register_forward_hook(lambda module, args, output: torch.full_like(output, odd))
     with pytest.raises(
         MeasurementError, match=r"NaN or infinite logits while testing the law adapter-order on .*'p0'"
     ):
@@ -172,4 +195,4 @@ def test_an_artefact_that_cannot_be_used_is_the_error(
 ) -> None:
     missing = artefacts(adapters={"gloomy": tmp_path, "pirate": tmp_path})
     with pytest.raises(ArtefactError, match=r"adapter '\w+': has no adapter_config.json"):
-        search(Workshop(missing, store), law(LawName.ADAPTER_ORDER))
+        search(Workshop(missing, store, pytest.fail), law(LawName.ADAPTER_ORDER))

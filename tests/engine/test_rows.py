@@ -1,35 +1,60 @@
+from itertools import pairwise
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.adapters import Weights
-from coherence.engine.rows import Padded, Row, batches
+from coherence.engine.rows import Asked, Padded, Row, Span, fit_together, in_order
+from coherence.vocabulary import Decoding
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
 rows = st.builds(
     Row,
     ids=st.lists(st.integers(1, 99), min_size=1, max_size=20).map(tuple),
     adapters=stacks,
-    deltas=st.just({}),
+    switched=stacks,
     group=st.sampled_from([None, "one", "two"]),
+    log_probs=st.sampled_from([None, "scores"]),
 )
 
 
-@given(rows=st.lists(rows, max_size=12), tokens=st.integers(20, 60), at_most=st.integers(1, 5))
-def test_batches_hold_every_row_once_and_keep_to_their_budget(
-    rows: list[Row], tokens: int, at_most: int
+def asked(name: str, tokens: int, **means: int) -> Asked:
+    return Asked(name, Decoding(max_new_tokens=tokens), means)
+
+
+@given(given=st.lists(rows, max_size=12))
+def test_order_brings_together_what_can_run_together(given: list[Row]) -> None:
+    ordered = in_order(given)
+    assert sorted(map(id, ordered)) == sorted(map(id, given))
+    kinds = [(row.switched, row.wants_logits, row.group) for row in ordered]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    assert changes == max(0, len(set(kinds)) - 1)
+    for one, other in pairwise(ordered):
+        if (one.switched, one.wants_logits, one.group) == (other.switched, other.wants_logits, other.group):
+            assert len(one.ids) <= len(other.ids)
+
+
+@given(batch=st.lists(rows, min_size=1, max_size=5), row=rows, tokens=st.integers(1, 80))
+def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
+    batch: list[Row], row: Row, tokens: int
 ) -> None:
-    packed = list(batches(rows, tokens, at_most))
-    assert sorted(map(id, (row for batch in packed for row in batch))) == sorted(map(id, rows))
-    for batch in packed:
-        assert len({row.adapters for row in batch}) == 1
-        assert len(batch) <= at_most
-        assert len(batch) * max(len(row.ids) for row in batch) <= tokens
+    lengths = [len(member.ids) for member in [*batch, row]]
+    even, padded = max(lengths) <= 2 * min(lengths), len(lengths) * max(lengths)
+    alike = (row.switched, row.wants_logits) == (batch[0].switched, batch[0].wants_logits)
+    assert fit_together(batch, row, tokens, 5) == (alike and even and padded <= tokens and len(batch) < 5)
 
 
-def test_a_row_above_the_budget_gets_a_batch_of_its_own() -> None:
-    short, long = Row((1,), (), {}), Row((1,) * 50, (), {})
-    assert list(batches([long, short], 10, 5)) == [[short], [long]]
+def test_a_row_above_the_budget_has_a_batch_of_its_own() -> None:
+    long = Row((1,) * 50)
+    assert fit_together([], long, 10, 5)
+    assert not fit_together([long], long, 60, 5)
+
+
+def test_adapters_by_row_do_not_part_rows_and_switched_ones_do() -> None:
+    by_row, switched = Row((1,), adapters=(("a", 1.0),)), Row((1,), switched=(("a", 1.0),))
+    assert fit_together([by_row], Row((1,)), 10, 5)
+    assert not fit_together([switched], Row((1,)), 10, 5)
 
 
 @given(rows=st.lists(rows, min_size=1, max_size=5))
@@ -42,32 +67,41 @@ def test_padding_is_on_the_left_and_does_not_count(rows: list[Row]) -> None:
         assert padded.positions[index].tolist() == [0] * gap + list(range(len(row.ids)))
 
 
-def test_the_same_row_over_another_span() -> None:
-    row = Row((1, 2, 3), (("a", 1.0),), {0: torch.ones(2)}, label="probe")
-    assert row.span == (0, 0)
-    assert vars(row.over(1, 3)) == vars(row) | {"span": (1, 3)}
-
-
-def test_rows_of_a_group_lie_beside_each_other() -> None:
-    rows = [Row((1,) * length, (), {}, group=group) for length, group in enumerate("abab", start=1)]
-    assert [row.group for batch in batches(rows, 8, 2) for row in batch] == ["a", "a", "b", "b"]
-
-
 def test_a_row_is_cut_and_keeps_its_condition() -> None:
-    row = Row((1, 2, 3), (("a", 1.0),), {}, group="one")
-    assert row.cut(1, 3).ids == (2, 3)
-    assert (row.cut(1, 3).adapters, row.cut(1, 3).group) == (row.adapters, "one")
+    row = Row((1, 2, 3), (("a", 1.0),), {0: torch.ones(2)}, (("b", 1.0),), group="one")
+    assert vars(row.cut(1, 3)) == vars(row) | {"ids": (2, 3)}
 
 
-def test_what_is_read_first_is_the_span_or_the_last_token() -> None:
-    row = Row((1, 2, 3), (), {})
-    assert row.first_read == 2
-    assert row.over(1, 2).first_read == 1
+def test_what_is_read_first_is_a_span_or_the_last_token() -> None:
+    assert Row((1, 2, 3)).first_read == 2
+    assert Row((1, 2, 3), spans={"one": Span(1, 2, 4), "two": Span(2, 3, 4)}).first_read == 1
+    assert Row((1, 2, 3), log_probs="scores", asked=(asked("reply", 5),)).first_read == 2
+
+
+def test_all_that_is_wanted_is_named() -> None:
+    row = Row(
+        (1, 2, 3),
+        spans={"one": Span(0, 1, 4), "two": Span(1, 3, 2)},
+        log_probs="scores",
+        asked=(asked("reply", 5, mean=4, other=2), asked("longer", 9)),
+    )
+    assert row.wanted == ["one", "two", "scores", "reply", "mean", "other", "longer"]
+    assert Row((1,)).wanted == []
+
+
+def test_logits_are_wanted_for_scores_and_replies_alone() -> None:
+    assert not Row((1,), spans={"one": Span(0, 1, 4)}).wants_logits
+    assert Row((1,), log_probs="scores").wants_logits
+    assert Row((1,), asked=(asked("reply", 5),)).wants_logits
+
+
+def test_tokens_are_those_of_all_its_replies() -> None:
+    assert Row((1, 2, 3)).tokens == 3
+    assert Row((1, 2, 3), asked=(asked("reply", 5), asked("longer", 9))).tokens == 3 + 5 + 3 + 9
 
 
 def test_a_batch_goes_on_with_the_rows_that_are_kept() -> None:
-    rows = [Row(ids, (), {}) for ids in [(1, 2, 3), (4,), (5, 6)]]
-    padded = Padded.of(rows, 0, torch.device("cpu"))
+    padded = Padded.of([Row(ids) for ids in [(1, 2, 3), (4,), (5, 6)]], 0, torch.device("cpu"))
     after = padded.followed([8, 9], [1, 2])
     assert after.ids.tolist() == [[8], [9]]
     assert after.mask.tolist() == [[False, False, True, True], [False, True, True, True]]

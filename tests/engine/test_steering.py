@@ -17,7 +17,7 @@ Read = Callable[[list[Row]], Tensor]
 
 
 def row(*ids: int) -> Row:
-    return Row(ids, (), {})
+    return Row(ids)
 
 
 ROWS = [row(5, 9, 40, 41), row(7, 8), row(60, 3, 17)]
@@ -66,7 +66,7 @@ def test_entering_twice_steers_twice(host: Host, every_token: Read) -> None:
 
 def test_a_tap_that_was_there_before_reads_it_at_its_own_site(host: Host) -> None:
     def read(deltas: dict[int, Tensor]) -> Tensor:
-        with torch.inference_mode(), Taps(host.blocks, lambda hidden: hidden) as taps:
+        with torch.inference_mode(), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
             with Steering(host.blocks, deltas):
                 host.core(input_ids=torch.tensor([[5, 9], [7, 8]]))
             return taps.stacked()
@@ -117,7 +117,10 @@ def old_blocks() -> nn.ModuleList:
 def test_blocks_that_return_tuples(old_blocks: nn.ModuleList) -> None:
     ones = torch.ones(2, 3, WIDTH)
     delta = noise(0, 2)
-    with Steering(old_blocks, {0: delta, 1: 10 * delta}), Taps(old_blocks, lambda hidden: hidden) as taps:
+    with (
+        Steering(old_blocks, {0: delta, 1: 10 * delta}),
+        Taps(old_blocks, lambda hidden, depth: hidden) as taps,
+    ):
         hidden, cache = ones, ""
         for block in old_blocks:
             hidden, cache = block(hidden_states=hidden)

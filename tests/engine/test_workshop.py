@@ -10,16 +10,16 @@ from safetensors.numpy import load_file
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import encode
 from coherence.engine.digests import file_digest
-from coherence.engine.forward import residuals
 from coherence.engine.host import Host
+from coherence.engine.job import Job
 from coherence.engine.keys import norms_key
 from coherence.engine.taps import Taps
 from coherence.engine.vectors import save_vector
 from coherence.engine.workshop import Workshop
-from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
-from coherence.plan import CALIBRATION, NEUTRAL, Condition, Extract, Reading, Steer
+from coherence.errors import ArtefactError, CoherenceError, Place
+from coherence.plan import CALIBRATION, NEUTRAL, Answer, Condition, Extract, Reading, Reply, Steer
 from coherence.store import Store
-from coherence.vocabulary import Position, Probe, Prompt, Site, VectorSource
+from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, VectorSource
 
 PROBE = Probe(id="order", text="Where is my order?")
 BARE = Condition("You are a helpful assistant.")
@@ -30,21 +30,23 @@ Ship = Callable[..., Workshop]
 
 @pytest.fixture
 def ship(artefacts: Callable[..., Artefacts], store: Store) -> Ship:
-    return lambda **release: Workshop(artefacts(**release), store)
+    return lambda **release: Workshop(artefacts(**release), store, pytest.fail)
 
 
 def stack(workshop: Workshop, ids: list[int]) -> NDArray[np.float32]:
     """Residuals [blocks + 1, tokens, width] of one prompt, naively."""
     host = workshop.host
-    with torch.inference_mode(), Taps(host.blocks, lambda hidden: hidden) as taps:
+    with torch.inference_mode(), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
         host.core(input_ids=torch.tensor([ids]))
     return taps.stacked()[0].numpy()
 
 
-def read(workshop: Workshop, reading: Reading, text: str = "") -> NDArray[np.float32]:
-    ((_, value),) = residuals(workshop.host, [workshop.reading_row(reading, text)])
-    assert isinstance(value, torch.Tensor)
-    return value.numpy()
+def read(
+    workshop: Workshop, reading: Reading, known: dict[Reply, Answer] | None = None
+) -> NDArray[np.float32]:
+    value = dict(workshop.measured(Job((reading,), known or {})))[reading]
+    assert isinstance(value, np.ndarray)
+    return value
 
 
 def close(one: NDArray[np.float32], two: NDArray[np.float32]) -> bool:
@@ -56,6 +58,8 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
     words = workshop.host.tokenizer
     prompt = encode(words, BARE, PROBE)
     reply = words("I am so sorry!", add_special_tokens=False)["input_ids"]
+    asked = Reply(BARE, PROBE, Decoding())
+    known = {asked: Answer("I am so sorry!", tuple(reply))}
     whole = stack(workshop, [*prompt, *reply])
     user = max(index for index in range(len(prompt)) if words.decode(prompt[index:]).startswith("?"))
     expected = {
@@ -64,24 +68,8 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
         Position.RESPONSE_MEAN: whole[:, len(prompt) :].mean(axis=1),
     }
     for position, value in expected.items():
-        assert close(read(workshop, Reading(BARE, PROBE, position), "I am so sorry!"), value)
-
-
-@pytest.mark.parametrize("text", ["I am", "am", " leading", "\n", "?", "naïve ✓"])
-def test_the_ids_of_a_response_follow_those_of_the_prompt(ship: Ship, text: str) -> None:
-    # Tokenised together they would merge across the boundary.
-    workshop = ship()
-    row = workshop.reading_row(Reading(BARE, PROBE, Position.RESPONSE_MEAN), text)
-    prompt = encode(workshop.host.tokenizer, BARE, PROBE)
-    first, end = row.span
-    assert row.ids[:first] == tuple(prompt)
-    assert workshop.host.tokenizer.decode(row.ids[first:end]) == text
-    assert end == len(row.ids)
-
-
-def test_an_empty_reply_has_no_response_mean(ship: Ship) -> None:
-    with pytest.raises(MeasurementError, match="the reply to probe 'order' is empty"):
-        ship().reading_row(Reading(BARE, PROBE, Position.RESPONSE_MEAN), "")
+        text = asked if position is Position.RESPONSE_MEAN else None
+        assert close(read(workshop, Reading(BARE, PROBE, position, text), known), value)
 
 
 def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:

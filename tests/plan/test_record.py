@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from coherence.errors import MeasurementError
-from coherence.plan import Condition, LawName, LawOutcome, LawSearch, NextToken, Reading, Record, Reply
+from coherence.plan import (
+    Answer,
+    Condition,
+    LawName,
+    LawOutcome,
+    LawSearch,
+    NextToken,
+    Reading,
+    Record,
+    Reply,
+)
 from coherence.vocabulary import Decoding, Probe
 
 CONDITION, PROBE = Condition("Neutral."), Probe(id="a", text="Why?")
@@ -14,7 +24,7 @@ LAW = LawSearch(LawName.DOSE_ZERO, (CONDITION,), (PROBE,), 1e-4, 8, 0)
 def test_every_kind_is_handed_out_as_what_it_is() -> None:
     residuals, log_probs = np.ones((5, 2), np.float32), np.zeros(3, np.float32)
     outcome = LawOutcome(0.0, 8, None)
-    record = Record({REPLY: "Because.", READING: residuals, NEXT: log_probs, LAW: outcome})
+    record = Record({REPLY: Answer("Because.", (4, 2)), READING: residuals, NEXT: log_probs, LAW: outcome})
     assert record.reply(REPLY) == "Because."
     assert record.residuals(READING) is residuals
     assert record.log_probs(NEXT) is log_probs

@@ -89,10 +89,10 @@ def test_an_adapter_that_is_half_a_file(bench, adapter):
 @pytest.mark.parametrize("factor", [float("nan"), 1e25])
 def test_an_adapter_that_makes_the_activations_explode(bench, adapter, factor):
     adapter(lambda tensor: tensor * factor)
-    named(bench, "adapters", "spoilt")
-    said = complaint(bench, "speaks")
-    assert said.startswith("NaN or infinite logits while answering probe 'where-is-my-order', base ")
-    assert said.endswith(" in float32, adapter 'pirate'")
+    line = named(bench, "adapters", "spoilt")
+    assert complaint(bench, "speaks") == (
+        f"a.coherence.yaml:{line}: adapter 'pirate': holds weights that make NaN or infinite logits"
+    )
 
 
 def test_the_command_line_is_named_where_it_is_to_blame(bench):

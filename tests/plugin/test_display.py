@@ -7,11 +7,12 @@ def test_a_log_gets_a_line_for_each_stage(bench, tmp_path):
     bench.suite("passes", "speaks", "fails")
     run = bench.run(store=tmp_path / "store")
     said = [line for line in run.outlines if re.match(r"coherence: [a-z ]+: \d+ done", line)]
-    assert said == [
-        "coherence: loading the model: 1 done",
+    # The order of the kinds is the engine's own affair: what is cheapest comes first.
+    assert said[0] == "coherence: loading the model: 1 done"
+    assert sorted(said[1:]) == [
+        "coherence: laws: 1 done",
         "coherence: replies: 24 done",
         "coherence: residuals: 56 done",
-        "coherence: laws: 1 done",
     ]
     assert "\x1b" not in run.stdout.str()
 

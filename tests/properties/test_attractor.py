@@ -3,9 +3,9 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
-from coherence.plan import Reading, Record, Reply, Scene
+from coherence.plan import Answer, Reading, Record, Reply, Scene
 from coherence.properties.attractor import Attractor
-from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
+from coherence.vocabulary import Decoding, Persona, Probe, Release, Site, VectorSource, Verdict
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
 DEPTH, WIDTH = 3, 16
@@ -46,7 +46,11 @@ def readings_of(case):
 
 
 def replies_of(case):
-    return {need: f"said in {index}" for index, need in enumerate(case.needs()) if isinstance(need, Reply)}
+    return {
+        need: Answer(f"said in {index}", (index,))
+        for index, need in enumerate(case.needs())
+        if isinstance(need, Reply)
+    }
 
 
 def planted(case, answer, reach=2.0, noise=0.05):
@@ -147,6 +151,13 @@ def test_probes_of_one_cluster_decide_nothing():
     case = attractor().cases(scene([probe.model_copy(update={"template": "one"}) for probe in PROBES]))[0]
     values = {reading: np.ones((DEPTH, WIDTH), np.float32) for reading in readings_of(case)}
     assert case.judge(Record(values | replies_of(case)), seed=0).verdict is Verdict.INCONCLUSIVE
+
+
+def test_nothing_beyond_the_site_is_read():
+    for position in ("prompt_last", "response_mean"):
+        readings = readings_of(case_of(site="resid_post.0", position=position))
+        assert readings
+        assert {reading.through for reading in readings} == {Site.parse("resid_post.0")}
 
 
 def test_prompts_are_mixed_half_and_half_in_both_orders():

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import NextToken, Reading, Record, Reply, Scene
+from coherence.plan import Answer, NextToken, Reading, Record, Reply, Scene
 from coherence.properties.chimera import Chimera
 from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
 
@@ -83,7 +83,7 @@ class World:
         return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
 
     def reply(self, need):
-        return " ".join(["Well,", *self.parts(need.condition)])
+        return Answer(" ".join(["Well,", *self.parts(need.condition)]), (1, 2))
 
 
 def judged(world=World, **fields):
@@ -132,7 +132,7 @@ class Silent(World):
     """The steered sum moves the model and says nothing of it."""
 
     def reply(self, need):
-        return "Well." if need.condition.steers else super().reply(need)
+        return Answer("Well.", (1,)) if need.condition.steers else super().reply(need)
 
 
 def test_behaviour_alone_can_fail_a_chimera():
@@ -147,7 +147,7 @@ class Mute(World):
     """Nobody ever shows a marker: equal rates of nothing."""
 
     def reply(self, need):
-        return "Well."
+        return Answer("Well.", (1,))
 
 
 def test_two_sides_that_show_no_marker_are_not_alike():

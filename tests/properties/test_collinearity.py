@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Reading, Record, Reply, Scene
+from coherence.plan import Answer, Reading, Record, Reply, Scene
 from coherence.properties.collinearity import Collinearity
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
 
@@ -45,7 +45,11 @@ def readings_of(case):
 
 
 def replies_of(case):
-    return {need: f"said in {index}" for index, need in enumerate(case.needs()) if isinstance(need, Reply)}
+    return {
+        need: Answer(f"said in {index}", (index,))
+        for index, need in enumerate(case.needs())
+        if isinstance(need, Reply)
+    }
 
 
 def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, embeddings=0.0):
@@ -184,7 +188,7 @@ def test_replies_of_both_regimes_stand_side_by_side():
     sample = case.judge(planted(case), seed=0).probes[-1]
     assert sample.probe == case.scene.probes[0].id
     assert list(sample.replies) == ["prompt", "adapter"]
-    assert set(sample.replies.values()) == set(replies_of(case).values())
+    assert set(sample.replies.values()) == {answer.text for answer in replies_of(case).values()}
 
 
 def test_massive_dimensions_are_reported():

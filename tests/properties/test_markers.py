@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
-from coherence.plan import Record, Scene
+from coherence.plan import Answer, Record, Scene
 from coherence.properties.markers import Markers
 from coherence.vocabulary import (
     BARE,
@@ -50,7 +50,10 @@ def judged(hits, fields=None, scene=None, says="Arr, matey."):
     rows = {reply: case.scene.probes.index(reply.probe) for reply in case.needs()}
     return case.judge(
         Record(
-            {r: says if row in hits[regime.get(r.condition, BARE)] else "Hello." for r, row in rows.items()}
+            {
+                reply: Answer(says if row in hits[regime.get(reply.condition, BARE)] else "Hello.", (row,))
+                for reply, row in rows.items()
+            }
         ),
         seed=0,
     )

@@ -19,6 +19,13 @@ def test_a_depth_is_a_row_of_the_stack_of_residuals(block: int) -> None:
     assert Site.parse(f"resid_post.{block}").depth == block + 1
 
 
+@given(depth=st.integers(0, 99))
+def test_every_row_of_the_stack_has_one_name(depth: int) -> None:
+    site = Site.at_depth(depth)
+    assert site.depth == depth
+    assert str(site) == (f"resid_post.{depth - 1}" if depth else "resid_pre.0")
+
+
 @pytest.mark.parametrize(
     "text", ["14", "resid_mid.3", "resid_post.-1", "resid_post", "resid_post.1.5", " resid_pre.0", 14, None]
 )

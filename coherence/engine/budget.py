@@ -1,0 +1,65 @@
+"""How much is run at once: a budget of tokens that halves when memory runs out."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from coherence.engine.rows import Row, fit_together, in_order
+from coherence.errors import MeasurementError
+
+# What was wanted of rows, by its name, with its value or a CoherenceError.
+Found = Iterable[tuple[Any, Any]]
+
+# What a forward pass of a small model takes before it gets no faster.
+TOKENS = 8192
+ROWS = 96
+
+
+class Budget:
+    """Tokens that a batch's caches may hold. `warn` hears when memory ran out and the budget was halved."""
+
+    def __init__(self, warn: Callable[[str], None], tokens: int = TOKENS) -> None:
+        self.tokens = tokens
+        self._warn = warn
+
+    def spend(self, rows: Iterable[Row], run: Callable[[list[Row]], Found]) -> Found:
+        """Run rows in batches; yield what is wanted of them, by name.
+
+        A batch that memory does not hold is run again in smaller ones; what is wanted of a single row that
+        memory does not hold is a MeasurementError.
+        """
+        waiting = deque(in_order(rows))
+        while waiting:
+            batch = self._take(waiting)
+            try:
+                results = list(run(batch))
+            except (RuntimeError, MemoryError) as problem:
+                if not _out_of_memory(problem):
+                    raise
+                results = list(self._split(batch, waiting))
+            yield from results
+
+    def _take(self, waiting: deque[Row]) -> list[Row]:
+        batch: list[Row] = []
+        while waiting and fit_together(batch, waiting[0], self.tokens, ROWS):
+            batch.append(waiting.popleft())
+        return batch
+
+    def _split(self, batch: list[Row], waiting: deque[Row]) -> Found:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        longest = max(row.tokens for row in batch)
+        if len(batch) == 1:
+            problem = MeasurementError(f"out of memory with {longest} tokens alone, for {batch[0].label}")
+            return [(name, problem) for name in batch[0].wanted]
+        self.tokens = len(batch) * longest // 2
+        self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
+        waiting.extendleft(reversed(batch))
+        return []
+
+
+def _out_of_memory(problem: BaseException) -> bool:
+    # On the CPU torch raises a plain RuntimeError.
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(problem)

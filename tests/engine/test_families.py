@@ -1,0 +1,405 @@
+"""The laws of the engine, on random models of many architecture families."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from zoo import BLOCKS, FAMILIES, WIDTH, Animal, born
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.engine import Engine
+from coherence.engine.host import Host
+from coherence.engine.rows import Padded, Row
+from coherence.engine.steering import Steering
+from coherence.engine.taps import Taps
+from coherence.engine.vectors import save_vector
+from coherence.plan import (
+    CALIBRATION,
+    Answer,
+    Condition,
+    Measurement,
+    NextToken,
+    Outcome,
+    Plan,
+    Reading,
+    Reply,
+    Steer,
+)
+from coherence.plan.calibration import NEUTRAL
+from coherence.store import Store
+from coherence.vocabulary import Decoding, Position, Probe, Release, Site
+
+TOLERANCE = 1e-4  # float32, relative to the largest value
+GREEDY = Decoding(max_new_tokens=12)
+BARE = Condition(NEUTRAL)
+TOKENS = [Position.PROMPT_LAST, Position.USER_LAST]
+SITES = {"before": Site(0, "pre"), "first": Site(0, "post"), "last": Site(BLOCKS - 1, "post")}
+QUESTIONS = ["Why?", "Where is my order?", "Where is my parcel now?", "The app keeps crashing when I open it"]
+PROBES = [Probe(id=f"probe-{index}", text=text) for index, text in enumerate(QUESTIONS)]
+
+# Examples are small as they are drawn; looking for smaller ones would load hundreds of models.
+laws = settings(max_examples=4, derandomize=True, phases=[Phase.explicit, Phase.generate])
+ids = st.lists(st.integers(3, 319), min_size=1, max_size=24).map(tuple)
+batches = st.lists(ids, min_size=2, max_size=4)
+seeds = st.integers(0, 9)
+conditions = st.builds(
+    Condition,
+    neutral=st.sampled_from(["Hi.", NEUTRAL]),
+    adapters=st.sampled_from([(), (("one", 1.0),), (("two", 0.5),), (("one", 0.7), ("two", -1.0))]),
+    steers=st.sampled_from([(), (Steer("first", 0.5),), (Steer("before", -0.4), Steer("last", 0.8))]),
+)
+asked = st.lists(st.tuples(conditions, st.sampled_from(PROBES)), min_size=3, max_size=6, unique=True)
+
+# Where two rows go on from what they share, the shorter one is padded in the middle.
+PADDED_INSIDE = [(BARE, PROBES[0]), (BARE, PROBES[-1])]
+through_the_engine = pytest.mark.parametrize(
+    "animal",
+    FAMILIES,
+    indirect=True,
+    scope="module",
+)
+
+Measure = Callable[[list[Measurement]], dict[Measurement, Outcome]]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def animal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Animal:
+    return born(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def host(animal: Animal) -> Host:
+    host = Host.load(animal.base, "float32")
+    for name, folder in animal.adapters.items():
+        host.mount(name, folder)
+    return host
+
+
+@pytest.fixture(scope="module")
+def vectors(animal: Animal, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("vectors")
+    paths = {name: folder / f"{name}.safetensors" for name in SITES}
+    for name, site in SITES.items():
+        save_vector(paths[name], direction(name).numpy(), site, {})
+    return paths
+
+
+@pytest.fixture(scope="module")
+def plain(animal: Animal) -> "Plain":
+    return Plain(animal)
+
+
+@pytest.fixture(scope="module")
+def measure(
+    animal: Animal, vectors: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Measure]:
+    """Measure with an engine that has measured nothing before."""
+    release = Release.model_validate(
+        {
+            "base": str(animal.base),
+            "adapters": {name: str(path) for name, path in animal.adapters.items()},
+            "vectors": {name: str(path) for name, path in vectors.items()},
+        }
+    )
+
+    def run(measurements: list[Measurement]) -> dict[Measurement, Outcome]:
+        store = Store(tmp_path_factory.mktemp("store"))
+        return Engine(Artefacts(release, {}), store).measure(Plan(measurements))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COHERENCE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield run
+
+
+class Plain:
+    """The same model by plain calls: one row at a time, neither cache nor padding, adapters by PEFT."""
+
+    def __init__(self, animal: Animal) -> None:
+        model = AutoModelForCausalLM.from_pretrained(
+            animal.base, dtype=torch.float32, attn_implementation=animal.family.attention
+        )
+        self._blocks = model.get_submodule(animal.family.blocks)
+        self._model = PeftModel.from_pretrained(model, animal.adapters["one"], adapter_name="one")
+        self._model.load_adapter(animal.adapters["two"], adapter_name="two")
+        self._model.eval()
+        self._words = AutoTokenizer.from_pretrained(animal.base)
+
+    def prompt(self, condition: Condition, probe: Probe) -> list[int]:
+        turns = [
+            {"role": "system", "content": condition.neutral},
+            {"role": "user", "content": probe.text},
+        ]
+        text = self._words.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(self._words(text, add_special_tokens=False)["input_ids"])
+
+    def end_of_turn(self, ids: list[int]) -> int:
+        """Index of the token that ends the last turn of a prompt."""
+        return max(index for index, token in enumerate(ids) if token == self._words.eos_token_id)
+
+    def read(self, condition: Condition, ids: list[int]) -> tuple[Tensor, Tensor]:
+        """Residuals [blocks + 1, tokens, width] and logits [tokens, vocabulary]."""
+        return self._forward(condition.adapters, self._deltas(condition), ids)
+
+    def reply(self, condition: Condition, probe: Probe) -> Answer:
+        """Greedy, everything read again for every token."""
+        ids, said = self.prompt(condition, probe), list[int]()
+        while len(said) < GREEDY.max_new_tokens:
+            token = int(self.read(condition, ids + said)[1][-1].argmax())
+            if token == self._words.eos_token_id:
+                break
+            said.append(token)
+        text = str(self._words.decode(said, skip_special_tokens=True))
+        return Answer(text.strip(), tuple(said))
+
+    @cached_property
+    def _norms(self) -> list[float]:
+        medians = [
+            self._forward((), {}, self.prompt(BARE, probe))[0][:, 1:].norm(dim=-1).median(dim=1).values
+            for probe in CALIBRATION
+        ]
+        return [float(norm) for norm in np.median(torch.stack(medians).numpy(), axis=0)]
+
+    def _deltas(self, condition: Condition) -> dict[int, Tensor]:
+        depths = {steer: SITES[steer.vector].depth for steer in condition.steers}
+        return {
+            depth: steer.dose * self._norms[depth] * direction(steer.vector)
+            for steer, depth in depths.items()
+        }
+
+    def _forward(
+        self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], ids: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        seen: list[Tensor] = []
+
+        def steered(hidden: Tensor) -> Tensor:
+            seen.append(hidden + deltas.get(len(seen), torch.zeros(WIDTH)))
+            return seen[-1]
+
+        def before(module: nn.Module, args: Any) -> Any:
+            return (steered(args[0]), *args[1:])
+
+        def after(module: nn.Module, args: object, output: Any) -> Any:
+            return (steered(output[0]), *output[1:]) if isinstance(output, tuple) else steered(output)
+
+        handles = [self._blocks[0].register_forward_pre_hook(before)]
+        handles += [block.register_forward_hook(after) for block in self._blocks]
+        self._switch(adapters)
+        with torch.inference_mode():
+            logits = self._model(input_ids=torch.tensor([ids]), use_cache=False).logits
+        for handle in handles:
+            handle.remove()
+        return torch.cat(seen), logits[0]
+
+    def _switch(self, adapters: tuple[tuple[str, float], ...]) -> None:
+        for layer in self._model.modules():
+            if isinstance(layer, LoraLayer):
+                layer.enable_adapters(bool(adapters))
+                layer.set_adapter([name for name, _ in adapters] or ["one"])
+                for name, weight in adapters:
+                    layer.set_scale(name, weight)
+
+
+def direction(name: str) -> Tensor:
+    """Unit vector of a site."""
+    values = noise(list(SITES).index(name), 1)[0]
+    return values / values.norm()
+
+
+def noise(seed: int, rows: int) -> Tensor:
+    return torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def left_padded(host: Host, rows: list[tuple[int, ...]]) -> dict[str, Tensor]:
+    return Padded.of([Row(ids, adapters=(), deltas={}) for ids in rows], host.pad, host.device).inputs()
+
+
+def right_padded(host: Host, rows: list[tuple[int, ...]]) -> dict[str, Tensor]:
+    width = max(map(len, rows))
+    filled = [[*ids, *[host.pad] * (width - len(ids))] for ids in rows]
+    mask = [[1] * len(ids) + [0] * (width - len(ids)) for ids in rows]
+    positions = torch.arange(width).expand(len(rows), -1)
+    return {
+        "input_ids": torch.tensor(filled),
+        "attention_mask": torch.tensor(mask),
+        "position_ids": positions,
+    }
+
+
+def whole(hidden: Tensor, *_: object) -> Tensor:
+    """Pool that keeps every token."""
+    return hidden
+
+
+def passed(host: Host, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Residuals [rows, blocks + 1, tokens, width] and logits [rows, tokens, vocabulary]."""
+    with torch.inference_mode(), Taps(host.blocks, whole) as taps:
+        logits: Tensor = host.model(**inputs, use_cache=False).logits
+    return taps.stacked(), logits
+
+
+def first(output: Any) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def apart(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def hooks(model: nn.Module) -> list[int]:
+    return [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
+
+
+@pytest.mark.parametrize("padded", [left_padded, right_padded])
+@laws
+@given(rows=batches)
+def test_a_row_alone_is_the_row_in_any_batch(
+    host: Host, padded: Callable[..., dict[str, Tensor]], rows: list[tuple[int, ...]]
+) -> None:
+    inputs = padded(host, rows)
+    residuals, logits = passed(host, inputs)
+    for row, ids in enumerate(rows):
+        present = inputs["attention_mask"][row].bool()
+        residuals_alone, logits_alone = passed(host, {"input_ids": torch.tensor([ids])})
+        assert apart(residuals[row][:, present], residuals_alone[0]) < TOLERANCE
+        assert apart(logits[row][present], logits_alone[0]) < TOLERANCE
+
+
+@laws
+@given(rows=batches, depth=st.integers(0, BLOCKS), seed=seeds)
+def test_steering_is_read_at_its_site_whatever_was_hooked_before(
+    host: Host, rows: list[tuple[int, ...]], depth: int, seed: int
+) -> None:
+    inputs = left_padded(host, rows)
+    present = inputs["attention_mask"].bool()
+    deltas = noise(seed, len(rows))
+    base, _ = passed(host, inputs)
+    foreign: list[Tensor] = []
+    site = host.blocks[max(depth - 1, 0)]
+    handle = (
+        site.register_forward_hook(lambda module, args, output: foreign.append(first(output)))
+        if depth
+        else site.register_forward_pre_hook(
+            lambda module, args, kwargs: foreign.append(args[0] if args else kwargs["hidden_states"]),
+            with_kwargs=True,
+        )
+    )
+    with Steering(host.blocks, {depth: deltas}):
+        steered, _ = passed(host, inputs)
+    handle.remove()
+    for row, here in enumerate(present):
+        moved, still = steered[row][:, here], base[row][:, here]
+        assert torch.equal(moved[:depth], still[:depth])
+        assert torch.equal(moved[depth], still[depth] + deltas[row])
+        assert torch.equal(foreign[0][row][here], moved[depth])
+        assert all(apart(moved[after], still[after]) > 0.01 for after in range(depth, BLOCKS + 1))
+
+
+@laws
+@given(rows=batches)
+def test_taps_read_what_blocks_give_and_never_the_final_norm(
+    host: Host, animal: Animal, rows: list[tuple[int, ...]]
+) -> None:
+    inputs = left_padded(host, rows)
+    residuals, _ = passed(host, inputs)
+    outputs: list[Tensor] = []
+    last = host.model.get_submodule(animal.family.blocks)[-1]
+    handle = last.register_forward_hook(lambda module, args, output: outputs.append(first(output)))
+    with torch.inference_mode():
+        normed = host.core(**inputs, use_cache=False).last_hidden_state
+    handle.remove()
+    with torch.inference_mode():
+        own = host.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states
+    assert torch.equal(residuals[:, -1], outputs[0])
+    assert apart(normed, residuals[:, -1]) > 0.1
+    assert torch.equal(residuals[:, :-1], torch.stack(own[:-1], dim=1))
+    assert torch.equal(own[-1], normed)
+
+
+class BrokenError(Exception):
+    """What a hook raises in the middle of a forward pass."""
+
+
+def broken(*_: object) -> None:
+    raise BrokenError
+
+
+@laws
+@given(rows=batches, block=st.integers(0, BLOCKS - 1), seed=seeds)
+def test_an_exception_leaves_nothing_behind(
+    host: Host, rows: list[tuple[int, ...]], block: int, seed: int
+) -> None:
+    inputs = left_padded(host, rows)
+    hooked, logits = hooks(host.model), passed(host, inputs)[1]
+    changed = [
+        Row(ids, adapters=(("one", 0.5),), deltas={0: delta, 2: delta})
+        for ids, delta in zip(rows, noise(seed, len(rows)), strict=True)
+    ]
+    handle = host.blocks[block].register_forward_hook(broken)
+    with pytest.raises(BrokenError), host.switched((("two", 0.5),)), host.put(changed):
+        passed(host, inputs)
+    handle.remove()
+    assert hooks(host.model) == hooked
+    assert torch.equal(passed(host, inputs)[1], logits)
+
+
+@through_the_engine
+@laws
+@given(asked=asked)
+@example(asked=PADDED_INSIDE)
+def test_what_is_read_is_what_plain_calls_give(
+    measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
+) -> None:
+    # Conditions, their adapters and shared beginnings are mixed in one plan; the plain calls know none of it.
+    readings = [Reading(*pair, position) for pair in asked for position in TOKENS]
+    found = measure([*readings, *(NextToken(*pair) for pair in asked)])
+    for condition, probe in asked:
+        ids = plain.prompt(condition, probe)
+        residuals, logits = plain.read(condition, ids)
+        tokens = {Position.PROMPT_LAST: -1, Position.USER_LAST: plain.end_of_turn(ids) - 1}
+        for position, token in tokens.items():
+            value = torch.tensor(found[Reading(condition, probe, position)])
+            assert len(value) == BLOCKS + 1
+            assert apart(value, residuals[:, token]) < TOLERANCE
+        value = torch.tensor(found[NextToken(condition, probe)])
+        assert apart(value, logits[-1].log_softmax(dim=-1)) < TOLERANCE
+
+
+@through_the_engine
+@laws
+@given(asked=asked)
+@example(asked=PADDED_INSIDE)
+def test_a_greedy_reply_is_that_of_reading_everything_again(
+    measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
+) -> None:
+    replies = {pair: Reply(*pair, GREEDY) for pair in asked}
+    means = {pair: Reading(*pair, Position.RESPONSE_MEAN, reply) for pair, reply in replies.items()}
+    found = measure([*replies.values(), *means.values()])
+    for (condition, probe), reply in replies.items():
+        answer = plain.reply(condition, probe)
+        assert found[reply] == answer
+        if answer.ids:
+            residuals, _ = plain.read(condition, plain.prompt(condition, probe) + list(answer.ids))
+            expected = residuals[:, -len(answer.ids) :].mean(dim=1)
+            assert apart(torch.tensor(found[means[condition, probe]]), expected) < TOLERANCE
+
+
+@through_the_engine
+@laws
+@given(asked=asked, seed=seeds)
+@example(asked=PADDED_INSIDE, seed=0)
+def test_a_sampled_reply_does_not_depend_on_its_batch_mates(
+    measure: Measure, asked: list[tuple[Condition, Probe]], seed: int
+) -> None:
+    decoding = Decoding(max_new_tokens=12, temperature=1.0, seed=seed)
+    reply, *mates = [Reply(*pair, decoding) for pair in asked]
+    assert measure([reply]) == {reply: measure([*mates, reply])[reply]}

@@ -1,0 +1,111 @@
+from collections.abc import Hashable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.engine.job import MEASUREMENTS, jobs, waves
+from coherence.plan import (
+    Answer,
+    Condition,
+    LawName,
+    LawSearch,
+    Measurement,
+    NextToken,
+    Outcome,
+    Plan,
+    Reading,
+    Reply,
+)
+from coherence.vocabulary import Decoding, Position, Probe
+
+CONDITIONS = [Condition(name) for name in ("One.", "Two.", "Three.")]
+PROBES = [Probe(id=name, text=f"{name}?") for name in ("a", "b")]
+conditions, probes = st.sampled_from(CONDITIONS), st.sampled_from(PROBES)
+replies = st.builds(Reply, conditions, probes, st.integers(0, 1).map(lambda seed: Decoding(seed=seed)))
+
+
+@st.composite
+def means(draw: st.DrawFn) -> Reading:
+    """The reply that is read is of the same probe, and of any condition."""
+    text = draw(replies)
+    return Reading(draw(conditions), text.probe, Position.RESPONSE_MEAN, text)
+
+
+laws = st.integers(0, 2).map(
+    lambda seed: LawSearch(LawName.BATCH_MATES, tuple(CONDITIONS), tuple(PROBES), 1e-4, 2, seed)
+)
+measurements: st.SearchStrategy[Measurement] = st.one_of(
+    replies, means(), st.builds(Reading, conditions, probes), st.builds(NextToken, conditions, probes), laws
+)
+plans = st.lists(measurements, max_size=24).map(Plan)
+
+
+@st.composite
+def halves(draw: st.DrawFn) -> tuple[list[Measurement], dict[Measurement, Outcome]]:
+    """What of a plan is missing, and what is known."""
+    missing: list[Measurement] = []
+    known: dict[Measurement, Outcome] = {}
+    for measurement in draw(plans):
+        if isinstance(measurement, Reply) and draw(st.booleans()):
+            known[measurement] = Answer("Yes.", (1, 2))
+        else:
+            missing.append(measurement)
+    return missing, known
+
+
+def owner(measurement: Measurement) -> Hashable:
+    return measurement if isinstance(measurement, LawSearch) else measurement.condition
+
+
+@given(half=halves())
+def test_nothing_is_lost_and_nothing_comes_twice(
+    half: tuple[list[Measurement], dict[Measurement, Outcome]],
+) -> None:
+    missing, known = half
+    cut = [found for wave in waves(missing, known) for job in jobs(wave, known) for found in job.measurements]
+    assert len(cut) == len(missing)
+    assert set(cut) == set(missing)
+
+
+@given(half=halves())
+def test_a_reply_is_there_when_another_condition_reads_it(
+    half: tuple[list[Measurement], dict[Measurement, Outcome]],
+) -> None:
+    missing, known = half
+    for wave in waves(missing, known):
+        for job in jobs(wave, known):
+            for reading in job.measurements:
+                if isinstance(reading, Reading) and reading.text is not None:
+                    own = reading.condition == reading.text.condition
+                    assert reading.text in job.known or (own and reading.text in job.measurements)
+                    assert job.known.get(reading.text) == known.get(reading.text)
+        known = known | dict.fromkeys(wave, Answer("No.", (3,)))
+
+
+@given(half=halves())
+def test_a_job_is_of_whole_conditions_and_a_law_is_alone(
+    half: tuple[list[Measurement], dict[Measurement, Outcome]],
+) -> None:
+    missing, known = half
+    for wave in waves(missing, known):
+        cut = jobs(wave, known)
+        owners = [{owner(found) for found in job.measurements} for job in cut]
+        assert sum(map(len, owners)) == len(set().union(*owners))
+        for job in cut:
+            assert job.measurements
+            if any(isinstance(found, LawSearch) for found in job.measurements):
+                assert len(job.measurements) == 1
+
+
+def test_a_job_knows_nothing_that_it_does_not_read() -> None:
+    read, other = (Reply(CONDITIONS[0], probe, Decoding()) for probe in PROBES)
+    known: dict[Measurement, Outcome] = {read: Answer("Yes.", (1,)), other: Answer("No.", (2,))}
+    reading = Reading(CONDITIONS[1], PROBES[0], Position.RESPONSE_MEAN, read)
+    (job,) = jobs([reading], known)
+    assert job.known == {read: known[read]}
+
+
+def test_a_job_is_full_at_a_size_and_splits_no_condition() -> None:
+    many = [Probe(id=f"q{index}", text=f"{index}?") for index in range(MEASUREMENTS - 1)]
+    wave: list[Measurement] = [Reading(condition, probe) for probe in many for condition in CONDITIONS]
+    assert [len(job.measurements) for job in jobs(wave, {})] == [2 * len(many), len(many)]

@@ -1,0 +1,102 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.chat import encode
+from coherence.engine.job import Job
+from coherence.engine.rows import Span
+from coherence.engine.wanted import Rows
+from coherence.engine.workshop import Workshop
+from coherence.errors import ArtefactError, MeasurementError
+from coherence.plan import Answer, Condition, Measurement, NextToken, Outcome, Reading, Reply
+from coherence.store import Store
+from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site
+
+BLOCKS = 4
+BARE = Condition("You are a helpful assistant.")
+ARR = Condition(BARE.neutral, (Prompt(text="Arr."),))
+BROKEN = Condition(BARE.neutral, adapters=(("broken", 1.0),))
+PROBE = Probe(id="order", text="Where is my order?")
+REPLY = Reply(BARE, PROBE, Decoding(max_new_tokens=6))
+SAMPLES = [Reply(BARE, PROBE, Decoding(max_new_tokens=6, temperature=1.0, seed=seed)) for seed in range(3)]
+
+
+@pytest.fixture
+def workshop(artefacts: Callable[..., Artefacts], store: Store, tmp_path: Path) -> Workshop:
+    return Workshop(artefacts(adapters={"broken": tmp_path}), store, pytest.fail)
+
+
+def mean(text: Reply, condition: Condition = BARE, through: Site | None = None) -> Reading:
+    return Reading(condition, PROBE, Position.RESPONSE_MEAN, text, through)
+
+
+def rows(
+    workshop: Workshop, *measurements: Measurement, known: Mapping[Measurement, Outcome] | None = None
+) -> Rows:
+    return Rows(workshop, Job(measurements, known or {}))
+
+
+def test_all_that_is_wanted_of_a_prompt_is_taken_from_one_row(workshop: Workshop) -> None:
+    readings = [Reading(BARE, PROBE), Reading(BARE, PROBE, Position.USER_LAST)]
+    wanted = [*readings, NextToken(BARE, PROBE), REPLY, *SAMPLES, mean(REPLY), mean(SAMPLES[1])]
+    (row,) = rows(workshop, *wanted).made
+    assert sorted(map(repr, row.wanted)) == sorted(map(repr, wanted))
+    assert row.ids == tuple(encode(workshop.host.tokenizer, BARE, PROBE))
+    assert set(row.spans) == set(readings)
+
+
+@pytest.mark.parametrize(
+    ("through", "depth"), [(None, BLOCKS), ("resid_pre.0", 0), ("resid_post.1", 2), ("resid_post.9", BLOCKS)]
+)
+def test_a_reading_goes_through_its_site(workshop: Workshop, through: str | None, depth: int) -> None:
+    site = Site.parse(through) if through else None
+    prompt_last, response = Reading(BARE, PROBE, through=site), mean(REPLY, through=site)
+    (row,) = rows(workshop, prompt_last, REPLY, response).made
+    assert row.spans == {prompt_last: Span(len(row.ids) - 1, len(row.ids), depth)}
+    assert [dict(asked.means) for asked in row.asked] == [{response: depth}]
+
+
+@pytest.mark.parametrize("text", ["I am", "am", " leading", "\n", "?", "naïve ✓"])
+def test_the_ids_of_an_answer_follow_those_of_the_prompt(workshop: Workshop, text: str) -> None:
+    # A token at a time: an encoder would merge them, with each other or across the boundary.
+    words = workshop.host.tokenizer
+    letters = words.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
+    ids = tuple(words.convert_tokens_to_ids(letter) for piece, _ in letters for letter in piece)
+    assert words.decode(ids) == text
+    reading = mean(REPLY, ARR)
+    (row,) = rows(workshop, reading, known={REPLY: Answer(text, ids)}).made
+    prompt = encode(words, ARR, PROBE)
+    assert row.ids == (*prompt, *ids)
+    assert row.spans == {reading: Span(len(prompt), len(row.ids), BLOCKS)}
+
+
+def test_what_people_read_is_not_what_is_read(workshop: Workshop) -> None:
+    reading = mean(REPLY, ARR)
+    one, two = (
+        dict(workshop.measured(Job((reading,), {REPLY: Answer(text, (9, 41))})))[reading]
+        for text in ("One.", "Two.")
+    )
+    assert isinstance(one, np.ndarray)
+    assert np.array_equal(one, two)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "problem", [Answer("", ()), MeasurementError("NaN or infinite logits")], ids=["empty", "failed"]
+)
+def test_a_reply_that_cannot_be_read_spoils_its_readings_alone(workshop: Workshop, problem: Outcome) -> None:
+    reading, other = mean(REPLY, ARR), Reading(ARR, PROBE)
+    found = rows(workshop, reading, other, known={REPLY: problem})
+    assert [row.wanted for row in found.made] == [[other]]
+    said = "the reply to probe 'order' is empty: it has no response_mean"
+    assert str(found.problems[reading]) == (said if isinstance(problem, Answer) else str(problem))
+
+
+def test_a_condition_that_cannot_be_mounted_spoils_its_measurements_alone(workshop: Workshop) -> None:
+    broken = [Reading(BROKEN, PROBE), NextToken(BROKEN, PROBE), Reply(BROKEN, PROBE, Decoding())]
+    found = rows(workshop, *broken, REPLY)
+    assert [row.wanted for row in found.made] == [[REPLY]]
+    assert found.problems.keys() == set(broken)
+    assert all(isinstance(problem, ArtefactError) for problem in found.problems.values())
