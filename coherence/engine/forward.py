@@ -20,12 +20,12 @@ from coherence.errors import MeasurementError
 
 
 def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found:
-    """Yield what is wanted of the rows, by name, each with its value or what went wrong.
+    """Give what is wanted of the rows, by name, each with its value or what went wrong.
 
     `norms` [blocks + 1] are the base's median token norms. Values: of a span, fp32 residuals
     [through + 1, width], averaged over its tokens; log-probabilities [vocabulary] in nats; an `Answer`.
     """
-    yield from budget.spend(rows, partial(_run, host, SINK_RATIO * norms))
+    return budget.spend(rows, partial(_run, host, SINK_RATIO * norms))
 
 
 def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:

@@ -1,6 +1,7 @@
 """Replies: all of a batch go on from one prefill, finished ones are dropped, none depends on its mates."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -64,17 +65,14 @@ def _decode(
 
 def _step(host: Host, drafts: Sequence["_Draft"], padded: Padded, cache: Cache, sinks: Tensor) -> Tensor:
     rows = [draft.row for draft in drafts]
-    if not any(draft.is_read for draft in drafts):
-        with host.put(rows):
-            unread: Tensor = host.model(**padded.inputs(), past_key_values=cache).logits[:, -1]
-            return unread
-    with (
-        host.put(rows),
-        Taps(host.blocks, sum_over(torch.ones(len(rows), 1, 1, dtype=torch.bool), sinks)) as taps,
-    ):
+    every_token = torch.ones(len(rows), 1, 1, dtype=torch.bool)
+    read = any(draft.is_read for draft in drafts)
+    taps = Taps(host.blocks, sum_over(every_token, sinks)) if read else None
+    with host.put(rows), taps or nullcontext():
         logits: Tensor = host.model(**padded.inputs(), past_key_values=cache).logits[:, -1]
-    for draft, sums in zip(drafts, taps.stacked()[:, :, 0], strict=True):
-        draft.hear(sums)
+    if taps:
+        for draft, sums in zip(drafts, taps.stacked()[:, :, 0], strict=True):
+            draft.hear(sums)
     return logits
 
 
