@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from work import Work, scene
 
-from coherence.engine import engine
 from coherence.engine.artefacts import Artefacts
+from coherence.engine.engine import Engine
 from coherence.engine.executor import LocalExecutor, Warn
 from coherence.engine.job import Job
 from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
@@ -40,7 +40,6 @@ class Ours:
     def __init__(self, scene: Scene) -> None:
         self._artefacts = Artefacts(scene.release, scene.extracts)
         self._executor: _Kept | None = None
-        engine.LocalExecutor = self._kept
 
     def _kept(self, artefacts: Artefacts, store: Store, warn: Warn) -> _Kept:
         self._executor = self._executor or _Kept(artefacts, store, warn)
@@ -70,7 +69,7 @@ class Ours:
         plan = Plan(measurements)
         before = self._executor.measured if self._executor else 0
         with TemporaryDirectory() as folder:
-            record = Record(engine.Engine(self._artefacts, Store(Path(folder))).measure(plan))
+            record = Record(Engine(self._artefacts, Store(Path(folder)), executor=self._kept).measure(plan))
         done = self._executor.measured - before if self._executor else 0
         if done != len(plan):
             raise SystemExit(f"FAILED: {done} of {len(plan)} were measured; the store was not empty")

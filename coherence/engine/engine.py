@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from coherence.engine import keys
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.executor import LocalExecutor
+from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.job import jobs, waves
 from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
@@ -19,10 +19,17 @@ _NAMES = {Reply: "replies", Reading: "residuals", NextToken: "next tokens", LawS
 class Engine:
     """Measures plans for one release. The model is loaded only when the store lacks something."""
 
-    def __init__(self, artefacts: Artefacts, store: Store, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        artefacts: Artefacts,
+        store: Store,
+        progress: Progress = SILENT,
+        executor: MakeExecutor = LocalExecutor,
+    ) -> None:
         self._artefacts = artefacts
         self._store = store
         self._progress = progress
+        self._executor = executor
 
     def measure(self, plan: Plan) -> dict[Measurement, Outcome]:
         """Value of every measurement, or the error that stood in its way.
@@ -55,7 +62,7 @@ class Engine:
     ) -> dict[Measurement, Outcome]:
         counted = _Counted(missing, self._progress)
         outcomes: dict[Measurement, Outcome] = {}
-        with LocalExecutor(self._artefacts, self._store, self._progress.warn) as executor:
+        with self._executor(self._artefacts, self._store, self._progress.warn) as executor:
             for wave in waves(missing, known):
                 for measurement, outcome in executor.run(jobs(wave, known | outcomes)):
                     if measurement not in outcomes:

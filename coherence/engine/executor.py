@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.job import Job
@@ -24,6 +24,10 @@ class Executor(Protocol):
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs, in any order, as soon as it is there."""
         ...
+
+
+MakeExecutor: TypeAlias = Callable[[Artefacts, Store, Warn], Executor]
+"""Makes an executor for a release, a store for vectors and token norms, and an ear for warnings."""
 
 
 class LocalExecutor:
