@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from coherence.engine.rows import Row, fit_together, in_order
+from coherence.engine.rows import Row, fit_together, in_order, size
 from coherence.errors import MeasurementError
 
 # What was wanted of rows, by its name, with its value or a CoherenceError.
@@ -50,11 +50,11 @@ class Budget:
     def _split(self, batch: list[Row], waiting: deque[Row]) -> Found:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        longest = max(row.tokens for row in batch)
+        longest = max(row.longest for row in batch)
         if len(batch) == 1:
             problem = MeasurementError(f"out of memory with {longest} tokens alone, for {batch[0].label}")
             return [(name, problem) for name in batch[0].wanted]
-        self.tokens = len(batch) * longest // 2
+        self.tokens = size(batch) // 2
         self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
         waiting.extendleft(reversed(batch))
         return []

@@ -12,10 +12,11 @@ from coherence.engine.blocks import truncated
 from coherence.engine.budget import Budget, Found
 from coherence.engine.generation import answer
 from coherence.engine.host import Host
+from coherence.engine.layout import Layout
 from coherence.engine.means import finite, mean_of
-from coherence.engine.prefix import begun
-from coherence.engine.rows import Padded, Row, Span
-from coherence.engine.taps import SINK_RATIO, Pool, Taps, median_norm, sum_over
+from coherence.engine.prefix import with_shared
+from coherence.engine.rows import Row, Span
+from coherence.engine.taps import SINK_RATIO, Taps, median_norm, sum_over
 from coherence.errors import MeasurementError
 
 
@@ -25,7 +26,9 @@ def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found
     `norms` [blocks + 1] are the base's median token norms. Values: of a span, fp32 residuals
     [through + 1, width], averaged over its tokens; log-probabilities [vocabulary] in nats; an `Answer`.
     """
-    return budget.spend(rows, partial(_run, host, SINK_RATIO * norms))
+    packed = [replace(row, packed=True) for row in rows if row.longest <= host.packs]
+    padded = [row for row in rows if row.longest > host.packs]
+    return budget.spend([*with_shared(packed), *padded], partial(_run, host, SINK_RATIO * norms))
 
 
 def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
@@ -35,9 +38,10 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
     """
 
     def measure(batch: Sequence[Row]) -> Found:
-        padded = Padded.of(batch, host.pad, host.device)
-        with host.switched(()), Taps(host.blocks, median_norm(padded.present)) as taps:
-            host.core(**padded.inputs(), use_cache=False)
+        layout = host.laid_out(batch)
+        spans = [range(start, start + len(row.ids)) for start, row in zip(layout.starts, batch, strict=True)]
+        with host.switched(()), host.put(batch, layout), Taps(host.blocks, median_norm(spans)) as taps:
+            host.core(**layout.inputs())
         for row, value in zip(batch, taps.stacked(), strict=True):
             yield from ((place, finite(value, row.label)) for place in row.spans)
 
@@ -58,41 +62,41 @@ def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
             return
         deepest = max(1, *(span.through for row in batch for span in row.spans.values()))
         batch = [row.steered_to(deepest) for row in batch]
-        with truncated(host.model, host.blocks, deepest):
-            padded, cache = begun(host, batch)
-            with host.put(batch), Taps(host.blocks[:deepest], _pool(batch, padded, sinks)) as taps:
-                host.core(**padded.inputs(), past_key_values=cache)
+        layout = host.laid_out(batch)
+        pool = sum_over(_spans(batch, layout), sinks)
+        with (
+            truncated(host.model, host.blocks, deepest),
+            host.put(batch, layout),
+            Taps(host.blocks[:deepest], pool) as taps,
+        ):
+            host.core(**layout.inputs())
         yield from _read(batch, taps.stacked())
 
 
 def _whole(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
-    padded, cache = begun(host, batch)
-    read = any(row.spans for row in batch)
-    taps = Taps(host.blocks, _pool(batch, padded, sinks)) if read else None
-    with host.put(batch), taps or nullcontext():
-        logits = host.model(**padded.inputs(), past_key_values=cache, logits_to_keep=1).logits[:, -1]
+    layout = host.laid_out(batch)
+    spans = _spans(batch, layout)
+    taps = Taps(host.blocks, sum_over(spans, sinks)) if spans else None
+    with host.put(batch, layout), taps or nullcontext():
+        logits = host.logits(layout)
     if taps:
         yield from _read(batch, taps.stacked())
     yield from _scored(batch, logits)
-    yield from answer(host, batch, padded, cache, logits, sinks)
+    yield from answer(host, batch, layout, logits, sinks)
 
 
-def _pool(batch: Sequence[Row], padded: Padded, sinks: Tensor) -> Pool:
-    masks = torch.zeros(
-        len(batch), max(len(row.spans) for row in batch), padded.ids.shape[1], dtype=torch.bool
-    )
-    for index, row in enumerate(batch):
-        # Rows end in the last column, whatever was run of their beginnings.
-        start = masks.shape[2] - len(row.ids)
-        for place, span in enumerate(row.spans.values()):
-            masks[index, place, start + span.first : start + span.end] = True
-    return sum_over(masks, sinks)
+def _spans(batch: Sequence[Row], layout: Layout) -> list[range]:
+    return [
+        range(start + span.first, start + span.end)
+        for start, row in zip(layout.starts, batch, strict=True)
+        for span in row.spans.values()
+    ]
 
 
 def _read(batch: Sequence[Row], sums: Tensor) -> Found:
-    for row, of_row in zip(batch, sums, strict=True):
-        for place, (name, span) in enumerate(row.spans.items()):
-            yield name, mean_of(of_row[: span.through + 1, place], row.label)
+    names = [(row, name, span) for row in batch for name, span in row.spans.items()]
+    for (row, name, span), of_span in zip(names, sums, strict=True):
+        yield name, mean_of(of_span[: span.through + 1], row.label)
 
 
 def _scored(batch: Sequence[Row], logits: Tensor) -> Found:

@@ -5,30 +5,26 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-from transformers import Cache
 
 from coherence.engine.budget import Found
 from coherence.engine.host import Host
+from coherence.engine.layout import Layout
 from coherence.engine.means import mean_of
-from coherence.engine.rows import Asked, Padded, Row
+from coherence.engine.rows import Asked, Row
 from coherence.engine.taps import Taps, sum_over
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
 
 
-def answer(
-    host: Host, batch: Sequence[Row], padded: Padded, cache: Cache, logits: Tensor, sinks: Tensor
-) -> Found:
+def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sinks: Tensor) -> Found:
     """Yield the replies that rows want, and the mean residuals of their tokens, by name.
 
-    `padded` and `cache` are those of a pass that gave `logits` [rows, vocabulary] for the first tokens.
+    `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
     stops = stop_tokens(host)
     drafts = [(place, _Draft(row, asked, stops)) for place, row in enumerate(batch) for asked in row.asked]
     if drafts:
-        _decode(
-            host, [draft for _, draft in drafts], [place for place, _ in drafts], padded, cache, logits, sinks
-        )
+        _decode(host, [draft for _, draft in drafts], [place for place, _ in drafts], layout, logits, sinks)
     for _, draft in drafts:
         yield from draft.results(host)
 
@@ -41,13 +37,7 @@ def stop_tokens(host: Host) -> set[int]:
 
 
 def _decode(
-    host: Host,
-    drafts: list["_Draft"],
-    kept: list[int],
-    padded: Padded,
-    cache: Cache,
-    logits: Tensor,
-    sinks: Tensor,
+    host: Host, drafts: list["_Draft"], kept: list[int], layout: Layout, logits: Tensor, sinks: Tensor
 ) -> None:
     logits = logits[kept]
     while True:
@@ -56,23 +46,19 @@ def _decode(
         kept = [place for place, goes_on in zip(kept, going, strict=True) if goes_on]
         if not drafts:
             return
-        if kept != list(range(len(padded.ids))):
-            cache.batch_select_indices(torch.tensor(kept))
-        padded = padded.followed([draft.ids[-1] for draft in drafts], kept)
+        layout = layout.followed([draft.ids[-1] for draft in drafts], kept)
         kept = list(range(len(drafts)))
-        logits = _step(host, drafts, padded, cache, sinks)
+        logits = _step(host, drafts, layout, sinks)
 
 
-def _step(host: Host, drafts: Sequence["_Draft"], padded: Padded, cache: Cache, sinks: Tensor) -> Tensor:
-    rows = [draft.row for draft in drafts]
-    every_token = torch.ones(len(rows), 1, 1, dtype=torch.bool)
-    read = any(draft.is_read for draft in drafts)
-    taps = Taps(host.blocks, sum_over(every_token, sinks)) if read else None
-    with host.put(rows), taps or nullcontext():
-        logits: Tensor = host.model(**padded.inputs(), past_key_values=cache).logits[:, -1]
+def _step(host: Host, drafts: Sequence["_Draft"], layout: Layout, sinks: Tensor) -> Tensor:
+    read = [place for place, draft in enumerate(drafts) if draft.is_read]
+    taps = Taps(host.blocks, sum_over([range(place, place + 1) for place in read], sinks)) if read else None
+    with host.put([draft.row for draft in drafts], layout), taps or nullcontext():
+        logits = host.logits(layout)
     if taps:
-        for draft, sums in zip(drafts, taps.stacked()[:, :, 0], strict=True):
-            draft.hear(sums)
+        for place, sums in zip(read, taps.stacked(), strict=True):
+            drafts[place].hear(sums)
     return logits
 
 

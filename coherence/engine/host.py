@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.engine.adapters import Adapters, Weights, lora_layers, mount
-from coherence.engine.bank import AdapterBank, lays_out
 from coherence.engine.blocks import find_blocks
+from coherence.engine.layout import Layout, Padded
 from coherence.engine.loading import load_model
-from coherence.engine.rows import Row
+from coherence.engine.mixed import mixed, mixes
+from coherence.engine.packed import Packed, window
+from coherence.engine.rows import Asked, Row
 from coherence.engine.steering import Deltas, Steering, stack_deltas
 from coherence.errors import ArtefactError
+from coherence.vocabulary import Decoding
 
-# Largest deviation of an adapter by row from PEFT's own, in units of the largest logit.
+# Largest deviation of our ways from the model's and PEFT's own, in units of the largest logit.
 _AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
 
@@ -37,7 +41,6 @@ class Host:
         # Listed when they are mounted: a bank that is made in a truncated pass is to know all of them.
         self._layers: list[LoraLayer] = []
         self._by_row: set[str] = set()
-        self._banks: dict[tuple[str, ...], AdapterBank] = {}
 
     @classmethod
     def load(cls, folder: Path, dtype: str) -> "Host":
@@ -70,7 +73,7 @@ class Host:
             raise ArtefactError("changes nothing: the logits are those of the base model")
         if not switched.isfinite().all():
             raise ArtefactError("holds weights that make NaN or infinite logits")
-        if lays_out(self.model, name) and self._agrees(name, base, switched):
+        if mixes(self.model, name) and self._agrees(name, base, switched):
             self._by_row.add(name)
 
     def by_row(self, adapters: Weights) -> bool:
@@ -86,44 +89,84 @@ class Host:
         with torch.inference_mode(), Adapters(self.model, adapters):
             yield
 
+    def laid_out(self, rows: Sequence[Row]) -> Layout:
+        """Lay rows that are all packed, or all not, out for a forward pass."""
+        if rows[0].packed:
+            return Packed(self.model, rows, self.device)
+        return Padded.of(rows, self.pad, self.device)
+
+    @cached_property
+    def packs(self) -> float:
+        """Tokens that a packed row may have at most. 0 where only padding gives the model's own numbers."""
+        limit = window(self.model.config.get_text_config())
+        return limit if limit and self._packs() else 0
+
     @contextmanager
-    def put(self, rows: Sequence[Row]) -> Iterator[None]:
-        """Put row i of the forward passes inside under the adapters and the steering of `rows[i]`."""
+    def put(self, rows: Sequence[Row], layout: Layout) -> Iterator[None]:
+        """Put each row of the forward passes inside, laid out so, under its adapters and its steering."""
         with ExitStack() as stack:
-            names = tuple(sorted({name for row in rows for name, _ in row.adapters}))
-            if names:
-                stack.enter_context(self._bank(names).over([row.adapters for row in rows]))
-            stack.enter_context(self.steered([row.deltas for row in rows]))
+            stack.enter_context(layout.attending())
+            stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
+            deltas = stack_deltas([row.deltas for row in rows], self.width)
+            stack.enter_context(
+                self.steered({depth: layout.spread(delta) for depth, delta in deltas.items()})
+            )
             yield
 
-    def steered(self, rows: Sequence[Deltas]) -> AbstractContextManager[object]:
-        """Steering alone."""
-        deltas = stack_deltas(rows, self.width)
-        return Steering(self.blocks, deltas) if deltas else nullcontext()
+    def logits(self, layout: Layout) -> Tensor:
+        """Run the whole model; return logits [rows, vocabulary] for the token after each row."""
+        logits: Tensor = self.model(**layout.inputs(), logits_to_keep=layout.ends).logits
+        return logits.flatten(0, 1)
 
-    def _bank(self, names: tuple[str, ...]) -> AdapterBank:
-        if names not in self._banks:
-            self._banks = {names: AdapterBank(self._layers, names)}
-        return self._banks[names]
+    def steered(self, deltas: Deltas) -> AbstractContextManager[object]:
+        """Steering alone, {depth: [lines, tokens or 1, width]}."""
+        return Steering(self.blocks, deltas) if deltas else nullcontext()
 
     def _agrees(self, name: str, base: Tensor, switched: Tensor) -> bool:
         # What lies behind a layer may fold rows together, as routed experts do; only trying tells.
-        rows = [Row((), adapters=((name, 1.0),)), Row(())]
+        rows = [Row(self._sample, adapters=((name, 1.0),)), Row(self._sample)]
+        layout = self.laid_out(rows)
         try:
-            with self.switched(()), self.put(rows):
-                found: Tensor = self.model(input_ids=self._sample.expand(2, -1)).logits
+            with self.switched(()), self.put(rows, layout):
+                found = self.logits(layout)
         except RuntimeError:
             return False
-        expected = torch.cat([switched, base])
-        return bool((found - expected).abs().max() <= _AGREEMENT[found.dtype] * expected.abs().max())
+        return _agree(found, torch.cat([switched, base]))
 
-    @property
-    def _sample(self) -> Tensor:
-        ids: Any = self.tokenizer("A short text.", return_tensors="pt", add_special_tokens=False)["input_ids"]
-        sample: Tensor = ids.to(self.device)
-        return sample
+    def _packs(self) -> bool:
+        # Families differ in what their attention is told, and in whether it can be replaced: it is tried.
+        first = self._sample[0]
+        texts = [(*self._sample, first), (*self._sample, first, first)]
+        rows = [Row(ids, packed=True, group=0, shared=len(self._sample), asked=_AN_ANSWER) for ids in texts]
+        try:
+            layout = self.laid_out(rows)
+            with self.switched(()), self.put(rows, layout):
+                found = [self.logits(layout)]
+            layout = layout.followed([first, first], [0, 1])
+            with self.switched(()), self.put(rows, layout):
+                found.append(self.logits(layout))
+        except (RuntimeError, NotImplementedError, TypeError, LookupError):
+            return False
+        with self.switched(()):
+            expected = [self._alone(ids) for ids in [*texts, *((*ids, first) for ids in texts)]]
+        return _agree(torch.cat(found), torch.cat(expected))
+
+    def _alone(self, ids: Sequence[int]) -> Tensor:
+        logits: Tensor = self.model(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits
+        return logits[:, -1]
+
+    @cached_property
+    def _sample(self) -> tuple[int, ...]:
+        ids: Any = self.tokenizer("A short text.", add_special_tokens=False)["input_ids"]
+        return tuple(ids)
 
     def _signature(self, adapters: Weights) -> Tensor:
         with self.switched(adapters):
-            logits: Tensor = self.model(input_ids=self._sample).logits
-        return logits
+            return self._alone(self._sample)
+
+
+_AN_ANSWER = (Asked(None, Decoding(max_new_tokens=1)),)
+
+
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= _AGREEMENT[found.dtype] * expected.abs().max())

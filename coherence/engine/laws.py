@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from coherence.engine.adapters import Weights
-from coherence.engine.rows import Padded, Row
+from coherence.engine.layout import Layout, Padded
+from coherence.engine.rows import Row
 from coherence.engine.steering import Deltas
 from coherence.engine.workshop import Workshop
 from coherence.errors import MeasurementError
@@ -206,19 +207,19 @@ class _Law:
         with ExitStack() as stack:
             stack.enter_context(self._workshop.host.switched(adapters))
             for deltas in steered:
-                stack.enter_context(self._workshop.host.steered([deltas]))
-            return self._first(row, Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
+                stack.enter_context(self._workshop.host.steered(deltas))
+            return self._logits_after(Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
 
     def _batch(self, rows: list[Row]) -> Tensor:
         host = self._workshop.host
-        with host.switched(rows[0].switched), host.put(rows):
-            return self._first(rows[0], Padded.of(rows, host.pad, host.device))
+        packed = all(row.longest <= host.packs for row in rows)
+        rows = [replace(row, packed=packed) for row in rows]
+        layout = host.laid_out(rows)
+        with host.switched(rows[0].switched), host.put(rows, layout):
+            return self._logits_after(layout)
 
-    def _first(self, row: Row, padded: Padded) -> Tensor:
-        logits: Tensor = self._workshop.host.model(**padded.inputs(), use_cache=False).logits[
-            0, -len(row.ids) :
-        ]
-        return logits.float()
+    def _logits_after(self, layout: Layout) -> Tensor:
+        return self._workshop.host.logits(layout)[0].float()
 
 
 def _name(condition: Condition) -> str:

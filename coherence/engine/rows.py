@@ -1,11 +1,8 @@
-"""Rows of a batch: one prompt each, under its own condition, packed by length."""
+"""Rows of a batch: one prompt each, under its own condition, in batches of those that go well together."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-
-import torch
-from torch import Tensor
 
 from coherence.engine.adapters import Weights
 from coherence.engine.steering import Deltas
@@ -35,7 +32,8 @@ class Row:
 
     `adapters` act on this row alone; `switched` ones, which cannot, on the whole batch, whose rows all have
     them. Rows of a `group` are under one condition, so that a common beginning need be run only once; without
-    a group a row shares nothing.
+    a group a row shares nothing. `packed` rows are run without padding; `shared` of their tokens are run once
+    for the whole group.
     """
 
     ids: tuple[int, ...]
@@ -47,6 +45,8 @@ class Row:
     spans: Mapping[Hashable, Span] = field(default_factory=dict)
     log_probs: Hashable = None
     asked: tuple[Asked, ...] = ()
+    packed: bool = False
+    shared: int = 0
 
     @property
     def wants_logits(self) -> bool:
@@ -67,12 +67,14 @@ class Row:
 
     @property
     def tokens(self) -> int:
-        """Tokens that its caches hold in the end."""
-        return sum(len(self.ids) + asked.decoding.max_new_tokens for asked in self.asked) or len(self.ids)
+        """Tokens of its own that are kept for it in the end."""
+        own = len(self.ids) - self.shared
+        return sum(own + asked.decoding.max_new_tokens for asked in self.asked) or own
 
-    def cut(self, first: int, end: int) -> "Row":
-        """Return the tokens from `first` to `end` alone, under the same condition."""
-        return replace(self, ids=self.ids[first:end])
+    @property
+    def longest(self) -> int:
+        """Tokens that it has in the end."""
+        return len(self.ids) + max((asked.decoding.max_new_tokens for asked in self.asked), default=0)
 
     def steered_to(self, depth: int) -> "Row":
         """Return the same row without the steering beyond a depth."""
@@ -88,63 +90,30 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     rank = {group: index for index, group in enumerate(longest)}
     return sorted(
         listed,
-        key=lambda row: (
-            row.switched,
-            row.wants_logits,
-            longest[row.group],
-            rank[row.group],
-            len(row.ids),
-            row.tokens,
-        ),
+        key=lambda row: (*_kind(row), longest[row.group], rank[row.group], len(row.ids), row.tokens),
     )
 
 
 def fit_together(batch: Sequence[Row], row: Row, tokens: int, at_most: int) -> bool:
-    """Tell whether a row may join a batch, which, padded, is to stay within a budget of tokens."""
+    """Tell whether a row may join a batch, which is to stay within a budget of tokens."""
     if not batch:
         return True
-    alike = (row.switched, row.wants_logits) == (batch[0].switched, batch[0].wants_logits)
-    lengths = [len(member.ids) for member in [*batch, row]]
+    if _kind(row) != _kind(batch[0]) or len(batch) >= at_most:
+        return False
+    together = [*batch, row]
+    lengths = [len(member.ids) for member in together]
     # Beyond this, what padding costs exceeds what a larger batch saves.
-    even = max(lengths) <= 2 * min(lengths)
-    most = max(member.tokens for member in [*batch, row])
-    return alike and even and len(batch) < at_most and (len(batch) + 1) * most <= tokens
+    even = row.packed or max(lengths) <= 2 * min(lengths)
+    return even and size(together) <= tokens
 
 
-@dataclass(frozen=True)
-class Padded:
-    """A left-padded batch: `ids` [rows, tokens] and `mask` [rows, cached tokens + tokens]."""
+def size(batch: Sequence[Row]) -> int:
+    """Tokens that a batch holds in the end, padding among them, and what rows share once."""
+    if not batch[0].packed:
+        return len(batch) * max(row.tokens for row in batch)
+    beginnings = {row.group: row.shared for row in batch}
+    return sum(row.tokens for row in batch) + sum(beginnings.values())
 
-    ids: Tensor
-    mask: Tensor
 
-    @classmethod
-    def of(cls, rows: Sequence[Row], pad: int, device: torch.device) -> "Padded":
-        """Pad on the left, so that the last token of every row is in the last column."""
-        width = max(len(row.ids) for row in rows)
-        ids = torch.full((len(rows), width), pad)
-        mask = torch.zeros((len(rows), width), dtype=torch.bool)
-        for index, row in enumerate(rows):
-            ids[index, width - len(row.ids) :] = torch.tensor(row.ids)
-            mask[index, width - len(row.ids) :] = True
-        return cls(ids.to(device), mask.to(device))
-
-    @property
-    def positions(self) -> Tensor:
-        """Position ids [rows, tokens], counted from the first real token."""
-        return (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, -self.ids.shape[1] :]
-
-    @property
-    def present(self) -> Tensor:
-        """Which of `ids` are tokens and not padding, [rows, tokens]."""
-        return self.mask[:, -self.ids.shape[1] :]
-
-    def followed(self, tokens: Sequence[int], kept: Sequence[int]) -> "Padded":
-        """Go on with the rows `kept`, each by its next token; all that came before is in the cache."""
-        mask = self.mask[list(kept)]
-        ids = torch.tensor(tokens, device=self.ids.device)[:, None]
-        return Padded(ids, torch.cat([mask, mask.new_ones((len(kept), 1))], dim=1))
-
-    def inputs(self) -> dict[str, Tensor]:
-        """Arguments of a forward pass."""
-        return {"input_ids": self.ids, "attention_mask": self.mask.long(), "position_ids": self.positions}
+def _kind(row: Row) -> tuple[Weights, bool, bool]:
+    return row.switched, row.packed, row.wants_logits

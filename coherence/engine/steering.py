@@ -16,7 +16,7 @@ _Output = Tensor | tuple[Tensor, ...]
 
 
 class Steering:
-    """Add `deltas[depth]`, float [rows, width], at every token of every row; row `Site.depth` as the key.
+    """Add `deltas[depth]`, float [lines, tokens, width] or what broadcasts to it; `Site.depth` is the key.
 
     Re-entrant: entering twice steers twice. Leaving removes exactly the hooks that entering added, also after
     an exception. A forward pass that some hook missed is a MeasurementError, never a silent base measurement.
@@ -74,7 +74,7 @@ class Steering:
 
 
 def _added(hidden: Tensor, delta: Tensor) -> Tensor:
-    return hidden + delta.to(hidden)[:, None, :]
+    return hidden + delta.to(hidden)
 
 
 def stack_deltas(rows: Sequence[Deltas], width: int) -> dict[int, Tensor]:

@@ -1,6 +1,6 @@
 """Read the residual stream at every depth, pooled over chosen tokens as it passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,7 @@ Pool = Callable[[Tensor, int], Tensor]
 class Taps:
     """Collect `pool(hidden, depth)` before the first block, and after every one of `blocks`.
 
-    `pool` maps [rows, tokens, width] to [rows, ...]. Enter after any `Steering`, to read steered residuals.
+    `pool` maps [lines, tokens, width] to [spans, ...]. Enter after any `Steering`, to read steered residuals.
     """
 
     def __init__(self, blocks: nn.ModuleList, pool: Pool) -> None:
@@ -51,7 +51,7 @@ class Taps:
         return hook
 
     def stacked(self) -> Tensor:
-        """Return what the last forward pass gave, [rows, blocks + 1, ...] on the CPU.
+        """Return what the last forward pass gave, [spans, blocks + 1, ...] on the CPU.
 
         A tap that never fired is a MeasurementError.
         """
@@ -61,33 +61,33 @@ class Taps:
         return torch.stack([self._pooled[depth].cpu() for depth in sorted(self._pooled)], dim=1)
 
 
-def sum_over(masks: Tensor, sinks: Tensor) -> Pool:
-    """Pool to fp32 sums over each of `masks` (bool [rows, spans, tokens]), [rows, spans, width + 1].
+def sum_over(spans: Sequence[range], sinks: Tensor) -> Pool:
+    """Pool to fp32 sums over `spans` of the tokens, counted line after line: [spans, width + 1].
 
     Tokens whose norm exceeds `sinks` [depths] are left out: one of them makes any two directions look alike.
     The last column counts the tokens that were summed. What is not finite is kept, for others to find.
     """
+    places = torch.tensor([place for span in spans for place in span])
+    owners = torch.tensor([owner for owner, span in enumerate(spans) for _ in span])
 
     def pool(hidden: Tensor, depth: int) -> Tensor:
-        values = hidden.float()
+        values = hidden.flatten(0, 1)[places.to(hidden.device)].float()
         norms = values.norm(dim=-1)
-        kept = masks.to(values.device) & ~(norms.isfinite() & (norms > float(sinks[depth])))[:, None, :]
-        # Zeroed, not weighted: 0 * NaN would carry what is wrong with padding or another span into a sum.
-        sums = [values.masked_fill(~span[..., None], 0.0).sum(dim=1) for span in kept.unbind(dim=1)]
-        return torch.cat([torch.stack(sums, dim=1), kept.sum(dim=-1, keepdim=True)], dim=-1)
+        # Left out, not weighted: 0 * NaN would carry what is wrong with one token into the sum.
+        kept = ~(norms.isfinite() & (norms > float(sinks[depth])))
+        counted = torch.cat([values.masked_fill(~kept[:, None], 0.0), kept[:, None]], dim=1)
+        return counted.new_zeros(len(spans), counted.shape[1]).index_add_(
+            0, owners.to(hidden.device), counted
+        )
 
     return pool
 
 
-def median_norm(present: Tensor) -> Pool:
-    """Pool to the median token norm [rows, 1]; the first token of a row, the attention sink, is left out."""
-    counted = present & (present.cumsum(dim=1) > 1)
+def median_norm(spans: Sequence[range]) -> Pool:
+    """Pool to the median token norm of each span, [spans, 1], without its first token, the attention sink."""
 
     def pool(hidden: Tensor, depth: int) -> Tensor:
-        norms = hidden.float().norm(dim=-1)
-        medians: Tensor = (
-            norms.masked_fill(~counted.to(norms.device), torch.nan).nanmedian(dim=1, keepdim=True).values
-        )
-        return medians
+        norms = hidden.flatten(0, 1).float().norm(dim=-1)
+        return torch.stack([norms[span.start + 1 : span.stop].nanmedian() for span in spans])[:, None]
 
     return pool

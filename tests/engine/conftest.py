@@ -10,7 +10,8 @@ from coherence.engine.artefacts import Artefacts
 from coherence.engine.budget import Budget
 from coherence.engine.forward import run
 from coherence.engine.host import Host
-from coherence.engine.rows import Padded, Row
+from coherence.engine.layout import Padded
+from coherence.engine.rows import Row
 from coherence.engine.taps import Taps
 from coherence.store import Store
 from coherence.vocabulary import Release
@@ -66,7 +67,16 @@ def every_token(host: Host) -> Callable[..., Tensor]:
 
     def read(rows: list[Row]) -> Tensor:
         with torch.inference_mode(), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
-            host.core(**Padded.of(rows, host.pad, host.device).inputs(), use_cache=False)
+            host.core(**Padded.of(rows, host.pad, host.device).inputs())
         return taps.stacked()
 
     return read
+
+
+@pytest.fixture(params=["packed", "padded"])
+def either(request: pytest.FixtureRequest, host: Host) -> Host:
+    """The tiny model, whose rows are once packed and once padded."""
+    assert host.packs > 0
+    if request.param == "padded":
+        host.packs = 0
+    return host

@@ -19,7 +19,8 @@ from zoo import BLOCKS, FAMILIES, WIDTH, Animal, born
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.host import Host
-from coherence.engine.rows import Padded, Row
+from coherence.engine.layout import Padded
+from coherence.engine.rows import Row
 from coherence.engine.steering import Steering
 from coherence.engine.taps import Taps
 from coherence.engine.vectors import save_vector
@@ -243,7 +244,7 @@ def whole(hidden: Tensor, *_: object) -> Tensor:
 def passed(host: Host, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Residuals [rows, blocks + 1, tokens, width] and logits [rows, tokens, vocabulary]."""
     with torch.inference_mode(), Taps(host.blocks, whole) as taps:
-        logits: Tensor = host.model(**inputs, use_cache=False).logits
+        logits: Tensor = host.model(**inputs | {"use_cache": False}).logits
     return taps.stacked(), logits
 
 
@@ -293,7 +294,7 @@ def test_steering_is_read_at_its_site_whatever_was_hooked_before(
             with_kwargs=True,
         )
     )
-    with Steering(host.blocks, {depth: deltas}):
+    with Steering(host.blocks, {depth: deltas[:, None]}):
         steered, _ = passed(host, inputs)
     handle.remove()
     for row, here in enumerate(present):
@@ -315,10 +316,10 @@ def test_taps_read_what_blocks_give_and_never_the_final_norm(
     last = host.model.get_submodule(animal.family.blocks)[-1]
     handle = last.register_forward_hook(lambda module, args, output: outputs.append(first(output)))
     with torch.inference_mode():
-        normed = host.core(**inputs, use_cache=False).last_hidden_state
+        normed = host.core(**inputs).last_hidden_state
     handle.remove()
     with torch.inference_mode():
-        own = host.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states
+        own = host.model(**inputs, output_hidden_states=True).hidden_states
     assert torch.equal(residuals[:, -1], outputs[0])
     assert apart(normed, residuals[:, -1]) > 0.1
     assert torch.equal(residuals[:, :-1], torch.stack(own[:-1], dim=1))
@@ -344,8 +345,9 @@ def test_an_exception_leaves_nothing_behind(
         Row(ids, adapters=(("one", 0.5),), deltas={0: delta, 2: delta})
         for ids, delta in zip(rows, noise(seed, len(rows)), strict=True)
     ]
+    layout = host.laid_out(changed)
     handle = host.blocks[block].register_forward_hook(broken)
-    with pytest.raises(BrokenError), host.switched((("two", 0.5),)), host.put(changed):
+    with pytest.raises(BrokenError), host.switched((("two", 0.5),)), host.put(changed, layout):
         passed(host, inputs)
     handle.remove()
     assert hooks(host.model) == hooked

@@ -65,10 +65,12 @@ def test_everything_is_put_back_also_after_an_exception(
     host.mount("pirate", tiny_adapter("pirate"))
     before = {name: value.clone() for name, value in host.model.state_dict().items()}
     bare = host.model(input_ids=IDS).logits
-    rows = [Row((), by_row, {1: torch.ones(32)}), Row((), by_row, {0: torch.ones(32)})]
-    with host.switched(switched), host.put(rows):
-        changed = host.model(input_ids=IDS).logits
-    with pytest.raises(ZeroDivisionError), host.switched(switched), host.put(rows):
+    first, second = (tuple(ids) for ids in IDS.tolist())
+    rows = [Row(first, by_row, {1: torch.ones(32)}), Row(second, by_row, {0: torch.ones(32)})]
+    layout = host.laid_out(rows)
+    with host.switched(switched), host.put(rows, layout):
+        changed = host.model(**layout.inputs()).logits
+    with pytest.raises(ZeroDivisionError), host.switched(switched), host.put(rows, layout):
         _ = 1 / 0
     after = host.model.state_dict()
     assert (changed - bare).abs().amax(dim=(1, 2)).min() > 0.01

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from coherence.engine import adapters, bank, steering
+from coherence.engine import adapters, host, steering
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.laws import CALLS_PER_EXAMPLE, search
+from coherence.engine.mixed import mixed
 from coherence.engine.workshop import Workshop
 from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import Condition, LawName, LawOutcome, LawSearch, Steer
@@ -74,16 +75,16 @@ def test_every_artefact_has_its_turn(
 
 
 def leak(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-    return output + 0.1 * output.mean(dim=0, keepdim=True)
+    return output + 0.1 * output.mean(dim=(0, 1))
 
 
 def clipping(hidden: Tensor, delta: Tensor) -> Tensor:
-    moved = hidden + delta.to(hidden)[:, None, :]
+    moved = hidden + delta.to(hidden)
     return moved * (hidden.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True)).clamp(max=1)
 
 
 def biased(hidden: Tensor, delta: Tensor) -> Tensor:
-    return hidden + delta.to(hidden)[:, None, :] + 0.01
+    return hidden + delta.to(hidden) + 0.01
 
 
 def broken(outcome: LawOutcome) -> dict[str, Any]:
@@ -95,12 +96,12 @@ def broken(outcome: LawOutcome) -> dict[str, Any]:
 def test_batch_mates_may_be_under_other_adapters(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     for condition in ADAPTERS:
         workshop.mount(condition)
-    weights = bank._Factors.hook
     # Every row gets the adapters of its neighbour, which shows in rows of different adapters alone. Mounting
     # would notice.
-    monkeypatch.setattr(bank._Factors, "hook", lambda factors, gains: weights(factors, gains.roll(1, 0)))
-    mixed = replace(law(LawName.BATCH_MATES), conditions=ADAPTERS)
-    found = broken(search(workshop, mixed))
+    monkeypatch.setattr(
+        host, "mixed", lambda layers, rows, bounds: mixed(layers, [rows[-1], *rows[:-1]], bounds)
+    )
+    found = broken(search(workshop, replace(law(LawName.BATCH_MATES), conditions=ADAPTERS)))
     assert {name for name, _ in found["mates"]} - {found["condition"]}
 
 
@@ -170,6 +171,7 @@ def test_the_budget_bounds_the_shrinking(workshop: Workshop, capfd: pytest.Captu
     workshop.mount(ADAPTERS[1])
     for condition in VECTORS:
         workshop.deltas(condition)
+    assert workshop.host.packs > 0
     workshop.host.model.register_forward_hook(lambda module, args, output: calls.append(1))
     workshop.host.blocks[1].register_forward_hook(leak)
     outcome = search(workshop, law(LawName.BATCH_MATES, examples=2))

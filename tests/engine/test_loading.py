@@ -42,6 +42,7 @@ from coherence.engine.loading import (
     placement,
     weights_size,
 )
+from coherence.engine.steering import stack_deltas
 from coherence.engine.taps import Taps
 from coherence.errors import ArtefactError, CoherenceError
 from coherence.plan import NEUTRAL, Condition, NextToken, Plan, Reading, Reply, Steer
@@ -76,7 +77,12 @@ def write_config(folder: Path, **settings: Any) -> None:
 
 def residuals_and_logits(host: Host, rows: list[dict[int, Tensor]]) -> tuple[Tensor, Tensor]:
     """Of two rows, [2, blocks + 1, tokens, width] and [2, tokens, vocabulary]."""
-    with torch.inference_mode(), host.steered(rows), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
+    deltas = {depth: delta[:, None] for depth, delta in stack_deltas(rows, host.width).items()}
+    with (
+        torch.inference_mode(),
+        host.steered(deltas),
+        Taps(host.blocks, lambda hidden, depth: hidden) as taps,
+    ):
         logits = host.model(input_ids=IDS).logits
     return taps.stacked(), logits
 

@@ -1,11 +1,10 @@
 from itertools import pairwise
 
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.adapters import Weights
-from coherence.engine.rows import Asked, Padded, Row, Span, fit_together, in_order
+from coherence.engine.rows import Asked, Row, Span, fit_together, in_order, size
 from coherence.vocabulary import Decoding
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
@@ -16,6 +15,7 @@ rows = st.builds(
     switched=stacks,
     group=st.sampled_from([None, "one", "two"]),
     log_probs=st.sampled_from([None, "scores"]),
+    packed=st.booleans(),
 )
 
 
@@ -23,15 +23,19 @@ def asked(name: str, tokens: int, **means: int) -> Asked:
     return Asked(name, Decoding(max_new_tokens=tokens), means)
 
 
+def kind(row: Row) -> tuple[object, ...]:
+    return row.switched, row.packed, row.wants_logits, row.group
+
+
 @given(given=st.lists(rows, max_size=12))
 def test_order_brings_together_what_can_run_together(given: list[Row]) -> None:
     ordered = in_order(given)
     assert sorted(map(id, ordered)) == sorted(map(id, given))
-    kinds = [(row.switched, row.wants_logits, row.group) for row in ordered]
+    kinds = [kind(row) for row in ordered]
     changes = sum(one != other for one, other in pairwise(kinds))
     assert changes == max(0, len(set(kinds)) - 1)
     for one, other in pairwise(ordered):
-        if (one.switched, one.wants_logits, one.group) == (other.switched, other.wants_logits, other.group):
+        if kind(one) == kind(other):
             assert len(one.ids) <= len(other.ids)
 
 
@@ -40,9 +44,24 @@ def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
     batch: list[Row], row: Row, tokens: int
 ) -> None:
     lengths = [len(member.ids) for member in [*batch, row]]
-    even, padded = max(lengths) <= 2 * min(lengths), len(lengths) * max(lengths)
-    alike = (row.switched, row.wants_logits) == (batch[0].switched, batch[0].wants_logits)
-    assert fit_together(batch, row, tokens, 5) == (alike and even and padded <= tokens and len(batch) < 5)
+    even = row.packed or max(lengths) <= 2 * min(lengths)
+    alike = kind(row)[:3] == kind(batch[0])[:3]
+    small = size([*batch, row]) <= tokens
+    assert fit_together(batch, row, tokens, 5) == (alike and even and small and len(batch) < 5)
+
+
+def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> None:
+    assert size([Row((1,) * 3), Row((1,) * 5)]) == 10
+
+
+def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> None:
+    batch = [
+        Row((1,) * 9, group="one", packed=True, shared=7),
+        Row((1,) * 8, group="one", packed=True, shared=7, asked=(asked("reply", 5),)),
+        Row((1,) * 4, group="two", packed=True, shared=3),
+        Row((1,) * 6, packed=True),
+    ]
+    assert size(batch) == (7 + 2 + 1 + 5) + (3 + 1) + 6
 
 
 def test_a_row_above_the_budget_has_a_batch_of_its_own() -> None:
@@ -55,21 +74,6 @@ def test_adapters_by_row_do_not_part_rows_and_switched_ones_do() -> None:
     by_row, switched = Row((1,), adapters=(("a", 1.0),)), Row((1,), switched=(("a", 1.0),))
     assert fit_together([by_row], Row((1,)), 10, 5)
     assert not fit_together([switched], Row((1,)), 10, 5)
-
-
-@given(rows=st.lists(rows, min_size=1, max_size=5))
-def test_padding_is_on_the_left_and_does_not_count(rows: list[Row]) -> None:
-    padded = Padded.of(rows, 7, torch.device("cpu"))
-    for index, row in enumerate(rows):
-        gap = padded.ids.shape[1] - len(row.ids)
-        assert padded.ids[index].tolist() == [7] * gap + list(row.ids)
-        assert padded.mask[index].tolist() == [False] * gap + [True] * len(row.ids)
-        assert padded.positions[index].tolist() == [0] * gap + list(range(len(row.ids)))
-
-
-def test_a_row_is_cut_and_keeps_its_condition() -> None:
-    row = Row((1, 2, 3), (("a", 1.0),), {0: torch.ones(2)}, (("b", 1.0),), group="one")
-    assert vars(row.cut(1, 3)) == vars(row) | {"ids": (2, 3)}
 
 
 def test_what_is_read_first_is_a_span_or_the_last_token() -> None:
@@ -97,13 +101,6 @@ def test_logits_are_wanted_for_scores_and_replies_alone() -> None:
 
 def test_tokens_are_those_of_all_its_replies() -> None:
     assert Row((1, 2, 3)).tokens == 3
-    assert Row((1, 2, 3), asked=(asked("reply", 5), asked("longer", 9))).tokens == 3 + 5 + 3 + 9
-
-
-def test_a_batch_goes_on_with_the_rows_that_are_kept() -> None:
-    padded = Padded.of([Row(ids) for ids in [(1, 2, 3), (4,), (5, 6)]], 0, torch.device("cpu"))
-    after = padded.followed([8, 9], [1, 2])
-    assert after.ids.tolist() == [[8], [9]]
-    assert after.mask.tolist() == [[False, False, True, True], [False, True, True, True]]
-    assert after.positions.tolist() == [[1], [2]]
-    assert after.present.tolist() == [[True], [True]]
+    row = Row((1, 2, 3), asked=(asked("reply", 5), asked("longer", 9)))
+    assert row.tokens == 3 + 5 + 3 + 9
+    assert row.longest == 3 + 9

@@ -24,7 +24,8 @@ ROWS = [row(5, 9, 40, 41), row(7, 8), row(60, 3, 17)]
 
 
 def noise(seed: int, rows: int = len(ROWS)) -> Tensor:
-    return torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(seed))
+    """Deltas of rows that are padded together, [rows, 1, width]."""
+    return torch.randn(rows, 1, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
 def hooks(blocks: nn.ModuleList) -> list[int]:
@@ -36,12 +37,12 @@ def hooks(blocks: nn.ModuleList) -> list[int]:
 def test_every_row_moves_by_its_own_delta_at_its_site(
     host: Host, every_token: Read, depth: int, scales: list[float]
 ) -> None:
-    deltas = noise(depth) * torch.tensor(scales)[:, None]
+    deltas = noise(depth) * torch.tensor(scales)[:, None, None]
     base = every_token(ROWS)
     with Steering(host.blocks, {depth: deltas}):
         steered = every_token(ROWS)
     assert torch.equal(steered[:, :depth], base[:, :depth])
-    assert torch.equal(steered[:, depth], base[:, depth] + deltas[:, None, :])
+    assert torch.equal(steered[:, depth], base[:, depth] + deltas)
 
 
 def test_what_is_steered_reaches_the_depths_after_it(host: Host, every_token: Read) -> None:
@@ -59,8 +60,8 @@ def test_entering_twice_steers_twice(host: Host, every_token: Read) -> None:
         with steering:
             twice = every_token(ROWS)[:, 0]
         once = every_token(ROWS)[:, 0]
-    assert torch.equal(twice, base + delta[:, None] + delta[:, None])
-    assert torch.equal(once, base + delta[:, None])
+    assert torch.equal(twice, base + delta + delta)
+    assert torch.equal(once, base + delta)
     assert torch.equal(every_token(ROWS)[:, 0], base)
 
 
@@ -73,7 +74,7 @@ def test_a_tap_that_was_there_before_reads_it_at_its_own_site(host: Host) -> Non
 
     for depth in range(BLOCKS + 1):
         delta = noise(depth, 2)
-        assert torch.equal(read({depth: delta})[:, depth], read({})[:, depth] + delta[:, None])
+        assert torch.equal(read({depth: delta})[:, depth], read({})[:, depth] + delta)
 
 
 def test_leaving_removes_the_hooks_and_no_others(host: Host) -> None:
@@ -124,8 +125,8 @@ def test_blocks_that_return_tuples(old_blocks: nn.ModuleList) -> None:
         hidden, cache = ones, ""
         for block in old_blocks:
             hidden, cache = block(hidden_states=hidden)
-    first = ones + delta[:, None]
-    second = 2 * first + 10 * delta[:, None]
+    first = ones + delta
+    second = 2 * first + 10 * delta
     assert cache == "cache"
     assert torch.equal(taps.stacked(), torch.stack([first, second, 2 * second], dim=1))
 

@@ -39,63 +39,54 @@ def of_norms(*rows: list[float]) -> Tensor:
     return torch.tensor(rows)[..., None] * torch.tensor([1.0, 0.0])
 
 
-def chosen(*rows: list[int]) -> Tensor:
-    return torch.tensor(rows).bool()
-
-
-def spans(*rows: list[list[int]]) -> Tensor:
-    """Masks [rows, spans, tokens]."""
-    return torch.tensor(rows).bool()
-
-
 SINKS = SINK_RATIO * torch.tensor([2.0, 30.0])
 
 
 def test_sums_are_over_each_span_of_each_row_and_counted() -> None:
     hidden = of_norms([1, 2, 3, 6], [10, 20, 30, 40])
-    found = sum_over(spans([[0, 1, 1, 0], [1, 1, 1, 1]], [[0, 0, 1, 1], [0, 0, 0, 0]]), SINKS)(hidden, 0)
-    assert found.tolist() == [[[5, 0, 2], [12, 0, 4]], [[70, 0, 2], [0, 0, 0]]]
+    found = sum_over([range(1, 3), range(4), range(6, 8)], SINKS)(hidden, 0)
+    assert found.tolist() == [[5, 0, 2], [12, 0, 4], [70, 0, 2]]
 
 
 def test_sinks_are_left_out_and_not_counted() -> None:
     hidden = of_norms([5000, 1, 3, 2], [1, 2, 201, 6])
-    found = sum_over(spans([[1, 1, 1, 1], [1, 0, 0, 0]], [[1, 1, 1, 1], [0, 0, 1, 1]]), SINKS)(hidden, 0)
-    assert found.tolist() == [[[6, 0, 3], [0, 0, 0]], [[9, 0, 3], [6, 0, 1]]]
+    found = sum_over([range(4), range(1), range(4, 8), range(6, 8)], SINKS)(hidden, 0)
+    assert found.tolist() == [[6, 0, 3], [0, 0, 0], [9, 0, 3], [6, 0, 1]]
 
 
 def test_a_sink_is_a_hundred_times_the_norm_of_its_own_depth() -> None:
     hidden = of_norms([1, 200, 201, 3001])
-    pool = sum_over(spans([[1, 1, 1, 1]]), SINKS)
-    assert pool(hidden, 0).tolist() == [[[201, 0, 2]]]
-    assert pool(hidden, 1).tolist() == [[[402, 0, 3]]]
+    pool = sum_over([range(4)], SINKS)
+    assert pool(hidden, 0).tolist() == [[201, 0, 2]]
+    assert pool(hidden, 1).tolist() == [[402, 0, 3]]
 
 
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf, -torch.inf])
 def test_what_is_not_finite_is_no_sink_but_an_error_to_be_found(odd: float) -> None:
     hidden = of_norms([1, 2, 4, 3], [1, 2, 3, 6])
     hidden[0, 2, 0] = odd
-    found = sum_over(spans([[1, 1, 1, 1]], [[1, 1, 1, 1]]), SINKS)(hidden, 0)
-    assert found[..., :-1].isfinite().all(dim=2).tolist() == [[False], [True]]
-    assert found[..., -1].tolist() == [[4], [4]]
+    found = sum_over([range(4), range(4, 8)], SINKS)(hidden, 0)
+    assert found[:, :-1].isfinite().all(dim=1).tolist() == [False, True]
+    assert found[:, -1].tolist() == [4, 4]
 
 
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf])
 def test_what_is_not_finite_concerns_the_spans_alone_that_hold_it(odd: float) -> None:
     hidden = of_norms([odd, 1, 2, odd])
-    found = sum_over(spans([[0, 1, 1, 0], [0, 0, 1, 1]]), SINKS)(hidden, 0)
-    assert found[0, 0].tolist() == [3, 0, 2]
-    assert not found[0, 1].isfinite().all()
+    found = sum_over([range(1, 3), range(2, 4)], SINKS)(hidden, 0)
+    assert found[0].tolist() == [3, 0, 2]
+    assert not found[1].isfinite().all()
 
 
 def test_sums_of_bfloat16_are_float32() -> None:
-    found = sum_over(spans([[1, 1, 1]]), 100 * SINKS)(of_norms([256, 3, 3]).bfloat16(), 0)
+    found = sum_over([range(3)], 100 * SINKS)(of_norms([256, 3, 3]).bfloat16(), 0)
     assert found.dtype == torch.float32
-    assert found[0, 0].tolist() == [262, 0, 3]
+    assert found[0].tolist() == [262, 0, 3]
 
 
-def test_a_median_norm_leaves_padding_and_the_first_token_out() -> None:
+def test_a_median_norm_leaves_the_first_token_of_its_span_out() -> None:
     hidden = of_norms([0, 900, 3, 5, 4], [700, 1, 2, 3, 9])
-    medians = median_norm(chosen([0, 1, 1, 1, 1], [1, 1, 1, 1, 1]))(hidden, 0)
+    medians = median_norm([range(1, 5), range(5, 10)])(hidden, 0)
     assert medians.tolist() == [[4], [2]]
 
 

@@ -13,6 +13,7 @@ from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
 
 from coherence.engine.adapters import Weights
 from coherence.engine.host import Host
+from coherence.engine.layout import Padded
 from coherence.engine.rows import Row
 
 TOLERANCE = 1e-5  # float32, relative to the largest logit
@@ -43,9 +44,11 @@ def mounted(host: Host, tiny_adapter: Make) -> Host:
     return host
 
 
-def by_row(host: Host, rows: list[Row]) -> Tensor:
-    with host.switched(()), host.put(rows):
-        logits: Tensor = host.model(input_ids=torch.tensor([row.ids for row in rows])).logits
+def together(host: Host, rows: list[Row]) -> Tensor:
+    """Logits [rows, tokens, vocabulary] of rows of one length."""
+    layout = Padded.of(rows, host.pad, host.device)
+    with host.switched(()), host.put(rows, layout):
+        logits: Tensor = host.model(**layout.inputs()).logits
     return logits
 
 
@@ -64,20 +67,21 @@ def apart(one: Tensor, two: Tensor) -> float:
 def test_every_row_is_under_its_own_adapters_as_peft_has_them(
     mounted: Host, kinds: list[tuple[tuple[int, ...], Weights]]
 ) -> None:
-    found = by_row(mounted, [Row(ids, weights) for ids, weights in kinds])
+    found = together(mounted, [Row(ids, weights) for ids, weights in kinds])
     for logits, (ids, weights) in zip(found, kinds, strict=True):
         assert apart(logits, switched(mounted, ids, weights)) < TOLERANCE
 
 
 def test_a_bare_row_beside_adapters_is_the_base(mounted: Host) -> None:
     ids = (5, 9, 40)
-    found = by_row(mounted, [Row(ids, (("plain", 1.0),)), Row(ids)])
+    found = together(mounted, [Row(ids, (("plain", 1.0),)), Row(ids)])
     assert apart(found[1], switched(mounted, ids, ())) < TOLERANCE
     assert apart(found[0], switched(mounted, ids, ())) > 0.01
 
 
 def test_leaving_removes_the_hooks_also_after_an_exception(mounted: Host) -> None:
-    with pytest.raises(ZeroDivisionError), mounted.put([Row((5,), (("plain", 1.0),))]):
+    rows = [Row((5,), (("plain", 1.0),))]
+    with pytest.raises(ZeroDivisionError), mounted.put(rows, mounted.laid_out(rows)):
         _ = 1 / 0
     assert not any(module._forward_hooks for module in mounted.model.modules())
 
