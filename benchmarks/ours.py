@@ -6,44 +6,62 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
+from typing import Self
 
 import numpy as np
 from work import Work, scene
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.executor import LocalExecutor, Warn
+from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor, Warn
 from coherence.engine.job import Job
 from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Probe, Site
 
 
-class _Kept(LocalExecutor):
+class _Kept:
     """An executor that outlives the plan, so that base, adapters and vectors are loaded once."""
 
-    measured = 0
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor.__enter__()
+        self.name, self.capabilities, self.workers = executor.name, executor.capabilities, executor.workers
+        self.measured = 0
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *problem: object) -> None:
         """Let nothing go."""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Count what is measured: an answer out of a store would be right, and no measurement."""
-        for outcome in super().run(jobs):
+        for outcome in self._executor.run(jobs):
             self.measured += 1
             yield outcome
+
+    def close(self) -> None:
+        """Let everything go."""
+        self._executor.__exit__(None, None, None)
 
 
 class Ours:
     """The engine, with a new and empty store for every plan; what it has loaded is kept from plan to plan."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, executor: MakeExecutor = LocalExecutor) -> None:
         self._artefacts = Artefacts(scene.release, scene.extracts)
+        self._make = executor
         self._executor: _Kept | None = None
 
     def _kept(self, artefacts: Artefacts, store: Store, warn: Warn) -> _Kept:
-        self._executor = self._executor or _Kept(artefacts, store, warn)
+        self._executor = self._executor or _Kept(self._make(artefacts, store, warn))
         return self._executor
+
+    def close(self) -> None:
+        """Let go of what is loaded."""
+        if self._executor:
+            self._executor.close()
+        self._executor = None
 
     def collect(self, work: Work) -> np.ndarray:
         """Means over questions at the last token, [conditions, sites, width]."""

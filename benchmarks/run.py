@@ -8,16 +8,18 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from naive import Naive
 from ours import Ours
 from peers import peers
 from roofline import needed_flops, peak_flops, token_ids
-from rounds import CONSOLE, alternate, means_differ, race, ratios, spread, table, texts_differ, timed
+from rounds import CONSOLE, Variant, alternate, means_differ, race, ratios, spread, table, texts_differ, timed
 from work import REGIMES, ROOT, Work, scene
 
 from coherence.engine.reference import reference_model
@@ -158,7 +160,28 @@ def _gate(folder: Path, given: Namespace) -> tuple[float, list[tuple[str, str]]]
     return seconds, [(one["id"], one["verdict"]) for one in verdicts]
 
 
-BENCHMARKS = {run.__name__: run for run in (collection, generation, growth, roofline, memory, warm)}
+def ray(given: Namespace) -> None:
+    """Time our collection with two actors of Ray against one, each on one thread."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    work = _work(given)
+    variants = {"one actor": _on_actors(work, 1), "two actors": _on_actors(work, 2)}
+    race("Collection on a local Ray cluster", variants, given.rounds, means_differ)
+
+
+def _on_actors(work: Work, actors: int) -> Variant:
+    def variant() -> tuple[float, Any]:
+        from coherence.engine.cluster import RayExecutor
+
+        with closing(Ours(_scene(), partial(RayExecutor, address="local", actors=actors))) as ours:
+            # Twice, because either actor mounts an adapter only when it is handed work under it.
+            for _ in range(2):
+                ours.collect(work)
+            return timed(lambda: ours.collect(work))()
+
+    return variant
+
+
+BENCHMARKS = {run.__name__: run for run in (collection, generation, growth, roofline, memory, warm, ray)}
 
 
 def main() -> None:

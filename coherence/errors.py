@@ -41,6 +41,10 @@ class StoreError(CoherenceError):
     """The store cannot be read or written."""
 
 
+class EngineError(CoherenceError):
+    """What measures cannot be had: no cluster answers, or it has no room."""
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return a suffix such as `; did you mean 'pirate'?`, or list the options when none is close."""
     known = sorted(options)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
+from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record
@@ -24,11 +25,16 @@ class Gate:
     """Judges the assertions that were selected. Nothing is measured before the first verdict is asked for."""
 
     def __init__(
-        self, selected: Mapping[Suite, Sequence[Assertion]], store: Store, progress: Progress = SILENT
+        self,
+        selected: Mapping[Suite, Sequence[Assertion]],
+        store: Store,
+        progress: Progress = SILENT,
+        executor: MakeExecutor = LocalExecutor,
     ) -> None:
         self._selected = selected
         self._store = store
         self._progress = progress
+        self._executor = executor
 
     def measure(self) -> None:
         """Measure everything that the selected assertions need, now."""
@@ -76,7 +82,8 @@ class Gate:
             for measurement in assertion.case.needs()
         )
         try:
-            return Record(Engine(artefacts, self._store, self._progress).measure(plan)), artefacts
+            engine = Engine(artefacts, self._store, self._progress, self._executor)
+            return Record(engine.measure(plan)), artefacts
         except CoherenceError as problem:
             return Record(dict.fromkeys(plan, problem)), artefacts
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from coherence.engine import keys
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.executor import LocalExecutor, MakeExecutor
+from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor
 from coherence.engine.job import jobs, waves
 from coherence.engine.progress import SILENT, Progress
-from coherence.errors import CoherenceError
+from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import LawSearch, Measurement, NextToken, Outcome, Plan, Reading, Reply
 from coherence.store import Store
 
@@ -60,20 +60,34 @@ class Engine:
     def _measured(
         self, missing: Sequence[Measurement], known: dict[Measurement, Outcome]
     ) -> dict[Measurement, Outcome]:
-        counted = _Counted(missing, self._progress)
-        outcomes: dict[Measurement, Outcome] = {}
-        with self._executor(self._artefacts, self._store, self._progress.warn) as executor:
-            for wave in waves(missing, known):
-                for measurement, outcome in executor.run(jobs(wave, known | outcomes)):
-                    if measurement not in outcomes:
-                        outcomes[measurement] = outcome
-                        self._keep(measurement, outcome)
-                        counted.done(measurement)
+        executor = self._executor(self._artefacts, self._store, self._progress.warn)
+        outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
+        left = [measurement for measurement in missing if measurement not in outcomes]
+        if left:
+            counted = _Counted(left, self._progress)
+            with executor:
+                for wave in waves(left, known | outcomes):
+                    for measurement, outcome in executor.run(jobs(wave, known | outcomes, executor.workers)):
+                        if measurement not in outcomes:
+                            outcomes[measurement] = outcome
+                            self._keep(measurement, outcome)
+                            counted.done(measurement)
         return outcomes
 
     def _keep(self, measurement: Measurement, outcome: Outcome) -> None:
         if not isinstance(outcome, CoherenceError):
             self._store.put(keys.key_of(measurement, self._artefacts), outcome)
+
+
+def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measurement, Outcome]:
+    return {
+        measurement: MeasurementError(
+            f"the {executor.name} engine cannot measure {_NAMES[type(measurement)]}; "
+            f"expected one that can, such as --coherence-engine {LocalExecutor.name}"
+        )
+        for measurement in missing
+        if type(measurement) not in executor.capabilities
+    }
 
 
 class _Counted:

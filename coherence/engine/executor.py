@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias, get_args
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.job import Job
@@ -11,9 +11,26 @@ from coherence.store import Store
 
 Warn = Callable[[str], None]
 
+EVERYTHING: frozenset[type] = frozenset(get_args(Measurement))
+
 
 class Executor(Protocol):
-    """Runs jobs with the model loaded once; leaving it lets the model go."""
+    """Runs jobs with the model loaded once. Making one loads nothing; leaving it lets the model go."""
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[type]:
+        """The kinds of measurement that it can make."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many jobs are run at once, known when it has been entered."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -33,13 +50,18 @@ MakeExecutor: TypeAlias = Callable[[Artefacts, Store, Warn], Executor]
 class LocalExecutor:
     """Runs jobs one after the other in this process."""
 
+    name = "local"
+    capabilities = EVERYTHING
+    workers = 1
+
     def __init__(self, artefacts: Artefacts, store: Store, warn: Warn) -> None:
+        self._made_for = artefacts, store, warn
+
+    def __enter__(self) -> Self:
         # Imported here because torch takes seconds, and a run whose measurements are all stored needs none.
         from coherence.engine.measurer import Measurer
 
-        self._measurer = Measurer(artefacts, store, warn)
-
-    def __enter__(self) -> Self:
+        self._measurer = Measurer(*self._made_for)
         return self
 
     def __exit__(

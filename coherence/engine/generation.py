@@ -46,7 +46,7 @@ def _decode(
         kept = [place for place, goes_on in zip(kept, going, strict=True) if goes_on]
         if not drafts:
             return
-        layout = layout.followed([draft.ids[-1] for draft in drafts], kept)
+        layout = layout.followed([draft.ids[-1:] for draft in drafts], kept)
         kept = list(range(len(drafts)))
         logits = _step(host, drafts, layout, sinks)
 

@@ -92,7 +92,7 @@ class Host:
     def laid_out(self, rows: Sequence[Row]) -> Layout:
         """Lay rows that are all packed, or all not, out for a forward pass."""
         if rows[0].packed:
-            return Packed(self.model, rows, self.device)
+            return Packed.of(self.model, rows, self.device)
         return Padded.of(rows, self.pad, self.device)
 
     @cached_property
@@ -142,7 +142,7 @@ class Host:
             layout = self.laid_out(rows)
             with self.switched(()), self.put(rows, layout):
                 found = [self.logits(layout)]
-            layout = layout.followed([first, first], [0, 1])
+            layout = layout.followed([[first], [first]], [0, 1])
             with self.switched(()), self.put(rows, layout):
                 found.append(self.logits(layout))
         except (RuntimeError, NotImplementedError, TypeError, LookupError):

@@ -32,8 +32,8 @@ class Layout(ABC):
         """Arguments of a forward pass."""
 
     @abstractmethod
-    def followed(self, tokens: Sequence[int], kept: Sequence[int]) -> "Layout":
-        """Go on with the rows `kept`, one of which may be named twice, each by its next token."""
+    def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Layout":
+        """Go on with the rows `kept`, one of which may be named twice, each by its next tokens."""
 
     def attending(self) -> AbstractContextManager[object]:
         """Return what a forward pass is to be run under."""
@@ -78,11 +78,11 @@ class Padded(Layout):
             "use_cache": self._cache is not None,
         }
 
-    def followed(self, tokens: Sequence[int], kept: Sequence[int]) -> "Padded":
+    def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Padded":
         """Go on with the rows `kept`, each by its next token."""
         assert self._cache is not None
         if list(kept) != list(range(len(self.mask))):
             self._cache.batch_select_indices(torch.tensor(kept, device=self.ids.device))
         mask = self.mask[list(kept)]
-        ids = torch.tensor(tokens, device=self.ids.device)[:, None]
+        ids = torch.tensor(tokens, device=self.ids.device)
         return Padded(ids, torch.cat([mask, mask.new_ones((len(kept), 1))], dim=1), self._cache)

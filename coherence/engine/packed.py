@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 from math import inf
 from typing import Any
@@ -17,8 +16,6 @@ from coherence.engine.rows import Row
 
 # Tokens that room is made for at a time: a larger stride wastes memory, a smaller one copies more often.
 STRIDE = 32
-
-
 _KNOWN = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
@@ -37,19 +34,30 @@ class Packed(Layout):
     attention is ours. Keys and values are kept while rows go on, a shared beginning's once for all its rows.
     """
 
-    def __init__(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> None:
-        self._model = model
-        self._groups = _groups(rows, device)
-        lengths = [length for group in self._groups for length in group.lengths]
+    def __init__(self, model: nn.Module, groups: Sequence["_Group"], device: torch.device) -> None:
+        self._model, self._groups, self._device = model, groups, device
+        lengths = [length for group in groups for length in group.lengths]
+        counts = [count for group in groups for count in group.counts]
         self.bounds = list(accumulate(lengths, initial=0))
-        self.starts = [end - len(row.ids) for end, row in zip(self.bounds[1:], rows, strict=True)]
-        self.ends = torch.tensor(self.bounds[1:], device=device) - 1
-        self._counts = [len(row.ids) for row in rows]
-        self._layers: dict[int, list[_Kept]] | None = {} if any(row.asked for row in rows) else None
-        ids = [ids for group in self._groups for ids in group.ids]
-        positions = [position for group in self._groups for position in group.positions]
-        self.ids = torch.tensor([ids], device=device)
-        self.positions = torch.tensor([positions], device=device)
+        self.starts = [end - count for end, count in zip(self.bounds[1:], counts, strict=True)]
+        self.ends = torch.tensor(
+            [end - 1 for first, end in pairwise(self.bounds) if first < end], device=device
+        )
+        self.ids = torch.tensor([[token for group in groups for token in group.ids]], device=device)
+        self.positions = torch.tensor(
+            [[place for group in groups for place in group.positions]], device=device
+        )
+        first = 0
+        for group in groups:
+            group.lie(first, device)
+            first += sum(group.lengths)
+
+    @classmethod
+    def of(cls, model: nn.Module, rows: Sequence[Row], device: torch.device) -> "Packed":
+        """Lay rows out that have not begun."""
+        keeps = any(row.asked for row in rows)
+        together = groupby(rows, key=lambda row: row.group if row.shared else None)
+        return cls(model, [_begun(list(members), keeps) for _, members in together], device)
 
     def inputs(self) -> dict[str, Any]:
         """Arguments of a forward pass."""
@@ -59,188 +67,164 @@ class Packed(Layout):
         """Return what a forward pass is to be run under."""
         return attending(self._model, self._attend)
 
-    def followed(self, tokens: Sequence[int], kept: Sequence[int]) -> "_Step":
-        """Go on with the rows `kept`, each by its next token."""
-        assert self._layers is not None
-        memory = _Memory(self._layers, [group.present for group in self._groups])
-        return _Step(self._model, memory, self._counts, tokens, kept)
+    def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Packed":
+        """Go on with the rows `kept`, each by its next tokens."""
+        bounds = accumulate((len(group.rows) for group in self._groups), initial=0)
+        following = list(zip(kept, tokens, strict=True))
+        groups = []
+        for group, (first, end) in zip(self._groups, pairwise(bounds), strict=True):
+            chosen = [(row - first, ids) for row, ids in following if first <= row < end]
+            if chosen:
+                groups.append(group.followed(*zip(*chosen, strict=True)))
+        return Packed(self._model, groups, self._device)
 
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         found = queries.new_empty(queries.shape[1], len(queries), values.shape[2])
-        kept = []
         for group in self._groups:
-            head = slice(group.first, group.first + group.shared)
-            shared = keys[:, head], values[:, head]
-            if group.shared:
-                found[head] = causal(queries[:, head], *shared, scale).transpose(0, 1)
-            places = group.places.to(queries.device)
-            own = keys[:, places], values[:, places]
-            rests = joint(queries[:, places], shared, own, group.visible.to(queries.device), scale)
-            here = group.present.to(queries.device)
-            found[places[here]] = rests[here]
-            if self._layers is not None:
-                # Copied, so that the keys and values of the whole line can go.
-                kept.append(_Kept((shared[0].clone(), shared[1].clone()), *map(_Growing, own)))
-        if self._layers is not None:
-            self._layers[layer] = kept
+            group.attend(layer, queries, keys, values, scale, found)
         return found
 
 
-class _Step(Layout):
-    """One token of each row that goes on; all before it is in memory."""
+class _Group:
+    """Rows with a common beginning: `head` is what of it is run now, `rows` what is run of each row itself.
 
-    ends = 0
+    `counts` are the tokens of each row when this has been run. `seen` bool [rows, columns] tells which
+    columns of `memory`, by layer the keys and values of what was run before, hold a token.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
-        memory: "_Memory",
+        head: Sequence[int],
+        rows: Sequence[Sequence[int]],
         counts: Sequence[int],
-        tokens: Sequence[int],
-        kept: Sequence[int],
+        seen: Tensor,
+        memory: dict[int, "_Kept"] | None,
     ) -> None:
-        self._model, self._memory = model, memory
-        self._counts = [counts[row] + 1 for row in kept]
-        if list(kept) != list(range(len(counts))):
-            memory.keep(kept)
-        memory.expect()
-        device = memory.visible[0].device
-        self.ids = torch.tensor([tokens], device=device)
-        self.positions = torch.tensor([self._counts], device=device) - 1
-        self.bounds = range(len(tokens) + 1)
-        self.starts = [place - count + 1 for place, count in enumerate(self._counts)]
-
-    def inputs(self) -> dict[str, Any]:
-        """Arguments of a forward pass."""
-        return {"input_ids": self.ids, "position_ids": self.positions, "use_cache": False}
-
-    def attending(self) -> AbstractContextManager[object]:
-        """Return what a forward pass is to be run under."""
-        return attending(self._model, self._memory.attend)
-
-    def followed(self, tokens: Sequence[int], kept: Sequence[int]) -> "_Step":
-        """Go on with the rows `kept`, each by its next token."""
-        return _Step(self._model, self._memory, self._counts, tokens, kept)
-
-
-@dataclass
-class _Memory:
-    """Keys and values of all tokens so far, by layer and group; `visible` [rows, own tokens] by group."""
-
-    layers: dict[int, list["_Kept"]]
-    visible: list[Tensor]
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, counted over all groups; one of them may be named twice."""
-        bounds = list(accumulate(map(len, self.visible), initial=0))
-        chosen = [[row - first for row in rows if first <= row < end] for first, end in pairwise(bounds)]
-        self.visible = [seen[rows] for seen, rows in zip(self.visible, chosen, strict=True) if rows]
-        for layer, groups in self.layers.items():
-            self.layers[layer] = [group.of(rows) for group, rows in zip(groups, chosen, strict=True) if rows]
-
-    def expect(self) -> None:
-        """Make the next token of every row visible to itself."""
-        self.visible = [torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1) for seen in self.visible]
-
-    def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        """Attend one new token of every row to all that came before it."""
-        found, first = [], 0
-        for kept, visible in zip(self.layers[layer], self.visible, strict=True):
-            here = slice(first, first := first + len(visible))
-            own = kept.keys.followed(keys[:, here, None]), kept.values.followed(values[:, here, None])
-            seen = visible[:, None].to(queries.device)
-            found.append(joint(queries[:, here, None], kept.shared, own, seen, scale)[:, 0])
-        return torch.cat(found)
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """Rows with a beginning of `shared` tokens, which lies at `first` and is followed by their rests.
-
-    `places` [rows, tokens]: where the rests lie, all ending in the last column; `present` tells where there
-    is one. `visible` [rows, tokens, tokens]: which tokens of its own row a token sees.
-    """
-
-    rows: Sequence[Row]
-    first: int
-    shared: int
-    places: Tensor
-    present: Tensor
-    visible: Tensor
+        self.head, self.rows, self.counts = head, rows, counts
+        self._seen, self._memory = seen, memory
 
     @property
     def ids(self) -> Iterator[int]:
         """Token ids in the order in which they lie."""
-        yield from self.rows[0].ids[: self.shared]
+        yield from self.head
         for row in self.rows:
-            yield from row.ids[self.shared :]
+            yield from row
 
     @property
     def positions(self) -> Iterator[int]:
         """Position of each token in its row."""
-        yield from range(self.shared)
-        for row in self.rows:
-            yield from range(self.shared, len(row.ids))
+        yield from range(len(self.head))
+        for row, count in zip(self.rows, self.counts, strict=True):
+            yield from range(count - len(row), count)
 
     @property
     def lengths(self) -> list[int]:
         """How many tokens belong to each row; the shared ones to the first."""
-        rests = [len(row.ids) - self.shared for row in self.rows]
-        return [self.shared + rests[0], *rests[1:]]
+        first, *others = map(len, self.rows)
+        return [len(self.head) + first, *others]
+
+    def lie(self, first: int, device: torch.device) -> None:
+        """Lie in the line from the token `first` on."""
+        lengths = torch.tensor([len(row) for row in self.rows])
+        columns = torch.arange(int(lengths.max()))
+        present = columns >= len(columns) - lengths[:, None]
+        ends = first + len(self.head) + lengths.cumsum(dim=0)
+        places = (ends[:, None] - len(columns) + columns).where(present, first)
+        own = present[:, None, :] & (columns[:, None] >= columns)
+        visible = torch.cat([self._seen[:, None, :].expand(-1, len(columns), -1), own], dim=2)
+        self._seen = torch.cat([self._seen, present], dim=1)
+        self._first = first
+        self._places, self._visible = places.to(device), visible.to(device)
+        self._absent = None if present.all() else ~present.to(device)
+        self._into = places[present].to(device)
+        self._of = present.flatten().nonzero().flatten().to(device)
+
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, found: Tensor
+    ) -> None:
+        """Write what the group's tokens get from attention into `found` [tokens, heads, width]."""
+        places, visible = self._places.to(queries.device), self._visible.to(queries.device)
+        head = slice(self._first, self._first + len(self.head))
+        if self.head:
+            found[head] = causal(queries[:, head], keys[:, head], values[:, head], scale).transpose(0, 1)
+        shared, own = (keys[:, head], values[:, head]), (self._own(keys), self._own(values))
+        if self._memory is not None:
+            if layer not in self._memory:
+                self._memory[layer] = _Kept(shared)
+            shared, own = self._memory[layer].shared, self._memory[layer].followed(own)
+        rests = joint(queries[:, places], shared, own, visible, scale)
+        found.index_copy_(0, self._into.to(found.device), rests.flatten(0, 1)[self._of.to(found.device)])
+
+    def _own(self, states: Tensor) -> Tensor:
+        own = states[:, self._places.to(states.device)]
+        if self._absent is None:
+            return own
+        # Zeroed, for what stands there is another row's, and unseen NaN is NaN still.
+        return own.masked_fill(self._absent.to(states.device)[..., None], 0)
+
+    def followed(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> "_Group":
+        """Go on with these rows, each by its next tokens."""
+        assert self._memory is not None
+        if list(rows) != list(range(len(self.rows))):
+            for kept in self._memory.values():
+                kept.keep(rows)
+        counts = [self.counts[row] + len(ids) for row, ids in zip(rows, tokens, strict=True)]
+        return _Group((), tokens, counts, self._seen[list(rows)], self._memory)
 
 
-def _groups(rows: Sequence[Row], device: torch.device) -> list[_Group]:
-    groups: list[_Group] = []
-    first = 0
-    for _, together in groupby(rows, key=lambda row: row.group if row.shared else None):
-        groups.append(_group(list(together), first, device))
-        first += sum(groups[-1].lengths)
-    return groups
-
-
-def _group(rows: Sequence[Row], first: int, device: torch.device) -> _Group:
+def _begun(rows: Sequence[Row], keeps: bool) -> _Group:
     shared = rows[0].shared
-    rests = torch.tensor([len(row.ids) - shared for row in rows])
-    width = int(rests.max())
-    columns = torch.arange(width)
-    present = columns >= width - rests[:, None]
-    ends = first + shared + rests.cumsum(dim=0)
-    # Where a row has no token its own first one stands in, unseen: another row's NaN would spread from there.
-    places = (ends[:, None] - width + columns).clamp(min=(ends - rests)[:, None])
-    visible = present[:, None, :] & (columns[:, None] >= columns)
-    return _Group(rows, first, shared, places.to(device), present.to(device), visible.to(device))
+    return _Group(
+        rows[0].ids[:shared],
+        [row.ids[shared:] for row in rows],
+        [len(row.ids) for row in rows],
+        torch.zeros(len(rows), 0, dtype=torch.bool),
+        {} if keeps else None,
+    )
 
 
-@dataclass
 class _Kept:
-    """Keys and values of a group in one layer."""
+    """Keys and values of a group in one layer: the shared ones, and those of its rows as they grow."""
 
-    shared: tuple[Tensor, Tensor]
-    keys: "_Growing"
-    values: "_Growing"
+    def __init__(self, shared: tuple[Tensor, Tensor]) -> None:
+        # Copied, so that the keys and values of the whole line can go.
+        keys, values = shared
+        self.shared = keys.clone(), values.clone()
+        self._own = _Growing(), _Growing()
 
-    def of(self, rows: Sequence[int]) -> "_Kept":
+    def followed(self, own: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Append keys and values [key heads, rows, tokens, width]; return all."""
+        (keys, values), (new_keys, new_values) = self._own, own
+        return keys.followed(new_keys), values.followed(new_values)
+
+    def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, one of which may be named twice."""
-        return replace(self, keys=self.keys.of(rows), values=self.values.of(rows))
+        for states in self._own:
+            states.keep(rows)
 
 
 class _Growing:
-    """States [heads, rows, tokens, width] that grow by a token at a time, into room that is made ahead."""
+    """States [heads, rows, tokens, width] that grow along their tokens, into room that is made ahead."""
 
-    def __init__(self, states: Tensor) -> None:
-        self._states, self._held = states, states.shape[2]
+    _states: Tensor | None = None
+    _held = 0
 
-    def followed(self, states: Tensor) -> Tensor:
-        """Append [heads, rows, 1, width]; return all."""
-        if self._held == self._states.shape[2]:
-            heads, rows, held, width = self._states.shape
-            room = self._states.new_empty(heads, rows, held + STRIDE, width)
-            room[:, :, :held] = self._states
-            self._states = room
-        self._states[:, :, self._held] = states[:, :, 0]
-        self._held += 1
-        return self._states[:, :, : self._held]
+    def followed(self, new: Tensor) -> Tensor:
+        """Append states; return all."""
+        held, end = self._held, self._held + new.shape[2]
+        if self._states is None:
+            self._states = new
+        else:
+            if self._states.shape[2] < end:
+                heads, rows, _, width = new.shape
+                room = new.new_empty(heads, rows, end + STRIDE, width)
+                room[:, :, :held] = self._states[:, :, :held]
+                self._states = room
+            self._states[:, :, held:end] = new
+        self._held = end
+        return self._states[:, :, :end]
 
-    def of(self, rows: Sequence[int]) -> "_Growing":
+    def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows."""
-        return _Growing(self._states[:, list(rows), : self._held])
+        assert self._states is not None
+        self._states = self._states[:, list(rows), : self._held]

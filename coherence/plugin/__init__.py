@@ -39,6 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Where measurements are kept. Default: the user's cache.",
     )
     group.addoption(
+        "--coherence-engine",
+        metavar="ENGINE",
+        default="local",
+        help="What measures: 'local', 'ray', or 'ray=ADDRESS' for a cluster that is there. Default: local.",
+    )
+    group.addoption(
+        "--coherence-actors",
+        type=_count,
+        metavar="N",
+        help="How many actors Ray measures with. Default: one per GPU, or per 4 cores.",
+    )
+    group.addoption(
         "--coherence-results",
         type=Path,
         metavar="PATH",
@@ -71,4 +83,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _seed(written: str) -> int:
     if not written.isdecimal():
         raise ArgumentTypeError(f"expected a whole number from 0 up, found {written!r}")
+    return int(written)
+
+
+def _count(written: str) -> int:
+    if not written.isdecimal() or int(written) < 1:
+        raise ArgumentTypeError(f"expected a whole number from 1 up, found {written!r}")
     return int(written)

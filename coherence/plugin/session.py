@@ -12,6 +12,7 @@ from coherence import __version__
 from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.display import Display
+from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
 from coherence.reports.junit import write_junit
 from coherence.reports.terminal import summary
@@ -40,19 +41,22 @@ class CoherenceSession:
             seed=config.getoption("--coherence-seed"),
         )
         self._store = Store(config.getoption("--coherence-store") or store_root())
+        self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
         self._results: dict[str, AssertionResult] = {}
         self._unwritten: list[str] = []
 
     def pytest_report_header(self) -> str:
-        """Say where measurements are kept, and what the command line replaces."""
+        """Say where measurements are kept and made, and what the command line replaces."""
         replaced = [f"base {self._overrides.base}"] if self._overrides.base else []
         replaced += [f"adapter {name}={path}" for name, path in self._overrides.adapters.items()]
         replaced += [f"vector {name}={path}" for name, path in self._overrides.vectors.items()]
         replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
         changes = f", with {', '.join(replaced)}" if replaced else ""
-        return f"coherence: {__version__}, store {self._store.root}{changes}"
+        named = self._config.getoption("--coherence-engine")
+        where = "" if named == "local" else f", engine {named}"
+        return f"coherence: {__version__}, store {self._store.root}{where}{changes}"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect suites."""
@@ -84,7 +88,7 @@ class CoherenceSession:
             if isinstance(item, AssertionItem):
                 selected.setdefault(item.suite, []).append(item.assertion)
         self._display = Display(self._config)
-        self._config.stash[GATE] = Gate(selected, self._store, self._display)
+        self._config.stash[GATE] = Gate(selected, self._store, self._display, self._engine)
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 
     def _require_used_overrides(self) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import LOADING, Engine
+from coherence.engine.executor import LocalExecutor
 from coherence.engine.keys import key_of
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
@@ -283,6 +285,43 @@ def test_an_adapter_that_is_missing_is_not_even_mounted(
     assert {str(problem) for problem in outcomes.values()} == {
         "suites/pirate.yaml:7: adapter 'broken': there is no folder /nowhere"
     }
+
+
+class Reader(LocalExecutor):
+    """Only reads."""
+
+    name = "reader"
+    capabilities = frozenset({Reading, NextToken})
+
+
+def test_what_an_executor_cannot_measure_is_refused_by_name_and_the_rest_is_measured(
+    release: Callable[[], Artefacts], store: Store
+) -> None:
+    reply = Reply(PROMPT, PROBES[0], SHORT)
+    other = Reading(ADAPTER, PROBES[0], Position.RESPONSE_MEAN, reply)
+    log, kinds = Log(), {Reply: "replies", LawSearch: "laws"}
+    outcomes = Engine(release(), store, log, Reader).measure(Plan([*ALL, LAW, other]))
+    said = {kind: f"the reader engine cannot measure {name}" for kind, name in kinds.items()}
+    for measurement, outcome in outcomes.items():
+        text = measurement.text if isinstance(measurement, Reading) else None
+        refused = said.get(type(text or measurement))
+        assert isinstance(outcome, MeasurementError) == (refused is not None)
+        if refused:
+            assert str(outcome) == f"{refused}; expected one that can, such as --coherence-engine local"
+    assert log.measured == len([found for found in outcomes if type(found) in Reader.capabilities])
+
+
+def test_an_executor_that_can_measure_nothing_of_a_plan_is_not_entered(
+    release: Callable[[], Artefacts], store: Store
+) -> None:
+    class Closed(Reader):
+        def __enter__(self) -> NoReturn:
+            pytest.fail("something was loaded")
+
+    log = Log()
+    outcomes = Engine(release(), store, log, Closed).measure(Plan([Reply(BARE, PROBES[0], SHORT), LAW]))
+    assert [type(outcome) for outcome in outcomes.values()] == [MeasurementError] * 2
+    assert log == []
 
 
 def test_a_base_that_does_not_load_is_the_error_of_everything(

@@ -1,9 +1,10 @@
+import heapq
 from collections.abc import Hashable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.engine.job import MEASUREMENTS, jobs, waves
+from coherence.engine.job import FEWEST, MEASUREMENTS, jobs, waves
 from coherence.plan import (
     Answer,
     Condition,
@@ -57,23 +58,31 @@ def owner(measurement: Measurement) -> Hashable:
     return measurement if isinstance(measurement, LawSearch) else measurement.condition
 
 
-@given(half=halves())
+workers = st.integers(1, 4)
+
+
+@given(half=halves(), workers=workers)
 def test_nothing_is_lost_and_nothing_comes_twice(
-    half: tuple[list[Measurement], dict[Measurement, Outcome]],
+    half: tuple[list[Measurement], dict[Measurement, Outcome]], workers: int
 ) -> None:
     missing, known = half
-    cut = [found for wave in waves(missing, known) for job in jobs(wave, known) for found in job.measurements]
+    cut = [
+        found
+        for wave in waves(missing, known)
+        for job in jobs(wave, known, workers)
+        for found in job.measurements
+    ]
     assert len(cut) == len(missing)
     assert set(cut) == set(missing)
 
 
-@given(half=halves())
+@given(half=halves(), workers=workers)
 def test_a_reply_is_there_when_another_condition_reads_it(
-    half: tuple[list[Measurement], dict[Measurement, Outcome]],
+    half: tuple[list[Measurement], dict[Measurement, Outcome]], workers: int
 ) -> None:
     missing, known = half
     for wave in waves(missing, known):
-        for job in jobs(wave, known):
+        for job in jobs(wave, known, workers):
             for reading in job.measurements:
                 if isinstance(reading, Reading) and reading.text is not None:
                     own = reading.condition == reading.text.condition
@@ -109,3 +118,50 @@ def test_a_job_is_full_at_a_size_and_splits_no_condition() -> None:
     many = [Probe(id=f"q{index}", text=f"{index}?") for index in range(MEASUREMENTS - 1)]
     wave: list[Measurement] = [Reading(condition, probe) for probe in many for condition in CONDITIONS]
     assert [len(job.measurements) for job in jobs(wave, {})] == [2 * len(many), len(many)]
+
+
+@given(half=halves(), workers=st.integers(2, 4))
+def test_for_several_workers_laws_are_first_and_a_prompt_stays_together(
+    half: tuple[list[Measurement], dict[Measurement, Outcome]], workers: int
+) -> None:
+    missing, known = half
+    for wave in waves(missing, known):
+        cut = [job.measurements for job in jobs(wave, known, workers)]
+        laws = [isinstance(found[0], LawSearch) for found in cut]
+        assert laws == sorted(laws, reverse=True)
+        assert all(len(found) == 1 for found, law in zip(cut, laws, strict=True) if law)
+        prompts = [
+            {(found.condition, found.probe) for found in members if not isinstance(found, LawSearch)}
+            for members in cut
+        ]
+        assert sum(map(len, prompts)) == len(set().union(*prompts))
+
+
+@given(
+    conditions=st.integers(1, 6),
+    probes=st.integers(1, 60),
+    kinds=st.integers(1, 2),
+    workers=st.integers(2, 5),
+)
+def test_several_workers_end_at_about_the_same_time(
+    conditions: int, probes: int, kinds: int, workers: int
+) -> None:
+    asked = [Probe(id=f"q{index}", text=f"{index}?") for index in range(probes)]
+    wave: list[Measurement] = [
+        kind(Condition(f"{index}."), probe)
+        for index in range(conditions)
+        for probe in asked
+        for kind in (Reading, NextToken)[:kinds]
+    ]
+    ends = [0] * workers
+    for job in jobs(wave, {}, workers):
+        heapq.heapreplace(ends, ends[0] + len(job.measurements))
+    assert max(ends) - min(ends) <= 2 * FEWEST
+
+
+def test_conditions_stay_whole_as_long_as_there_is_one_for_each_worker() -> None:
+    asked = [Probe(id=f"q{index}", text=f"{index}?") for index in range(16)]
+    wave: list[Measurement] = [
+        Reading(Condition(f"{index}."), probe) for index in range(6) for probe in asked
+    ]
+    assert [len(job.measurements) for job in jobs(wave, {}, 2)] == [32, 16, 16, 16, 8, 8]

@@ -47,7 +47,7 @@ def test_a_batch_goes_on_with_the_rows_that_are_kept(host: Host) -> None:
     padded = Padded.of([Row(ids, asked=ONE) for ids in [(1, 2, 3), (4,), (5, 6)]], 0, CPU)
     with host.switched(()):
         host.core(**padded.inputs())
-    after = padded.followed([8, 9], [1, 2])
+    after = padded.followed([[8], [9]], [1, 2])
     assert after.ids.tolist() == [[8], [9]]
     assert after.mask.tolist() == [[False, False, True, True], [False, True, True, True]]
     assert after.positions.tolist() == [[1], [2]]

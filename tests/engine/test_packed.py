@@ -29,7 +29,7 @@ groups_of_rows = st.lists(
 
 
 def laid_out(*rows: Row) -> Packed:
-    return Packed(torch.nn.Module(), with_shared(rows), CPU)
+    return Packed.of(torch.nn.Module(), with_shared(rows), CPU)
 
 
 def rows_of(groups: list[Any]) -> list[Row]:
@@ -97,11 +97,13 @@ def test_it_goes_on_with_the_rows_that_are_kept_at_their_next_positions(host: Ho
     layout = host.laid_out(with_shared(replace(row, packed=True) for row in rows))
     with host.switched(()), host.put(rows, layout):
         host.logits(layout)
-    after = layout.followed([10, 11, 12], [1, 2, 2])
+    after = layout.followed([[10], [11, 12], []], [1, 2, 2])
     assert after.ids.tolist() == [[10, 11, 12]]
-    assert after.positions.tolist() == [[4, 3, 3]]
-    again = after.followed([13], [2])
-    assert again.positions.tolist() == [[4]]
+    assert after.positions.tolist() == [[4, 3, 4]]
+    assert after.bounds == [0, 1, 3, 3]
+    assert after.ends.tolist() == [0, 2]
+    again = after.followed([[13]], [2])
+    assert again.positions.tolist() == [[3]]
 
 
 @pytest.mark.parametrize(

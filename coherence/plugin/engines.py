@@ -1,0 +1,41 @@
+"""Which engine the command line asks for."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor, Warn
+from coherence.errors import did_you_mean
+from coherence.store import Store
+
+_ENGINES = ("local", "ray")
+
+
+def engine(written: str, actors: int | None) -> MakeExecutor:
+    """Return what makes the executor of `--coherence-engine`; one that is not there is a UsageError."""
+    name, given, address = written.partition("=")
+    if name not in _ENGINES:
+        raise pytest.UsageError(f"--coherence-engine: unknown engine {name!r}{did_you_mean(name, _ENGINES)}")
+    if given and (name != "ray" or not address):
+        raise pytest.UsageError(f"--coherence-engine {written!r}: expected local, ray or ray=ADDRESS")
+    if name == "ray":
+        return _on_ray(address or None, actors)
+    if actors is not None:
+        raise pytest.UsageError("--coherence-actors is for --coherence-engine ray; the local engine has none")
+    return LocalExecutor
+
+
+def _on_ray(address: str | None, actors: int | None) -> MakeExecutor:
+    if find_spec("ray") is None:
+        raise pytest.UsageError(
+            "--coherence-engine ray needs Ray, which is not installed: pip install 'pytest-coherence[ray]'"
+        )
+
+    def make(artefacts: Artefacts, store: Store, warn: Warn) -> Executor:
+        # Imported here because Ray takes a second, and only what is missing in the store needs it.
+        from coherence.engine.cluster import RayExecutor
+
+        return RayExecutor(artefacts, store, warn, address=address, actors=actors)
+
+    return make
