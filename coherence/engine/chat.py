@@ -63,12 +63,38 @@ def _templated(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Messag
     return text
 
 
+def turns_after(
+    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """Token ids between one answer and the next, for each further turn of the user.
+
+    They begin with what ends an answer. An ArtefactError when the template leaves answers out.
+    """
+    conversation = messages(condition, probe)
+    for turn in turns:
+        conversation.append({"role": "assistant", "content": _MARK})
+        conversation.append({"role": "user", "content": _asked(turn, condition.prompts)})
+    _, *between = _templated(tokenizer, conversation).split(_MARK)
+    if len(between) != len(turns):
+        raise ArtefactError(
+            f"the chat template of {tokenizer.name_or_path!r} leaves out earlier answers; "
+            "expected one that keeps every turn of a conversation"
+        )
+    # What was said before stays as it was run: only what follows an answer is read off the template.
+    return [tuple(_ids(tokenizer, text)) for text in between]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: Any = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return list(ids)
+
+
 def encode(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> list[int]:
     """Token ids of the prompt. The template writes the special tokens, so none are added here."""
-    ids: Any = tokenizer(render(tokenizer, condition, probe), add_special_tokens=False)["input_ids"]
+    ids = _ids(tokenizer, render(tokenizer, condition, probe))
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         raise ArtefactError(f"the chat template of {tokenizer.name_or_path!r} writes the start token twice")
-    return list(ids)
+    return ids
 
 
 def last_user_token(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> int:

@@ -1,7 +1,9 @@
-"""Replies: all of a batch go on from one prefill, finished ones are dropped, none depends on its mates."""
+"""Replies: all conversations of a batch go on from one prefill, and none depends on its mates."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from coherence.engine.budget import Found
 from coherence.engine.host import Host
 from coherence.engine.layout import Layout
 from coherence.engine.means import mean_of
-from coherence.engine.rows import Asked, Row
+from coherence.engine.rows import Asked, Row, Turn
 from coherence.engine.taps import Taps, sum_over
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
@@ -22,10 +24,10 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
     stops = stop_tokens(host)
-    drafts = [(place, _Draft(row, asked, stops)) for place, row in enumerate(batch) for asked in row.asked]
-    if drafts:
-        _decode(host, [draft for _, draft in drafts], [place for place, _ in drafts], layout, logits, sinks)
-    for _, draft in drafts:
+    places = {_Draft(row, asked, stops): place for place, row in enumerate(batch) for asked in row.asked}
+    if places:
+        _decode(host, places, layout, logits[list(places.values())], sinks)
+    for draft in places:
         yield from draft.results(host)
 
 
@@ -36,78 +38,125 @@ def stop_tokens(host: Host) -> set[int]:
     return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
 
 
-def _decode(
-    host: Host, drafts: list["_Draft"], kept: list[int], layout: Layout, logits: Tensor, sinks: Tensor
-) -> None:
-    logits = logits[kept]
+def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Tensor, sinks: Tensor) -> None:
+    """Go on with drafts, each at its place in a layout, until all have ended; `logits` of each."""
+    going = ran = list(places)
     while True:
-        going = [draft.extend(row) for draft, row in zip(drafts, logits.float().cpu(), strict=True)]
-        drafts = [draft for draft, goes_on in zip(drafts, going, strict=True) if goes_on]
-        kept = [place for place, goes_on in zip(kept, going, strict=True) if goes_on]
-        if not drafts:
+        for draft, of_row in zip(ran, logits.float().cpu(), strict=True):
+            draft.extend(of_row)
+        # A draft whose turn has ended waits for the others, so that they begin the next one together.
+        turned = not any(draft.next for draft in going)
+        for draft in going if turned else ():
+            draft.turn()
+        going = [draft for draft in going if not draft.ended]
+        if not going:
             return
-        layout = layout.followed([draft.ids[-1:] for draft in drafts], kept)
-        kept = list(range(len(drafts)))
-        logits = _step(host, drafts, layout, sinks)
+        packed = going[0].row.packed
+        held = [draft for draft in going if draft.next or packed]
+        if turned and not packed:
+            # What is said in between would be padded in the middle: a sliding window would slide over that.
+            layout = host.laid_out([draft.whole() for draft in held])
+        else:
+            layout = layout.followed([draft.next for draft in held], [places[draft] for draft in held])
+        places = {draft: place for place, draft in enumerate(held)}
+        ran = [draft for draft in held if draft.next]
+        logits = _step(host, held, layout, sinks)
 
 
-def _step(host: Host, drafts: Sequence["_Draft"], layout: Layout, sinks: Tensor) -> Tensor:
-    read = [place for place, draft in enumerate(drafts) if draft.is_read]
-    taps = Taps(host.blocks, sum_over([range(place, place + 1) for place in read], sinks)) if read else None
-    with host.put([draft.row for draft in drafts], layout), taps or nullcontext():
+def _step(host: Host, held: Sequence["_Draft"], layout: Layout, sinks: Tensor) -> Tensor:
+    spans = {
+        draft: range(first, end)
+        for draft, (first, end) in zip(held, pairwise(layout.bounds), strict=True)
+        if draft.is_heard
+    }
+    taps = Taps(host.blocks, sum_over(list(spans.values()), sinks)) if spans else None
+    with host.put([draft.row for draft in held], layout), taps or nullcontext():
         logits = host.logits(layout)
     if taps:
-        for place, sums in zip(read, taps.stacked(), strict=True):
-            drafts[place].hear(sums)
+        for draft, sums in zip(spans, taps.stacked(), strict=True):
+            draft.hear(sums)
     return logits
 
 
+class _Said:
+    """One answer so far."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.ids: list[int] = []
+        self.sums: Tensor | None = None
+        self.problem: MeasurementError | None = None
+
+
 class _Draft:
-    """One reply so far: greedy, or sampled from a generator of its own."""
+    """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
     def __init__(self, row: Row, asked: Asked, stops: set[int]) -> None:
         self.row = row
-        self.ids: list[int] = []
-        self.is_read = bool(asked.means)
-        self._asked = asked
+        self.next: list[int] = []
+        self.ended = False
+        self._said = [_Said(turn) for turn in asked.turns]
+        self._now, *self._later = self._said
+        self._decoding = asked.decoding
         self._stops = stops
-        self._problem: MeasurementError | None = None
-        self._sums: Tensor | None = None
         self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
 
-    def extend(self, logits: Tensor) -> bool:
-        """Append the next token; False when the reply has ended and nothing more of it is to be run."""
-        limit = self._asked.decoding.max_new_tokens
-        if len(self.ids) == limit:
-            return False
+    def extend(self, logits: Tensor) -> None:
+        """Append the next token to the answer, or end it."""
+        self.next = []
         if not logits.isfinite().all():
-            self._problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
-            return False
-        token = self._choose(logits)
-        if token in self._stops:
-            return False
-        self.ids.append(token)
-        return len(self.ids) < limit or self.is_read
+            problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
+            for said in (self._now, *self._later):
+                said.problem = problem
+            self.ended = True
+            return
+        limit = self._decoding.max_new_tokens
+        if len(self._now.ids) == limit or (token := self._choose(logits)) in self._stops:
+            self.ended = not self._later
+            return
+        self._now.ids.append(token)
+        self.ended = len(self._now.ids) == limit and not self._later and not self._now.turn.means
+        if not self.ended:
+            self.next = [token]
+
+    def turn(self) -> None:
+        """Begin the next answer with what comes before it."""
+        if self._later:
+            self._now, *self._later = self._later
+            self.next = list(self._now.turn.before)
+
+    def whole(self) -> Row:
+        """Return the row with everything that was said, up to what is to be run."""
+        said = [token for one in self._said for token in (*one.turn.before, *one.ids)]
+        later = sum(len(one.turn.before) for one in self._later)
+        return replace(self.row, ids=(*self.row.ids, *said[: len(said) - later]))
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what is run next is a token of an answer whose residuals are wanted."""
+        return bool(self._now.turn.means) and bool(self._now.ids) and bool(self.next)
 
     def hear(self, sums: Tensor) -> None:
         """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
-        self._sums = sums if self._sums is None else self._sums + sums
+        self._now.sums = sums if self._now.sums is None else self._now.sums + sums
 
     def results(self, host: Host) -> Found:
-        """Yield the reply and the means over its tokens that are wanted."""
-        text = host.tokenizer.decode(self.ids, skip_special_tokens=True)
-        assert isinstance(text, str)
-        yield self._asked.reply, self._problem or Answer(text.strip(), tuple(self.ids))
-        for name, through in self._asked.means.items():
-            yield name, self._problem or self._mean(through)
+        """Yield the replies and the means over their tokens that are wanted."""
+        for said in self._said:
+            if said.turn.reply is not None:
+                text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
+                assert isinstance(text, str)
+                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids))
+            for name, through in said.turn.means.items():
+                yield name, said.problem or self._mean(said, through)
 
-    def _mean(self, through: int) -> Tensor | MeasurementError:
-        if self._sums is None:
+    def _mean(self, said: _Said, through: int) -> Tensor | MeasurementError:
+        if said.sums is None:
             return MeasurementError(f"the reply is empty, it has no response_mean: {self.row.label}")
-        return mean_of(self._sums[: through + 1], self.row.label)
+        return mean_of(said.sums[: through + 1], self.row.label)
 
     def _choose(self, logits: Tensor) -> int:
-        temperature = self._asked.decoding.temperature
+        temperature = self._decoding.temperature
         if temperature == 0:
             return int(logits.argmax())
         probabilities = (logits / temperature).softmax(dim=-1)

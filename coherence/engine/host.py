@@ -17,7 +17,7 @@ from coherence.engine.layout import Layout, Padded
 from coherence.engine.loading import load_model
 from coherence.engine.mixed import mixed, mixes
 from coherence.engine.packed import Packed, window
-from coherence.engine.rows import Asked, Row
+from coherence.engine.rows import Asked, Row, Turn
 from coherence.engine.steering import Deltas, Steering, stack_deltas
 from coherence.errors import ArtefactError
 from coherence.vocabulary import Decoding
@@ -165,7 +165,7 @@ class Host:
             return self._alone(self._sample)
 
 
-_AN_ANSWER = (Asked(None, Decoding(max_new_tokens=1)),)
+_AN_ANSWER = (Asked(Decoding(max_new_tokens=1), (Turn(),)),)
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

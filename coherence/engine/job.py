@@ -89,5 +89,5 @@ def _grouped(
 def _read_by(
     measurements: Iterable[Measurement], known: Mapping[Measurement, Outcome]
 ) -> dict[Measurement, Outcome]:
-    texts = [measurement.text for measurement in measurements if isinstance(measurement, Reading)]
-    return {text: known[text] for text in texts if text is not None and text in known}
+    texts = [one.text for one in measurements if isinstance(one, Reading) and one.text]
+    return {said: known[said] for text in texts for said in text.conversation if said in known}

@@ -11,7 +11,7 @@ from coherence.store import Key
 from coherence.vocabulary import Probe
 
 # Raise it when the engine starts to give other numbers for the same measurement.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
@@ -64,6 +64,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own["decoding"] = measurement.decoding.model_dump()
+        own["turns"] = list(measurement.turns)
     elif isinstance(measurement, Reading):
         own["position"] = str(measurement.position)
         own["text"] = key_of(measurement.text, artefacts) if measurement.text else None

@@ -143,6 +143,8 @@ class _Group:
         self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, found: Tensor
     ) -> None:
         """Write what the group's tokens get from attention into `found` [tokens, heads, width]."""
+        if not any(self.rows):
+            return
         places, visible = self._places.to(queries.device), self._visible.to(queries.device)
         head = slice(self._first, self._first + len(self.head))
         if self.head:

@@ -18,12 +18,34 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A reply that is wanted. `means` names the means over its tokens that are wanted, each up to a depth."""
+class Turn:
+    """An answer, and the token ids that come `before` it: after the answer before, or none after the prompt.
 
-    reply: Hashable
-    decoding: Decoding
+    `reply` is its name, if it is wanted; `means` names the means over its tokens, each up to a depth.
+    """
+
+    reply: Hashable = None
     means: Mapping[Hashable, int] = field(default_factory=dict)
+    before: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A conversation that is wanted: a first turn, and more where the user goes on."""
+
+    decoding: Decoding
+    turns: tuple[Turn, ...]
+
+    @property
+    def wanted(self) -> list[Hashable]:
+        """Names of all that is wanted."""
+        replies = [turn.reply for turn in self.turns if turn.reply is not None]
+        return [*replies, *(name for turn in self.turns for name in turn.means)]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it has at most."""
+        return sum(len(turn.before) + self.decoding.max_new_tokens for turn in self.turns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +78,7 @@ class Row:
     @property
     def wanted(self) -> list[Hashable]:
         """Names of all that is wanted."""
-        asked = [name for asked in self.asked for name in (asked.reply, *asked.means)]
+        asked = [name for asked in self.asked for name in asked.wanted]
         scored = [] if self.log_probs is None else [self.log_probs]
         return [*self.spans, *scored, *asked]
 
@@ -69,12 +91,12 @@ class Row:
     def tokens(self) -> int:
         """Tokens of its own that are kept for it in the end."""
         own = len(self.ids) - self.shared
-        return sum(own + asked.decoding.max_new_tokens for asked in self.asked) or own
+        return sum(own + asked.tokens for asked in self.asked) or own
 
     @property
     def longest(self) -> int:
         """Tokens that it has in the end."""
-        return len(self.ids) + max((asked.decoding.max_new_tokens for asked in self.asked), default=0)
+        return len(self.ids) + max((asked.tokens for asked in self.asked), default=0)
 
     def steered_to(self, depth: int) -> "Row":
         """Return the same row without the steering beyond a depth."""

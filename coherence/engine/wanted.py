@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from coherence.engine.chat import last_user_token
+from coherence.engine.chat import last_user_token, turns_after
 from coherence.engine.job import Job
-from coherence.engine.rows import Asked, Row, Span
+from coherence.engine.rows import Asked, Row, Span, Turn
 from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import Answer, Condition, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.vocabulary import Position, Probe
@@ -39,14 +39,14 @@ class Rows:
         for measurement in measurements:
             if not isinstance(measurement, LawSearch):
                 text = measurement.text if isinstance(measurement, Reading) else None
-                said = text if text in self._known else None
+                said = text if text and self._known.keys() >= set(text.conversation) else None
                 found.setdefault((measurement.condition, measurement.probe, said), []).append(measurement)
         return found
 
     def _row(self, prompt: _Prompt, members: Sequence[Measurement]) -> Row:
         condition, probe, said = prompt
-        response = self._answer(said).ids if said else ()
-        row = self._workshop.row(condition, probe, response)
+        transcript = self._transcript(said) if said else ()
+        row = self._workshop.row(condition, probe, transcript)
         spans: dict[Hashable, Span] = {}
         means: dict[Reply, dict[Hashable, int]] = {}
         for reading in members:
@@ -55,19 +55,44 @@ class Rows:
             if reading.text and not said and reading.position is Position.RESPONSE_MEAN:
                 means.setdefault(reading.text, {})[reading] = self._through(reading)
             else:
-                spans[reading] = self._span(reading, len(row.ids) - len(response), len(row.ids))
+                spans[reading] = self._span(reading, len(row.ids) - len(transcript), len(row.ids))
         replies = dict.fromkeys([*means, *(member for member in members if isinstance(member, Reply))])
         return replace(
             row,
             spans=spans,
             log_probs=next((member for member in members if isinstance(member, NextToken)), None),
-            asked=tuple(Asked(reply, reply.decoding, means.get(reply, {})) for reply in replies),
+            asked=tuple(self._asked(longest, replies, means) for longest in _longest(replies)),
         )
+
+    def _asked(
+        self, longest: Reply, replies: Container[Reply], means: Mapping[Reply, Mapping[Hashable, int]]
+    ) -> Asked:
+        turns = [
+            Turn(reply if reply in replies else None, means.get(reply, {}), before)
+            for reply, before in zip(longest.conversation, self._between(longest), strict=True)
+        ]
+        return Asked(longest.decoding, tuple(turns))
+
+    def _between(self, reply: Reply) -> list[tuple[int, ...]]:
+        """Token ids before each answer of a conversation."""
+        if not reply.turns:
+            return [()]
+        with self._workshop.artefacts.blaming("base"):
+            tokenizer = self._workshop.host.tokenizer
+            return [(), *turns_after(tokenizer, reply.condition, reply.probe, reply.turns)]
+
+    def _transcript(self, reply: Reply) -> tuple[int, ...]:
+        """Token ids of a known conversation, from its first answer to its last."""
+        answers = [self._answer(said).ids for said in reply.conversation]
+        between = self._between(reply)
+        return tuple(token for pair in zip(between, answers, strict=True) for ids in pair for token in ids)
 
     def _span(self, reading: Reading, prompt: int, end: int) -> Span:
         through = self._through(reading)
         if reading.position is Position.RESPONSE_MEAN:
-            return Span(prompt, end, through)
+            # Of the last answer alone.
+            assert reading.text
+            return Span(end - len(self._answer(reading.text).ids), end, through)
         if reading.position is Position.USER_LAST:
             with self._workshop.artefacts.blaming("base"):
                 last = last_user_token(self._workshop.host.tokenizer, reading.condition, reading.probe)
@@ -86,3 +111,9 @@ class Rows:
         if not said.ids:
             raise MeasurementError(f"the reply to probe {reply.probe.id!r} is empty: it has no response_mean")
         return said
+
+
+def _longest(replies: Collection[Reply]) -> list[Reply]:
+    """Return the replies that no other of them goes on from."""
+    earlier = {said for reply in replies for said in reply.conversation[:-1]}
+    return [reply for reply in replies if reply not in earlier]

@@ -1,6 +1,6 @@
 """The things an engine can measure. Each is a value: equal measurements are measured once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from coherence.plan.condition import Condition
@@ -9,11 +9,21 @@ from coherence.vocabulary import Decoding, Position, Probe, Site
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model answers. Value: `Answer`."""
+    """What the model answers. Value: `Answer`.
+
+    `turns` are what the user says after the answer to the probe, each of which the model answers too: the
+    value is the answer to the last of them. Replies with the same beginning belong to one conversation.
+    """
 
     condition: Condition
     probe: Probe
     decoding: Decoding
+    turns: tuple[str, ...] = ()
+
+    @property
+    def conversation(self) -> tuple["Reply", ...]:
+        """All answers up to this one, in their order."""
+        return tuple(replace(self, turns=self.turns[:count]) for count in range(len(self.turns) + 1))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CHATML, tokenizer
 
-from coherence.engine.chat import encode, last_user_token, messages, render
+from coherence.engine.chat import encode, last_user_token, messages, render, turns_after
 from coherence.errors import ArtefactError
 from coherence.plan import Condition
 from coherence.vocabulary import Example, Probe, Prompt
@@ -130,3 +130,26 @@ def test_a_template_that_rewrites_what_the_user_says() -> None:
     words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
     with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
         last_user_token(words, BARE, probe("Why?"))
+
+
+TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))
+
+
+@given(said=st.lists(st.text("abc ?", min_size=1, max_size=5).map(str.strip), min_size=1, max_size=3))
+def test_what_comes_between_answers_is_what_the_template_writes_there(said: list[str]) -> None:
+    # The template of a conversation whose answers are there.
+    turns = messages(TALK, probe("Why?"))
+    for text in said:
+        turns += [
+            {"role": "assistant", "content": "YES"},
+            {"role": "user", "content": f"{text}\n\nBe brief."},
+        ]
+    whole = WORDS.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    between = [WORDS.decode(ids) for ids in turns_after(WORDS, TALK, probe("Why?"), said)]
+    assert "YES".join([render(WORDS, TALK, probe("Why?")), *between]) == whole
+
+
+def test_a_template_that_leaves_out_earlier_answers() -> None:
+    words = templated("{{ messages[-1].content }}")
+    with pytest.raises(ArtefactError, match="leaves out earlier answers; expected one that keeps every turn"):
+        turns_after(words, BARE, probe("Why?"), ["And then?"])

@@ -61,6 +61,8 @@ conditions = st.builds(
 )
 asked = st.lists(st.tuples(conditions, st.sampled_from(PROBES)), min_size=3, max_size=6, unique=True)
 
+TURNS = ("Why is that?", "Where?")
+
 # Where two rows go on from what they share, the shorter one is padded in the middle.
 PADDED_INSIDE = [(BARE, PROBES[0]), (BARE, PROBES[-1])]
 through_the_engine = pytest.mark.parametrize(
@@ -153,7 +155,18 @@ class Plain:
 
     def reply(self, condition: Condition, probe: Probe) -> Answer:
         """Greedy, everything read again for every token."""
-        ids, said = self.prompt(condition, probe), list[int]()
+        return self.goes_on(condition, self.prompt(condition, probe))
+
+    def between(self, talk: Reply) -> list[list[int]]:
+        """What comes between the answers of a conversation."""
+        turn = "<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+        return [
+            list(self._words(turn.format(text), add_special_tokens=False)["input_ids"]) for text in talk.turns
+        ]
+
+    def goes_on(self, condition: Condition, ids: list[int]) -> Answer:
+        """Answer after these ids."""
+        said = list[int]()
         while len(said) < GREEDY.max_new_tokens:
             token = int(self.read(condition, ids + said)[1][-1].argmax())
             if token == self._words.eos_token_id:
@@ -393,6 +406,29 @@ def test_a_greedy_reply_is_that_of_reading_everything_again(
             residuals, _ = plain.read(condition, plain.prompt(condition, probe) + list(answer.ids))
             expected = residuals[:, -len(answer.ids) :].mean(dim=1)
             assert apart(torch.tensor(found[means[condition, probe]]), expected) < TOLERANCE
+
+
+@through_the_engine
+@laws
+@given(asked=asked)
+def test_a_conversation_is_that_of_reading_everything_again(
+    measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
+) -> None:
+    talks = [Reply(*pair, GREEDY, TURNS[: index % 3]) for index, pair in enumerate(asked)]
+    said = [reply for talk in talks for reply in talk.conversation]
+    means = {reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply) for reply in said}
+    found = measure([*said, *means.values()])
+    for talk in talks:
+        ids = plain.prompt(talk.condition, talk.probe)
+        for reply, before in zip(talk.conversation, [[], *plain.between(talk)], strict=True):
+            ids += before
+            answer = plain.goes_on(talk.condition, ids)
+            assert found[reply] == answer
+            ids += answer.ids
+            if answer.ids:
+                residuals, _ = plain.read(talk.condition, ids)
+                expected = residuals[:, -len(answer.ids) :].mean(dim=1)
+                assert apart(torch.tensor(found[means[reply]]), expected) < TOLERANCE
 
 
 @through_the_engine

@@ -12,7 +12,7 @@ from torch import Tensor
 from coherence.engine.budget import Budget
 from coherence.engine.forward import token_norms
 from coherence.engine.host import Host
-from coherence.engine.rows import Asked, Row, Span
+from coherence.engine.rows import Asked, Row, Span, Turn
 from coherence.engine.taps import Taps
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -199,7 +199,7 @@ def test_replies_scores_and_readings_come_from_one_row(host: Host, measure: Meas
         (5, 9, 40),
         spans={"last": Span(2, 3, 2)},
         log_probs="scores",
-        asked=(Asked("reply", Decoding(max_new_tokens=3), {"mean": 4}),),
+        asked=(Asked(Decoding(max_new_tokens=3), (Turn("reply", {"mean": 4}),)),),
     )
     found = measure(host, [row])
     assert found.keys() == {"last", "scores", "reply", "mean"}

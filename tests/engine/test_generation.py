@@ -13,7 +13,7 @@ from coherence.engine.budget import Budget
 from coherence.engine.forward import run
 from coherence.engine.generation import stop_tokens
 from coherence.engine.host import Host
-from coherence.engine.rows import Asked, Row, Span
+from coherence.engine.rows import Asked, Row, Span, Turn
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
 from coherence.vocabulary import Decoding
@@ -39,7 +39,7 @@ def asked(decoding: Decoding = GREEDY) -> list[Row]:
     ]
     adapted = [Row(ids, PIRATE, label="adapter", group="adapter") for ids in PROMPTS[:3]]
     rows = [*bare, *steered, *adapted]
-    return [replace(row, asked=(Asked(name, decoding),)) for name, row in enumerate(rows)]
+    return [replace(row, asked=(Asked(decoding, (Turn(name),)),)) for name, row in enumerate(rows)]
 
 
 def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
@@ -48,7 +48,7 @@ def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
 
 
 def name_of(row: Row) -> Hashable:
-    return row.asked[0].reply
+    return row.asked[0].turns[0].reply
 
 
 @pytest.fixture
@@ -125,8 +125,10 @@ def test_a_sample_depends_on_its_seed_and_its_prompt_alone(host: Host) -> None:
 def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> None:
     ids = PROMPTS[3]
     decodings = [GREEDY, *(replace_seed(seed) for seed in range(4))]
-    wanted = tuple(Asked(index, decoding, {(index,): DEPTH}) for index, decoding in enumerate(decodings))
-    mate = Row(PROMPTS[1], asked=(Asked("mate", GREEDY),))
+    wanted = tuple(
+        Asked(decoding, (Turn(index, {(index,): DEPTH}),)) for index, decoding in enumerate(decodings)
+    )
+    mate = Row(PROMPTS[1], asked=(Asked(GREEDY, (Turn("mate"),)),))
     run_of: list[int] = []
     handle = ready.blocks[0].register_forward_pre_hook(
         lambda module, args, kwargs: run_of.append((args or (kwargs["hidden_states"],))[0][..., 0].numel()),
@@ -140,8 +142,8 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
     assert len({together[index].ids for index in range(len(decodings))}) > 3
     for one in wanted:
         alone = answers(ready, [Row(ids, asked=(one,))])
-        assert alone[one.reply] == together[one.reply]
-        assert apart(alone[one.reply,], together[one.reply,]) <= TOLERANCE
+        assert alone[one.turns[0].reply] == together[one.turns[0].reply]
+        assert apart(alone[one.turns[0].reply,], together[one.turns[0].reply,]) <= TOLERANCE
 
 
 def replace_seed(seed: int) -> Decoding:
@@ -157,7 +159,7 @@ def apart(one: torch.Tensor, two: torch.Tensor) -> float:
 def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, decoding: Decoding) -> None:
     depths = [DEPTH, 2, 0]
     rows = [
-        replace(row, asked=(Asked(name, decoding, {(name, depth): depth for depth in depths}),))
+        replace(row, asked=(Asked(decoding, (Turn(name, {(name, depth): depth for depth in depths}),)),))
         for name, row in enumerate(asked())
     ]
     found = answers(ready, rows)
@@ -178,7 +180,7 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
 
 def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> None:
     norms = torch.full((DEPTH + 1,), torch.inf)
-    row = replace(asked()[3], asked=(Asked("reply", GREEDY, {"mean": DEPTH}),))
+    row = replace(asked()[3], asked=(Asked(GREEDY, (Turn("reply", {"mean": DEPTH}),)),))
     whole = dict(run(ready, [row], norms, Budget(pytest.fail)))
     end = len(row.ids) + len(whole["reply"].ids)
     again = Row((*row.ids, *whole["reply"].ids), spans={"mean": Span(len(row.ids), end, DEPTH)})
@@ -199,7 +201,9 @@ def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> N
 
 
 def test_an_empty_reply_has_no_mean(ready: Host) -> None:
-    row = replace(asked()[0], label="probe 'quiet'", asked=(Asked("reply", GREEDY, {"mean": DEPTH}),))
+    row = replace(
+        asked()[0], label="probe 'quiet'", asked=(Asked(GREEDY, (Turn("reply", {"mean": DEPTH}),)),)
+    )
     ready.model.generation_config.eos_token_id = naive(ready, row)[:1]
     found = answers(ready, [row])
     assert found["reply"] == Answer("", ())
@@ -218,7 +222,9 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
     with torch.inference_mode():
         expected = (host.model(input_ids=torch.tensor([ids])).logits[0, -1] / 0.5).softmax(dim=-1)
     likely = int(expected.argmax())
-    wanted = tuple(Asked(seed, Decoding(max_new_tokens=1, temperature=0.5, seed=seed)) for seed in range(400))
+    wanted = tuple(
+        Asked(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Turn(seed),)) for seed in range(400)
+    )
     hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, asked=wanted)]).values())
     share = expected[likely].item()
     assert 0.05 < share < 0.95
@@ -226,8 +232,8 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
 
 
 def test_decodings_do_not_mix(host: Host) -> None:
-    short = Row(PROMPTS[0], asked=(Asked("short", Decoding(max_new_tokens=2)),))
-    long = Row(PROMPTS[1], asked=(Asked("long", Decoding(max_new_tokens=9)),))
+    short = Row(PROMPTS[0], asked=(Asked(Decoding(max_new_tokens=2), (Turn("short"),)),))
+    long = Row(PROMPTS[1], asked=(Asked(Decoding(max_new_tokens=9), (Turn("long"),)),))
     assert answers(host, [short, long]) == {
         "short": said(host, naive(host, short)),
         "long": said(host, naive(host, long)),
@@ -241,7 +247,7 @@ def test_a_row_that_is_not_finite_is_an_error_of_its_own(ready: Host, odd: float
         (7, 8, 9),
         deltas={2: torch.full((WIDTH,), odd)},
         label="probe 'bad'",
-        asked=(Asked("bad", GREEDY, {"mean": DEPTH}),),
+        asked=(Asked(GREEDY, (Turn("bad", {"mean": DEPTH}),)),),
     )
     found = answers(ready, [*good, bad])
     assert str(found.pop("bad")) == "NaN or infinite logits while answering probe 'bad'"
@@ -259,3 +265,79 @@ def test_a_reply_ends_where_the_tokenizer_or_the_model_says(host: Host) -> None:
 def test_nothing_is_left_on_the_model(ready: Host) -> None:
     answers(ready, asked()[:8])
     assert not any(block._forward_hooks or block._forward_pre_hooks for block in ready.blocks)
+
+
+BETWEEN = [(), (31, 32, 33), (34,), (35, 36, 37, 38, 39)]
+
+
+def conversations(decoding: Decoding) -> list[Row]:
+    """Conversations of one to four turns, under every condition; named by their place and turn."""
+    return [
+        replace(
+            row,
+            asked=(
+                Asked(
+                    decoding,
+                    tuple(
+                        Turn((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
+                        for turn in range(1 + name % 4)
+                    ),
+                ),
+            ),
+        )
+        for name, row in enumerate(asked())
+    ]
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Decoding) -> None:
+    rows = conversations(decoding)
+    found = answers(ready, rows)
+    lengths = set()
+    for name, row in enumerate(rows):
+        ids = row.ids
+        for turn in range(len(row.asked[0].turns)):
+            said = found[name, turn].ids
+            lengths.add(len(said))
+            if decoding is GREEDY:
+                alone = replace(row, ids=ids + BETWEEN[turn], asked=(Asked(GREEDY, (Turn("said"),)),))
+                assert list(said) == naive(ready, alone)
+            ids += BETWEEN[turn] + said
+            if said:
+                span = Span(len(ids) - len(said), len(ids), DEPTH)
+                again = answers(ready, [replace(row, ids=ids, asked=(), spans={"mean": span})])
+                assert apart(found[name, turn, "mean"], again["mean"]) <= TOLERANCE
+    assert len(lengths) > 3, "answers must end at different times"
+
+
+def test_a_conversation_does_not_depend_on_its_batch_mates(ready: Host) -> None:
+    rows = conversations(SAMPLED)
+    together = answers(ready, rows)
+    for name in (1, 7, 13):
+        for key, value in answers(ready, [rows[name]]).items():
+            same = together[key]
+            assert value == same if isinstance(value, Answer) else apart(value, same) <= TOLERANCE
+
+
+def test_turns_that_nobody_asked_for_are_said_and_not_given(ready: Host) -> None:
+    whole, row = conversations(GREEDY)[3], asked()[3]
+    turns = (*(Turn(before=ids) for ids in BETWEEN[:3]), Turn("last", {}, BETWEEN[3]))
+    assert answers(ready, [replace(row, asked=(Asked(GREEDY, turns),))]) == {
+        "last": answers(ready, [whole])[3, 3]
+    }
+
+
+def test_a_fault_in_a_later_turn_leaves_the_earlier_answers(ready: Host) -> None:
+    row = conversations(GREEDY)[1]
+    ran: list[int] = []
+    first = len(answers(ready, [row])[1, 0].ids)
+
+    def spoil(module: object, args: object, output: torch.Tensor) -> torch.Tensor | None:
+        ran.append(1)
+        return output * torch.nan if len(ran) > first + 1 else None
+
+    handle = ready.blocks[1].register_forward_hook(spoil)
+    found = answers(ready, [row])
+    handle.remove()
+    assert isinstance(found[1, 0], Answer)
+    assert str(found[1, 1]).startswith("NaN or infinite logits while answering")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.chat import encode
+from coherence.engine.chat import encode, turns_after
 from coherence.engine.job import Job
 from coherence.engine.rows import Span
 from coherence.engine.wanted import Rows
@@ -21,6 +21,7 @@ ARR = Condition(BARE.neutral, (Prompt(text="Arr."),))
 BROKEN = Condition(BARE.neutral, adapters=(("broken", 1.0),))
 PROBE = Probe(id="order", text="Where is my order?")
 REPLY = Reply(BARE, PROBE, Decoding(max_new_tokens=6))
+THIRD = Reply(BARE, PROBE, REPLY.decoding, ("And my parcel?", "Thanks."))
 SAMPLES = [Reply(BARE, PROBE, Decoding(max_new_tokens=6, temperature=1.0, seed=seed)) for seed in range(3)]
 
 
@@ -56,7 +57,37 @@ def test_a_reading_goes_through_its_site(workshop: Workshop, through: str | None
     prompt_last, response = Reading(BARE, PROBE, through=site), mean(REPLY, through=site)
     (row,) = rows(workshop, prompt_last, REPLY, response).made
     assert row.spans == {prompt_last: Span(len(row.ids) - 1, len(row.ids), depth)}
-    assert [dict(asked.means) for asked in row.asked] == [{response: depth}]
+    assert [dict(asked.turns[0].means) for asked in row.asked] == [{response: depth}]
+
+
+def test_answers_of_one_conversation_are_turns_of_one_draft(workshop: Workshop) -> None:
+    first, *_ = THIRD.conversation
+    (row,) = rows(workshop, first, THIRD, mean(THIRD), SAMPLES[0]).made
+    talk, sample = row.asked
+    assert [(turn.reply, dict(turn.means)) for turn in talk.turns] == [
+        (first, {}),
+        (None, {}),
+        (THIRD, {mean(THIRD): BLOCKS}),
+    ]
+    words = workshop.host.tokenizer
+    assert [turn.before for turn in talk.turns] == [(), *turns_after(words, BARE, PROBE, THIRD.turns)]
+    assert [turn.reply for turn in sample.turns] == SAMPLES[:1]
+
+
+def test_a_known_conversation_is_read_as_it_was_said(workshop: Workshop) -> None:
+    known = {said: Answer(str(place), (40 + place, 50)) for place, said in enumerate(THIRD.conversation)}
+    reading = mean(THIRD, ARR)
+    (row,) = rows(workshop, reading, known=known).made
+    words = workshop.host.tokenizer
+    second, third = turns_after(words, ARR, PROBE, THIRD.turns)
+    assert row.ids == (*encode(words, ARR, PROBE), 40, 50, *second, 41, 50, *third, 42, 50)
+    assert row.spans == {reading: Span(len(row.ids) - 2, len(row.ids), BLOCKS)}
+    assert not row.asked
+
+
+def test_a_conversation_that_is_known_in_part_is_had_again(workshop: Workshop) -> None:
+    (row,) = rows(workshop, mean(THIRD), known={THIRD: Answer("three", (42,))}).made
+    assert [dict(turn.means) for turn in row.asked[0].turns] == [{}, {}, {mean(THIRD): BLOCKS}]
 
 
 @pytest.mark.parametrize("text", ["I am", "am", " leading", "\n", "?", "naïve ✓"])
