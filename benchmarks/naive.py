@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
-from work import Work
+from work import TURNS, Work
 
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.chat import render
+from coherence.engine.chat import render, turns_after
 from coherence.plan import CALIBRATION, NEUTRAL, Condition, Scene, Steer
 from coherence.vocabulary import Probe, Site
 
@@ -66,6 +67,48 @@ class Naive:
             return [text.strip() for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
 
         return [text for texts in self._run(work, size, run) for text in texts]
+
+    def converse(self, work: Work, size: int) -> tuple[list[str], np.ndarray]:
+        """Six turns, the transcript read again in each, and once more for the means of each reply.
+
+        Replies, and their means at the deepest site [replies, width], conversation by conversation.
+        """
+        found: list[tuple[str, np.ndarray]] = []
+        for condition in work.conditions:
+            for start in range(0, len(work.talks), size):
+                with torch.inference_mode(), self._under(condition):
+                    found += self._talks(condition, work.talks[start : start + size], work)
+        return [text for text, _ in found], np.stack([mean for _, mean in found])
+
+    def _talks(
+        self, condition: Condition, probes: Sequence[Probe], work: Work
+    ) -> list[tuple[str, np.ndarray]]:
+        talks = [
+            self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in self.texts(condition, probes)
+        ]
+        between = turns_after(self.tokenizer, condition, probes[0], TURNS)
+        said: list[list[tuple[str, np.ndarray]]] = [[] for _ in probes]
+        for turn in range(len(TURNS) + 1):
+            replies = self._replies(talks, work.tokens)
+            talks = [[*talk, *reply] for talk, reply in zip(talks, replies, strict=True)]
+            for one, reply, mean in zip(said, replies, self._means(talks, replies, work), strict=True):
+                one.append((self.tokenizer.decode(reply, skip_special_tokens=True).strip(), mean))
+            if turn < len(TURNS):
+                talks = [[*talk, *between[turn]] for talk in talks]
+        return [pair for one in said for pair in one]
+
+    def _replies(self, talks: list[list[int]], tokens: int) -> list[list[int]]:
+        inputs = self.tokenizer.pad({"input_ids": talks}, return_tensors="pt")
+        ids = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+        ends = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        new = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        return [[*takewhile(lambda token: token not in ends, row)] for row in new]
+
+    def _means(self, talks: list[list[int]], replies: list[list[int]], work: Work) -> list[np.ndarray]:
+        inputs = self.tokenizer.pad({"input_ids": talks}, return_tensors="pt")
+        states = self.model(**inputs, output_hidden_states=True).hidden_states[max(work.blocks) + 1]
+        return [row[-len(reply) :].mean(dim=0).numpy() for row, reply in zip(states, replies, strict=True)]
 
     def _run(self, work: Work, size: int, run: Callable[[dict[str, Tensor]], Any]) -> Iterator[Any]:
         for condition, probes in work.batches(size):

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
-from work import Work, scene
+from work import TURNS, Work, scene
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -17,7 +17,7 @@ from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor, War
 from coherence.engine.job import Job
 from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Probe, Site
+from coherence.vocabulary import Decoding, Position, Probe, Site
 
 
 class _Kept:
@@ -82,6 +82,23 @@ class Ours:
         ]
         record = self._measure(replies)
         return [record.reply(reply) for reply in replies]
+
+    def converse(self, work: Work) -> tuple[list[str], np.ndarray]:
+        """Six turns: replies, and their means at the deepest site [replies, width]."""
+        site, decoding = Site(max(work.blocks), "post"), Decoding(max_new_tokens=work.tokens)
+        replies = [
+            reply
+            for condition in work.conditions
+            for probe in work.talks
+            for reply in Reply(condition, probe, decoding, TURNS).conversation
+        ]
+        means = {
+            reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply, site)
+            for reply in replies
+        }
+        record = self._measure([*replies, *means.values()])
+        found = [record.residuals(means[reply])[site.depth] for reply in replies]
+        return [record.reply(reply) for reply in replies], np.stack(found)
 
     def _measure(self, measurements: Iterable[Measurement]) -> Record:
         plan = Plan(measurements)

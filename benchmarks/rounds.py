@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-MEANS_TOLERANCE = 1e-5
-"""Largest relative error of the means of any condition at any site."""
+MEANS_TOLERANCE = 1e-4
+"""Largest relative error of the means of any condition at any site: the peers' torch is another one."""
 TEXTS_TOLERANCE = 0.97
 """Least share of equal replies: rounding may turn a tie between two tokens."""
 
@@ -76,6 +76,13 @@ def texts_differ(found: Sequence[str], expected: Sequence[str]) -> str:
             f"at least {TEXTS_TOLERANCE:.0%} are expected; first {odd[0]!r} for {odd[1]!r}"
         )
     return f"{equal} of {len(expected)} equal"
+
+
+def talks_differ(found: tuple[list[str], np.ndarray], expected: tuple[list[str], np.ndarray]) -> str:
+    """Check conversations: replies, and the means of those that are equal."""
+    said = texts_differ(found[0], expected[0])
+    equal = [one == other for one, other in zip(found[0], expected[0], strict=True)]
+    return f"{said}, {means_differ(found[1][None, equal], expected[1][None, equal])}"
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:

@@ -19,7 +19,19 @@ from naive import Naive
 from ours import Ours
 from peers import peers
 from roofline import needed_flops, peak_flops, token_ids
-from rounds import CONSOLE, Variant, alternate, means_differ, race, ratios, spread, table, texts_differ, timed
+from rounds import (
+    CONSOLE,
+    Variant,
+    alternate,
+    means_differ,
+    race,
+    ratios,
+    spread,
+    table,
+    talks_differ,
+    texts_differ,
+    timed,
+)
 from work import REGIMES, ROOT, Work, scene
 
 from coherence.engine.reference import reference_model
@@ -68,6 +80,17 @@ def generation(given: Namespace) -> None:
         "coherence": timed(lambda: _ours().generate(work)),
     }
     race(f"Generation: {work.tokens} tokens", variants, given.rounds, texts_differ)
+
+
+def drift(given: Namespace) -> None:
+    """Conversations of six turns under all regimes, with the mean activation of every reply."""
+    work = replace(_work(given), personas=1, scripts=2 if given.quick else 4)
+    variants = {
+        "naive": timed(lambda: _naive().converse(work, 1)),
+        "per regime": timed(lambda: _naive().converse(work, BATCH)),
+        "coherence": timed(lambda: _ours().converse(work)),
+    }
+    race(f"Drift: 6 turns of {work.tokens} tokens", variants, given.rounds, talks_differ)
 
 
 def growth(given: Namespace) -> None:
@@ -181,7 +204,9 @@ def _on_actors(work: Work, actors: int) -> Variant:
     return variant
 
 
-BENCHMARKS = {run.__name__: run for run in (collection, generation, growth, roofline, memory, warm, ray)}
+BENCHMARKS = {
+    run.__name__: run for run in (collection, generation, drift, growth, roofline, memory, warm, ray)
+}
 
 
 def main() -> None:

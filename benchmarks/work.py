@@ -19,6 +19,16 @@ def scene() -> Scene:
     return load_suite(ROOT / "suites" / "personas.coherence.yaml", Overrides()).scene
 
 
+TURNS = (
+    "Can you say that in other words?",
+    "Why do you think so?",
+    "I am not convinced. Are you sure?",
+    "What would you do in my place?",
+    "Thanks. Anything else that I should know?",
+)
+"""What the user says after the first answer, whatever it was."""
+
+
 @dataclass(frozen=True)
 class Work:
     """Questions put to personas in regimes; means are wanted after `blocks`, or replies of `tokens`."""
@@ -29,6 +39,7 @@ class Work:
     regimes: tuple[str, ...] = REGIMES
     blocks: tuple[int, ...] = (6, 12, 18)
     tokens: int = 24
+    scripts: int = 4
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -42,6 +53,11 @@ class Work:
     def probes(self) -> tuple[Probe, ...]:
         """The questions: the suite's own, then the engine's calibration questions."""
         return (*self.scene.probes, *CALIBRATION)[: self.questions]
+
+    @property
+    def talks(self) -> tuple[Probe, ...]:
+        """The questions that begin a conversation of six turns."""
+        return self.probes[: self.scripts]
 
     def batches(self, size: int) -> Iterator[tuple[Condition, tuple[Probe, ...]]]:
         """Cut the work into batches of one condition each."""

@@ -12,8 +12,17 @@ from coherence.errors import MeasurementError
 # What was wanted of rows, by its name, with its value or a CoherenceError.
 Found = Iterable[tuple[Any, Any]]
 
+# How a lack of memory is told where torch has no error of its own for it: the CPU's allocator, a CUDA call
+# that is not its own allocator's, cuBLAS, and Apple's GPUs.
+_SHORTAGES = (
+    "allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
+)
+
 # What a forward pass of a small model takes before it gets no faster.
-TOKENS = 8192
+TOKENS = 3072
 ROWS = 96
 
 
@@ -61,5 +70,6 @@ class Budget:
 
 
 def _out_of_memory(problem: BaseException) -> bool:
-    # On the CPU torch raises a plain RuntimeError.
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(problem)
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
+        said in str(problem) for said in _SHORTAGES
+    )

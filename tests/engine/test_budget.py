@@ -60,7 +60,23 @@ def by_python() -> Any:
     return bytearray(1 << 62)
 
 
-SHORTAGES = [by_torch, by_cuda, by_python]
+def by_message(message: str) -> Callable[[], Any]:
+    """What a device that is not at hand says: only the words are known, so only they are made up."""
+
+    def shortage() -> Any:
+        raise RuntimeError(message)
+
+    return shortage
+
+
+SHORTAGES = [
+    by_torch,
+    by_cuda,
+    by_python,
+    by_message("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+    by_message("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    by_message("MPS backend out of memory (MPS allocated: 9.05 GB, other allocations: 1.2 GB)"),
+]
 
 
 def wanted(rows: list[Row]) -> list[tuple[Any, Row]]:
