@@ -51,7 +51,7 @@ def _work(given: Namespace) -> Work:
 def collection(given: Namespace) -> None:
     """Means at three sites, under all regimes; then what the peers can do of it."""
     work = _work(given)
-    race("Collection: prompt, adapter, steering", _collecting(work), given.rounds, means_differ)
+    race("Collection: prompt, adapter, steering", _three("collect", work), given.rounds, means_differ)
     work = replace(work, regimes=("bare", "prompt"))
     texts = [_naive().texts(condition, work.probes) for condition in work.conditions]
     note = (
@@ -59,38 +59,29 @@ def collection(given: Namespace) -> None:
         "has a function that puts it under an adapter, so they run the bare and the prompted conditions only."
     )
     with peers(reference_model(), texts, work.blocks) as others:
-        variants = _collecting(work) | others
+        variants = _three("collect", work) | others
         race("Collection: bare, prompt", variants, given.rounds, means_differ, note)
 
 
-def _collecting(work: Work) -> dict:
+def _three(task: str, work: Work) -> dict[str, Variant]:
+    """Make a variant of each way to do a task: `collect`, `generate` or `converse`."""
     return {
-        "naive": timed(lambda: _naive().collect(work, 1)),
-        "per regime": timed(lambda: _naive().collect(work, BATCH)),
-        "coherence": timed(lambda: _ours().collect(work)),
+        "naive": timed(lambda: getattr(_naive(), task)(work, 1)),
+        "per regime": timed(lambda: getattr(_naive(), task)(work, BATCH)),
+        "coherence": timed(lambda: getattr(_ours(), task)(work)),
     }
 
 
 def generation(given: Namespace) -> None:
     """Greedy replies under all regimes."""
     work = _work(given)
-    variants = {
-        "naive": timed(lambda: _naive().generate(work, 1)),
-        "per regime": timed(lambda: _naive().generate(work, BATCH)),
-        "coherence": timed(lambda: _ours().generate(work)),
-    }
-    race(f"Generation: {work.tokens} tokens", variants, given.rounds, texts_differ)
+    race(f"Generation: {work.tokens} tokens", _three("generate", work), given.rounds, texts_differ)
 
 
 def drift(given: Namespace) -> None:
     """Conversations of six turns under all regimes, with the mean activation of every reply."""
     work = replace(_work(given), personas=1, scripts=2 if given.quick else 4)
-    variants = {
-        "naive": timed(lambda: _naive().converse(work, 1)),
-        "per regime": timed(lambda: _naive().converse(work, BATCH)),
-        "coherence": timed(lambda: _ours().converse(work)),
-    }
-    race(f"Drift: 6 turns of {work.tokens} tokens", variants, given.rounds, talks_differ)
+    race(f"Drift: 6 turns of {work.tokens} tokens", _three("converse", work), given.rounds, talks_differ)
 
 
 def growth(given: Namespace) -> None:
@@ -130,7 +121,7 @@ def roofline(given: Namespace) -> None:
     flops = needed_flops(_naive(), work)
     peaks = []
     seconds, _ = alternate(
-        _collecting(work) | {"peak": lambda: (0.0, peaks.append(peak_flops()))}, given.rounds
+        _three("collect", work) | {"peak": lambda: (0.0, peaks.append(peak_flops()))}, given.rounds
     )
     peak = max(peaks)
     rows = [

@@ -1,6 +1,6 @@
 """Attention of packed rows: the one place where tokens see each other, put in place of transformers' own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -23,24 +23,24 @@ _running: ContextVar[Attend] = ContextVar("running")
 
 
 @contextmanager
-def attending(model: nn.Module, attend: Attend) -> Iterator[None]:
-    """Let the model's forward passes attend by `attend`."""
-    configs = {id(config): config for config in _configs(model)}
-    before = {key: config._attn_implementation for key, config in configs.items()}
+def attending(configs: Sequence[PreTrainedConfig], attend: Attend) -> Iterator[None]:
+    """Let the forward passes of a model with these configs (see `configs_of`) attend by `attend`."""
+    before = [config._attn_implementation for config in configs]
     token = _running.set(attend)
     try:
-        for config in configs.values():
+        for config in configs:
             config._attn_implementation = NAME
         yield
     finally:
-        for key, config in configs.items():
-            config._attn_implementation = before[key]
+        for config, implementation in zip(configs, before, strict=True):
+            config._attn_implementation = implementation
         _running.reset(token)
 
 
-def _configs(model: nn.Module) -> Iterator[PreTrainedConfig]:
+def configs_of(model: nn.Module) -> list[PreTrainedConfig]:
+    """Every config that a module of the model reads, once."""
     found = (getattr(module, "config", None) for module in model.modules())
-    return (config for config in found if isinstance(config, PreTrainedConfig))
+    return list({id(config): config for config in found if isinstance(config, PreTrainedConfig)}.values())
 
 
 def _attention(

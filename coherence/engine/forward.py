@@ -39,8 +39,8 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
 
     def measure(batch: Sequence[Row]) -> Found:
         layout = host.laid_out(batch)
-        spans = [range(start, start + len(row.ids)) for start, row in zip(layout.starts, batch, strict=True)]
-        with host.switched(()), host.put(batch, layout), Taps(host.blocks, median_norm(spans)) as taps:
+        pool = median_norm(_spans(batch, layout))
+        with host.switched(()), host.put(batch, layout), Taps(host.blocks, pool) as taps:
             host.core(**layout.inputs())
         for row, value in zip(batch, taps.stacked(), strict=True):
             yield from ((place, finite(value, row.label)) for place in row.spans)

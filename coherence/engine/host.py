@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.engine.adapters import Adapters, Weights, lora_layers, mount
+from coherence.engine.attention import configs_of
 from coherence.engine.blocks import find_blocks
 from coherence.engine.layout import Layout, Padded
 from coherence.engine.loading import load_model
@@ -37,8 +38,9 @@ class Host:
         text_config = model.config.get_text_config()
         self.width: int = text_config.hidden_size
         self.blocks: nn.ModuleList = find_blocks(model, text_config.num_hidden_layers)
+        self._configs = configs_of(model)
         self._mounted: nn.Module = model
-        # Listed when they are mounted: a bank that is made in a truncated pass is to know all of them.
+        # Listed when they are mounted, and not in every pass.
         self._layers: list[LoraLayer] = []
         self._by_row: set[str] = set()
 
@@ -92,7 +94,7 @@ class Host:
     def laid_out(self, rows: Sequence[Row]) -> Layout:
         """Lay rows that are all packed, or all not, out for a forward pass."""
         if rows[0].packed:
-            return Packed.of(self.model, rows, self.device)
+            return Packed.of(self._configs, rows, self.device)
         return Padded.of(rows, self.pad, self.device)
 
     @cached_property

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedConfig
 
 from coherence.engine.attention import attending, causal, joint
@@ -34,8 +34,10 @@ class Packed(Layout):
     attention is ours. Keys and values are kept while rows go on, a shared beginning's once for all its rows.
     """
 
-    def __init__(self, model: nn.Module, groups: Sequence["_Group"], device: torch.device) -> None:
-        self._model, self._groups, self._device = model, groups, device
+    def __init__(
+        self, configs: Sequence[PreTrainedConfig], groups: Sequence["_Group"], device: torch.device
+    ) -> None:
+        self._configs, self._groups, self._device = configs, groups, device
         lengths = [length for group in groups for length in group.lengths]
         counts = [count for group in groups for count in group.counts]
         self.bounds = list(accumulate(lengths, initial=0))
@@ -53,11 +55,11 @@ class Packed(Layout):
             first += sum(group.lengths)
 
     @classmethod
-    def of(cls, model: nn.Module, rows: Sequence[Row], device: torch.device) -> "Packed":
-        """Lay rows out that have not begun."""
+    def of(cls, configs: Sequence[PreTrainedConfig], rows: Sequence[Row], device: torch.device) -> "Packed":
+        """Lay rows out that have not begun, for a model with these configs."""
         keeps = any(row.asked for row in rows)
         together = groupby(rows, key=lambda row: row.group if row.shared else None)
-        return cls(model, [_begun(list(members), keeps) for _, members in together], device)
+        return cls(configs, [_begun(list(members), keeps) for _, members in together], device)
 
     def inputs(self) -> dict[str, Any]:
         """Arguments of a forward pass."""
@@ -65,7 +67,7 @@ class Packed(Layout):
 
     def attending(self) -> AbstractContextManager[object]:
         """Return what a forward pass is to be run under."""
-        return attending(self._model, self._attend)
+        return attending(self._configs, self._attend)
 
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Packed":
         """Go on with the rows `kept`, each by its next tokens."""
@@ -76,7 +78,7 @@ class Packed(Layout):
             chosen = [(row - first, ids) for row, ids in following if first <= row < end]
             if chosen:
                 groups.append(group.followed(*zip(*chosen, strict=True)))
-        return Packed(self._model, groups, self._device)
+        return Packed(self._configs, groups, self._device)
 
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         found = queries.new_empty(queries.shape[1], len(queries), values.shape[2])

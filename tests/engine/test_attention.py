@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from coherence.engine import attention
-from coherence.engine.attention import NAME, attending, causal, joint
+from coherence.engine.attention import NAME, attending, causal, configs_of, joint
 from coherence.engine.host import Host
 
 TOLERANCE = 1e-5
@@ -88,10 +88,10 @@ def test_attention_is_replaced_inside_alone(host: Host) -> None:
     before = host.model.config._attn_implementation
     with host.switched(()):
         expected = host.model(input_ids=IDS).logits
-        with attending(host.model, attend):
+        with attending(configs_of(host.model), attend):
             assert host.model.config._attn_implementation == NAME
             found = host.model(input_ids=IDS, use_cache=False).logits
-        with pytest.raises(ZeroDivisionError), attending(host.model, attend):
+        with pytest.raises(ZeroDivisionError), attending(configs_of(host.model), attend):
             _ = 1 / 0
         assert torch.equal(host.model(input_ids=IDS).logits, expected)
     assert torch.allclose(found, expected, atol=TOLERANCE)
@@ -104,7 +104,7 @@ def test_attention_that_is_told_of_more_is_refused(told: dict[str, object]) -> N
     layer = torch.nn.Module()
     layer.layer_idx = 0
     call = states(1, 2, 3, 4)
-    with attending(torch.nn.Module(), lambda *given: given[1].transpose(0, 1)):
+    with attending([], lambda *given: given[1].transpose(0, 1)):
         if "sliding_window" in told:
             attention._attention(layer, call, call, call, None, scaling=0.3, **told)
             return
