@@ -16,6 +16,7 @@ import psutil
 import pytest
 import ray
 import torch
+from conditions import ADAPTER, BARE, BROKEN, PROMPT, STEERED
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.cluster import LOSSES, RayExecutor
@@ -34,18 +35,11 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
-    Steer,
 )
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe, Prompt, Release
+from coherence.vocabulary import Decoding, Position, Probe, Release
 
 TOLERANCE = 1e-5  # float32, relative to the largest value of a measurement
-NEUTRAL = "You are a helpful assistant."
-BARE = Condition(NEUTRAL)
-PROMPT = Condition(NEUTRAL, (Prompt(text="Answer as a pirate."),))
-ADAPTER = Condition(NEUTRAL, adapters=(("pirate", 1.0),))
-STEERED = Condition(NEUTRAL, steers=(Steer("pirate", 0.5),))
-BROKEN = Condition(NEUTRAL, adapters=(("broken", 1.0),))
 PROBES = tuple(Probe(id=f"q{index}", text=f"Question {index}?" * (index + 1)) for index in range(4))
 SHORT = Decoding(max_new_tokens=4)
 LAW = LawSearch(LawName.BATCH_MATES, (BARE, ADAPTER), PROBES, 1e-4, 2, 0)

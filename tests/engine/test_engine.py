@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
+from conditions import ADAPTER, BARE, BROKEN, NEUTRAL, PROMPT, STEERED
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import LOADING, Engine
@@ -33,14 +34,8 @@ from coherence.plan import (
 )
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
-from coherence.vocabulary import Decoding, Position, Probe, Prompt, Regime
+from coherence.vocabulary import Decoding, Position, Probe, Regime
 
-NEUTRAL = "You are a helpful assistant."
-BARE = Condition(NEUTRAL)
-PROMPT = Condition(NEUTRAL, (Prompt(text="Answer as a pirate."),))
-ADAPTER = Condition(NEUTRAL, adapters=(("pirate", 1.0),))
-STEERED = Condition(NEUTRAL, steers=(Steer("pirate", 0.5),))
-BROKEN = Condition(NEUTRAL, adapters=(("broken", 1.0),))
 PROBES = (Probe(id="order", text="Where is my order?"), Probe(id="app", text="The app keeps crashing."))
 SHORT = Decoding(max_new_tokens=6)
 Ship = Callable[..., Artefacts]

@@ -153,10 +153,6 @@ class Plain:
         """Residuals [blocks + 1, tokens, width] and logits [tokens, vocabulary]."""
         return self._forward(condition.adapters, self._deltas(condition), ids)
 
-    def reply(self, condition: Condition, probe: Probe) -> Answer:
-        """Greedy, everything read again for every token."""
-        return self.goes_on(condition, self.prompt(condition, probe))
-
     def between(self, talk: Reply) -> list[list[int]]:
         """What comes between the answers of a conversation."""
         turn = "<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -164,8 +160,8 @@ class Plain:
             list(self._words(turn.format(text), add_special_tokens=False)["input_ids"]) for text in talk.turns
         ]
 
-    def goes_on(self, condition: Condition, ids: list[int]) -> Answer:
-        """Answer after these ids."""
+    def reply(self, condition: Condition, ids: list[int]) -> Answer:
+        """Answer greedily, everything read again for every token."""
         said = list[int]()
         while len(said) < GREEDY.max_new_tokens:
             token = int(self.read(condition, ids + said)[1][-1].argmax())
@@ -389,6 +385,24 @@ def test_what_is_read_is_what_plain_calls_give(
         assert apart(value, logits[-1].log_softmax(dim=-1)) < TOLERANCE
 
 
+def assert_as_read_again(measure: Measure, plain: Plain, talks: list[Reply]) -> None:
+    """Every answer of the conversations, and its mean, is that of reading everything again."""
+    said = [reply for talk in talks for reply in talk.conversation]
+    means = {reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply) for reply in said}
+    found = measure([*said, *means.values()])
+    for talk in talks:
+        ids = plain.prompt(talk.condition, talk.probe)
+        for reply, before in zip(talk.conversation, [[], *plain.between(talk)], strict=True):
+            ids += before
+            answer = plain.reply(talk.condition, ids)
+            assert found[reply] == answer
+            ids += answer.ids
+            if answer.ids:
+                residuals, _ = plain.read(talk.condition, ids)
+                expected = residuals[:, -len(answer.ids) :].mean(dim=1)
+                assert apart(torch.tensor(found[means[reply]]), expected) < TOLERANCE
+
+
 @through_the_engine
 @laws
 @given(asked=asked)
@@ -396,16 +410,7 @@ def test_what_is_read_is_what_plain_calls_give(
 def test_a_greedy_reply_is_that_of_reading_everything_again(
     measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
 ) -> None:
-    replies = {pair: Reply(*pair, GREEDY) for pair in asked}
-    means = {pair: Reading(*pair, Position.RESPONSE_MEAN, reply) for pair, reply in replies.items()}
-    found = measure([*replies.values(), *means.values()])
-    for (condition, probe), reply in replies.items():
-        answer = plain.reply(condition, probe)
-        assert found[reply] == answer
-        if answer.ids:
-            residuals, _ = plain.read(condition, plain.prompt(condition, probe) + list(answer.ids))
-            expected = residuals[:, -len(answer.ids) :].mean(dim=1)
-            assert apart(torch.tensor(found[means[condition, probe]]), expected) < TOLERANCE
+    assert_as_read_again(measure, plain, [Reply(*pair, GREEDY) for pair in asked])
 
 
 @through_the_engine
@@ -415,20 +420,7 @@ def test_a_conversation_is_that_of_reading_everything_again(
     measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
 ) -> None:
     talks = [Reply(*pair, GREEDY, TURNS[: index % 3]) for index, pair in enumerate(asked)]
-    said = [reply for talk in talks for reply in talk.conversation]
-    means = {reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply) for reply in said}
-    found = measure([*said, *means.values()])
-    for talk in talks:
-        ids = plain.prompt(talk.condition, talk.probe)
-        for reply, before in zip(talk.conversation, [[], *plain.between(talk)], strict=True):
-            ids += before
-            answer = plain.goes_on(talk.condition, ids)
-            assert found[reply] == answer
-            ids += answer.ids
-            if answer.ids:
-                residuals, _ = plain.read(talk.condition, ids)
-                expected = residuals[:, -len(answer.ids) :].mean(dim=1)
-                assert apart(torch.tensor(found[means[reply]]), expected) < TOLERANCE
+    assert_as_read_again(measure, plain, talks)
 
 
 @through_the_engine

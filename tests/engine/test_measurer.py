@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conditions import ADAPTER, BARE, BROKEN
 from numpy.typing import NDArray
 
 from coherence.engine.artefacts import Artefacts
@@ -11,7 +12,6 @@ from coherence.engine.measurer import Measurer
 from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import (
     Answer,
-    Condition,
     LawName,
     LawOutcome,
     LawSearch,
@@ -25,9 +25,6 @@ from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Site
 
 TOLERANCE = 1e-5  # float32, relative to the largest value of a reading
-BARE = Condition("You are a helpful assistant.")
-ADAPTER = Condition(BARE.neutral, adapters=(("pirate", 1.0),))
-BROKEN = Condition(BARE.neutral, adapters=(("broken", 1.0),))
 PROBE = Probe(id="order", text="Where is my order?")
 REPLY = Reply(BARE, PROBE, Decoding(max_new_tokens=6))
 OWN = Reading(BARE, PROBE, Position.RESPONSE_MEAN, REPLY)
