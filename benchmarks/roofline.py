@@ -6,6 +6,9 @@ import torch
 from naive import Naive
 from work import Work
 
+from coherence.engine.blocks import truncated
+
+ROW = 64
 SIDES = (512, 1024, 2048, 3072)
 
 
@@ -43,6 +46,18 @@ def token_ids(naive: Naive, work: Work) -> list[tuple[object, tuple[int, ...]]]:
         (condition, tuple(naive.tokenizer(text, add_special_tokens=False)["input_ids"]))
         for condition, text in rows
     ]
+
+
+def plain_forward(naive: Naive, work: Work) -> None:
+    """Run as many made-up tokens as the work needs through the same blocks, in one batch; read nothing."""
+    model = naive.model.get_base_model()
+    ids = torch.randint(model.config.vocab_size, (len(_beginnings(naive, work)) // ROW, ROW))
+    with (
+        torch.inference_mode(),
+        naive.model.disable_adapter(),
+        truncated(model, naive.blocks, max(work.blocks) + 1),
+    ):
+        model.get_decoder()(input_ids=ids, use_cache=False)
 
 
 def peak_flops(repeats: int = 3) -> float:

@@ -18,7 +18,7 @@ import torch
 from naive import Naive
 from ours import Ours
 from peers import peers
-from roofline import needed_flops, peak_flops, token_ids
+from roofline import needed_flops, peak_flops, plain_forward, token_ids
 from rounds import (
     CONSOLE,
     Variant,
@@ -120,9 +120,11 @@ def roofline(given: Namespace) -> None:
     work = _work(given)
     flops = needed_flops(_naive(), work)
     peaks = []
-    seconds, _ = alternate(
-        _three("collect", work) | {"peak": lambda: (0.0, peaks.append(peak_flops()))}, given.rounds
-    )
+    variants = _three("collect", work) | {
+        "a plain forward pass": timed(lambda: plain_forward(_naive(), work)),
+        "peak": lambda: (0.0, peaks.append(peak_flops())),
+    }
+    seconds, _ = alternate(variants, given.rounds)
     peak = max(peaks)
     rows = [
         (

@@ -3,15 +3,12 @@
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from coherence.engine.artefacts import Artefacts
+from coherence.engine.executor import LocalExecutor
 from coherence.engine.job import Job
 from coherence.plan import Measurement, Outcome
 from coherence.store import Store
-
-if TYPE_CHECKING:
-    from coherence.engine.measurer import Measurer
 
 Measured = tuple[list[tuple[Measurement, Outcome]], list[str]]
 """Outcomes of a job, and what a user should know about the machine."""
@@ -31,17 +28,15 @@ class Actor:
 
     def measure(self, job: Job) -> Measured:
         """Measure a job; return every outcome, with the warnings since the last job."""
-        outcomes = list(self._measurer.measure(job))
+        outcomes = list(self._executor.run([job]))
         said = self._said.copy()
         self._said.clear()
         return outcomes, said
 
     @cached_property
-    def _measurer(self) -> "Measurer":
+    def _executor(self) -> LocalExecutor:
         # Imported here because torch reads the environment when it is imported.
         import torch
 
-        from coherence.engine.measurer import Measurer
-
         torch.set_num_threads(min(self._threads, torch.get_num_threads()))
-        return Measurer(self._artefacts, self._store, self._said.append)
+        return LocalExecutor(self._artefacts, self._store, self._said.append).__enter__()

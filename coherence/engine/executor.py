@@ -1,10 +1,12 @@
 """Executors: who runs jobs. All give the same numbers; they differ in where, and in how many at once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, get_args
 
 from coherence.engine.artefacts import Artefacts
+from coherence.engine.heap import kept_heap
 from coherence.engine.job import Job
 from coherence.plan import Measurement, Outcome
 from coherence.store import Store
@@ -61,6 +63,8 @@ class LocalExecutor:
         # Imported here because torch takes seconds, and a run whose measurements are all stored needs none.
         from coherence.engine.measurer import Measurer
 
+        self._held = ExitStack()
+        self._held.enter_context(kept_heap())
         self._measurer = Measurer(*self._made_for)
         return self
 
@@ -68,6 +72,7 @@ class LocalExecutor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del self._measurer
+        self._held.close()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""

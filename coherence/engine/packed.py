@@ -15,7 +15,7 @@ from coherence.engine.layout import Layout
 from coherence.engine.rows import Row
 
 # Tokens that room is made for at a time: a larger stride wastes memory, a smaller one copies more often.
-STRIDE = 32
+STRIDE = 16
 _KNOWN = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
