@@ -6,7 +6,7 @@ from typing import Any
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import messages
-from coherence.plan import Condition, Extract, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.plan import Condition, Extract, LawSearch, Measurement, NextToken, Reading, Reply, Steer
 from coherence.store import Key
 from coherence.vocabulary import Probe
 
@@ -92,5 +92,10 @@ def _said(condition: Condition, artefacts: Artefacts) -> Key:
 def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
     return {
         "adapters": [[artefacts.adapter_digest(name), weight] for name, weight in condition.adapters],
-        "steers": [[artefacts.vector_digest(steer.vector), steer.dose] for steer in condition.steers],
+        "steers": [_steer(steer, artefacts) for steer in condition.steers],
     }
+
+
+def _steer(steer: Steer, artefacts: Artefacts) -> list[Any]:
+    drawn = [] if steer.drawn is None else [{"drawn": steer.drawn}]
+    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn]

@@ -80,7 +80,7 @@ class Workshop:
         deltas: dict[int, Tensor] = {}
         for steer in condition.steers:
             depth, unit = self._unit(steer.vector)
-            delta = steer.dose * unit
+            delta = steer.dose * (unit if steer.drawn is None else _like(unit, steer.drawn))
             deltas[depth] = deltas[depth] + delta if depth in deltas else delta
         return deltas
 
@@ -171,9 +171,19 @@ class Workshop:
         return None
 
 
+def _like(unit: Tensor, seed: int) -> Tensor:
+    """Draw a random direction of the same norm, uniformly."""
+    drawn = np.random.default_rng(seed).standard_normal(len(unit))
+    return torch.tensor(drawn / np.linalg.norm(drawn), dtype=unit.dtype) * unit.norm()
+
+
 def _names(condition: Condition) -> list[str]:
     adapters = [f"adapter {name!r}" for name, _ in condition.adapters]
-    return [*adapters, *(f"vector {steer.vector!r}" for steer in condition.steers)]
+    vectors = [
+        f"vector {steer.vector!r}" if steer.drawn is None else f"a random vector like {steer.vector!r}"
+        for steer in condition.steers
+    ]
+    return [*adapters, *vectors]
 
 
 def _sound(outcome: Outcome) -> Array:

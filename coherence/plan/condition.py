@@ -7,10 +7,14 @@ from coherence.vocabulary import Prompt
 
 @dataclass(frozen=True)
 class Steer:
-    """A vector of the release, added at its own site with a dose (rho, in units of the median |h| there)."""
+    """A vector of the release, added at its own site with a dose (rho, in units of the median |h| there).
+
+    `drawn` is the seed of a random direction that takes its place, at the same site and of the same norm.
+    """
 
     vector: str
     dose: float
+    drawn: int | None = None
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ def condition(
     adapter: float = 1.0,
     dose: float = 0.5,
     name: str = "pirate",
+    drawn: int | None = None,
 ) -> Condition:
-    return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose),))
+    return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose, drawn),))
 
 
 def reply(condition: Condition, probe: Probe = PROBE, **decoding: float) -> Reply:
@@ -73,6 +74,8 @@ DIFFERENT: list[Measurement] = [
     reply(condition(neutral="Be brief.", prompt=Prompt(text="Arr.", role="user"))),
     reply(condition(adapter=0.5)),
     reply(condition(dose=1.0)),
+    reply(condition(drawn=0)),
+    reply(condition(drawn=1)),
     reply(Condition(NEUTRAL)),
     Reading(condition(), PROBE),
     Reading(condition(), PROBE, through=Site.parse("resid_pre.2")),

@@ -115,6 +115,20 @@ def test_vectors_at_one_site_add_up(ship: Ship, tiny_vector: Make) -> None:
     assert not torch.equal(deltas(Steer("one", 1))[2], both[2])
 
 
+def test_a_random_direction_has_the_norm_and_the_site_of_the_vector_it_stands_for(
+    ship: Ship, tiny_vector: Make
+) -> None:
+    workshop = ship(vectors={"pirate": tiny_vector("pirate")})
+    vector, drawn, again, other = (
+        workshop.deltas(Condition(BARE.neutral, steers=(Steer("pirate", 0.5, seed),)))[2]
+        for seed in (None, 7, 7, 8)
+    )
+    assert torch.equal(drawn, again)
+    for one, two in ((vector, drawn), (drawn, other)):
+        assert torch.allclose(one.norm(), two.norm())
+        assert torch.cosine_similarity(one, two, dim=0).abs() < 0.9
+
+
 def test_norms_are_measured_once_for_a_store(ship: Ship, tiny_vector: Make, store: Store) -> None:
     steered = Condition(BARE.neutral, steers=(Steer("pirate", 1.0),))
     first, second = (ship(vectors={"pirate": tiny_vector("pirate")}) for _ in range(2))
