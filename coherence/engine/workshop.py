@@ -174,7 +174,7 @@ class Workshop:
 def _like(unit: Tensor, seed: int) -> Tensor:
     """Draw a random direction of the same norm, uniformly."""
     drawn = np.random.default_rng(seed).standard_normal(len(unit))
-    return torch.tensor(drawn / np.linalg.norm(drawn), dtype=unit.dtype) * unit.norm()
+    return torch.tensor(float(unit.norm()) * drawn / np.linalg.norm(drawn), dtype=unit.dtype)
 
 
 def _names(condition: Condition) -> list[str]:
