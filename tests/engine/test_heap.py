@@ -1,45 +1,61 @@
+"""In processes of their own: what a heap gives back depends on everything that was ever taken from it."""
+
 import platform
-from pathlib import Path
-from resource import RUSAGE_SELF, getpagesize, getrusage
+import subprocess
+import sys
 
 import pytest
-import torch
 
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+
+SCRIPT = """
+from contextlib import nullcontext
+from pathlib import Path
+from resource import RUSAGE_SELF, getpagesize, getrusage
+import torch
 from coherence.engine.heap import kept_heap
 
 LARGE = 1 << 26
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-
-
-def _faults() -> int:
-    """Page faults of eight large tensors, one after the other, when there have been some before."""
-    for _ in range(12):
-        torch.ones(LARGE, dtype=torch.uint8)
-    before = getrusage(RUSAGE_SELF).ru_minflt
-    for _ in range(8):
-        torch.ones(LARGE, dtype=torch.uint8)
-    return getrusage(RUSAGE_SELF).ru_minflt - before
-
-
-def _resident() -> int:
+def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize()
 
+def take(times):
+    for _ in range(times):
+        torch.ones(LARGE, dtype=torch.uint8)
 
-def _fill_and_fail() -> None:
+take(1)
+"""
+
+FAULTS = """
+with {around}():
+    take(20)
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    take(8)
+    print(getrusage(RUSAGE_SELF).ru_minflt - before)
+"""
+
+GIVEN_BACK = """
+before = resident()
+try:
     with kept_heap():
-        torch.ones(4 * LARGE, dtype=torch.uint8)
+        take(4)
+        print(resident() - before > LARGE / 2)
         raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print(resident() - before < LARGE / 8)
+"""
+
+
+def _run(script: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", SCRIPT + script], capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
 def test_memory_that_was_freed_is_there_for_the_next_tensor() -> None:
-    without = _faults()
-    with kept_heap():
-        assert _faults() < without / 10
+    (kept,), (usual,) = (_run(FAULTS.format(around=around)) for around in ("kept_heap", "nullcontext"))
+    assert int(kept) < int(usual) / 10
 
 
 def test_it_is_given_back_at_the_end_also_after_an_exception() -> None:
-    before = _resident()
-    with pytest.raises(KeyboardInterrupt):
-        _fill_and_fail()
-    assert _resident() - before < LARGE
+    assert _run(GIVEN_BACK) == ["True", "True"]
