@@ -2,23 +2,40 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
 from importlib.metadata import version
+from itertools import chain
+
+import numpy as np
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
-from coherence.plan import Condition, LawSearch, Measurement, Plan, Record
+from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, stream
 from coherence.results import AssertionResult, Results, sentence_of
+from coherence.statistics.multiplicity import holm
 from coherence.store import Store
 from coherence.suite import Assertion, Suite
-from coherence.vocabulary import Evidence, Verdict
+from coherence.vocabulary import Adjusted, Criterion, Evidence, Policy, Verdict
 
 _LIBRARIES = ("pytest-coherence", "torch", "transformers", "peft", "numpy", "scipy", "hypothesis")
+_DEFAULT = Policy()
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """What an assertion comes to by itself: evidence, or what left it without."""
+
+    suite: Suite
+    assertion: Assertion
+    evidence: Evidence | None
+    problem: Exception | None
+    release: dict[str, str]
+    seconds: float
 
 
 class Gate:
@@ -30,27 +47,66 @@ class Gate:
         store: Store,
         progress: Progress = SILENT,
         executor: MakeExecutor = LocalExecutor,
+        policy: Policy = _DEFAULT,
     ) -> None:
         self._selected = selected
         self._store = store
         self._progress = progress
         self._executor = executor
+        self._policy = policy
 
     def measure(self) -> None:
         """Measure everything that the selected assertions need, now."""
         _ = self._records
 
     def judge(self, suite: Suite, assertion: Assertion) -> AssertionResult:
-        """Give the verdict of one assertion. What could not be measured is an `error`, never an exception."""
+        """Give the verdict of one assertion. What could not be measured is an `error`, never an exception.
+
+        All that were selected are judged when the first is asked for, as each verdict depends on how many
+        claims there are. A bug in one of them is raised where that one is asked for.
+        """
+        alone, evidence = self._evidence[suite, assertion.id]
+        if alone.problem and not isinstance(alone.problem, CoherenceError):
+            raise alone.problem
+        return self._result(alone, evidence)
+
+    @cached_property
+    def _evidence(self) -> dict[tuple[Suite, str], tuple[_Alone, Evidence | None]]:
+        alone = [
+            self._judged(suite, assertion)
+            for suite, assertions in self._selected.items()
+            for assertion in assertions
+        ]
+        judged = [one.evidence for one in alone if one.evidence]
+        evidence = iter(among_all(judged) if self._policy.adjust == "holm" else judged)
+        return {
+            (one.suite, one.assertion.id): (one, next(evidence) if one.evidence else None) for one in alone
+        }
+
+    def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
         started = time.perf_counter()
         record, artefacts = self._records[_release_key(suite)]
         evidence: Evidence | None = None
-        problem: str | None = None
+        problem: Exception | None = None
         try:
-            evidence = assertion.case.judge(record, _seed_of(suite, assertion))
-            verdict = evidence.verdict
-        except CoherenceError as error:
-            verdict, problem = Verdict.ERROR, str(error)
+            evidence = self._controlled(suite, assertion, record)
+        except Exception as error:
+            problem = error
+        release = _described(self._needs[suite, assertion.id], artefacts)
+        return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
+
+    def _controlled(self, suite: Suite, assertion: Assertion, record: Record) -> Evidence:
+        # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
+        seed = stream(suite.scene.seed, assertion.id)
+        evidence = assertion.case.judge(record, seed)
+        if assertion.expect == "fail" or evidence.verdict is not Verdict.PASS:
+            return evidence
+        return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
+
+    def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
+        assertion, problem = alone.assertion, str(alone.problem)
+        verdict = evidence.verdict if evidence else Verdict.ERROR
+        undecided = verdict is Verdict.INCONCLUSIVE and assertion.expect == "pass"
         return AssertionResult(
             id=assertion.id,
             persona=assertion.case.persona,
@@ -58,12 +114,22 @@ class Gate:
             suite=assertion.place.file,
             line=assertion.place.line or 1,
             verdict=verdict,
+            raw_verdict=evidence.raw_verdict if evidence else verdict,
             expect=assertion.expect,
+            tolerated=undecided and self._policy.inconclusive == "warn",
             sentence=sentence_of(assertion.id, verdict, assertion.expect, evidence, problem),
             evidence=evidence,
-            release=_described(assertion, artefacts),
-            seconds=round(time.perf_counter() - started, 3),
+            release=alone.release,
+            seconds=alone.seconds,
         )
+
+    @cached_property
+    def _needs(self) -> dict[tuple[Suite, str], list[Measurement]]:
+        return {
+            (suite, assertion.id): list(assertion.case.needs())
+            for suite, assertions in self._selected.items()
+            for assertion in assertions
+        }
 
     @cached_property
     def _records(self) -> dict[str, tuple[Record, Artefacts]]:
@@ -75,12 +141,11 @@ class Gate:
     def _measured(self, suites: Sequence[Suite]) -> tuple[Record, Artefacts]:
         first = suites[0]
         artefacts = Artefacts(first.scene.release, first.scene.extracts, first.places)
-        plan = Plan(
-            measurement
-            for suite in suites
-            for assertion in self._selected[suite]
-            for measurement in assertion.case.needs()
-        )
+        chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
+        wanted = (self._needs[suite, assertion.id] for suite, assertion in chosen)
+        controlled = (assertion.case.controls() for _, assertion in chosen if assertion.expect == "pass")
+        controls = (case.needs() for named in controlled for case in named.values())
+        plan = Plan(chain.from_iterable((*wanted, *controls)))
         try:
             engine = Engine(artefacts, self._store, self._progress, self._executor)
             return Record(engine.measure(plan)), artefacts
@@ -88,12 +153,35 @@ class Gate:
             return Record(dict.fromkeys(plan, problem)), artefacts
 
 
-def results_of(assertions: Iterable[AssertionResult], started: datetime, seed: int) -> Results:
+def among_all(judged: Sequence[Evidence]) -> list[Evidence]:
+    """Adjust the p-values of all claims of a run (Holm 1979), so that they fail together as one would alone.
+
+    A criterion without a p, whose estimate is inside its range or unreliable, does not fail and counts.
+    """
+    claims = [criterion for evidence in judged for criterion in evidence.criteria if not criterion.law]
+    adjusted = iter(holm(np.array([1.0 if claim.p is None else claim.p for claim in claims])))
+
+    def among(criterion: Criterion) -> Criterion:
+        if criterion.law:
+            return criterion
+        found = Adjusted(p=float(next(adjusted)), among=len(claims))
+        return criterion if criterion.p is None else criterion.model_copy(update={"adjusted": found})
+
+    return [
+        evidence.model_copy(update={"criteria": tuple(among(criterion) for criterion in evidence.criteria)})
+        for evidence in judged
+    ]
+
+
+def results_of(
+    assertions: Iterable[AssertionResult], started: datetime, seed: int, policy: Policy = _DEFAULT
+) -> Results:
     """Put the verdicts of a run into one document, in the order of the suites whatever order they came in."""
     return Results(
         started=started.isoformat(timespec="seconds"),
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
         seed=seed,
+        policy=policy,
         versions={library: version(library) for library in _LIBRARIES},
         assertions=tuple(sorted(assertions, key=lambda result: (result.suite, result.line, result.id))),
     )
@@ -103,15 +191,10 @@ def _release_key(suite: Suite) -> str:
     return f"{suite.scene.release.model_dump_json()} {suite.scene.extracts!r}"
 
 
-def _seed_of(suite: Suite, assertion: Assertion) -> int:
-    # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
-    return int.from_bytes(sha256(f"{suite.scene.seed} {assertion.id}".encode()).digest()[:4], "big")
-
-
-def _described(assertion: Assertion, artefacts: Artefacts) -> dict[str, str]:
+def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
     try:
         described = {"base": f"{artefacts.release.base} {artefacts.base_digest[:12]}"}
-        for condition in _conditions(assertion.case.needs()):
+        for condition in _conditions(needs):
             for name, digest in artefacts.named_in(condition).items():
                 described[name] = digest
     except CoherenceError as problem:

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
-from coherence.vocabulary import Criterion, Evidence, Verdict
+from coherence.vocabulary import Criterion, Evidence, Policy, Verdict
 from coherence.vocabulary.evidence import Text
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 Expectation = Literal["pass", "fail"]
 
@@ -32,8 +32,12 @@ class AssertionResult(_Frozen):
         description="Path of the suite file, as errors name it: relative when below the current directory."
     )
     line: int
-    verdict: Verdict
+    verdict: Verdict = Field(description="What gates: adjusted for the number of claims in the run.")
+    raw_verdict: Verdict = Field(description="What the assertion's verdict would be if it were the only one.")
     expect: Expectation = "pass"
+    tolerated: bool = Field(
+        False, description="Inconclusive, which the run's policy lets pass with a warning."
+    )
     sentence: Text = Field(description="The verdict with its numbers, in one line: see `sentence_of`.")
     evidence: Evidence | None = Field(None, description="Absent when the verdict is an error.")
     release: dict[str, str] = Field(
@@ -43,12 +47,14 @@ class AssertionResult(_Frozen):
 
     @property
     def green(self) -> bool:
-        """Whether the verdict is the expected one."""
-        return self.verdict == Verdict(self.expect)
+        """Whether the verdict is the expected one, or tolerated."""
+        return self.tolerated or self.verdict == Verdict(self.expect)
 
     @property
     def outcome(self) -> str:
-        """The verdict, or `expected fail` or `unexpected pass` where the suite states a known incoherence."""
+        """The verdict, or what it comes to: `tolerated`, `expected fail`, `unexpected pass`."""
+        if self.tolerated:
+            return "tolerated"
         stated = (
             {Verdict.FAIL: "expected fail", Verdict.PASS: "unexpected pass"} if self.expect == "fail" else {}
         )
@@ -58,10 +64,11 @@ class AssertionResult(_Frozen):
 class Results(_Frozen):
     """Everything a report shows."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     started: str = Field(description="ISO 8601, UTC.")
     seconds: float
     seed: int
+    policy: Policy = Policy()
     versions: dict[str, str]
     assertions: tuple[AssertionResult, ...]
 
@@ -108,7 +115,9 @@ def sentence_of(
     """
     if evidence is None or verdict is Verdict.ERROR:
         return _one_line(f"{assertion} could not be measured: {error}", 600)
-    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {_grounds(evidence.decisive)}", 240)
+    control = evidence.passing_control
+    grounds = f"the control passes too: {control}" if control else _grounds(evidence.decisive)
+    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {grounds}", 240)
 
 
 def _grounds(criterion: Criterion) -> str:
@@ -116,23 +125,28 @@ def _grounds(criterion: Criterion) -> str:
     if criterion.unreliable:
         return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
     if criterion.verdict is not Verdict.INCONCLUSIVE:
-        return f"{criterion} (n = {estimate.n})"
+        return f"{criterion} (n = {estimate.n}{_among_all(criterion)})"
+    if criterion.fails_only_alone:
+        return f"{criterion} ({criterion.lacking}{_among_all(criterion)})"
     bounds = (criterion.at_least, criterion.at_most)
     inside = [bound for bound in bounds if isfinite(bound) and estimate.low <= bound <= estimate.high]
     if not inside:
-        return f"{criterion} (n = {estimate.n}; undefined)"
+        return f"{criterion} (n = {estimate.n})"
     nearest = min(inside, key=lambda bound: abs(bound - estimate.value))
-    return f"{estimate} straddles {nearest:g} (n = {estimate.n}; {_what_would_decide(criterion, nearest)})"
+    return f"{estimate} straddles {nearest:g} ({estimate.lacking(nearest)})"
 
 
-def _what_would_decide(criterion: Criterion, bound: float) -> str:
-    """Intervals narrow with the square root of n, so the needed n follows from how far the bound is."""
-    estimate = criterion.estimate
-    gap = abs(bound - estimate.value)
-    reach = abs((estimate.high if bound > estimate.value else estimate.low) - estimate.value)
-    ratio = reach / gap if gap else float("inf")
-    needed = estimate.n * ratio * ratio
-    return f"about {int(needed) + 1} probes would settle it" if needed < 1000 else "more probes narrow it"
+def _among_all(criterion: Criterion) -> str:
+    """Say what became of the p-value of a fail among all claims of the run."""
+    if criterion.raw_verdict is not Verdict.FAIL or criterion.p is None or criterion.adjusted is None:
+        return ""
+    alone, among = (
+        f"{criterion.p:.2g}",
+        f"{criterion.adjusted.among} criteria (Holm: {criterion.adjusted.p:.2g})",
+    )
+    if criterion.fails_only_alone:
+        return f"; fails alone (p = {alone}), not among {among}"
+    return f"; p = {alone}, among {among}"
 
 
 def _one_line(text: str, most: int) -> str:

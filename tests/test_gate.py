@@ -5,15 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coherence import __version__
-from coherence.gate import Gate, results_of
+from coherence.gate import Gate, among_all, results_of
+from coherence.properties.collinearity import CollinearityCase
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
-from coherence.vocabulary import Verdict
+from coherence.vocabulary import Adjusted, Criterion, Estimate, Evidence, Policy, Verdict
 
 PERSONAS = ("pirate", "counsel", "oncall")
-PROBES = ("Where is my order?", "What should I do?", "Who are you?", "Is it open today?")
+# Alike, so that the directions of a random model are told from noise.
+PROBES = tuple(f"Is it open on day {day}?" for day in range(1, 9))
 DIRECTIONS = "property: collinearity, sites: resid_post.2, min_cosine: 1, min_ceiling: 0, personas: [pirate]"
 BY_ADAPTER = f"{{{DIRECTIONS}, between: [prompt, adapter]}}"
 BY_VECTOR = f"{{{DIRECTIONS}, between: [prompt, steering]}}"
@@ -111,8 +115,8 @@ def test_suites_of_one_release_share_their_measurements(load, store):
     first, second = load(BY_ADAPTER), load(BY_ADAPTER, LAW, name="b")
     steps = Steps()
     found = judged(Gate(selected(first, second), store, steps), first, second)
-    # Bare, and each persona in two regimes: every probe once.
-    assert steps.done["residuals"] == (1 + 2 * 3) * len(PROBES)
+    # Bare, each persona in two regimes, and a prompt that says nothing: every probe once.
+    assert steps.done["residuals"] == (1 + 2 * 3 + 1) * len(PROBES)
     assert steps.done["loading the model"] == 1
     assert found["a", ADAPTER].evidence == found["b", ADAPTER].evidence
 
@@ -187,6 +191,89 @@ def test_a_second_gate_measures_nothing_and_judges_the_same(load, store):
     assert [r.model_copy(update={"seconds": 0.0}) for r in after.values()] == [
         r.model_copy(update={"seconds": 0.0}) for r in before.values()
     ]
+
+
+def counted(monkeypatch, case, method):
+    """Count the calls of a method of the case's class."""
+    calls, real = [], getattr(case, method)
+
+    def count(self, *given):
+        calls.append(self)
+        return real(self, *given)
+
+    monkeypatch.setattr(case, method, count)
+    return calls
+
+
+def test_every_assertion_is_judged_once_and_asked_once_what_it_needs(load, store, monkeypatch):
+    needs = counted(monkeypatch, CollinearityCase, "needs")
+    judgements = counted(monkeypatch, CollinearityCase, "judge")
+    suite = load(BY_ADAPTER, BY_VECTOR)
+    gate = Gate(selected(suite), store)
+    assert judged(gate, suite) == judged(gate, suite)
+    claims = [assertion.case for assertion in suite.assertions]
+    assert [needs.count(case) for case in claims] == [1, 1]
+    assert judgements == claims
+    controls = [control for case in claims for control in case.controls().values()]
+    assert [case.slug for case in needs[2:]] == [case.slug for case in controls]
+
+
+def test_a_bug_in_one_property_spoils_no_other_assertion(load, store, monkeypatch):
+    def broken(self, record, seed):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(CollinearityCase, "judge", broken)
+    suite = load(BY_ADAPTER, LAW)
+    gate = Gate(selected(suite), store)
+    with pytest.raises(ZeroDivisionError):
+        gate.judge(suite, suite.assertions[0])
+    assert gate.judge(suite, suite.assertions[1]).verdict is Verdict.PASS
+
+
+def test_the_order_in_which_verdicts_are_asked_for_does_not_matter(load, store):
+    suite = load(BY_ADAPTER, BY_VECTOR, LAW)
+    forward, backward = Gate(selected(suite), store), Gate(selected(suite), store)
+    before = [forward.judge(suite, assertion).evidence for assertion in suite.assertions]
+    after = [backward.judge(suite, assertion).evidence for assertion in suite.assertions[::-1]]
+    assert before == after[::-1]
+
+
+def test_a_verdict_depends_on_how_many_claims_there_are(load, store):
+    suite = load(BY_ADAPTER, BY_VECTOR, LAW)
+    for policy, among in [(Policy(), 6), (Policy(adjust="none"), None)]:
+        found = judged(Gate(selected(suite), store, policy=policy), suite)
+        adjusted = [
+            c.adjusted for result in found.values() for c in result.evidence.criteria if c.p is not None
+        ]
+        assert adjusted
+        assert {one and one.among for one in adjusted} == {among}
+
+
+def criterion(p=None, law=False, value=0.0):
+    estimate = Estimate(name="cosine", value=value, low=value - 0.1, high=value + 0.1, n=24)
+    return Criterion(estimate=estimate, at_least=0.5, p=p, law=law)
+
+
+def test_all_claims_of_a_run_are_adjusted_together_and_laws_are_not():
+    runs = [Evidence(criteria=(criterion(0.02), criterion(law=True))), Evidence(criteria=(criterion(0.01),))]
+    first, second = among_all([*runs, Evidence(criteria=(criterion(value=0.9), criterion(value=0.9)))])[:2]
+    assert [one.adjusted for one in first.criteria] == [Adjusted(p=0.06, among=4), None]
+    assert second.criteria[0].adjusted == Adjusted(p=0.04, among=4)
+    assert (first.verdict, first.raw_verdict) == (Verdict.FAIL, Verdict.FAIL)  # the law is broken
+    assert second.verdict is Verdict.FAIL
+
+
+@given(st.lists(st.none() | st.floats(0, 0.5), min_size=1, max_size=20))
+def test_the_adjusted_verdict_is_never_a_fail_that_the_raw_one_is_not(ps):
+    for before, after in zip(ps, among_all([Evidence(criteria=(criterion(p),)) for p in ps]), strict=True):
+        assert after.raw_verdict is Verdict.FAIL
+        assert (after.criteria[0].adjusted is None) == (before is None)
+        assert after.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+def test_a_suite_of_passes_stays_one():
+    passing = [Evidence(criteria=(criterion(value=0.9),))] * 3
+    assert among_all(passing) == passing
 
 
 def test_results_are_in_the_order_of_the_suites(load, store):

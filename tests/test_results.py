@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coherence.errors import CoherenceError
 from coherence.results import AssertionResult, Results, sentence_of
-from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary import Adjusted, Control, Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
 
 ID = "pirate.collinearity.prompt-adapter"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -39,14 +39,50 @@ def test_an_expected_fail_and_an_unexpected_pass_say_so():
 def test_an_inconclusive_says_how_many_probes_would_settle_it():
     # The bound is half as far as the interval reaches: four times the probes, and one.
     assert said(found(0.4, 0.2, 0.6)) == (
-        f"{ID} is inconclusive: cosine 0.40 [0.20, 0.60] straddles 0.5 "
-        "(n = 24; about 97 probes would settle it)"
+        f"{ID} is inconclusive: cosine 0.40 [0.20, 0.60] straddles 0.5 (24 probes, about 97 needed)"
     )
 
 
 @pytest.mark.parametrize("value", [0.5, 0.4999])
 def test_it_does_not_promise_what_no_sample_would_settle(value):
-    assert said(found(value, 0.3, 0.7)).endswith("straddles 0.5 (n = 24; more probes narrow it)")
+    assert said(found(value, 0.3, 0.7)).endswith("straddles 0.5 (24 probes, over 1000 needed)")
+
+
+def test_a_control_that_passes_too_is_said_in_place_of_the_criterion():
+    (other,) = found(0.62, 0.55, 0.70).criteria
+    control = Control(name="counsel by adapter", criterion=other)
+    evidence = found(0.8, 0.7, 0.9).model_copy(update={"controls": (control,)})
+    assert said(evidence) == (
+        f"{ID} is inconclusive: the control passes too: counsel by adapter, cosine 0.62 [0.55, 0.70], "
+        "expected >= 0.5"
+    )
+
+
+def among(p, adjusted, criteria=96):
+    (criterion,) = found(0.12, 0.05, 0.20).criteria
+    looked_at = Adjusted(p=adjusted, among=criteria)
+    return Evidence(criteria=(criterion.model_copy(update={"p": p, "adjusted": looked_at}),))
+
+
+def test_a_fail_says_what_it_is_among_all_claims():
+    assert said(among(1e-6, 9.6e-5)).endswith(
+        "fails: cosine 0.12 [0.05, 0.20], expected >= 0.5 "
+        "(n = 24; p = 1e-06, among 96 criteria (Holm: 9.6e-05))"
+    )
+
+
+def test_what_fails_only_alone_says_both_and_how_many_probes_are_missing():
+    # z of .01 is 2.33 and of .05 / 96 is 3.28: (3.28 / 2.33)^2 = 1.99 times the probes.
+    assert said(among(0.01, 0.12)) == (
+        f"{ID} is inconclusive: cosine 0.12 [0.05, 0.20], expected >= 0.5 "
+        "(24 probes, about 48 needed; fails alone (p = 0.01), not among 96 criteria (Holm: 0.12))"
+    )
+
+
+def test_expect_fail_is_strict_on_the_adjusted_verdict():
+    assert said(among(0.01, 0.12), "fail").startswith(
+        f"{ID} is inconclusive although expect: fail says that it should fail; cosine 0.12"
+    )
 
 
 def test_an_inconclusive_names_the_nearest_of_two_bounds():
@@ -59,9 +95,7 @@ def test_an_inconclusive_says_what_makes_it_unreliable():
 
 
 def test_an_undefined_estimate_is_called_undefined():
-    assert said(found(nan, nan, nan)) == (
-        f"{ID} is inconclusive: cosine nan [nan, nan], expected >= 0.5 (n = 24; undefined)"
-    )
+    assert said(found(nan, nan, nan)) == (f"{ID} is inconclusive: cosine undefined, expected >= 0.5 (n = 24)")
 
 
 def test_small_numbers_are_not_rounded_to_nothing():
@@ -105,10 +139,13 @@ def test_any_error_makes_a_sentence(error):
     assert len(sentence) <= 600
 
 
-def result(verdict=Verdict.FAIL, expect="pass", evidence=None, persona="pirate", sentence="s"):
+def result(
+    verdict=Verdict.FAIL, expect="pass", evidence=None, persona="pirate", sentence="s", tolerated=False
+):
     return AssertionResult(
         id=ID, persona=persona, family="collinearity", suite="s.yaml", line=1,
-        verdict=verdict, expect=expect, sentence=sentence, evidence=evidence,
+        verdict=verdict, raw_verdict=verdict, expect=expect, tolerated=tolerated,
+        sentence=sentence, evidence=evidence,
     )  # fmt: skip
 
 
@@ -134,6 +171,18 @@ def test_only_the_expected_verdict_is_green(verdict, expect, outcome, green):
     assert (one.outcome, one.green) == (outcome, green)
 
 
+def test_what_is_tolerated_is_green_and_says_so():
+    one = result(Verdict.INCONCLUSIVE, tolerated=True)
+    assert (one.outcome, one.green) == ("tolerated", True)
+
+
+def test_a_document_holds_no_nan(tmp_path):
+    path = tmp_path / "results.json"
+    run(result(evidence=found(nan, -inf, inf))).write(path)
+    assert "nan" not in path.read_text().lower()
+    assert '"value": null' in path.read_text()
+
+
 def test_personas_keep_their_order():
     groups = run(result(persona="b"), result(persona="a"), result(persona="b")).by_persona()
     assert [(persona, len(group)) for persona, group in groups.items()] == [("b", 2), ("a", 1)]
@@ -145,7 +194,8 @@ def test_a_document_reads_back_whatever_it_holds(tmp_path, value, text):
     curve = Curve(axis="site", at=("resid_pre.0",), columns={"raw": (value,), "specific": (None,)})
     probe = ProbeNote(probe="p", note=text, replies={"bare": text})
     criteria = found(value, -inf, inf, unreliable=text).criteria
-    evidence = Evidence(criteria=criteria, curve=curve, probes=(probe,), notes=(text,))
+    controls = (Control(name=text, criterion=criteria[0]), Control(name="lost", problem=text))
+    evidence = Evidence(criteria=criteria, controls=controls, curve=curve, probes=(probe,), notes=(text,))
     before = run(result(evidence=evidence, sentence=text))
     path = tmp_path / "results.json"
     before.write(path)
@@ -155,8 +205,8 @@ def test_a_document_reads_back_whatever_it_holds(tmp_path, value, text):
 
 def test_a_document_that_is_none_is_refused_with_its_name(tmp_path):
     path = tmp_path / "results.json"
-    path.write_text('{"format": 2}')
-    with pytest.raises(CoherenceError, match=r"results\.json: not a results document of format 1: format: "):
+    path.write_text('{"format": 1}')
+    with pytest.raises(CoherenceError, match=r"results\.json: not a results document of format 2: format: "):
         Results.read(path)
     path.write_text("arr")
     with pytest.raises(CoherenceError, match="the document: Invalid JSON"):

@@ -5,8 +5,10 @@ from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
 from coherence.plan.plan import Plan
+from coherence.plan.recast import Recast
 from coherence.plan.record import Answer, LawOutcome, Outcome, Record, Value
 from coherence.plan.scene import Scene
+from coherence.plan.stream import stream
 
 __all__ = [
     "CALIBRATION",
@@ -22,9 +24,11 @@ __all__ = [
     "Outcome",
     "Plan",
     "Reading",
+    "Recast",
     "Record",
     "Reply",
     "Scene",
     "Steer",
     "Value",
+    "stream",
 ]

@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+# The first choice of each is the default.
+POLICIES = {
+    "adjust": (("holm", "none"), "How fails are adjusted for the number of claims in the run"),
+    "inconclusive": (("fail", "warn"), "What an inconclusive verdict does"),
+}
+
 FAMILIES = ("collinearity", "markers", "commutativity", "attractor")
 
 
@@ -50,6 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="How many actors Ray measures with. Default: one per GPU, or per 4 cores.",
     )
+    for name, (choices, what) in POLICIES.items():
+        text = f"{what}: {' or '.join(choices)}. Default: {choices[0]}."
+        group.addoption(f"--coherence-{name}", metavar="CHOICE", help=text)
+        parser.addini(f"coherence_{name}", text)
     group.addoption(
         "--coherence-results",
         type=Path,

@@ -1,56 +1,29 @@
-"""Progress on the terminal while the model works: a bar for people, a line per stage for logs."""
+"""Progress on the terminal of a run."""
 
-from types import TracebackType
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from coherence.reports.bar import Bar
 
 
-class Display:
-    """Shows what is being measured. Silent in the workers of pytest-xdist, which have no terminal."""
+class Display(Bar):
+    """On pytest's terminal. A worker of pytest-xdist, which has none, says a line per stage on stderr."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._is_worker = hasattr(config, "workerinput")
         writer = config.get_terminal_writer()
-        self._silent = hasattr(config, "workerinput") or config.option.verbose < 0
-        self._live = writer.hasmarkup
-        self._console = Console(file=writer._file, force_terminal=self._live, width=writer.fullwidth)
-        self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        terminal = Console(file=writer._file, force_terminal=writer.hasmarkup, width=writer.fullwidth)
+        console = Console(stderr=True, force_terminal=False) if self._is_worker else terminal
+        super().__init__(console, silent=config.option.verbose < 0)
 
-    def __enter__(self) -> "Display":
-        return self
+    def say(self, sentence: str) -> None:
+        """Print a line, past pytest's capturing."""
+        with self._uncaptured():
+            super().say(sentence)
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        if self._silent:
-            return
-        if self._live:
-            self._draw(what, done, total)
-        elif done == total:
-            self._console.print(f"coherence: {what}: {total} done", highlight=False)
-
-    def warn(self, sentence: str) -> None:
-        """Show what a user should know about the machine, above the bar."""
-        self._console.print(f"coherence: {sentence}", highlight=False)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _draw(self, what: str, done: int, total: int) -> None:
-        if self._bar is None:
-            columns = (
-                TextColumn("{task.description:<18}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=self._console)
-            self._bar.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        capture = self._config.pluginmanager.getplugin("capturemanager") if self._is_worker else None
+        return capture.global_and_fixture_disabled() if capture else nullcontext()

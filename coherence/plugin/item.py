@@ -27,6 +27,10 @@ class BrokenSuite(pytest.Collector.CollectError):
         self.problem = problem
 
 
+class InconclusiveWarning(pytest.PytestWarning):
+    """An inconclusive verdict that the run's policy lets pass."""
+
+
 class SuiteFile(pytest.File):
     """A `*.coherence.yaml` file; `suite` once it has been read."""
 
@@ -76,6 +80,8 @@ class AssertionItem(pytest.Function):
 
     def runtest(self) -> None:
         """Fail with the verdict's sentence and its evidence, unless the verdict is the expected one."""
+        if self.result.tolerated:
+            self.warn(InconclusiveWarning(self.result.sentence))
         if not self.result.green:
             pytest.fail(explain(self.result), pytrace=False)
 
@@ -92,7 +98,14 @@ def _nothing() -> None:
 def _properties(result: AssertionResult) -> Iterator[tuple[str, Any]]:
     # Exact builtins only: anything else in user_properties breaks pytest-xdist.
     yield "coherence.verdict", result.verdict.value
+    yield "coherence.raw_verdict", result.raw_verdict.value
     for criterion in result.evidence.criteria if result.evidence else ():
         estimate = criterion.estimate
         yield f"coherence.{estimate.name}", f"{estimate.value:.6g} [{estimate.low:.6g}, {estimate.high:.6g}]"
         yield f"coherence.{estimate.name}.expected", criterion.threshold
+        if criterion.adjusted:
+            yield f"coherence.{estimate.name}.p", f"{criterion.p:.3g}"
+            yield f"coherence.{estimate.name}.holm", f"{criterion.adjusted.p:.3g}"
+    for control in result.evidence.controls if result.evidence else ():
+        found = control.criterion or control.problem
+        yield f"coherence.control.{control.name}", f"{control.verdict.value}: {found}"

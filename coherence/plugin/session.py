@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from coherence.gate import Gate, results_of
 from coherence.plugin.display import Display
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
+from coherence.plugin.policy import policy
 from coherence.reports.junit import write_junit
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results, sentence_of
@@ -41,6 +42,7 @@ class CoherenceSession:
             seed=config.getoption("--coherence-seed"),
         )
         self._store = Store(config.getoption("--coherence-store") or store_root())
+        self._policy = policy(config)
         self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
@@ -56,6 +58,8 @@ class CoherenceSession:
         changes = f", with {', '.join(replaced)}" if replaced else ""
         named = self._config.getoption("--coherence-engine")
         where = "" if named == "local" else f", engine {named}"
+        where += "" if self._policy.adjust == "holm" else ", fails not adjusted"
+        where += "" if self._policy.inconclusive == "fail" else ", inconclusive verdicts warn"
         return f"coherence: {__version__}, store {self._store.root}{where}{changes}"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -88,7 +92,7 @@ class CoherenceSession:
             if isinstance(item, AssertionItem):
                 selected.setdefault(item.suite, []).append(item.assertion)
         self._display = Display(self._config)
-        self._config.stash[GATE] = Gate(selected, self._store, self._display, self._engine)
+        self._config.stash[GATE] = Gate(selected, self._store, self._display, self._engine, self._policy)
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 
     def _require_used_overrides(self) -> None:
@@ -157,7 +161,7 @@ class CoherenceSession:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _write_reports(self) -> None:
-        results, strict = self._document(), self._config.getoption("--coherence-junit-strict")
+        results, strict = self._document, self._config.getoption("--coherence-junit-strict")
         self._write("--coherence-results", results.write)
         self._write("--coherence-junit", partial(write_junit, results, strict=strict))
 
@@ -182,14 +186,16 @@ class CoherenceSession:
         encoding = getattr(writer._file, "encoding", None) or "ascii"
         plain = "utf" not in encoding.lower()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
-        terminalreporter.write_line(summary(self._document(), width, writer.hasmarkup, ascii_only=plain))
+        terminalreporter.write_line(summary(self._document, width, writer.hasmarkup, ascii_only=plain))
         if not self._unwritten:
             terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
         for sentence in self._unwritten:
             terminalreporter.write_line(sentence, red=True)
 
+    @cached_property
     def _document(self) -> Results:
-        return results_of(self._results.values(), self._started, self._seed)
+        """What all reports show, once all results are there."""
+        return results_of(self._results.values(), self._started, self._seed, self._policy)
 
     def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
         said = getattr(report, "coherence", None)
@@ -222,5 +228,6 @@ def _broken(collector: pytest.Collector, problem: BrokenSuite) -> AssertionResul
         suite=place.file if place else collector.nodeid,
         line=(place.line if place else None) or 1,
         verdict=Verdict.ERROR,
+        raw_verdict=Verdict.ERROR,
         sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(problem)),
     )

@@ -1,8 +1,8 @@
 """Attractor: between two contradictory poles, a persona slides with the mixture or falls into one of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,15 +10,17 @@ from pydantic import AfterValidator, Field
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Couple, require_probes
+from coherence.properties.control import random_vector, stand_ins
+from coherence.properties.criterion import held
 from coherence.properties.curve import column
+from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, Residuals, Sample, within_reach
-from coherence.statistics.intervals import Array, bootstrap
+from coherence.statistics.intervals import Interval
 from coherence.statistics.response import Response
 from coherence.vocabulary import (
     Criterion,
     Curve,
-    Estimate,
     Evidence,
     Position,
     ProbeNote,
@@ -38,6 +40,7 @@ class AttractorCase(Case):
     persona: str
     slug: str
     asked: "Attractor"
+    regime: Regime
     readings: Readings
     prompted: tuple[Condition, Condition]  # the positive pole, then the negative one
     mixtures: dict[float, tuple[Condition, ...]]  # by rising weight; several conditions are averaged
@@ -51,43 +54,54 @@ class AttractorCase(Case):
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
         response = self._response(record)
-        clusters = self.readings.clusters
-
-        def estimate(name: str, statistic: Callable[[Array], Array]) -> Estimate:
-            found = bootstrap(statistic, clusters, seed)
-            return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=len(clusters))
-
-        curve = [
-            estimate(f"{weight:g}", partial(response.position_at, row))
-            for row, weight in enumerate(self.mixtures)
-        ]
-        criteria = self._criteria(
-            separation=estimate("separation of the poles", response.separation),
-            area=estimate("signed area", response.area),
-            tipping=estimate("tipping weight", response.tipping),
-        )
+        curve = response.position()
+        criteria = tuple(self._criteria(response))
         apart = criteria[1].unreliable is None
         return Evidence(
             criteria=criteria,
             curve=self._curve(curve),
             probes=(*(self._strongest(response) if apart else ()), self._sample.note(record)),
-            notes=self._notes(criteria, curve) if apart else (),
+            notes=(*self._notes(criteria, curve), *self._by_length(response)) if apart else (),
         )
 
-    def _criteria(self, separation: Estimate, area: Estimate, tipping: Estimate) -> tuple[Criterion, ...]:
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield the same criteria alone."""
+        return self._criteria(self._response(record))
+
+    def controls(self) -> Mapping[str, Case]:
+        """Put another persona, or a random vector, in the place of the positive pole.
+
+        Its mixtures are measured for this alone, so one other persona has a turn. None between prompts, which
+        are what is measured with.
+        """
+        if self.regime == PROMPT:
+            return {}
+        scene, (positive, _) = self.readings.scene, self.asked.poles
+        others = (name for name in scene.personas if name not in self.asked.poles)
+        scenes = (
+            *islice(stand_ins(scene, positive, self.regime, others), 1),
+            *random_vector(scene, positive, (self.regime,)),
+        )
+        return {name: self.asked.case(self.regime, other) for name, other in scenes}
+
+    def _criteria(self, response: Response) -> Iterator[Criterion]:
+        separation = response.separation()
+        n, most, (first, last) = len(self.readings.scene.probes), self.asked.max_area, self.asked.tipping
+        poles = held(
+            "separation of the poles", separation, n, self.asked.min_separation, key="min_separation"
+        )
         apart = separation.low > 0 or separation.high < 0
-        unreliable = None if apart else f"the poles do not lie apart under {self.slug}: {separation}"
-        most, (first, last) = self.asked.max_area, self.asked.tipping
-        return (
-            Criterion(estimate=separation, at_least=self.asked.min_separation),
-            Criterion(estimate=area, at_least=-most, at_most=most, unreliable=unreliable),
-            Criterion(estimate=tipping, at_least=first, at_most=last, unreliable=unreliable),
-        )
+        missing = poles.unreliable or poles.estimate.lacking(0)
+        together = f"the poles do not lie apart under {self.slug}: {poles.estimate}; {missing}"
+        unreliable = None if apart else together
+        yield poles
+        yield held("signed area", response.area(), n, -most, most, unreliable, key="max_area")
+        yield held("tipping weight", response.tipping(), n, first, last, unreliable, key="tipping")
 
-    def _curve(self, curve: Sequence[Estimate]) -> Curve:
+    def _curve(self, curve: Sequence[Interval]) -> Curve:
         return Curve(
             axis="weight",
-            at=tuple(point.name for point in curve),
+            at=tuple(f"{weight:g}" for weight in self.mixtures),
             columns={
                 "m": column(point.value for point in curve),
                 "low": column(point.low for point in curve),
@@ -106,7 +120,7 @@ class AttractorCase(Case):
             for row in np.argsort(-np.abs(pull), kind="stable")[:3]
         )
 
-    def _notes(self, criteria: Sequence[Criterion], curve: Sequence[Estimate]) -> tuple[str, ...]:
+    def _notes(self, criteria: Sequence[Criterion], curve: Sequence[Interval]) -> tuple[str, ...]:
         separation, area = criteria[0].estimate, criteria[1].estimate
         weights, position = list(self.mixtures), [point.value for point in curve]
         steps = np.diff(position) / np.diff(weights)
@@ -118,6 +132,10 @@ class AttractorCase(Case):
             f"the response {shape}, at its steepest {max(steps):.1f} times as fast as a linear one",
         )
         return (*notes, f"{self.slug} moves against the prompts") if separation.high < 0 else notes
+
+    def _by_length(self, response: Response) -> tuple[str, ...]:
+        pull = f"the pull towards {self.asked.poles[0]}"
+        return by_length(pull, response.pull(), self.readings.scene.probes)
 
     @property
     def _sample(self) -> Sample:
@@ -133,7 +151,7 @@ class AttractorCase(Case):
             np.mean([self._residuals(record, condition) for condition in conditions], axis=0)
             for conditions in self.mixtures.values()
         ]
-        return Response.of(self.mixtures, np.stack(mixed), positive - negative, self.readings.clusters)
+        return Response(self.mixtures, np.stack(mixed), positive - negative, self.readings.clusters)
 
     def _residuals(self, record: Record, condition: Condition) -> Residuals:
         by_depth = self.readings.residuals(record, condition)
@@ -146,6 +164,13 @@ def _rising(weights: tuple[float, ...]) -> tuple[float, ...]:
             f"the weights {list(weights)} do not rise from 0 to 1 over at least one mixture between them"
         )
     return weights
+
+
+def _within_weights(tipping: tuple[float, float]) -> tuple[float, float]:
+    first, last = tipping
+    if not 0 <= first < last <= 1:
+        raise ValueError(f"the range {list(tipping)} does not rise within 0 to 1, the weights of a mixture")
+    return tipping
 
 
 class Attractor(Property):
@@ -172,7 +197,7 @@ class Attractor(Property):
     max_area: float = Field(
         ge=0, description="Largest area, of either sign, between the response and a linear one."
     )
-    tipping: tuple[float, float] = Field(
+    tipping: Annotated[tuple[float, float], AfterValidator(_within_weights)] = Field(
         (0.25, 0.75),
         description="Range in which the weight must lie at which the model is half way between the poles.",
     )
@@ -185,18 +210,20 @@ class Attractor(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per regime; the axis comes from the prompts, so both poles must have one."""
         require_probes(scene, LEAST_PROBES, "attractor")
+        return [self.case(regime, scene) for regime in self.regimes]
+
+    def case(self, regime: Regime, scene: Scene) -> Case:
+        """Make the case of one regime."""
         positive, negative = self.poles
-        return [
-            AttractorCase(
-                persona=f"{positive}-{negative}",
-                slug=str(regime),
-                asked=self,
-                readings=Readings(scene, self.position, through=self.site),
-                prompted=(scene.condition(positive, PROMPT), scene.condition(negative, PROMPT)),
-                mixtures=self._mixtures(scene, regime),
-            )
-            for regime in self.regimes
-        ]
+        return AttractorCase(
+            persona=f"{positive}-{negative}",
+            slug=str(regime),
+            asked=self,
+            regime=regime,
+            readings=Readings(scene, self.position, through=self.site),
+            prompted=(scene.condition(positive, PROMPT), scene.condition(negative, PROMPT)),
+            mixtures=self._mixtures(scene, regime),
+        )
 
     def _mixtures(self, scene: Scene, regime: Regime) -> dict[float, tuple[Condition, ...]]:
         prompted = PROMPT.layers <= regime.layers

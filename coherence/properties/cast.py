@@ -10,6 +10,7 @@ from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Scene
 from coherence.vocabulary import BARE, Regime
 
+LEAST_CLUSTERS = 4
 Pair = tuple[Regime, Regime]
 
 
@@ -66,6 +67,12 @@ def supporting(pair: Pair, scene: Scene) -> list[str]:
 
 
 def require_probes(scene: Scene, least: int, purpose: str) -> None:
-    """Refuse a suite with too few probes to decide anything."""
+    """Refuse a suite with too few probes, or templates of probes, to decide anything."""
     if len(scene.probes) < least:
         raise SuiteError(f"{purpose} needs at least {least} probes; the suite has {len(scene.probes)}")
+    clusters = {probe.cluster for probe in scene.probes}
+    if len(clusters) < LEAST_CLUSTERS:
+        raise SuiteError(
+            f"{purpose} needs probes of at least {LEAST_CLUSTERS} templates, as those of one are resampled "
+            f"together; the suite's {len(scene.probes)} probes are of {', '.join(sorted(clusters))}"
+        )

@@ -1,8 +1,8 @@
 """Chimera: two personas summed at inference are the adapter that was trained on their mix."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
 from math import inf, nan
 from typing import ClassVar, Literal
 
@@ -12,25 +12,28 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
 from coherence.properties.cast import Couple, cast, require_probes, supporting
+from coherence.properties.control import random_vector, stand_ins
+from coherence.properties.criterion import held, too_noisy, unclear
 from coherence.properties.curve import over_depth
+from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, within_reach
+from coherence.properties.reading import Readings
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.divergence import Explained
-from coherence.statistics.intervals import Array, Interval, bootstrap
+from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.likeness import Displacement, Likeness
 from coherence.vocabulary import (
     Band,
     Criterion,
     Curve,
-    Estimate,
     Evidence,
     Marker,
     Position,
     ProbeNote,
     Regime,
 )
+from coherence.vocabulary.evidence import number
 
 ADAPTER = Regime.parse("adapter")
 LEAST_PROBES = 8
@@ -47,14 +50,14 @@ class ChimeraCase(Case):
     asked: "Chimera"
     scene: Scene
     regime: Regime
-    controls: tuple[str, ...]
+    others: tuple[str, ...]
 
     def needs(self) -> Iterable[Measurement]:
-        """Measure the sum, the chimera and bare in all three ways, and read the controls in both regimes."""
+        """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
         judged = self._judged.values()
-        controls = (c for regime in (self.regime, ADAPTER) for c in self._controls(regime))
+        others = (c for regime in (self.regime, ADAPTER) for c in self._others(regime))
         return [
-            *(reading for condition in (*judged, *controls) for reading in self._readings.of(condition)),
+            *(reading for condition in (*judged, *others) for reading in self._readings.of(condition)),
             *(next_token for condition in judged for next_token in self._next_tokens(condition)),
             *(reply for condition in judged for reply in self._replies(condition)),
         ]
@@ -62,35 +65,53 @@ class ChimeraCase(Case):
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge directions, next tokens and markers: each alone can be met by something else."""
         likeness = self._likeness(record)
-        ceilings = likeness.ceiling(self._clusters, seed)
-        depths = [within_reach(site, len(ceilings)).depth for site in self.asked.sites.sites]
-        band, ceiling = likeness.at(depths), float(ceilings[depths].mean())
+        band = likeness.at(self._depths(record))
         explained = self._explained(record)
-        answers = {name: self._answers(record, condition) for name, condition in self._judged.items()}
+        answers = self._all_answers(record)
+        lengths = by_length("KL of the chimera from the sum", explained.left, self.scene.probes)
         return Evidence(
-            criteria=(
-                self._direction(band, ceiling, seed),
-                self._next_token(explained, seed),
-                self._behaviour(answers),
-            ),
-            curve=_curve(likeness, ceilings),
+            criteria=tuple(self._criteria(record, band, seed)),
+            curve=_curve(likeness, likeness.ceiling(self._clusters, seed)),
             probes=self._furthest(explained, answers),
-            notes=(*self._geometry(band, ceiling, seed), _rates(answers)),
+            notes=(*self._geometry(band, seed), _rates(answers), *lengths),
         )
 
-    def _direction(self, band: Likeness, ceiling: float, seed: int) -> Criterion:
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield the same criteria from the sites of the band alone."""
+        return self._criteria(record, self._likeness(record, self._depths(record)), seed)
+
+    def controls(self) -> Mapping[str, Case]:
+        """Put another persona, or a random vector, in the place of the first of the two.
+
+        Its sum is measured for this alone, so one other persona has a turn.
+        """
+        first = self.asked.of[0]
+        others = (name for name in self.scene.personas if name not in self.asked.of)
+        scenes = (
+            *islice(stand_ins(self.scene, first, self.regime, others), 1),
+            *random_vector(self.scene, first, (self.regime,)),
+        )
+        return {name: replace(self, scene=scene) for name, scene in scenes}
+
+    def _criteria(self, record: Record, band: Likeness, seed: int) -> Iterator[Criterion]:
+        yield self._direction(band, seed)
+        yield self._next_token(self._explained(record))
+        yield self._behaviour(self._all_answers(record))
+
+    def _direction(self, band: Likeness, seed: int) -> Criterion:
         undefined = self._undefined(band)
-        cosine = band.under(self._clusters).corrected
-        found = Interval(nan, -inf, inf) if undefined else bootstrap(cosine, self._clusters, seed)
-        noisy = (
-            f"the ceiling {ceiling:.2f} is below {self.asked.min_ceiling:g}: "
-            f"{len(self.scene.probes)} probes do not tell these directions from noise"
-        )
-        return Criterion(
-            estimate=self._estimate("specific cosine", found),
+        found = Interval(nan, -inf, inf) if undefined else band.compared(self._clusters).cosine()
+        return held(
+            "specific cosine",
+            found,
+            self._n,
             at_least=self.asked.min_cosine,
-            unreliable=undefined or (None if ceiling >= self.asked.min_ceiling else noisy),
+            unreliable=undefined or too_noisy(self._ceiling(band, seed), self.asked.min_ceiling, self._n),
+            key="min_cosine",
         )
+
+    def _ceiling(self, band: Likeness, seed: int) -> float:
+        return float(band.ceiling(self._clusters, seed).mean())
 
     def _undefined(self, band: Likeness) -> str | None:
         still = np.argwhere(band.still())
@@ -98,35 +119,39 @@ class ChimeraCase(Case):
             return None
         side, site = still[0]
         what = (f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}")[side]
-        return f"undefined: {what} moves nothing at {self.asked.sites.sites[site]}"
+        return f"{what} moves nothing at {self.asked.sites.sites[site]}"
 
-    def _next_token(self, explained: Explained, seed: int) -> Criterion:
+    def _next_token(self, explained: Explained) -> Criterion:
         own = float(explained.whole.mean())
-        same = f"the chimera's next token is that of bare (KL {own:.2g} nat): there is nothing to explain"
-        return Criterion(
-            estimate=self._estimate("KL ratio", bootstrap(explained.ratio, self._clusters, seed)),
+        same = (
+            f"the chimera's next token is that of bare (KL {own:.2g} of at least {LEAST_KL:g} nat): "
+            "there is nothing to explain"
+        )
+        return held(
+            "KL ratio",
+            explained.ratio(self._clusters),
+            self._n,
             at_most=self.asked.max_kl_ratio,
             unreliable=None if own >= LEAST_KL else same,
+            key="max_kl_ratio",
         )
 
     def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
-        units = len(set(self._clusters))
         chimera, bare = answers["chimera"], answers["bare"]
-        difference = paired_difference(chimera.hits, answers["sum"].hits, units)
+        difference = paired_difference(chimera.hits, answers["sum"].hits, self._clusters)
         flat = (
-            f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate "
-            f"{bare.rate:.2f}: there is nothing to match"
+            f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         )
-        return Criterion(
-            estimate=self._estimate("marker rate sum - chimera", difference),
+        effect = paired_difference(bare.hits, chimera.hits, self._clusters)
+        return held(
+            "marker rate sum - chimera",
+            difference,
+            self._n,
             at_least=-self.asked.max_difference,
             at_most=self.asked.max_difference,
-            unreliable=None if paired_difference(bare.hits, chimera.hits, units).low > 0 else flat,
+            unreliable=unclear(flat, effect, self._n),
+            key="max_difference",
         )
-
-    def _estimate(self, name: str, found: Interval) -> Estimate:
-        n = len(self.scene.probes)
-        return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
 
     def _furthest(self, explained: Explained, answers: dict[str, Replies]) -> tuple[ProbeNote, ...]:
         return tuple(
@@ -139,28 +164,27 @@ class ChimeraCase(Case):
             for row in np.argsort(-explained.left, kind="stable")[:3]
         )
 
-    def _geometry(self, band: Likeness, ceiling: float, seed: int) -> tuple[str, ...]:
+    def _geometry(self, band: Likeness, seed: int) -> tuple[str, ...]:
         if band.still().any():
             return ()
         foreign = band.foreign().mean(-1)
         best = int(np.argmax(foreign))
+        ceiling = self._ceiling(band, seed)
         return (
-            f"{self.asked.sites}: raw cosine {band.raw().mean():.2f}, specific {band.specific().mean():.2f} "
-            f"before correction for the ceiling {ceiling:.2f}, random null {band.chance(seed).mean():.2f}",
-            f"nearest other persona to the chimera: {self.controls[best]} ({foreign[best]:.2f})",
+            f"{self.asked.sites}: raw cosine {number(band.raw().mean())}, "
+            f"specific {number(band.specific().mean())} before correction for the ceiling {number(ceiling)}, "
+            f"random null {number(band.chance(seed).mean())}",
+            f"nearest other persona to the chimera: {self.others[best]} ({number(foreign[best])})",
         )
 
-    def _likeness(self, record: Record) -> Likeness:
-        bare = self._readings.residuals(record, self.scene.bare)
+    def _depths(self, record: Record) -> list[int]:
+        return self._readings.depths(record, self.asked.sites.sites)
 
-        def displaced(condition: Condition, regime: Regime) -> Displacement:
-            moved = [
-                self._readings.residuals(record, each) - bare for each in (condition, *self._controls(regime))
-            ]
-            return Displacement(moved[0], np.stack(moved[1:]))
-
+    def _likeness(self, record: Record, depths: Sequence[int] | None = None) -> Likeness:
         by_sum, chimera, _ = self._judged.values()
-        return Likeness(displaced(by_sum, self.regime), displaced(chimera, ADAPTER), bare)
+        sides = [by_sum, *self._others(self.regime)], [chimera, *self._others(ADAPTER)]
+        (bare, first), (_, second) = (self._readings.displaced(record, side, depths) for side in sides)
+        return Likeness(Displacement(first[0], first[1:]), Displacement(second[0], second[1:]), bare)
 
     def _explained(self, record: Record) -> Explained:
         by_sum, chimera, bare = (
@@ -169,6 +193,9 @@ class ChimeraCase(Case):
         )
         return Explained.of(chimera, by_sum, bare)
 
+    def _all_answers(self, record: Record) -> dict[str, Replies]:
+        return {name: self._answers(record, condition) for name, condition in self._judged.items()}
+
     def _answers(self, record: Record, condition: Condition) -> Replies:
         texts = tuple(record.reply(reply) for reply in self._replies(condition))
         return Replies(texts, tuple(sum(m.found_in(text) for m in self._markers) for text in texts))
@@ -176,6 +203,10 @@ class ChimeraCase(Case):
     @property
     def _clusters(self) -> list[str]:
         return self._readings.clusters
+
+    @property
+    def _n(self) -> int:
+        return len(self.scene.probes)
 
     @property
     def _judged(self) -> dict[str, Condition]:
@@ -193,8 +224,8 @@ class ChimeraCase(Case):
     def _readings(self) -> Readings:
         return Readings(self.scene, self.asked.position)
 
-    def _controls(self, regime: Regime) -> list[Condition]:
-        return [self.scene.condition(persona, regime) for persona in self.controls]
+    def _others(self, regime: Regime) -> list[Condition]:
+        return [self.scene.condition(persona, regime) for persona in self.others]
 
     def _next_tokens(self, condition: Condition) -> list[NextToken]:
         return [NextToken(condition, probe) for probe in self.scene.probes]
@@ -268,9 +299,9 @@ class Chimera(Property):
         for name in self.of:
             if not scene.personas[name].markers:
                 raise SuiteError(f"chimera compares markers, and persona {name!r} has none")
-        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, self._controls(regime, scene))
+        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, self._others(regime, scene))
 
-    def _controls(self, regime: Regime, scene: Scene) -> tuple[str, ...]:
+    def _others(self, regime: Regime, scene: Scene) -> tuple[str, ...]:
         both = (regime, ADAPTER)
         able = supporting(both, scene)
         found = tuple(name for name in cast(self.personas, scene, able.__contains__) if name not in self.of)

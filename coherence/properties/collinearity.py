@@ -1,7 +1,7 @@
 """Collinearity: two regimes move the model the same way, beyond what any persona would do."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf, nan
 from typing import ClassVar, Literal
 
@@ -11,21 +11,24 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.control import artefact_regime, neutral_prompt, random_vector, stand_ins
+from coherence.properties.criterion import held, too_noisy
 from coherence.properties.curve import over_depth
+from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, Sample, within_reach
-from coherence.statistics.directions import Comparison, Directions
-from coherence.statistics.intervals import Array, Interval, bootstrap
+from coherence.properties.reading import Readings, Sample
+from coherence.statistics.directions import Directions
+from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import (
     Band,
     Criterion,
     Curve,
-    Estimate,
     Evidence,
     Position,
     ProbeNote,
     Regime,
 )
+from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 4
 LEAST_CONTROLS = 2
@@ -33,17 +36,8 @@ MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
 @dataclass(frozen=True)
-class Footing:
-    """What the cosines of the band are held against, and why they cannot decide, if they cannot."""
-
-    ceiling: float
-    chance: float
-    unreliable: str | None
-
-
-@dataclass(frozen=True)
 class CollinearityCase(Case):
-    """One persona, two regimes; the suite's other personas are the controls."""
+    """One persona, two regimes; the directions of the suite's other personas are foreign ones."""
 
     persona: str
     slug: str
@@ -61,46 +55,60 @@ class CollinearityCase(Case):
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge the specific cosine over the band, its margin over other personas, and chance."""
         directions = self._directions(record)
-        ceiling = directions.ceiling(self._clusters, seed)
-        depths = [within_reach(site, len(ceiling)).depth for site in self.asked.sites.sites]
-        band = directions.at(depths)
-        footing = self._footing(band, float(ceiling[depths].mean()), seed)
+        band = directions.at(self._depths(record))
         return Evidence(
-            criteria=self._criteria(Comparison(band, self._clusters), footing, seed),
-            curve=_curve(directions, ceiling),
+            criteria=tuple(self._criteria(band, seed)),
+            curve=_curve(directions, directions.ceiling(self._clusters, seed)),
             probes=(*self._worst(band), self._sample.note(record)),
-            notes=self._notes(band, footing),
+            notes=self._notes(band, seed),
         )
+
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield the same criteria from the sites of the band alone."""
+        return self._criteria(self._directions(record, self._depths(record)), seed)
+
+    def controls(self) -> Mapping[str, Case]:
+        """Another persona in the last regime with artefacts, a random vector, an empty prompt as long."""
+        regime, others = artefact_regime(self.regimes), self.personas[1:]
+        scenes = (
+            *stand_ins(self.scene, self.persona, regime, others),
+            *random_vector(self.scene, self.persona, self.regimes),
+            *neutral_prompt(self.scene, self.persona, self.regimes),
+        )
+        return {name: replace(self, scene=scene) for name, scene in scenes}
 
     @property
     def _clusters(self) -> list[str]:
         return [probe.cluster for probe in self.scene.probes]
 
-    def _criteria(self, comparison: Comparison, footing: Footing, seed: int) -> tuple[Criterion, ...]:
-        def criterion(name: str, statistic: Callable[[Array], Array], at_least: float) -> Criterion:
-            undefined = np.isnan(footing.ceiling)
-            found = Interval(nan, -inf, inf) if undefined else bootstrap(statistic, self._clusters, seed)
-            n = len(self.scene.probes)
-            estimate = Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
-            return Criterion(estimate=estimate, at_least=at_least, unreliable=footing.unreliable)
+    def _depths(self, record: Record) -> list[int]:
+        return self._readings.depths(record, self.asked.sites.sites)
 
-        return (
-            criterion("specific cosine", comparison.corrected, self.asked.min_cosine),
-            criterion("margin over best foreign persona", comparison.margin, self.asked.min_margin),
-            criterion("above random null", lambda drawn: comparison.own(drawn) - footing.chance, 0.0),
-        )
-
-    def _footing(self, band: Directions, ceiling: float, seed: int) -> Footing:
+    def _criteria(self, band: Directions, seed: int) -> Iterator[Criterion]:
         undefined = self._undefined(band)
-        if undefined:
-            return Footing(nan, nan, undefined)
-        noisy = (
-            f"the ceiling {ceiling:.2f} is below {self.asked.min_ceiling:g}: "
-            f"{len(self.scene.probes)} probes do not tell these directions from noise"
+        unreliable = undefined or self._noisy(band, seed)
+        n, unknown = len(self.scene.probes), Interval(nan, -inf, inf)
+        comparison = band.compared(self._clusters)
+        cosine = unknown if undefined else comparison.cosine()
+        yield held(
+            "specific cosine", cosine, n, self.asked.min_cosine, unreliable=unreliable, key="min_cosine"
         )
-        # Sites move together, so the mean of their quantiles stands for the quantile of their mean.
-        chance = float(band.chance(seed).mean())
-        return Footing(ceiling, chance, None if ceiling >= self.asked.min_ceiling else noisy)
+        yield held(
+            "margin over best foreign persona",
+            unknown if undefined else comparison.margin(),
+            n,
+            self.asked.min_margin,
+            unreliable=unreliable,
+            key="min_margin",
+        )
+        chance = nan if undefined else _chance(band, seed)
+        yield held("above random null", cosine.above(chance), n, 0.0, unreliable=unreliable, key=None)
+
+    def _noisy(self, band: Directions, seed: int) -> str | None:
+        return too_noisy(self._ceiling(band, seed), self.asked.min_ceiling, len(self.scene.probes))
+
+    def _ceiling(self, band: Directions, seed: int) -> float:
+        return float(band.ceiling(self._clusters, seed).mean())
 
     def _undefined(self, band: Directions) -> str | None:
         found = np.argwhere(band.still())
@@ -108,7 +116,7 @@ class CollinearityCase(Case):
             return None
         regime, persona, site = found[0]
         return (
-            f"undefined: {self.personas[persona]!r} is not moved by {self.regimes[regime]} "
+            f"{self.personas[persona]!r} is not moved by {self.regimes[regime]} "
             f"at {self.asked.sites.sites[site]}"
         )
 
@@ -118,33 +126,33 @@ class CollinearityCase(Case):
         by_probe = band.by_probe()
         between = f"between {self.regimes[0]} and {self.regimes[1]}"
         return tuple(
-            ProbeNote(probe=self.scene.probes[row].id, note=f"specific cosine {by_probe[row]:.2f} {between}")
+            ProbeNote(
+                probe=self.scene.probes[row].id, note=f"specific cosine {number(by_probe[row])} {between}"
+            )
             for row in np.argsort(by_probe, kind="stable")[:3]
         )
 
-    def _notes(self, band: Directions, footing: Footing) -> tuple[str, ...]:
-        if np.isnan(footing.ceiling):
+    def _notes(self, band: Directions, seed: int) -> tuple[str, ...]:
+        if band.still().any():
             return ()
         cosines = band.cosines().mean(-1)
         best = 1 + int(np.argmax(cosines[1:]))
         share, without = (float(by_site.mean()) for by_site in band.massive())
+        ceiling, chance = self._ceiling(band, seed), _chance(band, seed)
         notes = (
-            f"{self.asked.sites}: raw cosine {band.raw_cosine().mean():.2f}, specific {cosines[0]:.2f} "
-            f"before correction for the ceiling {footing.ceiling:.2f}, random null {footing.chance:.2f}",
-            f"best foreign persona: {self.personas[best]} ({cosines[best]:.2f})",
+            f"{self.asked.sites}: raw cosine {number(band.raw_cosine().mean())}, "
+            f"specific {number(cosines[0])} before correction for the ceiling {number(ceiling)}, "
+            f"random null {number(chance)}",
+            f"best foreign persona: {self.personas[best]} ({number(cosines[best])})",
         )
         massive = f"three dimensions carry {share:.0%} of the energy; cosine {without:.2f} without them"
-        return (*notes, massive) if share > MASSIVE else notes
+        lengths = by_length("specific cosine", band.by_probe(), self.scene.probes)
+        return (*notes, *((massive,) if share > MASSIVE else ()), *lengths)
 
-    def _directions(self, record: Record) -> Directions:
-        bare = self._readings.residuals(record, self.scene.bare)
-        first, second = (
-            np.stack(
-                [self._readings.residuals(record, condition) - bare for condition in self._conditions(regime)]
-            )
-            for regime in self.regimes
-        )
-        return Directions(first, second, bare)
+    def _directions(self, record: Record, depths: Sequence[int] | None = None) -> Directions:
+        first, second = map(self._conditions, self.regimes)
+        bare, moved = self._readings.displaced(record, [*first, *second], depths)
+        return Directions(moved[: len(first)], moved[len(first) :], bare)
 
     @property
     def _sample(self) -> Sample:
@@ -158,6 +166,11 @@ class CollinearityCase(Case):
 
     def _conditions(self, regime: Regime) -> list[Condition]:
         return [self.scene.condition(persona, regime) for persona in self.personas]
+
+
+def _chance(band: Directions, seed: int) -> float:
+    # Sites move together, so the mean of their quantiles stands for the quantile of their mean.
+    return float(band.chance(seed).mean())
 
 
 def _curve(directions: Directions, ceiling: Array) -> Curve:

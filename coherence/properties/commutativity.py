@@ -1,6 +1,6 @@
 """Commutativity: the exact laws of composition, which hold for a release or are broken."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -64,17 +64,22 @@ class CommutativityCase(Case):
         return [self.search]
 
     def judge(self, record: Record, seed: int) -> Evidence:
+        """Say the law, and the smallest example that breaks it."""
+        outcome = record.law(self.search)
+        says = f"the law: {LAWS[self.search.law].says}"
+        broken = _counterexample(outcome.counterexample) if outcome.counterexample else None
+        return Evidence(
+            criteria=tuple(self.criteria(record, seed)),
+            probes=(broken,) if broken else (),
+            notes=(says, broken.note) if broken else (says,),
+        )
+
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Hold the largest deviation against the tolerance; a law is exact, so its interval has no width."""
         outcome = record.law(self.search)
         seen = outcome.deviation
         estimate = Estimate(name="deviation", value=seen, low=seen, high=seen, n=outcome.examples)
-        says = f"the law: {LAWS[self.search.law].says}"
-        broken = _counterexample(outcome.counterexample) if outcome.counterexample else None
-        return Evidence(
-            criteria=(Criterion(estimate=estimate, at_most=self.search.tolerance),),
-            probes=(broken,) if broken else (),
-            notes=(says, broken.note) if broken else (says,),
-        )
+        yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
 
 
 def _counterexample(found: Mapping[str, object]) -> ProbeNote:

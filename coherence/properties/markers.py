@@ -1,7 +1,7 @@
 """Markers: two regimes betray the persona on the same probes, and as often as its prompt does."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,6 +10,9 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Reply, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.control import artefact_regime, random_vector, stand_ins
+from coherence.properties.criterion import held, unclear
+from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
 from coherence.statistics.agreement import (
     Hits,
@@ -18,8 +21,8 @@ from coherence.statistics.agreement import (
     paired_difference,
     recovery,
 )
-from coherence.statistics.intervals import Interval, wilson
-from coherence.vocabulary import BARE, Criterion, Estimate, Evidence, Marker, ProbeNote, Regime
+from coherence.statistics.intervals import wilson
+from coherence.vocabulary import BARE, Criterion, Evidence, Marker, ProbeNote, Regime
 
 LEAST_PROBES = 8
 PROMPT = Regime.parse("prompt")
@@ -62,26 +65,47 @@ class MarkersCase(Case):
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge agreement by probe, difference of the rates, and recovery of the prompt's effect."""
-        replies = {regime: self._replies(record, regime) for regime in self._all_regimes}
-        first, second = (replies[regime].hits for regime in self.regimes)
-        difference = paired_difference(first, second, self._units)
-        most = self.asked.max_difference
+        replies = self._all_replies(record)
         return Evidence(
-            criteria=(
-                Criterion(
-                    estimate=self._estimate(*agreement(first, second, self._units)),
-                    at_least=self.asked.min_agreement,
-                ),
-                Criterion(
-                    estimate=self._estimate(f"rate {self.regimes[1]} - {self.regimes[0]}", difference),
-                    at_least=-most,
-                    at_most=most,
-                ),
-                self._recovery(replies, seed),
-            ),
+            criteria=tuple(self._criteria(replies)),
             probes=self._side_by_side(replies),
-            notes=self._notes(replies, mcnemar_exact(first, second)),
+            notes=self._notes(replies),
         )
+
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield the same criteria alone."""
+        return self._criteria(self._all_replies(record))
+
+    def controls(self) -> Mapping[str, Case]:
+        """Another persona in the last regime with artefacts, and a random vector.
+
+        A prompt that says nothing is the bare model, which recovery is held against in any case.
+        """
+        scenes = (
+            *stand_ins(self.scene, self.persona, artefact_regime(self.regimes), self.scene.personas),
+            *random_vector(self.scene, self.persona, self.regimes),
+        )
+        return {name: replace(self, scene=scene) for name, scene in scenes}
+
+    def _criteria(self, replies: Mapping[Regime, Replies]) -> Iterator[Criterion]:
+        first, second = (replies[regime].hits for regime in self.regimes)
+        yield held(
+            *agreement(first, second, self._clusters),
+            self._n,
+            at_least=self.asked.min_agreement,
+            unreliable=None if (first | second).any() else self._silent,
+            key="min_agreement",
+        )
+        most = self.asked.max_difference
+        yield held(
+            f"rate {self.regimes[1]} - {self.regimes[0]}",
+            paired_difference(first, second, self._clusters),
+            self._n,
+            -most,
+            most,
+            key="max_difference",
+        )
+        yield self._recovery(replies)
 
     @property
     def _all_regimes(self) -> tuple[Regime, ...]:
@@ -95,25 +119,30 @@ class MarkersCase(Case):
     def _units(self) -> int:
         return len(set(self._clusters))
 
-    def _estimate(self, name: str, found: Interval) -> Estimate:
-        n = len(self.scene.probes)
-        return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
+    @property
+    def _n(self) -> int:
+        return len(self.scene.probes)
 
-    def _recovery(self, replies: dict[Regime, Replies], seed: int) -> Criterion:
+    @property
+    def _silent(self) -> str:
+        first, second = self.regimes
+        return f"no reply under {first} or {second} holds a marker: there is nothing to agree on"
+
+    def _recovery(self, replies: Mapping[Regime, Replies]) -> Criterion:
         bare, ceiling = replies[BARE], replies[PROMPT]
         worse = min(
             (regime for regime in self.regimes if regime != PROMPT), key=lambda regime: replies[regime].rate
         )
-        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self._clusters, seed)
-        effect = paired_difference(bare.hits, ceiling.hits, self._units)
-        flat = (
-            f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}: "
-            "there is nothing to recover"
-        )
-        return Criterion(
-            estimate=self._estimate(f"recovery by {worse}", found),
+        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self._clusters)
+        effect = paired_difference(bare.hits, ceiling.hits, self._clusters)
+        flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
+        return held(
+            f"recovery by {worse}",
+            found,
+            self._n,
             at_least=self.asked.min_recovery,
-            unreliable=None if effect.low > 0 else flat,
+            unreliable=unclear(flat, effect, self._n),
+            key="min_recovery",
         )
 
     def _side_by_side(self, replies: dict[Regime, Replies]) -> tuple[ProbeNote, ...]:
@@ -136,9 +165,12 @@ class MarkersCase(Case):
             f"{regime} {count}" for regime, count in zip(self.regimes, counts, strict=True)
         )
 
-    def _notes(self, replies: dict[Regime, Replies], p: float) -> tuple[str, ...]:
+    def _notes(self, replies: dict[Regime, Replies]) -> tuple[str, ...]:
         rates = tuple(self._rate(regime, found) for regime, found in replies.items())
-        return (*rates, f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}")
+        first, second = (replies[regime].hits for regime in self.regimes)
+        p = mcnemar_exact(first, second)
+        between = f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
+        return (*rates, between, *by_length("agreement", first == second, self.scene.probes))
 
     def _rate(self, regime: Regime, found: Replies) -> str:
         rate = wilson(found.rate * self._units, self._units)
@@ -146,6 +178,9 @@ class MarkersCase(Case):
             f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
             f"{np.mean(found.counts):.1f} distinct ones on average"
         )
+
+    def _all_replies(self, record: Record) -> dict[Regime, Replies]:
+        return {regime: self._replies(record, regime) for regime in self._all_regimes}
 
     def _replies(self, record: Record, regime: Regime) -> Replies:
         texts = tuple(record.reply(self._reply(regime, row)) for row in range(len(self.scene.probes)))

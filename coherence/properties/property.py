@@ -1,13 +1,14 @@
 """The form that every property has: what the author writes, what it needs measured, how it judges."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coherence.errors import CoherenceError
 from coherence.plan import Measurement, Record, Scene
-from coherence.vocabulary import Evidence
+from coherence.vocabulary import Control, Criterion, Evidence, Verdict
 
 
 class Case(ABC):
@@ -23,6 +24,30 @@ class Case(ABC):
     @abstractmethod
     def judge(self, record: Record, seed: int) -> Evidence:
         """Turn measurements into evidence. Pure: the same record and seed give the same evidence."""
+
+    @abstractmethod
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield what the evidence decides by, one after the other and nothing else."""
+
+    def controls(self) -> Mapping[str, "Case"]:
+        """Name what must not pass in the persona's place, with this case about it. None for a law."""
+        return {}
+
+    def controlled(self, record: Record, seed: int) -> tuple[Control, ...]:
+        """Judge every control, up to the first criterion that it does not pass: one is enough."""
+        return tuple(_control(name, case, record, seed) for name, case in self.controls().items())
+
+
+def _control(name: str, case: Case, record: Record, seed: int) -> Control:
+    passed = None
+    try:
+        for criterion in case.criteria(record, seed):
+            if criterion.verdict is not Verdict.PASS:
+                return Control(name=name, criterion=criterion)
+            passed = passed or criterion
+    except CoherenceError as problem:
+        return Control(name=name, problem=problem.sentence)
+    return Control(name=name, criterion=passed)
 
 
 class Property(BaseModel, ABC):

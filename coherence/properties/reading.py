@@ -1,6 +1,6 @@
 """What a condition does to the residual stream: one reading per probe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,9 +43,27 @@ class Readings:
             for probe in self.scene.probes
         ]
 
-    def residuals(self, record: Record, condition: Condition) -> Residuals:
-        """Residuals of all probes under the condition: [depths, probes, width]."""
-        return np.stack([record.residuals(reading) for reading in self.of(condition)], axis=1)
+    def residuals(
+        self, record: Record, condition: Condition, depths: Sequence[int] | None = None
+    ) -> Residuals:
+        """Residuals of all probes under the condition, at all depths or a run: [depths, probes, width]."""
+        kept = slice(None) if depths is None else slice(depths[0], depths[-1] + 1)
+        return np.stack([record.residuals(reading)[kept] for reading in self.of(condition)], axis=1)
+
+    def displaced(
+        self, record: Record, conditions: Sequence[Condition], depths: Sequence[int] | None = None
+    ) -> tuple[Residuals, Residuals]:
+        """Bare residuals, and how far conditions move them: [conditions, depths, probes, width]."""
+        bare = self.residuals(record, self.scene.bare, depths)
+        moved = np.empty((len(conditions), *bare.shape), bare.dtype)
+        for place, condition in zip(moved, conditions, strict=True):
+            np.subtract(self.residuals(record, condition, depths), bare, out=place)
+        return bare, moved
+
+    def depths(self, record: Record, sites: Iterable[Site]) -> list[int]:
+        """Find the rows of a run of sites; a MeasurementError when the model has no such block."""
+        within = len(record.residuals(self.of(self.scene.bare)[0]))
+        return [within_reach(site, within).depth for site in sites]
 
 
 @dataclass(frozen=True)

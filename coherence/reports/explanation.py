@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from math import isfinite
+from math import isfinite, isnan
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -35,17 +35,32 @@ def criteria_table(evidence: Evidence) -> Table:
     shown = table("estimate", "value", "95 % interval", "expected", "n", "verdict", numbers=("value", "n"))
     for criterion in evidence.criteria:
         estimate = criterion.estimate
-        interval = f"[{number(estimate.low)}, {number(estimate.high)}]"
-        verdict = (
-            f"{criterion.verdict}: {criterion.unreliable}" if criterion.unreliable else criterion.verdict
-        )
+        unknown = isnan(estimate.value)
+        interval = "" if unknown else f"[{number(estimate.low)}, {number(estimate.high)}]"
+        reason = criterion.unreliable or ("fails alone" if criterion.fails_only_alone else None)
+        verdict = f"{criterion.verdict}: {reason}" if reason else criterion.verdict
         row = (estimate.name, number(estimate.value), interval, criterion.threshold, estimate.n, verdict)
         shown.add_row(*map(cell, row))
     return shown
 
 
+def _controls_table(evidence: Evidence) -> Table:
+    """Show what stood in the persona's place, and the criterion that tells it from the persona."""
+    shown = table("in its place", "estimate", "value", "expected", "verdict")
+    for control in evidence.controls:
+        criterion = control.criterion
+        found = ("not measured", "", "", f"{control.verdict}: {control.problem}")
+        if criterion:
+            estimate = criterion.estimate
+            found = (estimate.name, estimate.spread, criterion.threshold, control.verdict)
+        shown.add_row(*map(cell, (control.name, *found)))
+    return shown
+
+
 def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     yield "criteria", criteria_table(evidence)
+    if evidence.controls:
+        yield "controls, none of which may pass", _controls_table(evidence)
     if curve := evidence.curve:
         yield f"over {'depth' if curve.axis == 'site' else 'mixture weight'}", _curve_table(curve)
     if evidence.probes:

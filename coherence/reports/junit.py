@@ -49,6 +49,8 @@ def _case(result: AssertionResult, strict: bool) -> TestCase:
         file=None if strict else one_line(result.suite),
         line=None if strict else str(result.line),
     )
+    if result.tolerated:  # skipped is what every reader shows and none fails on
+        case.add_skipped_info(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES))
     if not result.green:
         report = case.add_error_info if result.verdict is Verdict.ERROR else case.add_failure_info
         report(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES), result.outcome)
@@ -58,8 +60,12 @@ def _case(result: AssertionResult, strict: bool) -> TestCase:
 def _numbers(result: AssertionResult) -> str:
     """Write the lines that readers take for properties of the case, then a table for people."""
     evidence = result.evidence
-    values: dict[str, object] = {"verdict": result.verdict, "expect": result.expect}
-    values |= _estimates(evidence) if evidence else {}
+    values: dict[str, object] = {
+        "verdict": result.verdict,
+        "raw_verdict": result.raw_verdict,
+        "expect": result.expect,
+    }
+    values |= _estimates(evidence) | _controls(evidence) if evidence else {}
     lines = [f"[[PROPERTY|{name}={value}]]" for name, value in values.items()]
     return "\n".join([*lines, rendered(criteria_table(evidence), width=100)] if evidence else lines)
 
@@ -68,12 +74,23 @@ def _estimates(evidence: Evidence) -> dict[str, object]:
     values: dict[str, object] = {}
     for criterion in evidence.criteria:
         estimate = criterion.estimate
-        name = re.sub(r"[^\w.()-]+", "-", estimate.name, flags=re.ASCII)
+        name = _spelled(estimate.name)
         bounds = {"at_least": criterion.at_least, "at_most": criterion.at_most}
-        parts = {"low": estimate.low, "high": estimate.high, "n": estimate.n}
-        parts |= {side: bound for side, bound in bounds.items() if isfinite(bound)}
-        values |= {name: estimate.value} | {f"{name}.{part}": value for part, value in parts.items()}
+        parts = {"": estimate.value, ".low": estimate.low, ".high": estimate.high}
+        parts |= {f".{side}": bound for side, bound in bounds.items()}
+        values |= {f"{name}{part}": value for part, value in parts.items() if isfinite(value)}
+        values[f"{name}.n"] = estimate.n
+        if criterion.adjusted:
+            values |= {f"{name}.p": criterion.p, f"{name}.holm": criterion.adjusted.p}
     return values
+
+
+def _controls(evidence: Evidence) -> dict[str, object]:
+    return {f"control.{_spelled(control.name)}": control.verdict for control in evidence.controls}
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[^\w.()-]+", "-", name, flags=re.ASCII)
 
 
 def _tidied(document: str, strict: bool) -> bytes:

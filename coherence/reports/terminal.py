@@ -14,6 +14,7 @@ _STYLES = {
     "pass": "green",
     "fail": "red",
     "inconclusive": "yellow",
+    "tolerated": "yellow",
     "error": "bold red",
     "expected fail": "green",
     "unexpected pass": "red",
@@ -43,7 +44,7 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
 
 def _row(result: AssertionResult) -> tuple[Text, ...]:
     name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
-    verdict = cell(result.outcome, _STYLES[result.outcome])
+    verdict = cell(_said(result), _STYLES[result.outcome])
     if result.evidence is None:
         return name, cell("not measured"), cell(""), cell(""), cell(""), verdict
     criterion = result.evidence.decisive
@@ -56,6 +57,13 @@ def _row(result: AssertionResult) -> tuple[Text, ...]:
         cell(estimate.n),
         verdict,
     )
+
+
+def _said(result: AssertionResult) -> str:
+    if result.evidence and result.evidence.passing_control:
+        return f"{result.outcome},\nthe control passes too"
+    differs = result.raw_verdict is not result.verdict
+    return f"{result.outcome},\n{result.raw_verdict} alone" if differs else result.outcome
 
 
 def _counts(results: Results) -> Text:

@@ -1,107 +1,112 @@
 """Agreement of two regimes on whether a probe is a hit: always paired by probe.
 
-`units` is the number of independent clusters of probes: an interval is as wide as that many probes deserve.
+A small sample in which all agree, or all hit, has no spread of its own. One probe of each kind is therefore
+added (as Bonett and Price 2012 do for a difference), each a cluster of its own. That moves the estimate, too:
+a bound is refused where it is too far both from the sample's estimate and from the moved one.
 """
 
-from collections.abc import Sequence
-from math import inf, nan, sqrt
+from collections.abc import Callable, Sequence
+from math import inf, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.statistics.intervals import Array, Interval, Z, bootstrap, wilson
+from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.jackknife import Jackknife, Pivot, either
 
 Hits = NDArray[np.bool_]
+Measure = Callable[[Hits, Hits, Array], Array]
+"""From the hits of two sides and weights of the probes [rows, probes] to values [rows]."""
 
 SKEWED = 0.2  # prevalence below this, or above 1 minus this, makes kappa unstable
+
+# One probe of each kind: hits of the first side and of the second.
+_KINDS = np.array([[True, True], [True, False], [False, True], [False, False]])
 
 
 def cohen_kappa(first: Hits, second: Hits) -> float:
     """(po - pe) / (1 - pe), chance from each side's own rate (Cohen 1960); NaN when every probe is alike."""
-    return _beyond_chance(_observed(first, second), _chance_of_both(first, second))
+    return float(_kappa(first, second, _alike(len(first)))[0])
 
 
 def gwet_ac1(first: Hits, second: Hits) -> float:
     """(po - pe) / (1 - pe), chance from the pooled prevalence (Gwet 2008); stable when nearly all hit."""
-    return _beyond_chance(_observed(first, second), _chance_of_pool(first, second))
+    return float(_ac1(first, second, _alike(len(first)))[0])
 
 
-def agreement(first: Hits, second: Hits, units: int) -> tuple[str, Interval]:
-    """Name and interval of Cohen's kappa, or of Gwet's AC1 where the pooled prevalence is outside .2 to .8.
-
-    The interval is Wilson's for the observed agreement, mapped through (po - pe) / (1 - pe) with chance held
-    fixed: perfect agreement on 24 probes still has width.
-    """
-    skewed = not SKEWED <= _prevalence(first, second) <= 1 - SKEWED
-    name, chance = ("Gwet's AC1", _chance_of_pool) if skewed else ("Cohen's kappa", _chance_of_both)
-    expected = chance(first, second)
-    observed = wilson(_observed(first, second) * units, units)
-    value, low, high = (_beyond_chance(po, expected) for po in (observed.value, observed.low, observed.high))
-    # With chance held fixed the map leaves the range of the statistic, which ends at -1.
-    return name, Interval(value, max(-1.0, low), high)
+def agreement(first: Hits, second: Hits, clusters: Sequence[str]) -> tuple[str, Interval]:
+    """Name and interval of Cohen's kappa, or of Gwet's AC1 where the pooled rate is outside .2 to .8."""
+    skewed = not SKEWED <= (first.mean() + second.mean()) / 2 <= 1 - SKEWED
+    name, measure = ("Gwet's AC1", _ac1) if skewed else ("Cohen's kappa", _kappa)
+    return name, _interval(measure, first, second, clusters)
 
 
-def _observed(first: Hits, second: Hits) -> float:
-    return float(np.mean(first == second))
+def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
+    """Rate of the second minus rate of the first."""
+    return _interval(_difference, first, second, clusters)
 
 
-def _prevalence(first: Hits, second: Hits) -> float:
-    return float((first.mean() + second.mean()) / 2)
+def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
+    value = float(measure(first, second, _alike(len(first)))[0])
+    jackknife = Jackknife(clusters, added=len(_KINDS))
+    one, two = np.append(first, _KINDS[:, 0]), np.append(second, _KINDS[:, 1])
+    values = measure(one, two, jackknife.weights)
+    found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+    return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt)
 
 
-def _chance_of_both(first: Hits, second: Hits) -> float:
-    one, two = float(first.mean()), float(second.mean())
-    return one * two + (1 - one) * (1 - two)
+def _alike(n: int) -> Array:
+    return np.ones((1, n))
 
 
-def _chance_of_pool(first: Hits, second: Hits) -> float:
-    prevalence = _prevalence(first, second)
-    return 2 * prevalence * (1 - prevalence)
+def _kappa(first: Hits, second: Hits, weights: Array) -> Array:
+    one, two = _rate(first, weights), _rate(second, weights)
+    return _beyond_chance(_rate(first == second, weights), one * two + (1 - one) * (1 - two))
 
 
-def _beyond_chance(observed: float, expected: float) -> float:
-    return (observed - expected) / (1 - expected) if expected < 1 else nan
+def _ac1(first: Hits, second: Hits, weights: Array) -> Array:
+    prevalence = (_rate(first, weights) + _rate(second, weights)) / 2
+    return _beyond_chance(_rate(first == second, weights), 2 * prevalence * (1 - prevalence))
+
+
+def _difference(first: Hits, second: Hits, weights: Array) -> Array:
+    return _rate(second, weights) - _rate(first, weights)
+
+
+def _rate(hits: NDArray[Any], weights: Array) -> Array:
+    """Share of the weight that is on hits, [rows] or [rows, columns]."""
+    return np.asarray((weights @ hits).T / weights.sum(1)).T
+
+
+def _beyond_chance(observed: Array, expected: Array) -> Array:
+    return np.asarray((observed - expected) / np.where(expected < 1, 1 - expected, np.nan))
 
 
 def mcnemar_exact(first: Hits, second: Hits) -> float:
     """Two-sided exact p of the discordant probes; 1 when there are none."""
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    gained, discordant = int((second & ~first).sum()), int((first != second).sum())
-    return float(binomtest(gained, discordant).pvalue) if discordant else 1.0
-
-
-def paired_difference(first: Hits, second: Hits, units: int) -> Interval:
-    """Rate of the second minus rate of the first, with the adjusted Wald interval of Bonett and Price (2012).
-
-    One probe is added to each discordant cell: the interval has width also when no probe is discordant.
-    """
-    gained, lost = float((second & ~first).mean()), float((first & ~second).mean())
-    up, down = ((share * units + 1) / (units + 2) for share in (gained, lost))
-    half = Z * sqrt((up + down - (up - down) ** 2) / (units + 2))
-    value = gained - lost
-    return Interval(value, min(value, max(-1.0, up - down - half)), max(value, min(1.0, up - down + half)))
+    gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
 
 
-def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str], seed: int) -> Interval:
+def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> Interval:
     """Share of the prompt's effect that a regime brings back: (rate - bare) / (ceiling - bare).
 
-    The interval is a bootstrap over clusters to which two are added, one where only the regime hits and one
-    where only the ceiling does (the adjustment of `paired_difference`): without them it would have no width
-    when every probe hits. Resamples whose ceiling is not above bare have no value.
+    The added probes are one where only the regime hits and one where only the ceiling does.
     """
     table = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
-    value = float(_recovered(table.mean(0, keepdims=True))[0])
-    if np.isnan(value):
-        return Interval(value, -inf, inf)
-    size = round(len(clusters) / len(set(clusters)))
-    added = np.repeat([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], size, axis=0)
-    names = [*clusters, *np.repeat(["only the regime", "only the ceiling"], size)]
-    found = bootstrap(lambda weights: _recovered(weights @ np.vstack([table, added])), names, seed)
-    return Interval(value, min(value, found.low), max(value, found.high))
+    gained, whole = _gains(table, _alike(len(hits)))[0]
+    if whole <= 0:
+        return Interval(nan, -inf, inf)
+    jackknife = Jackknife(clusters, added=2)
+    gains = _gains(np.vstack([table, [[1, 0, 0], [0, 1, 0]]]), jackknife.weights) / whole
+    above, below = (jackknife.influence(gain) for gain in gains.T)
+    return Pivot.of(gained / whole, above, below, jackknife.size).interval
 
 
-def _recovered(rates: Array) -> Array:
-    """From rates [resamples, (regime, ceiling, bare)]."""
-    gap = rates[:, 1] - rates[:, 2]
-    return np.asarray((rates[:, 0] - rates[:, 2]) / np.where(gap > 0, gap, np.nan))
+def _gains(table: Array, weights: Array) -> Array:
+    """How far the regime and the ceiling are above bare, [rows, 2]."""
+    rates = _rate(table, weights)
+    return np.asarray(rates[:, :2] - rates[:, 2:])

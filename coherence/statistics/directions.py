@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from coherence.statistics.comparison import Comparison
 from coherence.statistics.geometry import (
     Array,
     Real,
@@ -15,10 +16,8 @@ from coherence.statistics.geometry import (
     massive_share,
     random_null,
     split_half_reliability,
+    still,
 )
-from coherence.statistics.products import Products, corrected, plain
-
-STILL = 1e-5  # a displacement below this share of the activation's norm is rounding, not movement
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,7 @@ class Directions:
 
     def still(self) -> NDArray[np.bool_]:
         """Where a persona does not move the model at all: [regimes, personas, depths]."""
-        scale = np.linalg.norm(self.bare, axis=-1).mean(-1)
-        moved = [np.linalg.norm(_over_probes(raw), axis=-1) for raw in (self.first, self.second)]
-        return np.asarray(np.stack(moved) <= STILL * scale)
+        return np.stack([still(side, self.bare) for side in (self.first, self.second)])
 
     def raw_cosine(self) -> Array:
         """Cosine of the judged persona's displacements, generic component included: [depths]."""
@@ -76,6 +73,11 @@ class Directions:
         """95 % quantile for random directions with the covariance of the bare activations: [depths]."""
         return random_null(self.bare, self.means[0][0], seed)
 
+    def compared(self, clusters: Sequence[str]) -> Comparison:
+        """Specific direction of the judged persona, first regime, with those of all, second one."""
+        first, second = self.specific
+        return Comparison(first[0], second, clusters)
+
     def massive(self) -> tuple[Array, Array]:
         """Larger energy share of the top three dimensions, and the cosine without them: [depths] each."""
         first, second = (means[0] for means in self.means)
@@ -89,29 +91,3 @@ def _without_mean(raw: Real) -> Real:
 
 def _over_probes(vectors: Real) -> Array:
     return np.asarray(vectors.mean(-2, dtype=np.float64))
-
-
-class Comparison:
-    """The specific cosines under any weights of the probes [resamples, probes], averaged over depths."""
-
-    def __init__(self, directions: Directions, clusters: Sequence[str]) -> None:
-        first, second = directions.specific
-        self._first = Products.of(first[0], first[0], clusters)
-        self._second = [Products.of(other, other, clusters) for other in second]
-        self._cross = [Products.of(first[0], other, clusters) for other in second]
-
-    def corrected(self, weights: Array) -> Array:
-        """Judged persona with itself, divided by the ceiling: [resamples]."""
-        return np.asarray(corrected(self._cross[0], self._first, self._second[0], weights).mean(0))
-
-    def own(self, weights: Array) -> Array:
-        """Judged persona with itself, noise included: [resamples]."""
-        return self._with(0, weights)
-
-    def margin(self, weights: Array) -> Array:
-        """Own minus the best foreign persona, which may be another one in each resample: [resamples]."""
-        foreign = [self._with(other, weights) for other in range(1, len(self._second))]
-        return np.asarray(self.own(weights) - np.max(foreign, axis=0))
-
-    def _with(self, persona: int, weights: Array) -> Array:
-        return np.asarray(plain(self._cross[persona], self._first, self._second[persona], weights).mean(0))

@@ -1,10 +1,13 @@
 """How far next-token distributions are apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from coherence.statistics.geometry import Array, Real
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import Jackknife
 
 
 def divergence(p: Real, q: Real) -> Array:
@@ -25,7 +28,8 @@ class Explained:
         """From log-probabilities [probes, vocabulary]."""
         return cls(divergence(judged, by), divergence(judged, bare))
 
-    def ratio(self, weights: Array) -> Array:
-        """0 when all is explained, 1 when no more than by bare, above 1 when misled: [resamples]."""
-        whole = weights @ self.whole
-        return np.asarray((weights @ self.left) / np.where(whole > 0, whole, np.nan))
+    def ratio(self, clusters: Sequence[str]) -> Interval:
+        """0 when all is explained, 1 when no more than by bare, above 1 when misled."""
+        jackknife = Jackknife(clusters)
+        above, below = ((jackknife.weights @ kl)[:, None] for kl in (self.left, self.whole))
+        return jackknife.ratio(above, below).interval

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
 
+STILL = 1e-5  # a displacement below this share of the activation's norm is rounding, not movement
+
 
 def cosine(a: Real, b: Real) -> Array:
     """Cosine along the last axis, broadcasting; NaN, and never 0, where a vector is zero."""
@@ -64,6 +66,12 @@ def random_null(activations: Real, direction: Real, seed: int, draws: int = 1000
     length = np.sqrt(form(mixes, centred @ np.swapaxes(centred, -1, -2), mixes))
     found = np.abs(_ratio(along, length * _norm(direction)[..., None]))
     return np.asarray(np.quantile(found, 0.95, axis=-1))
+
+
+def still(displaced: Real, activations: Real) -> NDArray[np.bool_]:
+    """Whether the mean displacement [..., probes, width] is rounding beside the activations: [...]."""
+    moved = np.linalg.norm(displaced.mean(-2, dtype=np.float64), axis=-1)
+    return np.asarray(moved <= STILL * np.linalg.norm(activations, axis=-1).mean(-1))
 
 
 def massive_share(direction: Real, top: int = 3) -> Array:

@@ -7,9 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.statistics.directions import STILL
-from coherence.statistics.geometry import Array, Real, cosine, random_null, split_half_reliability
-from coherence.statistics.products import Products, corrected
+from coherence.statistics.comparison import Comparison
+from coherence.statistics.geometry import Array, Real, cosine, random_null, split_half_reliability, still
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ class Likeness:
 
     def still(self) -> NDArray[np.bool_]:
         """Which condition does not move the model at all: [2, depths]."""
-        scale = np.linalg.norm(self.bare, axis=-1).mean(-1)
-        moved = [np.linalg.norm(side.raw.mean(-2), axis=-1) for side in (self.first, self.second)]
-        return np.asarray(np.stack(moved) <= STILL * scale)
+        return np.stack([still(side.raw, self.bare) for side in (self.first, self.second)])
 
     def raw(self) -> Array:
         """Cosine with the generic component: [depths]."""
@@ -84,24 +81,6 @@ class Likeness:
         """95 % quantile for random directions with the covariance of the bare activations: [depths]."""
         return random_null(self.bare, self.second.specific.mean(-2), seed)
 
-    def under(self, clusters: Sequence[str]) -> "Resampled":
-        """Prepare the cosine for any weights of the probes."""
-        first, second = self.first.specific, self.second.specific
-        return Resampled(
-            Products.of(first, second, clusters),
-            Products.of(first, first, clusters),
-            Products.of(second, second, clusters),
-        )
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Inner products between probes, from which the cosine of a resample follows."""
-
-    cross: Products
-    first: Products
-    second: Products
-
-    def corrected(self, weights: Array) -> Array:
-        """Specific cosine divided by its ceiling, averaged over depths: [resamples]."""
-        return np.asarray(corrected(self.cross, self.first, self.second, weights).mean(0))
+    def compared(self, clusters: Sequence[str]) -> Comparison:
+        """Specific directions of the two sides."""
+        return Comparison(self.first.specific, self.second.specific[None], clusters)

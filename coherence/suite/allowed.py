@@ -1,4 +1,4 @@
-"""Which keys the format of suites allows where: the options of a "did you mean"."""
+"""Which keys and numbers the format of suites allows where: what an error names as expected."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -10,6 +10,23 @@ from coherence.suite.file import SuiteFile
 
 def allowed_keys(key: Key, data: object) -> set[str]:
     """Return the keys that the format allows in the mapping at `key`."""
+    return {name for node in _nodes(key, data) for name in node.get("properties", {})}
+
+
+def allowed_range(key: Key, data: object) -> str | None:
+    """Spell the range of the number at `key`, such as `from -1 to 1`; None if it has not both ends."""
+    starts = {"minimum": "from {:g}", "exclusiveMinimum": "above {:g}"}
+    ends = {"maximum": "to {:g}", "exclusiveMaximum": "below {:g}"}
+    for node in _nodes(key, data):
+        said = [
+            text.format(node[name]) for side in (starts, ends) for name, text in side.items() if name in node
+        ]
+        if len(said) == 2:
+            return " ".join(said)
+    return None
+
+
+def _nodes(key: Key, data: object) -> list[dict[str, Any]]:
     here: Any = data
     nodes = list(_branches(_format(), here))
     for step in key:
@@ -17,7 +34,7 @@ def allowed_keys(key: Key, data: object) -> set[str]:
         nodes = [
             branch for node in nodes for below in _below(node, step) for branch in _branches(below, here)
         ]
-    return {name for node in nodes for name in node.get("properties", {})}
+    return nodes
 
 
 def _below(node: dict[str, Any], step: str | int) -> Iterator[dict[str, Any]]:

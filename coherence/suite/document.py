@@ -15,7 +15,7 @@ from coherence.suite.problem import Problem, refuse
 Key = tuple[str | int, ...]
 
 # libyaml reads ten times as fast; an installation of PyYAML without it reads the same.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
@@ -86,7 +86,7 @@ def _compose(text: str, file: str) -> Node | None:
         line = text.count("\n", 0, control.start()) + 1
         raise SuiteError(f"found the control character {control[0]!r}", Place(file, line))
     try:
-        node: Node | None = yaml.compose(text, Loader=_Loader)
+        node: Node | None = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line if mark else 0

@@ -1,5 +1,7 @@
 """What one part of a suite says about another: names that must exist, ids that must differ."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from coherence.errors import did_you_mean
@@ -9,7 +11,7 @@ from coherence.suite.problem import Problem
 
 
 def loose_ends(file: SuiteFile, document: Document) -> Iterator[Problem]:
-    """Find names that nothing bears, probes that share an id, and a suite without probes or assertions."""
+    """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
     yield from _artefacts(file, document)
     yield from _extractions(file, document)
     yield from _probes(file, document)
@@ -57,11 +59,22 @@ def _probes(file: SuiteFile, document: Document) -> Iterator[Problem]:
         yield Problem(
             document.place(("probes",)), "the suite has no probes; expected questions under 'probes:'"
         )
-    ids = [probe.id for probe in file.probes]
-    for index, first in _repeated(ids):
-        earlier = document.place(("probes", first))
-        sentence = f"the probe id {ids[index]!r} is taken by {earlier}; give this one another with 'id:'"
+    duplicates = dict(_repeated(_asked(probe.text) for probe in file.probes))
+    for index, first in duplicates.items():
+        asked = f"the question {file.probes[index].text[:60]!r} is asked already"
+        sentence = f"{asked}, at {document.place(('probes', first))}; what is there twice counts twice"
         yield Problem(document.place(("probes", index)), sentence)
+    for index, first in _repeated(probe.id for probe in file.probes):
+        if index not in duplicates:
+            taken = f"the probe id {file.probes[index].id!r} is taken by {document.place(('probes', first))}"
+            yield Problem(document.place(("probes", index)), f"{taken}; give this one another with 'id:'")
+
+
+def _asked(text: str) -> str:
+    """Leave out what makes no other question: case, spaces, and the punctuation of sentences."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    words = " ".join(re.sub(r"""[.,;:!?'"()\[\]\u00bf\u00a1\u2018-\u201f\u00ab\u00bb]""", " ", plain).split())
+    return words or text
 
 
 def _repeated(ids: Iterable[str]) -> Iterator[tuple[int, int]]:

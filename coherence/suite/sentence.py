@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from coherence.errors import did_you_mean
-from coherence.suite.allowed import allowed_keys
+from coherence.suite.allowed import allowed_keys, allowed_range
 from coherence.suite.document import Document, Key
 from coherence.suite.problem import Problem
 
@@ -31,6 +31,8 @@ _EXPECTED = {
     "string_too_short": "a text that is not empty",
     "string_pattern_mismatch": "a short ASCII name (letters, digits, - and _)",
 }
+
+_BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
@@ -81,6 +83,9 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
         sentence = (
             f"{found!r} cannot be a name in {_spelled(key[:-1])}; expected ASCII letters, digits, - and _"
         )
+        return Problem(document.place(key), sentence)
+    if kind in _BOUNDS and (span := allowed_range(key, document.data)):
+        sentence = f"{_spelled(key)}: expected a number {span}, found {_described(found)}"
         return Problem(document.place(key), sentence)
     return Problem(document.place(key), f"{_spelled(key)}: {_complaint(detail)}")
 

@@ -1,8 +1,9 @@
 """The words of the domain, each in a file of its own; everything else is said with them."""
 
 from coherence.vocabulary.decoding import Decoding
-from coherence.vocabulary.evidence import Criterion, Curve, Estimate, Evidence, ProbeNote
+from coherence.vocabulary.evidence import Adjusted, Control, Criterion, Curve, Estimate, Evidence, ProbeNote
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
+from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
 from coherence.vocabulary.regime import BARE, Regime
 from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
@@ -11,7 +12,9 @@ from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
     "BARE",
+    "Adjusted",
     "Band",
+    "Control",
     "Criterion",
     "Curve",
     "Decoding",
@@ -22,6 +25,7 @@ __all__ = [
     "Marker",
     "Name",
     "Persona",
+    "Policy",
     "Position",
     "Probe",
     "ProbeNote",

@@ -1,11 +1,14 @@
 """What a verdict rests on."""
 
-from math import inf
+from math import inf, isnan, nan
+from statistics import NormalDist
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from coherence.vocabulary.verdict import Verdict
+
+FAMILY_WISE = 0.05  # how often any claim of a release at its thresholds may fail
 
 
 class _Frozen(BaseModel):
@@ -15,31 +18,61 @@ class _Frozen(BaseModel):
 # JSON cannot carry a lone surrogate, which a model's text may hold: it is written out as `\ud800`.
 Text = Annotated[str, AfterValidator(lambda text: text.encode("utf-8", "backslashreplace").decode())]
 
+# A statistic without a value is NaN in arithmetic and null in JSON, which has no NaN.
+Statistic = Annotated[
+    float,
+    BeforeValidator(lambda value: nan if value is None else value),
+    PlainSerializer(lambda value: None if isnan(value) else value, float | None, when_used="json"),
+]
+
 
 def number(value: float) -> str:
     """Two decimals, or two significant digits where decimals would say nothing (0.00002 is 2e-05)."""
+    if isnan(value):
+        return "undefined"
     value = round(value, 12) + 0.0  # what rounding errors leave of a zero is a zero, and has no sign
     return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e6 else f"{value:.2g}"
+
+
+def enough(n: int, needed: float) -> str:
+    """Say how many probes there are and about how many are needed."""
+    return f"{n} probes, about {int(needed) + 1} needed" if needed < 1000 else f"{n} probes, over 1000 needed"
 
 
 class Estimate(_Frozen):
     """A statistic with its 95 % interval and the number of probes it rests on."""
 
     name: str
-    value: float
-    low: float
-    high: float
+    value: Statistic
+    low: Statistic
+    high: Statistic
     n: int
 
     @property
     def spread(self) -> str:
-        """The value and, unless it is exact, its interval."""
-        if self.low == self.high == self.value:
+        """The value and, unless it is exact or undefined, its interval."""
+        if self.low == self.high == self.value or isnan(self.value):
             return number(self.value)
         return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
+    def lacking(self, bound: float) -> str:
+        """Say how many probes there are, and about how many would move the bound out of the interval.
+
+        An interval narrows with the square root of n, so the needed n follows from how far the bound is.
+        """
+        gap = abs(bound - self.value)
+        reach = abs((self.high if bound > self.value else self.low) - self.value)
+        return enough(self.n, self.n * (reach / gap) ** 2 if gap else inf)
+
     def __str__(self) -> str:
         return f"{self.name} {self.spread}"
+
+
+class Adjusted(_Frozen):
+    """A p-value when all claims of a run are looked at together."""
+
+    p: float
+    among: int = Field(description="How many criteria were looked at.")
 
 
 class Criterion(_Frozen):
@@ -49,9 +82,29 @@ class Criterion(_Frozen):
     at_least: float = -inf
     at_most: float = inf
     unreliable: Text | None = Field(None, description="Why the estimate cannot decide, if it cannot.")
+    key: str | None = Field(None, description="Under which of the property's keys the range is written.")
+    law: bool = Field(
+        False, description="Exact for every example: there is no sample, and nothing to adjust."
+    )
+    p: float | None = Field(
+        None,
+        description="One-sided p of a truth inside the range, for an estimate that is outside it.",
+    )
+    adjusted: Adjusted | None = Field(None, description="The same among all claims of the run.")
 
     @property
     def verdict(self) -> Verdict:
+        """The raw verdict, but no fail that the number of claims in the run explains."""
+        return Verdict.INCONCLUSIVE if self.fails_only_alone else self.raw_verdict
+
+    @property
+    def fails_only_alone(self) -> bool:
+        """Whether it fails by itself, and not among all claims of the run."""
+        many = self.adjusted is not None and self.adjusted.p > FAMILY_WISE
+        return many and self.raw_verdict is Verdict.FAIL
+
+    @property
+    def raw_verdict(self) -> Verdict:
         """Pass when the whole interval is inside the range, fail when all of it is outside."""
         if self.unreliable:
             return Verdict.INCONCLUSIVE
@@ -70,6 +123,16 @@ class Criterion(_Frozen):
         if self.at_least == -inf:
             return f"<= {self.at_most:g}"
         return f"{self.at_least:g} to {self.at_most:g}"
+
+    @property
+    def lacking(self) -> str:
+        """Say how many probes there are, and about how many would make it fail among all claims too."""
+        assert self.p is not None
+        assert self.adjusted is not None
+        # The p of a fail is at most half of the level but for how well p and interval agree.
+        alone = min(self.p, FAMILY_WISE / 2)
+        now, then = map(NormalDist().inv_cdf, (alone, FAMILY_WISE / self.adjusted.among))
+        return enough(self.estimate.n, self.estimate.n * (then / now) ** 2)
 
     def __str__(self) -> str:
         return f"{self.estimate}, expected {self.threshold}"
@@ -91,20 +154,56 @@ class ProbeNote(_Frozen):
     replies: dict[str, Text] = Field(default_factory=dict)
 
 
+class Control(_Frozen):
+    """The same claim with something in the persona's place that is not the persona: it must not pass."""
+
+    name: Text = Field(description="What stands in the persona's place.")
+    criterion: Criterion | None = Field(
+        None, description="The first that it does not pass, or of all that it passes; absent after an error."
+    )
+    problem: Text | None = Field(None, description="Why it could not be measured.")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Pass when it meets every criterion of the claim, an error when it could not be measured."""
+        return self.criterion.verdict if self.criterion else Verdict.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.criterion or self.problem}"
+
+
 class Evidence(_Frozen):
-    """Criteria decide; the rest is what a person reads to believe it."""
+    """Criteria and controls decide; the rest is what a person reads to believe it."""
 
     criteria: tuple[Criterion, ...]
+    controls: tuple[Control, ...] = Field(
+        (), description="What the claim was held against; only claims that pass by themselves are."
+    )
     curve: Curve | None = None
     probes: tuple[ProbeNote, ...] = ()
     notes: tuple[Text, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the criteria."""
-        return max((criterion.verdict for criterion in self.criteria), key=lambda verdict: verdict.severity)
+        """The worst of the criteria; a pass that a control gets as well is inconclusive."""
+        return self._controlled(self.decisive.verdict)
+
+    @property
+    def raw_verdict(self) -> Verdict:
+        """The same of the criteria, each looked at by itself."""
+        return self._controlled(max((one.raw_verdict for one in self.criteria), key=lambda one: one.severity))
 
     @property
     def decisive(self) -> Criterion:
-        """The criterion that made the verdict: the worst, first come first."""
-        return max(self.criteria, key=lambda criterion: criterion.verdict.severity)
+        """The criterion that made the verdict: the worst, by itself too, first come first."""
+        return max(self.criteria, key=lambda one: (one.verdict.severity, one.raw_verdict.severity))
+
+    @property
+    def passing_control(self) -> Control | None:
+        """The first control that passes too, if the criteria pass."""
+        if self.decisive.verdict is not Verdict.PASS:
+            return None
+        return next((control for control in self.controls if control.verdict is Verdict.PASS), None)
+
+    def _controlled(self, verdict: Verdict) -> Verdict:
+        return Verdict.INCONCLUSIVE if self.passing_control else verdict

@@ -48,7 +48,7 @@ def test_github_publishes_also_after_a_failed_gate(ci):
 
 
 def test_github_summary_shows_unexpected_verdicts_first(ci, tmp_path):
-    def result(name: str, verdict: Verdict) -> AssertionResult:
+    def result(name: str, verdict: Verdict, tolerated: bool = False) -> AssertionResult:
         return AssertionResult(
             id=name,
             persona="pirate",
@@ -56,10 +56,16 @@ def test_github_summary_shows_unexpected_verdicts_first(ci, tmp_path):
             suite="suites/a.yaml",
             line=1,
             verdict=verdict,
+            raw_verdict=verdict,
+            tolerated=tolerated,
             sentence="|x|",
         )
 
-    found = (result("pirate.a", Verdict.PASS), result("pirate.b", Verdict.FAIL))
+    found = (
+        result("pirate.a", Verdict.PASS),
+        result("pirate.b", Verdict.FAIL),
+        result("pirate.c", Verdict.INCONCLUSIVE, tolerated=True),
+    )
     results = Results(started="2026-01-01T00:00:00Z", seconds=1, seed=0, versions={}, assertions=found)
     results.write(tmp_path / "coherence-results.json")
     script = github_steps(ci)[-1]["run"]
@@ -68,6 +74,7 @@ def test_github_summary_shows_unexpected_verdicts_first(ci, tmp_path):
     assert (tmp_path / "summary.md").read_text(encoding="utf-8").splitlines()[2:] == [
         "| `pirate.b` | fail :x: | \\|x\\| |",
         "| `pirate.a` | pass | \\|x\\| |",
+        "| `pirate.c` | tolerated | \\|x\\| |",
     ]
 
 

@@ -115,8 +115,8 @@ class Bench:
 @pytest.fixture(scope="session")
 def release(tiny: Path, tiny_adapter: Callable[..., Path], tiny_vector: Callable[..., Path]) -> str:
     """The release of a suite, one artefact a line."""
-    adapters = [f"    {name}: {tiny_adapter(name, seed=seed)}" for seed, name in enumerate(PERSONAS)]
-    vectors = [f"    {name}: {tiny_vector(name, seed=seed)}" for seed, name in enumerate(PERSONAS)]
+    adapters = [f"    {name}: {tiny_adapter(name, seed=seed)}" for seed, name in enumerate(PERSONAS, 7)]
+    vectors = [f"    {name}: {tiny_vector(name, seed=seed)}" for seed, name in enumerate(PERSONAS, 7)]
     lines = ["release:", f"  base: {tiny}", "  adapters:", *adapters, "  vectors:", *vectors]
     return "".join(f"{line}\n" for line in lines)
 

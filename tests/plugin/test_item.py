@@ -75,7 +75,7 @@ def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
     sentence = bench.sentence("fails")
     assert re.fullmatch(
         r"pirate\.fails\.prompt-adapter fails: specific cosine -?\d\.\d+ "
-        r"\[-?\d\.\d+, -?\d\.\d+\], expected >= 1 \(n = 8\)",
+        r"\[-?\d\.\d+, -?\d\.\d+\], expected >= 1 \(n = 8; p = \S+, among 3 criteria \(Holm: \S+\)\)",
         sentence,
     )
     text = run.stdout.str()
@@ -84,7 +84,7 @@ def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
     assert run.outlines[head + 2] == f"stated in a.coherence.yaml:{lines['fails']}"
     assert "Traceback" not in text
     assert ".py:" not in text
-    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - Failed: {sentence}" in text
+    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - Failed: {sentence[:110]}" in text
 
 
 def test_replies_stand_side_by_side_in_a_failure(bench):
@@ -149,6 +149,8 @@ def test_the_junit_report_of_pytest_carries_the_numbers(bench):
     value, low, high = map(float, re.findall(r"-?[\d.e-]+", said["coherence.specific cosine"]))
     assert (value, low, high) == pytest.approx((estimate.value, estimate.low, estimate.high), rel=1e-4)
     assert said["coherence.specific cosine.expected"] == ">= 1"
+    assert said["coherence.raw_verdict"] == "fail"
+    assert float(said["coherence.specific cosine.p"]) <= float(said["coherence.specific cosine.holm"]) <= 0.05
     assert numbers(found[bench.ids["passes"]])["coherence.verdict"] == "pass"
     failure = found[bench.ids["fails"]].find("failure")
     assert failure.text.startswith(result.sentence)

@@ -8,6 +8,7 @@ from coherence.plugin import pytest_addoption
 class Group:
     def __init__(self):
         self.options = {}
+        self.settings = {}
 
     def getgroup(self, *about):
         return self
@@ -15,11 +16,19 @@ class Group:
     def addoption(self, name, **settings):
         self.options[name] = settings
 
+    def addini(self, name, text):
+        self.settings[name] = text
+
 
 @pytest.fixture
-def options():
+def group():
     group = Group()
     pytest_addoption(group)
+    return group
+
+
+@pytest.fixture
+def options(group):
     return group.options
 
 
@@ -29,6 +38,11 @@ def test_every_option_is_named_after_the_plugin_and_explained(options, pytester)
         assert name == "--coherence" or name.startswith("--coherence-")
         assert settings["help"].endswith(".")
         assert name in text
+
+
+def test_every_setting_is_that_of_an_option(group):
+    for name, text in group.settings.items():
+        assert text == group.options[f"--{name.replace('_', '-')}"]["help"]
 
 
 def test_a_plain_run_collects_no_suite_and_says_nothing(bench):

@@ -154,7 +154,7 @@ def test_two_sides_that_show_no_marker_are_not_alike():
     criterion = by_name(judged(Mute))["marker rate sum - chimera"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable == (
-        "the chimera's marker rate 0.00 is not clearly above the bare rate 0.00: there is nothing to match"
+        "the chimera's marker rate 0.00 is not clearly above the bare rate 0.00: more probes do not help"
     )
 
 
@@ -189,7 +189,7 @@ class Still(World):
 def test_a_sum_that_moves_nothing_is_undefined_and_no_cosine_of_0():
     evidence = judged(Still)
     criterion = by_name(evidence)["specific cosine"]
-    assert criterion.unreliable == "undefined: the sum by steering moves nothing at resid_post.0"
+    assert criterion.unreliable == "the sum by steering moves nothing at resid_post.0"
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert evidence.curve.columns["specific"][:2] == (None, None)
 
@@ -230,7 +230,7 @@ def test_the_sum_and_the_chimera_are_measured_in_all_three_ways():
 
 def test_named_controls_replace_the_others():
     (case,) = chimera(personas=("support", "upbeat")).cases(scene())
-    assert case.controls == ("support", "upbeat")
+    assert case.others == ("support", "upbeat")
 
 
 def test_an_unknown_adapter_is_an_error():

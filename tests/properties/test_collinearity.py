@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from math import isnan
 
@@ -142,15 +143,15 @@ def test_an_opposite_persona_fails():
 def test_directions_that_are_noise_are_inconclusive_and_say_why():
     evidence = judged(noise=30.0)
     assert evidence.verdict is Verdict.INCONCLUSIVE
-    assert (
-        "is below 0.6: 24 probes do not tell these directions from noise" in evidence.criteria[0].unreliable
+    assert re.fullmatch(
+        r"the ceiling 0\.\d\d is below 0\.6: 24 probes, about \d+ needed", evidence.criteria[0].unreliable
     )
 
 
 def test_a_regime_that_moves_nothing_is_undefined_and_not_zero():
     evidence = judged({"sites": "resid_pre.0"})
     assert evidence.verdict is Verdict.INCONCLUSIVE
-    assert evidence.criteria[0].unreliable == "undefined: 'pirate' is not moved by prompt at resid_pre.0"
+    assert evidence.criteria[0].unreliable == "'pirate' is not moved by prompt at resid_pre.0"
     assert isnan(evidence.criteria[0].estimate.value)
     assert [probe.note for probe in evidence.probes] == ["a sample"]
 

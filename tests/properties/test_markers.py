@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -94,7 +95,10 @@ def test_the_difference_is_the_second_rate_minus_the_first():
 
 def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
     evidence = judged({BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
-    assert "prompt's rate 0.50 is not clearly above the bare rate 0.46" in evidence.criteria[2].unreliable
+    assert re.fullmatch(
+        r"the prompt's rate 0.50 is not clearly above the bare rate 0.46: 24 probes, (about|over) \d+ needed",
+        evidence.criteria[2].unreliable,
+    )
     assert evidence.verdict is Verdict.INCONCLUSIVE
 
 

@@ -12,7 +12,17 @@ from platformdirs import user_cache_path
 
 from coherence.files import replace_file
 from coherence.results import AssertionResult, Results, sentence_of
-from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary import (
+    Adjusted,
+    Control,
+    Criterion,
+    Curve,
+    Estimate,
+    Evidence,
+    Policy,
+    ProbeNote,
+    Verdict,
+)
 
 DEPTHS = 30
 PIRATE = "Arr, matey! Yer treasure be on the ship, and the sea be rough, but ye shall have it by the morrow."
@@ -42,7 +52,7 @@ def evidence(*criteria, text=PIRATE):
     )
 
 
-def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25):
+def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25, tolerated=False):
     return AssertionResult(
         id=name,
         persona=name.split(".")[0],
@@ -50,7 +60,9 @@ def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25
         suite="suites/pirate.yaml",
         line=12,
         verdict=verdict,
+        raw_verdict=verdict if found is None else found.raw_verdict,
         expect=expect,
+        tolerated=tolerated,
         sentence=sentence_of(name, verdict, expect, found, error),
         evidence=found,
         release={"base": "reference sha256:aa", f"adapter.{name.split('.')[0]}": "adapters/pirate sha256:bb"},
@@ -80,6 +92,49 @@ def results():
             assertion("counsel.collinearity.prompt-steering", Verdict.PASS, "fail", good),
             assertion("counsel.laws.dose-zero", Verdict.ERROR, error=error, seconds=0.0),
         ),
+    )
+
+
+@pytest.fixture(scope="session")
+def undecided():
+    """A fail that the number of claims explains, and an open question that the policy lets pass."""
+    alone = cosine(0.125, 0.3).model_copy(update={"p": 0.01, "adjusted": Adjusted(p=0.12, among=96)})
+    narrowed = alone.estimate.model_copy(update={"low": 0.05, "high": 0.2})
+    many = evidence(cosine(0.48, 0.1), alone.model_copy(update={"estimate": narrowed}))
+    name = "pirate.collinearity"
+    return Results(
+        started="2026-01-02T03:04:05Z",
+        seconds=1.0,
+        seed=7,
+        policy=Policy(inconclusive="warn"),
+        versions={},
+        assertions=(
+            assertion(f"{name}.prompt-adapter", Verdict.INCONCLUSIVE, "fail", many),
+            assertion(
+                f"{name}.prompt-steering",
+                Verdict.INCONCLUSIVE,
+                found=evidence(cosine(0.48, 0.1)),
+                tolerated=True,
+            ),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def controlled():
+    """A pass that a control gets as well, beside one that does not and one that was not measured."""
+    controls = (
+        Control(name="counsel by adapter", criterion=cosine(0.1, 0.05)),
+        Control(name="a random vector", criterion=cosine(0.62, 0.05)),
+        Control(name="a neutral prompt", problem="the prompt is too long\x1b"),
+    )
+    good = evidence(cosine(0.81, 0.06)).model_copy(update={"controls": controls})
+    return Results(
+        started="2026-01-02T03:04:05Z",
+        seconds=1.0,
+        seed=7,
+        versions={},
+        assertions=(assertion("pirate.collinearity.prompt-adapter", Verdict.INCONCLUSIVE, found=good),),
     )
 
 

@@ -49,7 +49,7 @@ def test_the_curve_is_thinned_to_its_ends_and_extremes(failed):
 def test_a_short_curve_is_shown_whole_and_a_gap_as_a_dash(failed):
     curve = Curve(axis="weight", at=("0", "0.5", "1"), columns={"position": (0.0, None, float("nan"))})
     _, _, *rows = section(explain(with_evidence(failed, curve=curve)), "over mixture weight")
-    assert [row.split()[-1] for row in rows] == ["0.00", "-", "nan"]
+    assert [row.split()[-1] for row in rows] == ["0.00", "-", "undefined"]
 
 
 @given(st.lists(st.none() | st.floats(), min_size=1, max_size=40))
@@ -97,3 +97,19 @@ def test_any_text_is_shown_within_the_width(results, reply, note, width):
         with_evidence(results.assertions[1], probes=(probe,), notes=(note,)), width
     ).splitlines()
     assert all(len(line) <= width for line in below)
+
+
+def test_every_control_has_a_row(controlled):
+    lines = explain(controlled.assertions[0], width=120).splitlines()
+    assert "the control passes too: a random vector, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[0]
+    first = lines.index("controls, none of which may pass") + 3
+    assert [line.split("|")[0].strip() for line in lines[first : first + 3]] == [
+        "counsel by adapter",
+        "a random vector",
+        "a neutral prompt",
+    ]
+    assert [line.split("|")[-1].strip() for line in lines[first : first + 3]] == [
+        "fail",
+        "pass",
+        r"error: the prompt is too long\x1b",
+    ]

@@ -93,6 +93,32 @@ def test_numbers_are_property_lines_and_a_table(results, tmp_path, strict):
     assert "cosine              |  0.12 | [0.05, 0.20]" in output
 
 
+def cases(results, tmp_path, strict):
+    return [case for suite in read(written(results, tmp_path, strict), strict) for case in suite]
+
+
+def test_a_raw_and_an_adjusted_verdict_are_both_there(undecided, tmp_path, strict):
+    alone, _ = cases(undecided, tmp_path, strict)
+    numbers = dict(re.findall(r"^\[\[PROPERTY\|([^=]+)=(.*)\]\]$", alone.system_out, re.MULTILINE))
+    assert (numbers["verdict"], numbers["raw_verdict"]) == ("inconclusive", "fail")
+    assert (float(numbers["cosine.p"]), float(numbers["cosine.holm"])) == (0.01, 0.12)
+    assert "inconclusive: fails alone" in " ".join(alone.system_out.split())
+    (problem,) = problems(alone)
+    assert problem.message.endswith("fails alone (p = 0.01), not among 96 criteria (Holm: 0.12))")
+
+
+def test_what_is_tolerated_is_skipped_with_its_sentence(undecided, tmp_path, strict, junit_schema):
+    report = read(written(undecided, tmp_path, strict), strict)
+    assert (report.tests, report.failures, report.errors) == (2, 1, 0)
+    assert sum(suite.skipped for suite in report) == 1
+    *_, tolerated = (case for suite in report for case in suite)
+    (skipped,) = tolerated.result
+    assert isinstance(skipped, junitparser.Skipped)
+    assert skipped.message == undecided.assertions[1].sentence
+    if strict:
+        junit_schema.assertValid(etree.parse(tmp_path / "junit.xml"))
+
+
 def test_annotations_find_file_and_line_unless_strict(results, tmp_path, strict):
     case = etree.parse(written(results, tmp_path, strict)).find(".//testcase")
     expected = (None, None) if strict else ("suites/pirate.yaml", "12")
@@ -146,6 +172,14 @@ def test_any_text_makes_a_report_that_reads_back(results, tmp_path, strict, text
 
 def test_a_report_of_results_read_back_is_the_same(results, tmp_path, strict):
     results.write(tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "results.json").read_text())["format"] == 2
     first = written(results, tmp_path, strict).read_bytes()
     assert written(Results.read(tmp_path / "results.json"), tmp_path, strict).read_bytes() == first
+
+
+def test_controls_are_properties(controlled, tmp_path, strict, junit_schema):
+    (case,) = cases(controlled, tmp_path, strict)
+    for line in ("counsel-by-adapter=fail", "a-random-vector=pass", "a-neutral-prompt=error"):
+        assert f"[[PROPERTY|control.{line}]]" in case.system_out
+    if strict:
+        junit_schema.assertValid(etree.parse(written(controlled, tmp_path, strict)))

@@ -30,6 +30,14 @@ def test_the_last_line_counts_what_happened(results):
     assert last == "1 pass, 1 fail, 1 inconclusive, 1 error, 1 expected fail, 1 unexpected pass in 12.3 s"
 
 
+def test_what_fails_alone_and_what_is_tolerated_say_so(undecided):
+    text = summary(undecided, 100, color=False)
+    assert row(text, "collinearity.prompt-adapter").split()[-1] == "inconclusive,"
+    assert row(text, "fail alone")
+    assert row(text, "collinearity.prompt-steering").split()[-1] == "tolerated"
+    assert text.splitlines()[-1] == "1 inconclusive, 1 tolerated in 1.0 s"
+
+
 def test_nothing_evaluated_is_never_silent(results):
     empty = results.model_copy(update={"assertions": ()})
     assert summary(empty, 100, color=False).splitlines()[-1] == "nothing was evaluated"
@@ -52,3 +60,9 @@ def test_colour_only_where_asked_for(results):
     plain = summary(results, 100, color=False)
     assert "\x1b" not in plain
     assert "\x1b[31mfail" in summary(results, 100, color=True)
+
+
+def test_a_control_that_passes_too_is_in_the_row(controlled):
+    text = summary(controlled, 120, color=False)
+    assert "the control passes" in " ".join(text.split())
+    assert text.splitlines()[-1] == "1 inconclusive in 1.0 s"

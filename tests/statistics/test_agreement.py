@@ -11,10 +11,15 @@ from coherence.statistics.agreement import (
     paired_difference,
     recovery,
 )
+from coherence.statistics.intervals import TAIL
 
 pairs_of_hits = st.integers(4, 40).flatmap(
     lambda n: st.tuples(*[st.lists(st.booleans(), min_size=n, max_size=n).map(np.array)] * 2)
 )
+
+
+def singles(n):
+    return [f"q{i}" for i in range(n)]
 
 
 def hits(*numbers, n=24):
@@ -36,8 +41,10 @@ def test_agreement_is_symmetric_at_most_1_and_inside_its_interval(pair):
     for measure in (cohen_kappa, gwet_ac1):
         assert measure(first, second) == pytest.approx(measure(second, first), nan_ok=True)
         assert not measure(first, second) > 1
-    name, found = agreement(first, second, len(first))
-    assert (name, found) == agreement(second, first, len(first))
+    name, found = agreement(first, second, singles(len(first)))
+    other, back = agreement(second, first, singles(len(first)))
+    assert (name, found.value) == (other, back.value)
+    assert (found.low, found.high) == pytest.approx((back.low, back.high))
     assert -1 <= found.low <= found.value <= found.high <= 1
     assert found.high > found.low
 
@@ -45,7 +52,9 @@ def test_agreement_is_symmetric_at_most_1_and_inside_its_interval(pair):
 @given(pairs_of_hits)
 def test_the_difference_changes_sign_with_the_order_and_has_width(pair):
     first, second = pair
-    found, back = paired_difference(first, second, len(first)), paired_difference(second, first, len(first))
+    found, back = (
+        paired_difference(*pair, singles(len(first))) for pair in ((first, second), (second, first))
+    )
     assert found.value == pytest.approx(second.mean() - first.mean())
     assert -1 <= found.low <= found.value <= found.high <= 1
     assert found.high > found.low
@@ -62,15 +71,15 @@ def test_kappa_collapses_where_nearly_all_are_hits_and_ac1_does_not():
 
 
 def test_the_name_says_which_measure_was_taken():
-    assert agreement(hits(*range(12)), hits(*range(12)), 24)[0] == "Cohen's kappa"
-    assert agreement(hits(*range(23)), hits(*range(22)), 24)[0] == "Gwet's AC1"
-    assert agreement(hits(1), hits(2), 24)[0] == "Gwet's AC1"
+    assert agreement(hits(*range(12)), hits(*range(12)), singles(24))[0] == "Cohen's kappa"
+    assert agreement(hits(*range(23)), hits(*range(22)), singles(24))[0] == "Gwet's AC1"
+    assert agreement(hits(1), hits(2), singles(24))[0] == "Gwet's AC1"
 
 
 def test_perfect_agreement_still_has_width():
-    _, found = agreement(hits(*range(12)), hits(*range(12)), 24)
+    _, found = agreement(hits(*range(12)), hits(*range(12)), singles(24))
     assert (found.value, found.high) == (1, 1)
-    assert found.low == pytest.approx(0.72, abs=0.01)
+    assert found.low == pytest.approx(0.65, abs=0.01)
 
 
 def test_the_published_disagreement_is_seen():
@@ -78,7 +87,7 @@ def test_the_published_disagreement_is_seen():
     first, second = table(13, 3, 1, 7)
     assert cohen_kappa(first, second) == pytest.approx(0.65, abs=0.01)
     assert mcnemar_exact(first, second) == pytest.approx(0.625)
-    found = paired_difference(first, second, 24)
+    found = paired_difference(first, second, singles(24))
     assert found.low < 0 < found.high
 
 
@@ -87,16 +96,32 @@ def test_no_discordant_probe_leaves_no_evidence_of_a_difference():
     assert mcnemar_exact(hits(), hits(*range(6))) == pytest.approx(2 * 0.5**6)
 
 
-def test_fewer_independent_units_widen_every_interval():
-    first, second = table(13, 3, 1, 7)
+def test_templates_that_repeat_themselves_widen_every_interval():
+    first, second = table(12, 4, 0, 8)
     for statistic in (paired_difference, lambda *a: agreement(*a)[1]):
-        few, many = statistic(first, second, 8), statistic(first, second, 24)
+        few, many = (
+            statistic(first, second, names) for names in ([f"t{i // 4}" for i in range(24)], singles(24))
+        )
         assert few.value == many.value
         assert few.high - few.low > many.high - many.low
 
 
+@given(pairs_of_hits)
+def test_the_ends_are_doubted_by_one_tail(pair):
+    names = singles(len(pair[0]))
+    for found in (paired_difference(*pair, names), agreement(*pair, names)[1]):
+        inside = [end for end in (found.low, found.high) if abs(end) < 1]
+        assert [found.doubt(end) for end in inside] == pytest.approx([TAIL] * len(inside), rel=1e-6)
+
+
+def test_one_template_says_nothing_but_what_the_added_probes_leave_open():
+    first, second = table(3, 1, 1, 3)
+    for found in (paired_difference(first, second, ["t"] * 8), agreement(first, second, ["t"] * 8)[1]):
+        assert (found.low, found.high) == (-1, 1)
+
+
 def recovered(second, ceiling, bare, clusters=None):
-    return recovery(second, ceiling, bare, clusters or [f"q{i}" for i in range(24)], seed=0)
+    return recovery(second, ceiling, bare, clusters or singles(24))
 
 
 def test_recovery_is_the_share_of_the_prompts_effect():

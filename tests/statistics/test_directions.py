@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from coherence.statistics.directions import Comparison, Directions
+from coherence.statistics.directions import Directions
 from coherence.statistics.geometry import cosine
-from coherence.statistics.intervals import uniform
 
 PERSONAS, DEPTHS, PROBES, WIDTH = 4, 3, 12, 32
 CLUSTERS = [f"q{i}" for i in range(PROBES)]
@@ -27,11 +26,14 @@ def test_what_all_personas_share_is_not_specific(directions):
     assert moved.cosines() == pytest.approx(directions.cosines())
 
 
-def test_the_comparison_of_equal_weights_is_that_of_the_means(directions):
-    comparison = Comparison(directions, CLUSTERS)
-    cosines = directions.cosines().mean(-1)
-    assert comparison.own(uniform(PROBES)) == pytest.approx(cosines[:1])
-    assert comparison.margin(uniform(PROBES)) == pytest.approx(cosines[0] - cosines[1:].max())
+def test_the_comparison_is_that_of_the_means_but_for_noise():
+    drawn = np.random.default_rng(3)
+    true = drawn.normal(size=(2, PERSONAS, DEPTHS, 1, WIDTH))
+    first, second = true + 0.1 * drawn.normal(size=(2, PERSONAS, DEPTHS, PROBES, WIDTH))
+    directions = Directions(first, second, drawn.normal(size=(DEPTHS, PROBES, WIDTH)))
+    comparison, cosines = directions.compared(CLUSTERS), directions.cosines().mean(-1)
+    assert comparison.cosine().value == pytest.approx(cosines[0], abs=0.01)
+    assert comparison.margin().value == pytest.approx(cosines[0] - cosines[1:].max(), abs=0.01)
 
 
 def test_depths_are_chosen_by_their_number(directions):

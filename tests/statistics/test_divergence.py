@@ -7,6 +7,8 @@ from scipy.stats import entropy
 
 from coherence.statistics.divergence import Explained, divergence
 
+CLUSTERS = ["a", "b", "c", "d"]
+
 logits = st.lists(st.floats(-20, 20), min_size=4, max_size=4).map(lambda row: log_softmax(row))
 
 
@@ -21,14 +23,19 @@ def test_nothing_diverges_from_itself(p):
 
 
 def test_the_ratio_runs_from_all_explained_to_none():
-    judged, bare = log_softmax([[3.0, 0, 0], [0, 3.0, 0]], -1), log_softmax([[0.0, 0, 0]] * 2, -1)
-    drawn = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
-    assert Explained.of(judged, judged, bare).ratio(drawn) == pytest.approx([0, 0, 0])
-    assert Explained.of(judged, bare, bare).ratio(drawn) == pytest.approx([1, 1, 1])
-    one = np.stack([judged[0], bare[1]])
-    assert Explained.of(judged, one, bare).ratio(drawn) == pytest.approx([0.5, 0, 1])
+    judged = log_softmax(np.eye(3)[[0, 1, 0, 1]] * [[3.0], [3.0], [2.0], [2.0]], -1)
+    bare = log_softmax(np.zeros((4, 3)), -1)
+    for by, expected in ((judged, 0), (bare, 1)):
+        found = Explained.of(judged, by, bare).ratio(CLUSTERS)
+        assert (found.value, found.low, found.high) == pytest.approx((expected, expected, expected))
+    half = np.stack([judged[0], bare[1], judged[2], bare[3]])
+    found = Explained.of(judged, half, bare).ratio(CLUSTERS)
+    assert found.value == pytest.approx(0.5, abs=0.01)
+    assert found.low < found.value < found.high
 
 
 def test_without_any_distance_from_bare_the_ratio_is_undefined():
-    bare = log_softmax([[0.0, 0, 0]], -1)
-    assert np.isnan(Explained.of(bare, bare, bare).ratio(np.array([[1.0]]))).all()
+    bare = log_softmax(np.zeros((4, 3)), -1)
+    found = Explained.of(bare, bare, bare).ratio(CLUSTERS)
+    assert np.isnan(found.value)
+    assert (found.low, found.high) == (-np.inf, np.inf)

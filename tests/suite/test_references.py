@@ -49,9 +49,51 @@ def test_names_that_exist_are_no_problem(load):
             "[]",
             "19: the suite asserts nothing; expected a list under 'assertions:'",
         ),
-        ("[Who are you?]", "[Who are you?, Who are you.]", "18: the probe id 'who-are-you' is taken by"),
+        (
+            "[Who are you?]",
+            "[Who are you?, {id: you, text: What?}, {id: you, text: How?}]",
+            "18: the probe id 'you' is taken by",
+        ),
     ],
 )
 def test_a_loose_end_is_told_with_its_line(refused, right, wrong, message):
     assert right in SUITE
     assert refused(SUITE.replace(right, wrong)).startswith(f"a.coherence.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Who are you?", "Who are you?"),
+        ("Who are you?", "WHO ARE YOU"),
+        ("Who are you?", "  who  are\\tyou ?!"),
+        ("Where's my order?", "Where\u2019s my order?"),
+        ("Stra\u00dfe?", "STRASSE"),
+        ("\uff37ho are you?", "Who are you?"),
+        ("???", "???"),
+    ],
+)
+def test_the_same_question_twice_is_refused_with_both_lines(refused, one, other):
+    probes = f'probes:\n  - {{id: a, text: "{one}"}}\n  - {{id: b, text: "{other}"}}'
+    said = refused(SUITE.replace("probes: [Who are you?]", probes))
+    assert said.startswith("a.coherence.yaml:20: the question ")
+    assert said.endswith("is asked already, at a.coherence.yaml:19; what is there twice counts twice")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Is C good?", "Is C# good?"), ("Is 3 > 2?", "Is 3 < 2?"), ("What is 1.5?", "What is 15?"), ("?", "!")],
+)
+def test_other_questions_are_other_probes(load, one, other):
+    probes = f'probes:\n  - {{id: a, text: "{one}"}}\n  - {{id: b, text: "{other}"}}'
+    assert len(load(SUITE.replace("probes: [Who are you?]", probes)).scene.probes) == 2
+
+
+def test_a_question_that_an_included_file_asks_is_refused_with_both_files(write, refused):
+    write('{"id": "first", "text": "What now?"}\n{"id": "second", "text": "who are you"}\n', "cast/p.jsonl")
+    write("coherence: 1\nprobes: p.jsonl\n", "cast/cast.yaml")
+    suite = SUITE.replace("coherence: 1", "coherence: 1\ninclude: [cast/cast.yaml]")
+    assert refused(suite) == (
+        "a.coherence.yaml:19: the question 'Who are you?' is asked already, at cast/p.jsonl:2; "
+        "what is there twice counts twice"
+    )

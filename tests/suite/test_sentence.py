@@ -77,7 +77,7 @@ assertions:
         (
             "tokens: 8",
             "tokens: 0",
-            "24: decoding.max_new_tokens: expected a number greater than or equal to 1, found 0",
+            "24: decoding.max_new_tokens: expected a number from 1 to 4096, found 0",
         ),
         (
             "property: comm",
@@ -149,3 +149,31 @@ def test_lists_of_the_wrong_length_are_told(refused, poles, message):
 
 def test_a_number_that_is_none_is_refused(refused):
     assert "tolerance: expected a finite number" in refused(SUITE.replace("0.01", "nan"))
+
+
+COLLINEAR = "property: collinearity, sites: resid_post.1, min_cosine: 0.5"
+MARKED = "property: markers, min_agreement: 0.5, max_difference: 0.2, min_recovery: 0.5"
+PULLED = "property: attractor, poles: [a, b], site: resid_post.1, max_area: 0.1"
+
+
+@pytest.mark.parametrize(
+    ("assertion", "sentence"),
+    [
+        (f"{COLLINEAR}5, min_ceiling: -1", "min_ceiling: expected a number from 0 to 1, found -1"),
+        (COLLINEAR.replace("0.5", "2"), "min_cosine: expected a number from -1 to 1, found 2"),
+        (MARKED.replace("0.2", "1.5"), "max_difference: expected a number above 0 to 1, found 1.5"),
+        (MARKED.replace("0.2", "0"), "max_difference: expected a number above 0 to 1, found 0"),
+        (MARKED.replace("0.2", ".nan"), "max_difference: expected a finite number, found nan"),
+        (
+            f"{PULLED}, tipping: [0.2, 1.5]",
+            "tipping: the range [0.2, 1.5] does not rise within 0 to 1, the weights of a mixture",
+        ),
+        (
+            f"{PULLED}, min_separation: -1",
+            "min_separation: expected a number greater than or equal to 0, found -1",
+        ),
+    ],
+)
+def test_a_threshold_outside_its_range_is_told_with_range_and_line(refused, assertion, sentence):
+    found = refused(SUITE.replace("property: commutativity\n    tolerance: 0.01", f"{{{assertion}}}"))
+    assert found == f"a.coherence.yaml:26: assertions[0].{sentence}"

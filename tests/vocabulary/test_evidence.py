@@ -1,10 +1,11 @@
+import re
 from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.vocabulary import Criterion, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary import Adjusted, Control, Criterion, Estimate, Evidence, ProbeNote, Verdict
 from coherence.vocabulary.evidence import number
 
 numbers = st.floats(-2, 2)
@@ -56,6 +57,41 @@ def test_the_worst_criterion_decides_and_the_first_of_the_worst_is_named() -> No
     assert Evidence(criteria=(good, bad, open_, worse)).decisive is bad
 
 
+def fails(p: float | None = 0.01, adjusted: float | None = 0.12) -> Criterion:
+    among = None if adjusted is None else Adjusted(p=adjusted, among=96)
+    return Criterion(estimate=estimate(0.1, 0.2), at_least=0.5, p=p, adjusted=among)
+
+
+@pytest.mark.parametrize(("adjusted", "verdict"), [(None, "fail"), (0.05, "fail"), (0.051, "inconclusive")])
+def test_only_what_fails_among_all_claims_fails(adjusted: float | None, verdict: str) -> None:
+    one = fails(adjusted=adjusted)
+    assert (one.verdict, one.raw_verdict) == (verdict, Verdict.FAIL)
+    assert one.fails_only_alone is (verdict == "inconclusive")
+
+
+def test_an_adjusted_p_never_makes_a_fail() -> None:
+    open_ = criterion(0.4, 0.6, at_least=0.5).model_copy(
+        update={"p": 0.4, "adjusted": Adjusted(p=0.0, among=2)}
+    )
+    assert open_.verdict is open_.raw_verdict is Verdict.INCONCLUSIVE
+
+
+def test_evidence_keeps_its_raw_verdict_and_names_what_fails_alone() -> None:
+    straddles, alone = criterion(0.4, 0.7, at_least=0.5), fails()
+    evidence = Evidence(criteria=(straddles, alone))
+    assert (evidence.verdict, evidence.raw_verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+    assert evidence.decisive is alone
+
+
+@given(value=st.floats(0, 1), reach=st.floats(0.01, 1), n=st.integers(4, 50))
+def test_as_many_probes_as_are_needed_move_the_bound_out(value: float, reach: float, n: int) -> None:
+    said = Estimate(name="cos", value=value, low=value - reach, high=value + reach, n=n).lacking(1.0)
+    if found := re.fullmatch(rf"{n} probes, about (\d+) needed", said):
+        assert reach * (n / int(found[1])) ** 0.5 <= 1 - value + 1e-9
+    else:
+        assert said == f"{n} probes, over 1000 needed"
+
+
 def test_a_criterion_says_estimate_interval_and_threshold() -> None:
     assert str(criterion(0.25, 0.75, at_least=0.5)) == "cos 0.50 [0.25, 0.75], expected >= 0.5"
     assert criterion(0, 1, at_most=1e-4).threshold == "<= 0.0001"
@@ -76,7 +112,7 @@ def test_a_criterion_says_estimate_interval_and_threshold() -> None:
         (123456.0, "123456.00"),
         (2e7, "2e+07"),
         (inf, "inf"),
-        (nan, "nan"),
+        (nan, "undefined"),
     ],
 )
 def test_numbers_as_people_read_them(value: float, said: str) -> None:
@@ -92,3 +128,39 @@ def test_a_lone_surrogate_is_written_out() -> None:
 def test_infinite_thresholds_travel_through_json() -> None:
     one = criterion(0.1, 0.2, at_least=0.5)
     assert Criterion.model_validate_json(one.model_dump_json()) == one
+
+
+def control(low: float, high: float) -> Control:
+    return Control(name="counsel by adapter", criterion=criterion(low, high, at_least=0.5))
+
+
+def test_a_pass_that_a_control_gets_as_well_is_inconclusive() -> None:
+    good = criterion(0.6, 0.8, at_least=0.5)
+    lax = Evidence(criteria=(good,), controls=(control(0.1, 0.2), control(0.55, 0.6), control(0.7, 0.8)))
+    assert (lax.verdict, lax.raw_verdict) == (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+    assert lax.passing_control is lax.controls[1]
+    assert lax.decisive is good
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.2), (0.4, 0.6)])
+def test_a_control_that_fails_or_is_open_leaves_a_pass(low: float, high: float) -> None:
+    evidence = Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),), controls=(control(low, high),))
+    assert (evidence.verdict, evidence.raw_verdict) == (Verdict.PASS, Verdict.PASS)
+    assert evidence.passing_control is None
+
+
+def test_a_control_that_was_not_measured_leaves_a_pass_and_says_why() -> None:
+    lost = Control(name="counsel by adapter", problem="no such file")
+    assert lost.verdict is Verdict.ERROR
+    assert str(lost) == "counsel by adapter, no such file"
+    assert Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),), controls=(lost,)).verdict is Verdict.PASS
+
+
+@given(low=numbers, high=numbers)
+def test_no_control_makes_anything_of_what_does_not_pass(low: float, high: float) -> None:
+    low, high = sorted([low, high])
+    alone = Evidence(criteria=(criterion(low, high, at_least=0.5),))
+    held = alone.model_copy(update={"controls": (control(0.7, 0.8),)})
+    passes = alone.verdict is Verdict.PASS
+    assert held.verdict is (Verdict.INCONCLUSIVE if passes else alone.verdict)
+    assert held.raw_verdict is (Verdict.INCONCLUSIVE if passes else alone.raw_verdict)

@@ -1,0 +1,252 @@
+"""The claims that are tried on the planted model, and what is true of all its questions.
+
+A truth is computed from means over the whole population by the textbook formula, and by none of the code that
+estimates it from a sample.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import inf
+
+import numpy as np
+from truth_model import PERSONAS, World
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.engine import Engine
+from coherence.errors import SuiteError
+from coherence.plan import Condition, Measurement, NextToken, Plan, Reading, Record, Reply, Scene
+from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers
+from coherence.properties.attractor import AttractorCase
+from coherence.properties.chimera import ChimeraCase
+from coherence.properties.collinearity import CollinearityCase
+from coherence.properties.markers import MarkersCase
+from coherence.properties.reading import Readings
+from coherence.store import Store
+from coherence.vocabulary import Band, Estimate, Probe
+
+JUDGED = (PERSONAS[0], PERSONAS[3])  # the most and the least alike in both regimes
+FIRST, SITE = "resid_post.0", "resid_post.2"
+PLAIN, AGREEMENT = "plain cosine", "kappa or AC1"
+CLAIMS = (
+    Collinearity(
+        property="collinearity",
+        personas=JUDGED,
+        between=("prompt", "adapter"),
+        sites="resid_post.1..2",
+        min_cosine=0.5,
+    ),
+    Markers(property="markers", min_agreement=0.5, max_difference=0.5, min_recovery=0.5),
+    Chimera(
+        property="chimera",
+        of=PERSONAS[:2],
+        adapter="mix",
+        sums=("adapter",),
+        sites=SITE,
+        min_cosine=0.5,
+        max_kl_ratio=0.5,
+        max_difference=0.5,
+    ),
+    Attractor(
+        property="attractor", poles=PERSONAS[:2], regimes=("steering", "adapter"), site=SITE, max_area=0.1
+    ),
+)
+
+
+def alone(probe: Probe) -> Probe:
+    """Take a question out of its template."""
+    return probe.model_copy(update={"template": None})
+
+
+class Population:
+    """All questions of a world, measured under all conditions that the claims need."""
+
+    def __init__(self, world: World, store: Store) -> None:
+        self.scene = world.scene
+        bare = replace(self.scene, probes=tuple(map(alone, self.scene.probes)))
+        plan = Plan([*(need for case in cases(bare) for need in case.needs()), *_samples(bare)])
+        artefacts = Artefacts(self.scene.release, self.scene.extracts)
+        found = Engine(artefacts, store).measure(plan)
+        templated = dict(zip(bare.probes, self.scene.probes, strict=True))
+        self._values = found | {_with(key, templated): value for key, value in found.items()}
+        self.record = Record(self._values)
+
+    @cached_property
+    def _templates(self) -> list[list[Probe]]:
+        grouped: dict[str, list[Probe]] = {}
+        for probe in self.scene.probes:
+            grouped.setdefault(probe.cluster, []).append(probe)
+        return list(grouped.values())
+
+    def drawn(self, n: int, clustered: bool, random: np.random.Generator) -> Scene:
+        """Draw n questions, one by one or whole templates at a time."""
+        if clustered:
+            some = random.choice(len(self._templates), n // len(self._templates[0]), replace=False)
+            probes = [probe for number in some for probe in self._templates[number]]
+        else:
+            some = random.choice(len(self.scene.probes), n, replace=False)
+            probes = [alone(self.scene.probes[number]) for number in some]
+        return replace(self.scene, probes=tuple(probes))
+
+    def unstirred(self) -> list[float]:
+        """Specific cosine of each persona after the first block."""
+        truth, first = Truth(self.scene, self.record), {"sites": Band.parse(FIRST), "personas": PERSONAS}
+        return [next(truth.of(case))[1] for case in CLAIMS[0].model_copy(update=first).cases(self.scene)]
+
+    @cached_property
+    def truths(self) -> dict[str, float]:
+        """What is true of the population, by the names that `estimates` gives."""
+        truth = Truth(self.scene, self.record)
+        return {name: value for case in cases(self.scene) for name, value in truth.of(case)}
+
+
+def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
+    """Return what a case estimates."""
+    return [criterion.estimate for criterion in case.judge(record, seed).criteria]
+
+
+def plain(case: Case, record: Record) -> Iterator[Estimate]:
+    """Yield the cosine of a sample's mean directions, which the noise of its probes makes too small."""
+    if isinstance(case, CollinearityCase):
+        band = case._directions(record).at(case.asked.sites.depths)
+        value, n = float(band.cosines()[0].mean()), len(case.scene.probes)
+        yield Estimate(name=PLAIN, value=value, low=-inf, high=inf, n=n)
+
+
+def measure(estimate: Estimate) -> str:
+    """Name what an estimate is of: samples choose between kappa and AC1, whose truths are two."""
+    return AGREEMENT if estimate.name in ("Cohen's kappa", "Gwet's AC1") else estimate.name
+
+
+def _samples(scene: Scene) -> Iterator[Reply]:
+    """Yield what an attractor shows of a first question, for all: each is the first of some draw."""
+    for case in cases(scene):
+        if isinstance(case, AttractorCase):
+            for condition in case._sample.conditions.values():
+                yield from (Reply(condition, probe, scene.decoding) for probe in scene.probes)
+
+
+def _with(key: Measurement, templated: dict[Probe, Probe]) -> Measurement:
+    assert isinstance(key, Reading | Reply | NextToken)
+    return replace(key, probe=templated[key.probe])
+
+
+def cases(scene: Scene) -> list[Case]:
+    """Return every case of every claim that does not refuse so few probes."""
+    found: list[Case] = []
+    for claim in CLAIMS:
+        with suppress(SuiteError):
+            found += claim.cases(scene)
+    return found
+
+
+def named(case: Case, estimate: str) -> str:
+    """Name an estimate of a case, such as `collinearity ada: specific cosine`."""
+    claim = type(case).__name__.removesuffix("Case").lower()
+    persona = f"{case.persona} {case.slug}" if claim == "attractor" else case.persona
+    return f"{claim} {persona}: {estimate}"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Textbook formulas over a whole population."""
+
+    scene: Scene
+    record: Record
+
+    def of(self, case: Case) -> Iterator[tuple[str, float]]:
+        """Yield every estimate's name and what is true."""
+        match case:
+            case CollinearityCase():
+                found = self._collinearity(case)
+            case MarkersCase():
+                found = self._markers(case)
+            case ChimeraCase():
+                found = self._chimera(case)
+            case AttractorCase():
+                found = self._attractor(case)
+            case _:
+                raise TypeError(f"no truth is known of {type(case).__name__}")
+        yield from ((named(case, name), float(value)) for name, value in found.items())
+
+    def _collinearity(self, case: CollinearityCase) -> dict[str, float]:
+        depths = case.asked.sites.depths
+        sides = []
+        for regime in case.regimes:
+            moved = [self._mean(case._readings, c, depths) for c in case._conditions(regime)]
+            sides.append(np.stack(moved) - np.mean(moved, axis=0))
+        own, *foreign = (_cosine(sides[0][0], other).mean() for other in sides[1])
+        return {"specific cosine": own, "margin over best foreign persona": own - max(foreign), PLAIN: own}
+
+    def _chimera(self, case: ChimeraCase) -> dict[str, float]:
+        by_sum, chimera, bare = case._judged.values()
+        own = [
+            _outside(*(self._moved(case, c) for c in (condition, *case._others(regime))))
+            for condition, regime in ((by_sum, case.regime), (chimera, case.asked.sums[0]))
+        ]
+        p, q, r = (self._log_probs(condition) for condition in (chimera, by_sum, bare))
+        left, whole = ((np.exp(p) * (p - other)).sum(-1).mean() for other in (q, r))
+        rates = [self._hits(case, condition).mean() for condition in (by_sum, chimera)]
+        return {
+            "specific cosine": _cosine(*own).mean(),
+            "KL ratio": left / whole,
+            "marker rate sum - chimera": rates[0] - rates[1],
+        }
+
+    def _markers(self, case: MarkersCase) -> dict[str, float]:
+        first, second = (self._hits(case, case._condition(regime)) for regime in case.regimes)
+        bare = self._hits(case, self.scene.bare)
+        one, two, same = first.mean(), second.mean(), (first == second).mean()
+        pooled = (one + two) / 2
+        by_each, by_pool = one * two + (1 - one) * (1 - two), 2 * pooled * (1 - pooled)
+        return {
+            "Cohen's kappa": (same - by_each) / (1 - by_each),
+            "Gwet's AC1": (same - by_pool) / (1 - by_pool),
+            f"rate {case.regimes[1]} - {case.regimes[0]}": two - one,
+            f"recovery by {case.regimes[1]}": (two - bare.mean()) / (one - bare.mean()),
+        }
+
+    def _attractor(self, case: AttractorCase) -> dict[str, float]:
+        depths = [case.asked.site.depth]
+        positive, negative = (self._mean(case.readings, c, depths)[0] for c in case.prompted)
+        axis, weights = positive - negative, np.array(list(case.mixtures))
+        along = np.array(
+            [self._mean(case.readings, mixed[0], depths)[0] @ axis for mixed in case.mixtures.values()]
+        )
+        m = (along - along[0]) / (along[-1] - along[0])
+        after = int(np.argmax(m >= 0.5))
+        return {
+            "separation of the poles": (along[-1] - along[0]) / (axis @ axis),
+            "signed area": np.trapezoid(m - weights, weights),
+            "tipping weight": np.interp(0.5, m[after - 1 : after + 1], weights[after - 1 : after + 1]),
+        }
+
+    def _moved(self, case: ChimeraCase, condition: Condition) -> np.ndarray:
+        """Mean displacement from bare, [depths, width]."""
+        depths = case.asked.sites.depths
+        bare = self._mean(case._readings, self.scene.bare, depths)
+        return self._mean(case._readings, condition, depths) - bare
+
+    def _mean(self, readings: Readings, condition: Condition, depths: list[int]) -> np.ndarray:
+        """Mean residual [depths, width]."""
+        return readings.residuals(self.record, condition)[depths].mean(1, dtype=np.float64)
+
+    def _log_probs(self, condition: Condition) -> np.ndarray:
+        rows = [self.record.log_probs(NextToken(condition, probe)) for probe in self.scene.probes]
+        return np.stack(rows).astype(np.float64)
+
+    def _hits(self, case: MarkersCase | ChimeraCase, condition: Condition) -> np.ndarray:
+        markers = case.markers if isinstance(case, MarkersCase) else case._markers
+        texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
+        return np.array([any(marker.found_in(text) for marker in markers) for text in texts])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+
+
+def _outside(vector: np.ndarray, *controls: np.ndarray) -> np.ndarray:
+    unit = np.mean(controls, axis=0)
+    unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
+    return vector - (vector * unit).sum(-1, keepdims=True) * unit

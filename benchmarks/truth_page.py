@@ -1,0 +1,62 @@
+"""The kept numbers as tables and a picture: `python benchmarks/truth_page.py` writes them again."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from truth_picture import drawn
+from work import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
+PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
+BEGIN, END = "<!-- begin: python benchmarks/truth.py all -->", "<!-- end -->"
+Line = Mapping[str, str]
+
+
+def write() -> None:
+    """Put the tables between the page's marks, and draw the curves."""
+    rows = [row for row in _read(NUMBERS) if "plain cosine" not in row["estimate"]]
+    replications = max(int(row["replications"]) for row in rows)
+    tables = (
+        f"Coverage of the 95 % intervals in percent, {replications} replications, Monte-Carlo error 0.7:",
+        _table(rows, lambda row: 100 * float(row["covered"])),
+        "Intervals wholly below the truth in percent, which are false alarms of 'at least' (stated: 2.5):",
+        _table(rows, lambda row: 100 * float(row["too_low"])),
+        "Intervals wholly above it, which are false alarms of 'at most' and false passes of 'at least':",
+        _table(rows, lambda row: 100 * float(row["too_high"])),
+    )
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text("\n\n".join((before + BEGIN, *tables, END)) + rest.split(END, 1)[1])
+    curves: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in _read(POWER):
+        curves[row["estimate"], row["probes"]][int(row["n"])] = float(row["decided"])
+    PICTURE.write_text(drawn(curves))
+
+
+def _read(path: Path) -> list[Line]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _table(rows: Iterable[Line], number: Callable[[Line], float]) -> str:
+    """Lines by estimate, columns by probes; the range over personas and regimes where there are several."""
+    cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        who, measure = row["estimate"].split(": ")
+        column = f"{row['n']} {row['probes']}"
+        cells[f"{who.split()[0]}: {measure}"][column].append(number(row))
+    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+    lines = [["estimate", *columns], ["---"] * (1 + len(columns))]
+    lines += [[name, *(_range(line[column]) for column in columns)] for name, line in cells.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _range(numbers: Iterable[float]) -> str:
+    ends = [f"{end(numbers):.1f}" for end in (min, max)] if numbers else []
+    return " to ".join(dict.fromkeys(ends))
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,27 @@
+"""Which policy the command line asks for, or else pytest's configuration."""
+
+from typing import Any
+
+import pytest
+
+from coherence.errors import did_you_mean
+from coherence.plugin import POLICIES
+from coherence.vocabulary import Policy
+
+
+def policy(config: pytest.Config) -> Policy:
+    """Read `--coherence-adjust` and its like; a choice that is none is a UsageError."""
+    chosen: dict[str, Any] = {name: _chosen(config, name) for name in POLICIES}
+    return Policy(**chosen)
+
+
+def _chosen(config: pytest.Config, name: str) -> str:
+    choices, _ = POLICIES[name]
+    option, key = f"--coherence-{name}", f"coherence_{name}"
+    given, configured = config.getoption(option), config.getini(key)
+    where, found = (option, given) if given is not None else (f"{config.inipath}: {key}", configured)
+    if given is None and not configured:
+        return choices[0]
+    if found not in choices:
+        raise pytest.UsageError(f"{where}: unknown choice {found!r}{did_you_mean(found, choices)}")
+    return str(found)

@@ -1,0 +1,59 @@
+"""From an interval to a criterion: the one way in which a property holds an estimate against a range."""
+
+from math import inf, isinf, isnan
+
+from coherence.statistics.intervals import Interval
+from coherence.vocabulary import Criterion, Estimate
+from coherence.vocabulary.evidence import enough, number
+
+
+def held(
+    name: str,
+    found: Interval,
+    n: int,
+    at_least: float = -inf,
+    at_most: float = inf,
+    unreliable: str | None = None,
+    *,
+    key: str | None,
+) -> Criterion:
+    """Hold what n probes gave against `[at_least, at_most]`; `unreliable` says why it cannot decide."""
+    if isnan(found.value):
+        unreliable = unreliable or f"these {n} probes give it no value"
+    elif isinf(found.low) and isinf(found.high):
+        unreliable = unreliable or f"these {n} probes give it no interval"
+    return Criterion(
+        estimate=Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n),
+        at_least=at_least,
+        at_most=at_most,
+        unreliable=unreliable,
+        key=key,
+        p=None if unreliable else _p(found, at_least, at_most),
+    )
+
+
+def too_noisy(ceiling: float, least: float, n: int) -> str | None:
+    """Say that directions of this ceiling decide nothing and about how many probes would; None if they do."""
+    if ceiling >= least:
+        return None
+    said = f"the ceiling {number(ceiling)} is below {least:g}"
+    if not ceiling > 0 or least == 1:
+        return f"{said}: {n} probes do not tell these directions from noise"
+    # Spearman-Brown: a sample k times as large turns a reliability r into k r / (1 + (k - 1) r).
+    return f"{said}: {enough(n, n * least * (1 - ceiling) / (ceiling * (1 - least)))}"
+
+
+def unclear(said: str, effect: Interval, n: int) -> str | None:
+    """Add to `said`, that something has no clear effect, what is missing; None if the effect is above 0."""
+    if effect.low > 0:
+        return None
+    if effect.value <= 0:
+        return f"{said}: more probes do not help"
+    found = Estimate(name=said, value=effect.value, low=effect.low, high=effect.high, n=n)
+    return f"{said}: {found.lacking(0)}"
+
+
+def _p(found: Interval, at_least: float, at_most: float) -> float | None:
+    if at_least <= found.value <= at_most:
+        return None
+    return float(found.doubt(at_least if found.value < at_least else at_most))

@@ -1,0 +1,155 @@
+"""Many assertions, one gate: what is adjusted, and what an inconclusive verdict does."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+PROPERTY = "property: collinearity, between: [prompt, adapter], sites: resid_post.2"
+
+
+def claim(name, cosine):
+    return f"{{id: {name}, {PROPERTY}, personas: [pirate], min_ceiling: 0, min_cosine: {cosine}}}"
+
+
+@pytest.fixture
+def borderline(bench):
+    """A claim that fails by itself, in a suite with many others that do not, and its id."""
+    bench.suite(claim("close", 1))
+    bench.run()
+    (alone,) = bench.results().assertions
+    high = alone.evidence.criteria[0].estimate.high
+    assert high < 0.95
+    threshold = round(high + 0.02, 4)
+    bench.suite(claim("close", threshold), *(claim(f"other{number}", -1) for number in range(20)))
+    return "pirate.close.prompt-adapter"
+
+
+def found(bench, name):
+    (result,) = (one for one in bench.results().assertions if one.id == name)
+    return result
+
+
+def test_what_fails_alone_is_inconclusive_among_many(bench, borderline):
+    run = bench.run("--coherence-junit=j.xml", "-rA")
+    assert run.ret == 1
+    result = found(bench, borderline)
+    assert (result.verdict, result.raw_verdict) == ("inconclusive", "fail")
+    criterion = result.evidence.criteria[0]
+    assert criterion.adjusted.among == 3 * 21
+    assert criterion.p < 0.025 < 0.05 < criterion.adjusted.p
+    assert f"not among 63 criteria (Holm: {criterion.adjusted.p:.2g})" in result.sentence
+    run.stdout.re_match_lines([r".*close\.prompt-adapter .* inconclusive, *", r" +fail alone *"])
+    (case,) = (
+        case
+        for case in ElementTree.parse(bench.path / "j.xml").iter("testcase")
+        if case.get("name") == borderline
+    )
+    assert "[[PROPERTY|raw_verdict=fail]]" in case.find("system-out").text
+
+
+def test_alone_it_fails_with_holm_as_well(bench, borderline):
+    bench.run("-k", "close")
+    assert found(bench, borderline).verdict == "fail"
+
+
+@pytest.mark.parametrize("how", ["flag", "ini", "flag over ini"])
+def test_nothing_is_adjusted_where_that_is_asked_for(bench, borderline, how):
+    ini = {"flag": "", "ini": "coherence_adjust = none", "flag over ini": "coherence_adjust = holm"}[how]
+    bench.pytester.makeini(f"[pytest]\n{ini}")
+    run = bench.run(*(["--coherence-adjust=none"] if "flag" in how else []))
+    result = found(bench, borderline)
+    assert (result.verdict, result.raw_verdict) == ("fail", "fail")
+    assert result.evidence.criteria[0].adjusted is None
+    assert bench.results().policy.adjust == "none"
+    run.stdout.fnmatch_lines(["coherence: *, fails not adjusted"])
+
+
+def test_a_law_is_exact_and_is_not_adjusted(bench, borderline):
+    bench.suite("passes", "fails")
+    bench.run()
+    law = found(bench, bench.ids["passes"]).evidence.criteria[0]
+    assert (law.p, law.adjusted) == (None, None)
+    assert found(bench, bench.ids["fails"]).evidence.criteria[0].adjusted.among == 3
+
+
+def test_expect_fail_wants_the_adjusted_verdict(bench, borderline):
+    text = (bench.path / "a.coherence.yaml").read_text()
+    (bench.path / "a.coherence.yaml").write_text(text.replace("{id: close, ", "{id: close, expect: fail, "))
+    for arguments in ([], ["--coherence-inconclusive=warn"]):
+        assert bench.run("-k", "close or other", *arguments).ret == 1
+        result = found(bench, borderline)
+        assert (result.outcome, result.green) == ("inconclusive", False)
+    assert bench.run("-k", "close").ret == 0
+
+
+def test_workers_adjust_as_one_process_does(bench, borderline):
+    bench.run()
+    before = found(bench, borderline)
+    bench.run_apart("-n", "2")
+    after = found(bench, borderline)
+    assert (after.sentence, after.evidence) == (before.sentence, before.evidence)
+
+
+@pytest.mark.parametrize("how", ["flag", "ini", "flag over ini"])
+def test_an_inconclusive_verdict_may_warn(bench, how):
+    line = bench.suite("passes", "unsure")["unsure"]
+    ini = {
+        "flag": "",
+        "ini": "coherence_inconclusive = warn",
+        "flag over ini": "coherence_inconclusive = fail",
+    }
+    bench.pytester.makeini(f"[pytest]\n{ini[how]}")
+    run = bench.run("--coherence-junit=j.xml", *(["--coherence-inconclusive=warn"] if "flag" in how else []))
+    assert run.ret == 0
+    run.assert_outcomes(passed=2, warnings=1)
+    result = found(bench, bench.ids["unsure"])
+    assert (result.verdict, result.tolerated, result.outcome) == ("inconclusive", True, "tolerated")
+    assert bench.results().policy.inconclusive == "warn"
+    run.stdout.fnmatch_lines(
+        [
+            "coherence: *, inconclusive verdicts warn",
+            f"*a.coherence.yaml:{line}: InconclusiveWarning: pirate.unsure.prompt-adapter is inconclusive: *",
+            "1 pass, 1 tolerated in *",
+        ]
+    )
+    assert f"InconclusiveWarning: {result.sentence}" in run.stdout.str()
+    (skipped,) = ElementTree.parse(bench.path / "j.xml").iter("skipped")
+    assert skipped.get("message") == result.sentence
+
+
+def test_a_warning_reaches_the_controller_of_xdist(bench):
+    bench.suite("passes", "unsure")
+    run = bench.run_apart("-n", "2", "--coherence-inconclusive=warn")
+    assert run.ret == 0
+    run.stdout.fnmatch_lines(["*InconclusiveWarning: pirate.unsure.prompt-adapter is inconclusive: *"])
+
+
+def test_a_fail_is_never_tolerated(bench):
+    bench.suite("fails")
+    assert bench.run("--coherence-inconclusive=warn").ret == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("adjust=hom", "--coherence-adjust: unknown choice 'hom'; did you mean 'holm'?"),
+        ("adjust=", "--coherence-adjust: unknown choice ''; expected one of holm, none"),
+        ("inconclusive=pass", "--coherence-inconclusive: unknown choice 'pass'; expected one of fail, warn"),
+    ],
+)
+def test_a_choice_that_is_none_is_a_usage_error(bench, option, sentence):
+    bench.suite("passes")
+    run = bench.run(f"--coherence-{option}")
+    assert run.ret == 4
+    run.stderr.fnmatch_lines([f"*{sentence}"])
+    assert "Traceback" not in run.stderr.str()
+
+
+def test_a_choice_in_the_configuration_is_named_with_its_file(bench):
+    bench.suite("passes")
+    bench.pytester.makeini("[pytest]\ncoherence_inconclusive = wran")
+    run = bench.run()
+    assert run.ret == 4
+    run.stderr.fnmatch_lines(
+        ["*tox.ini: coherence_inconclusive: unknown choice 'wran'; did you mean 'warn'?"]
+    )

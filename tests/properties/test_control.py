@@ -1,0 +1,306 @@
+"""Controls on made-up arrays: what stands in a persona's place must not pass, and a lax claim is told so."""
+
+import numpy as np
+import pytest
+from properties import test_attractor, test_chimera, test_collinearity, test_markers
+
+from coherence.errors import MeasurementError
+from coherence.plan import Answer, Reading, Record, Reply, Steer
+from coherence.properties.control import neutral_prompt, random_vector, stand_ins
+from coherence.properties.filler import STEP, filler
+from coherence.vocabulary import BARE, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
+
+PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+
+
+def together(case, planted):
+    """A record of what a case and all of its controls need; `planted` measures by condition and probe."""
+    cases = [case, *case.controls().values()]
+    return Record({need: planted(need) for each in cases for need in each.needs()})
+
+
+def controlled(case, record):
+    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
+
+
+def outcomes(evidence):
+    return {control.name: control.verdict for control in evidence.controls}
+
+
+# In each property there is a claim that only the persona meets, and one so lax that anybody does.
+
+
+def moved(scene, personas, regimes, seed=1):
+    """Every persona has an axis, the same in all regimes; what is random or says nothing has its own."""
+    drawn = np.random.default_rng(seed)
+    axes = dict(zip(personas, test_collinearity.orthonormal(len(personas)), strict=True))
+    of = {scene.condition(name, regime): axes[name] for name in personas for regime in regimes}
+    other = {}
+    topics = drawn.normal(size=(len(scene.probes), test_collinearity.WIDTH)) * 5
+
+    def planted(need):
+        if isinstance(need, Reply):
+            return Answer("said", (1,))
+        row = scene.probes.index(need.probe)
+        if need.condition == scene.bare:
+            where = topics[row]
+        else:
+            fresh = other.setdefault(need.condition, drawn.normal(size=test_collinearity.WIDTH))
+            where = topics[row] + of.get(need.condition, fresh / np.linalg.norm(fresh))
+        noise = drawn.normal(size=(test_collinearity.DEPTHS, test_collinearity.WIDTH)) * 0.02
+        return (np.tile(where, (test_collinearity.DEPTHS, 1)) + noise).astype(np.float32)
+
+    return planted
+
+
+OTHERS = ("counsel by adapter", "support by adapter", "oncall by adapter")
+
+
+def collinear(between, **fields):
+    return test_collinearity.collinearity(personas=("pirate",), between=between, **fields).cases(
+        test_collinearity.a_scene()
+    )[0]
+
+
+@pytest.mark.parametrize(
+    ("between", "names"),
+    [
+        ([PROMPT, ADAPTER], [*OTHERS, "a neutral prompt"]),
+        ([STEERING, ADAPTER], [*OTHERS, "a random vector"]),
+    ],
+)
+def test_directions_pass_and_their_controls_fail(between, names):
+    case = collinear(between)
+    evidence = controlled(case, together(case, moved(case.scene, case.personas, between)))
+    assert evidence.verdict is Verdict.PASS
+    assert outcomes(evidence) == dict.fromkeys(names, Verdict.FAIL)
+    assert {control.criterion.key for control in evidence.controls} == {"min_cosine"}
+
+
+def test_a_prompt_that_only_is_long_passes_too_where_anything_that_is_long_would():
+    case = collinear([PROMPT, ADAPTER], min_cosine=0.2)
+    planted = moved(case.scene, case.personas, case.regimes)
+    filled = case.controls()["a neutral prompt"].scene.condition("pirate", PROMPT)
+    pirate = case.scene.condition("pirate", PROMPT)
+
+    def alike(need):
+        if isinstance(need, Reading) and need.condition == filled:
+            return planted(Reading(pirate, need.probe, need.position, need.text, need.through))
+        return planted(need)
+
+    evidence = controlled(case, together(case, alike))
+    assert evidence.decisive.verdict is Verdict.PASS
+    assert (evidence.verdict, evidence.raw_verdict) == (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+    assert evidence.passing_control.name == "a neutral prompt"
+
+
+CAST = {
+    "pirate": test_markers.PIRATE,
+    "sailor": Persona(prompt="Be a sailor.", markers=("matey",)),
+    "mute": Persona(prompt="Say little."),
+}
+
+
+def talking(between, heard, **fields):
+    """The pirate is heard under prompts, and under its own artefacts; `heard` says of what else it is."""
+    scene = test_markers.a_scene(personas=CAST, adapters=("pirate", "sailor"))
+    case = test_markers.markers(personas=("pirate",), between=between, **fields).cases(scene)[0]
+
+    def planted(reply):
+        condition = reply.condition
+        own = condition in [scene.condition("pirate", regime) for regime in (PROMPT, ADAPTER, STEERING)]
+        return Answer("Arr." if own or heard(condition) else "Hello.", (1,))
+
+    return controlled(case, together(case, planted))
+
+
+@pytest.mark.parametrize(
+    ("between", "names"),
+    [([PROMPT, ADAPTER], ["sailor by adapter"]), ([PROMPT, STEERING], ["a random vector"])],
+)
+def test_markers_pass_and_their_controls_fail(between, names):
+    evidence = talking(between, heard=lambda condition: False)
+    assert evidence.verdict is Verdict.PASS
+    assert outcomes(evidence) == dict.fromkeys(names, Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("between", "heard"),
+    [
+        ([PROMPT, ADAPTER], lambda condition: condition.adapters == (("sailor", 1.0),)),
+        ([PROMPT, STEERING], lambda condition: any(steer.drawn is not None for steer in condition.steers)),
+    ],
+)
+def test_markers_that_somebody_else_says_as_well_are_no_pass(between, heard):
+    evidence = talking(between, heard)
+    assert evidence.decisive.verdict is Verdict.PASS
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert evidence.passing_control.criterion.key == "min_agreement"
+
+
+LAX = {"min_cosine": -1, "max_kl_ratio": 100, "max_difference": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "passes"), [({}, Verdict.PASS), (LAX, Verdict.INCONCLUSIVE)], ids=["strict", "lax"]
+)
+@pytest.mark.parametrize(
+    ("regime", "names"),
+    [("adapter", ["support by adapter"]), ("steering", ["support by steering", "a random vector"])],
+)
+def test_a_sum_passes_and_another_sum_only_where_anything_does(fields, passes, regime, names):
+    case = test_chimera.chimera(sums=(regime,), **fields).cases(test_chimera.scene())[0]
+
+    def parts(condition):
+        held = test_chimera.parts(condition)
+        drawn = [steer.vector for steer in condition.steers if steer.drawn is not None]
+        return ["oncall" if name in drawn else name for name in held]
+
+    world = test_chimera.World(case, parts)
+    measure = {"Reading": world.reading, "NextToken": world.log_probs, "Reply": world.reply}
+    evidence = controlled(case, together(case, lambda need: measure[type(need).__name__](need)))
+    assert [control.name for control in evidence.controls] == names
+    assert evidence.verdict is passes
+
+
+def a_mixture(regime, **fields):
+    names = ("upbeat", "gloomy", "clerk")
+    scene = test_attractor.scene(personas={name: Persona(prompt=f"Be {name}.") for name in names})
+    release = Release(
+        adapters={name: f"adapters/{name}" for name in names},
+        vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in names},
+    )
+    scene = type(scene)(**{**vars(scene), "release": release})
+    return test_attractor.attractor(regimes=(regime,), **fields).cases(scene)[0]
+
+
+@pytest.mark.parametrize(
+    ("least", "passes"), [(0.6, Verdict.PASS), (0.05, Verdict.INCONCLUSIVE)], ids=["strict", "lax"]
+)
+@pytest.mark.parametrize(
+    ("regime", "names"),
+    [("adapter", ["clerk by adapter"]), ("steering", ["clerk by steering", "a random vector"])],
+)
+def test_poles_pass_and_another_pole_only_where_anything_does(least, passes, regime, names):
+    case = a_mixture(regime, min_separation=least)
+    drawn = np.random.default_rng(0)
+    line = drawn.normal(size=test_attractor.WIDTH)
+    questions = drawn.normal(size=(len(test_attractor.PROBES), test_attractor.WIDTH))
+    reach = {"upbeat": 1.0, "gloomy": -1.0, "clerk": -0.6}
+
+    def planted(need):
+        if isinstance(need, Reply):
+            return Answer("said", (1,))
+        said = [prompt.text.removeprefix("Be ").removesuffix(".") for prompt in need.condition.prompts]
+        at = sum(reach[name] for name in said) + sum(reach[name] * w for name, w in need.condition.adapters)
+        for steer in need.condition.steers:
+            at += 2 * steer.dose * (-0.6 if steer.drawn is not None else reach[steer.vector])
+        row = test_attractor.PROBES.index(need.probe)
+        where = questions[row] + at * line + 0.05 * drawn.normal(size=test_attractor.WIDTH)
+        return np.tile(where, (test_attractor.DEPTH, 1)).astype(np.float32)
+
+    evidence = controlled(case, together(case, planted))
+    assert [control.name for control in evidence.controls] == names
+    assert evidence.verdict is passes
+    if passes is Verdict.PASS:
+        assert {control.criterion.key for control in evidence.controls} == {"min_separation"}
+
+
+def test_mixtures_of_prompts_have_no_control():
+    assert a_mixture("prompt").controls() == {}
+
+
+def test_a_control_that_cannot_be_measured_says_why_and_spoils_nothing():
+    case = collinear([PROMPT, ADAPTER])
+    planted = moved(case.scene, case.personas, case.regimes)
+    filled = case.controls()["a neutral prompt"].scene.condition("pirate", PROMPT)
+    record = together(
+        case, lambda need: MeasurementError("a pity") if need.condition == filled else planted(need)
+    )
+    evidence = controlled(case, record)
+    assert evidence.verdict is Verdict.PASS
+    lost = evidence.controls[-1]
+    assert (lost.verdict, lost.criterion, lost.problem) == (Verdict.ERROR, None, "a pity")
+
+
+def test_criteria_alone_are_those_of_the_evidence():
+    case = collinear([STEERING, ADAPTER])
+    record = together(case, moved(case.scene, case.personas, case.regimes))
+    assert tuple(case.criteria(record, 3)) == case.judge(record, 3).criteria
+
+
+# What is put into the model.
+
+
+def test_who_changes_places_is_measured_already():
+    case = collinear([PROMPT, ADAPTER])
+    readings = {need for need in case.needs() if isinstance(need, Reading)}
+    for name, control in case.controls().items():
+        needed = {need for need in control.needs() if isinstance(need, Reading)}
+        assert (needed == readings) == name.endswith("by adapter")
+
+
+def test_two_personas_change_places_in_one_regime():
+    scene = test_collinearity.a_scene()
+    ((name, swapped),) = stand_ins(scene, "pirate", ADAPTER, ["counsel"])
+    assert name == "counsel by adapter"
+    assert swapped.condition("pirate", ADAPTER) == scene.condition("counsel", ADAPTER)
+    assert swapped.condition("counsel", ADAPTER) == scene.condition("pirate", ADAPTER)
+    assert swapped.condition("oncall", ADAPTER) == scene.condition("oncall", ADAPTER)
+    for regime in (PROMPT, STEERING, Regime.parse("prompt+adapter")):
+        assert swapped.condition("pirate", regime) == scene.condition("pirate", regime)
+
+
+def test_who_has_the_same_artefact_or_none_is_no_control():
+    scene = test_collinearity.a_scene(adapters=("pirate", "counsel"))
+    twin = type(scene)(**{**vars(scene), "personas": {**scene.personas, "twin": Persona(adapter="pirate")}})
+    found = dict(stand_ins(twin, "pirate", ADAPTER, twin.personas))
+    assert list(found) == ["counsel by adapter"]
+
+
+def test_a_random_vector_has_the_dose_and_the_site_and_a_seed_of_its_own():
+    scene = test_collinearity.a_scene()
+    ((_, drawn),) = random_vector(scene, "pirate", [STEERING])
+    (steer,) = drawn.condition("pirate", STEERING).steers
+    assert (steer.vector, steer.dose) == ("pirate", 0.5)
+    assert steer.drawn is not None
+    assert drawn.condition("counsel", STEERING) == scene.condition("counsel", STEERING)
+    mixed = drawn.mixture({"counsel": 0.5, "pirate": 0.5}, STEERING).steers
+    assert mixed == (Steer("counsel", 0.25), Steer("pirate", 0.25, steer.drawn))
+    reseeded = type(scene)(**{**vars(scene), "seed": 1})
+    ((_, other),) = random_vector(reseeded, "pirate", [STEERING])
+    assert other.condition("pirate", STEERING).steers[0].drawn != steer.drawn
+
+
+@pytest.mark.parametrize("stack", ["adapter", "prompt+steering", "adapter+steering"])
+def test_what_carries_the_persona_besides_is_no_place_for_a_random_vector(stack):
+    assert not list(random_vector(test_collinearity.a_scene(), "pirate", [Regime.parse(stack)]))
+
+
+def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():
+    scene = test_collinearity.a_scene()
+    shown = Example(user="Where is it?", reply="At sea, " + "arr " * 30)
+    prompt = Prompt(text="Be a pirate.", role="user", examples=(shown,))
+    pirate = Persona(prompt=prompt, adapter="pirate")
+    loud = type(scene)(**{**vars(scene), "personas": {**scene.personas, "pirate": pirate}})
+    ((_, neutral),) = neutral_prompt(loud, "pirate", [PROMPT, ADAPTER])
+    (said,) = neutral.condition("pirate", PROMPT).prompts
+    assert (said.role, said.examples) == ("user", ())
+    assert abs(len(said.text.split()) - 38) <= STEP / 2
+    stacked = Regime.parse("prompt+adapter")
+    assert neutral.condition("pirate", stacked) == loud.condition("pirate", stacked)
+
+
+@pytest.mark.parametrize("words", [1, 16, 60, 700])
+def test_a_filler_is_about_as_long_as_asked_and_a_whole_sentence(words):
+    text = filler(words)
+    assert abs(len(text.split()) - max(words, STEP)) <= STEP / 2
+    assert text.endswith(".") and not text.endswith("..")  # noqa: PT018
+    assert filler(words) == text
+
+
+def test_bare_is_bare_in_every_scene():
+    case = collinear([STEERING, ADAPTER])
+    assert {control.scene.condition("pirate", BARE) for control in case.controls().values()} == {
+        case.scene.bare
+    }
