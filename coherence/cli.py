@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +13,11 @@ from coherence.errors import CoherenceError, SuiteError, did_you_mean
 from coherence.vocabulary import Position, Regime, Site
 
 if TYPE_CHECKING:
+    from rich.box import Box
+    from rich.console import RenderableType
+
     from coherence.store import Store
+    from coherence.thresholds import Proposal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,11 +70,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     extract.set_defaults(run=_extract)
 
+    _add_calibrate(commands.add_parser("calibrate", help="propose a suite's thresholds from its release"))
+
     schema = commands.add_parser("schema", help="print the JSON schema of suites")
     schema.set_defaults(run=_schema)
 
     _add_store(commands.add_parser("store", help="look after the store of measured values"))
     return parser
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "The release of the suite is taken to be healthy. Nothing is written without --write."
+    )
+    parser.add_argument("suite", type=Path, help="a suite with claims")
+    parser.add_argument(
+        "--false-alarm",
+        type=_probability,
+        default=0.05,
+        metavar="P",
+        help="how often as healthy a release may miss a threshold; default: %(default)s",
+    )
+    parser.add_argument(
+        "--power",
+        type=_probability,
+        default=0.9,
+        metavar="P",
+        help="how often a healthy release passes on the number of probes that is said to be needed; "
+        "default: %(default)s",
+    )
+    parser.add_argument(
+        "--halves",
+        type=_several,
+        default=40,
+        metavar="N",
+        help="how many random halves of the probes are judged; default: %(default)s",
+    )
+    parser.add_argument("--seed", type=int, help="default: the suite's")
+    parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
+    parser.add_argument("--write", action="store_true", help="write the proposed thresholds into the suite")
+    parser.set_defaults(run=_calibrate)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +138,24 @@ def _size(written: str) -> int:
         return parse_size(written)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _probability(written: str) -> float:
+    try:
+        found = float(written)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(
+            f"found {written!r}, expected a number between 0 and 1, such as 0.05"
+        )
+    return found
+
+
+def _several(written: str) -> int:
+    if not written.isdecimal() or int(written) < 10:
+        raise argparse.ArgumentTypeError(f"found {written!r}, expected a number from 10, such as 40")
+    return int(written)
 
 
 def _site(written: str) -> Site:
@@ -161,6 +218,44 @@ def _extract(options: argparse.Namespace) -> None:
     print(f"{options.out}: {options.persona} against {about['against']} at {site}, width {values.size}")
 
 
+def _calibrate(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from coherence.engine.artefacts import Artefacts
+    from coherence.engine.engine import Engine
+    from coherence.plan import Plan, Record
+    from coherence.reports.bar import Bar
+    from coherence.store import Store, store_root
+    from coherence.suite import Overrides, load_suite
+    from coherence.thresholds import WIDTH, Bench, Terms, shown
+
+    suite = load_suite(options.suite, Overrides(seed=options.seed))
+    terms = Terms(options.false_alarm, options.power, options.halves, suite.scene.seed)
+    bench = Bench(suite, terms)
+    artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
+    with Bar(Console(stderr=True)) as bar:
+        engine = Engine(artefacts, Store(options.store or store_root()), bar)
+        record = Record(engine.measure(Plan(bench.needs())))
+        proposals = list(bench.proposals(record, bar))
+    _show(lambda box: shown(proposals, box), WIDTH)
+    print(f"{terms}, {len(suite.scene.probes)} probes")
+    for entry in bench.left_alone:
+        print(f"{entry.place} {entry.name} is expected to fail: left alone")
+    _change(options.suite, proposals, options.write)
+
+
+def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:
+    from coherence.thresholds import change, rewrite
+
+    if not (difference := change(path, proposals)):
+        print("no threshold changes")
+    elif write:
+        rewrite(path, proposals)
+        print(f"written into {path}")
+    else:
+        print(f"\n{difference.rstrip()}\n\nnothing is written; --write changes {path} so")
+
+
 def _store(options: argparse.Namespace) -> "Store":
     from coherence.store import Store, store_root
 
@@ -168,27 +263,38 @@ def _store(options: argparse.Namespace) -> "Store":
 
 
 def _store_ls(options: argparse.Namespace) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-
-    from coherence.reports.plain import cell, rendered, table
+    from coherence.reports.plain import cell, table
     from coherence.store.contents import contents
     from coherence.store.size import readable
 
     store = _store(options)
     groups = contents(store.entries())
-    shown = table("kind", "base", "entries", "size", "oldest use", "newest use", numbers=("entries", "size"))
-    for group in groups:
-        numbers = str(group.entries), readable(group.size), _minute(group.oldest), _minute(group.newest)
-        shown.add_row(*map(cell, (group.kind, group.base[:12], *numbers)))
-    console = Console()
-    if console.is_terminal:
-        shown.box = SIMPLE_HEAD
-        console.print(shown)
-    else:
-        print(rendered(shown, 100))
+
+    def shown(box: "Box") -> "RenderableType":
+        columns = "kind", "base", "entries", "size", "oldest use", "newest use"
+        drawn = table(*columns, numbers=("entries", "size"), box=box)
+        for group in groups:
+            numbers = str(group.entries), readable(group.size), _minute(group.oldest), _minute(group.newest)
+            drawn.add_row(*map(cell, (group.kind, group.base[:12], *numbers)))
+        return drawn
+
+    _show(shown, 100)
     entries, size = sum(group.entries for group in groups), sum(group.size for group in groups)
     print(f"{entries} entries, {readable(size)}, in {store.root}")
+
+
+def _show(drawn: "Callable[[Box], RenderableType]", width: int) -> None:
+    """Lines and colours for people; in logs plain text of a width of its own."""
+    from rich.box import ASCII, SIMPLE_HEAD
+    from rich.console import Console
+
+    from coherence.reports.plain import rendered
+
+    console = Console()
+    if console.is_terminal:
+        console.print(drawn(SIMPLE_HEAD))
+    else:
+        print(rendered(drawn(ASCII), width))
 
 
 def _minute(seconds: float) -> str:

@@ -1,0 +1,8 @@
+"""Thresholds: how strict each criterion of a suite can be without blocking healthy releases."""
+
+from coherence.thresholds.bench import Bench
+from coherence.thresholds.proposal import Proposal, Terms
+from coherence.thresholds.rewrite import change, rewrite
+from coherence.thresholds.table import WIDTH, shown
+
+__all__ = ["WIDTH", "Bench", "Proposal", "Terms", "change", "rewrite", "shown"]

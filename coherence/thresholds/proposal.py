@@ -1,0 +1,83 @@
+"""Proposals: a threshold that healthy releases pass, how far the controls are from it, and what it takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from coherence.thresholds.entry import Entry
+from coherence.thresholds.healthy import Healthy
+from coherence.thresholds.side import Side
+from coherence.vocabulary import Criterion, Estimate
+
+Criteria = Mapping[str, Criterion]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of thresholds: probabilities, how many halves of the probes are drawn, and the seed."""
+
+    false_alarm: float
+    power: float
+    halves: int
+    seed: int
+
+    def __str__(self) -> str:
+        rates = f"false alarms {percent(self.false_alarm)}, power {percent(self.power)}"
+        return f"{rates}, {self.halves} halves, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Criteria of one assertion by key: under several seeds, on halves of the probes, and of its controls."""
+
+    id: str
+    whole: Sequence[Criteria]
+    halves: Sequence[Criteria]
+    controls: Mapping[str, Criteria]
+    clusters: int
+
+    def healthy(self, key: str, side: Side) -> Healthy:
+        """Sum up what the release shows on one side of a criterion."""
+        whole, halves = ([criteria[key] for criteria in sample] for sample in (self.whole, self.halves))
+        return Healthy.of(side, whole, halves, self.clusters)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Somebody else in a persona's place, and what a criterion says of it."""
+
+    who: str
+    assertion: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One number of a suite: what it is, and what it could be (None: nothing can be proposed).
+
+    `item` is its place in a range of two. `needed` probes make a healthy release pass the current threshold
+    with the power that was asked for. `notes` are sentences.
+    """
+
+    entry: Entry
+    key: str
+    item: int
+    side: Side
+    current: float
+    proposed: float | None
+    weakest: str
+    estimate: Estimate
+    control: Control | None
+    needed: float
+    notes: tuple[str, ...]
+
+    @property
+    def margin(self) -> float | None:
+        """From the proposed threshold to the near end of the best control's interval; below 0: inside it."""
+        if self.proposed is None or self.control is None:
+            return None
+        return self.side.reach_of(self.proposed) - self.side.furthest(self.control.estimate)
+
+
+def percent(share: float) -> str:
+    """Say a share as a reader does: 5 %."""
+    return f"{100 * share:g} %"

@@ -1,0 +1,52 @@
+"""Which ends of an interval a threshold bounds."""
+
+from enum import StrEnum
+from math import floor
+
+from coherence.vocabulary import Criterion, Estimate
+
+
+class Side(StrEnum):
+    """A threshold from below, from above, or from both sides at once.
+
+    Of reaches, more is safer: a criterion passes when its `reach` is at least that of the threshold.
+    """
+
+    AT_LEAST = ">="
+    AT_MOST = "<="
+    WITHIN = "within +-"
+
+    def reach(self, estimate: Estimate) -> float:
+        """How strict a threshold the whole interval passes."""
+        return self._reach(estimate.low, estimate.high)
+
+    def expected(self, estimate: Estimate) -> float:
+        """How strict a threshold the value alone passes: the reach of an interval without width."""
+        return self._reach(estimate.value, estimate.value)
+
+    def furthest(self, estimate: Estimate) -> float:
+        """Strictness beyond which the whole interval is outside, so that the criterion fails."""
+        if self is Side.WITHIN:
+            return -max(estimate.low, -estimate.high, 0.0)
+        return estimate.high if self is Side.AT_LEAST else -estimate.low
+
+    def reach_of(self, threshold: float) -> float:
+        """Turn a threshold, as it is written in a suite, into a reach; and back."""
+        return threshold if self is Side.AT_LEAST else 0.0 - threshold
+
+    def _reach(self, low: float, high: float) -> float:
+        return {Side.AT_LEAST: low, Side.AT_MOST: -high, Side.WITHIN: min(low, -high)}[self]
+
+
+def sides(criterion: Criterion, written: object) -> tuple[Side, ...]:
+    """One side per number that is written under the criterion's key."""
+    if isinstance(written, tuple):
+        return Side.AT_LEAST, Side.AT_MOST
+    if criterion.at_least > -float("inf") and criterion.at_most < float("inf"):
+        return (Side.WITHIN,)
+    return (Side.AT_LEAST if criterion.at_least > -float("inf") else Side.AT_MOST,)
+
+
+def outward(reach: float) -> float:
+    """Round to two decimals, to the lenient side."""
+    return floor(round(100 * reach, 9)) / 100

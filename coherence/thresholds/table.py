@@ -1,0 +1,55 @@
+"""Proposals as a table, and the sentences below it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from math import ceil, isfinite
+
+from rich.box import Box
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from coherence.reports.plain import cell, table
+from coherence.thresholds.proposal import Control, Proposal
+from coherence.vocabulary.evidence import number
+
+WIDTH = 124  # in which neither names nor intervals are folded, unless they are long
+
+
+def shown(proposals: Sequence[Proposal], box: Box) -> RenderableType:
+    """Show every threshold below its entry, then what is to be said of some of them."""
+    numbers = "now", "proposed", "margin", "probes", "needed"
+    columns = "threshold", "now", "proposed", "weakest healthy", "best control", "margin", "probes", "needed"
+    drawn = table(*columns, numbers=numbers, box=box)
+    for entry, group in groupby(proposals, key=lambda proposal: proposal.entry):
+        drawn.add_row(cell(f"{entry.name}, line {entry.place.line}", "bold"))
+        for proposal in group:
+            drawn.add_row(*_row(proposal))
+    return Group(drawn, *_sentences(proposals))
+
+
+def _row(proposal: Proposal) -> Iterator[Text]:
+    ranged = len(proposal.entry.numbers(proposal.key)) > 1
+    yield cell(f"  {proposal.key} {proposal.side}" if ranged else f"  {proposal.key}")
+    yield cell(f"{proposal.current:g}")
+    yield cell("-", "yellow") if proposal.proposed is None else cell(f"{proposal.proposed:.2f}", "green")
+    yield cell(f"{_who(proposal)}\n{proposal.estimate.spread}")
+    yield cell(_control(proposal.control) if proposal.control else "none")
+    yield cell("-" if proposal.margin is None else number(proposal.margin))
+    yield cell(proposal.estimate.n)
+    yield cell(ceil(proposal.needed) if isfinite(proposal.needed) else "-")
+
+
+def _who(proposal: Proposal) -> str:
+    persona, slug = proposal.weakest.split(f".{proposal.entry.name}.")
+    slugs = {assertion.case.slug for assertion in proposal.entry.assertions}
+    return f"{persona} {slug}" if len(slugs) > 1 else persona
+
+
+def _control(control: Control) -> str:
+    return f"{control.who} as {control.assertion.split('.')[0]}\n{control.estimate.spread}"
+
+
+def _sentences(proposals: Iterable[Proposal]) -> Iterator[Text]:
+    for proposal in proposals:
+        for note in proposal.notes:
+            yield cell(f"{proposal.key}: {note}")

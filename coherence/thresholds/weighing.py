@@ -1,0 +1,134 @@
+"""From what a healthy release and its controls show to what can be proposed."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil, isfinite
+
+from pydantic import ValidationError
+
+from coherence.thresholds.entry import Entry
+from coherence.thresholds.proposal import Control, Proposal, Terms, Trial, percent
+from coherence.thresholds.side import Side, outward, sides
+from coherence.vocabulary.evidence import number
+
+
+def proposals(entry: Entry, trials: Sequence[Trial], terms: Terms) -> Iterator[Proposal]:
+    """Propose every threshold of an entry: one that all of its assertions pass."""
+    for key, criterion in trials[0].whole[0].items():
+        for item, side in enumerate(sides(criterion, getattr(entry.asserted, key))):
+            yield _Weighing(entry, key, item, side, trials, terms).proposal()
+
+
+class _Weighing:
+    """One threshold, the healthy assertions that must pass it, and the controls that must not."""
+
+    def __init__(
+        self, entry: Entry, key: str, item: int, side: Side, trials: Sequence[Trial], terms: Terms
+    ) -> None:
+        self._entry, self._key, self._item, self._side, self._terms = entry, key, item, side, terms
+        self._rate = terms.false_alarm / len(entry.numbers(key))  # either end of a range may be missed
+        self._current = entry.numbers(key)[item]
+        self._trials = trials
+        self._healthy = {trial.id: trial.healthy(key, side) for trial in trials}
+        self._control = self._best_control()
+
+    def proposal(self) -> Proposal:
+        weakest = min(self._healthy, key=lambda name: self._healthy[name].threshold(self._rate))
+        proposed, said = self._decided()
+        needed = {
+            name: healthy.needed(self._now, self._terms.power) for name, healthy in self._healthy.items()
+        }
+        neediest = max(needed, key=needed.__getitem__)
+        lacking = self._lacking(neediest, needed[neediest])
+        return Proposal(
+            entry=self._entry,
+            key=self._key,
+            item=self._item,
+            side=self._side,
+            current=self._current,
+            proposed=proposed,
+            weakest=weakest,
+            estimate=self._healthy[weakest].estimate,
+            control=self._control,
+            needed=needed[neediest],
+            notes=tuple(filter(None, (said, lacking))),
+        )
+
+    @property
+    def _now(self) -> float:
+        return self._side.reach_of(self._current)
+
+    def _decided(self) -> tuple[float | None, str | None]:
+        undecided = self._undecided()
+        if undecided:
+            return None, undecided
+        reach = outward(min(healthy.threshold(self._rate) for healthy in self._healthy.values()))
+        found, said = self._above_control(reach)
+        if found is None:
+            return None, said
+        threshold = self._side.reach_of(found)
+        refused = _refused(self._entry, self._key, self._item, threshold)
+        return (None, refused) if refused else (threshold, said)
+
+    def _undecided(self) -> str | None:
+        for trial in self._trials:
+            reason = trial.whole[0][self._key].unreliable
+            if reason:
+                return f"{trial.id}: {reason}"
+            if not self._healthy[trial.id].known:
+                name = self._healthy[trial.id].estimate.name
+                return f"{trial.id}: on most halves of the probes, there is no {name}"
+        return None
+
+    def _above_control(self, reach: float) -> tuple[float | None, str | None]:
+        """Keep the reach, or raise it until no control passes; None where healthy releases fail it too."""
+        if self._control is None or self._side.reach(self._control.estimate) < reach:
+            return reach, None
+        passes = f"the control passes too: {self._control.who} as {self._control.assertion}, "
+        passes += self._control.estimate.spread
+        raised = round(outward(self._side.reach(self._control.estimate)) + 0.01, 2)
+        if all(healthy.end >= raised for healthy in self._healthy.values()):
+            risk = max(healthy.false_alarm(raised) for healthy in self._healthy.values())
+            return raised, f"raised because at {number(self._side.reach_of(reach))} {passes}; " + (
+                f"a healthy release misses it with probability {number(risk)}"
+            )
+        apart = max(
+            healthy.needed(self._side.expected(self._control.estimate), self._terms.power)
+            for healthy in self._healthy.values()
+        )
+        n = self._healthy[self._trials[0].id].estimate.n
+        told = (
+            f"{n} probes; {ceil(apart)} tell them apart" if isfinite(apart) else "no number of probes helps"
+        )
+        return None, f"{passes}, so nothing is proposed ({told})"
+
+    def _lacking(self, name: str, needed: float) -> str | None:
+        estimate = self._healthy[name].estimate
+        if needed <= estimate.n or not self._healthy[name].known:
+            return None
+        aim = f"{estimate.name} {self._side} {self._current:g}"
+        if isfinite(needed):
+            power = percent(self._terms.power)
+            return f"{name}: {estimate.n} probes; {ceil(needed)} needed for {aim} at {power} power"
+        return f"{name}: no number of probes is enough for {aim}, for it is {number(estimate.value)}"
+
+    def _best_control(self) -> Control | None:
+        found = [
+            Control(who, trial.id, criteria[self._key].estimate)
+            for trial in self._trials
+            for who, criteria in trial.controls.items()
+            if criteria[self._key].unreliable is None
+        ]
+        return max(found, key=lambda control: self._side.reach(control.estimate), default=None)
+
+
+def _refused(entry: Entry, key: str, item: int, threshold: float) -> str | None:
+    """Say why a key does not take a threshold, if it does not."""
+    numbers = [*entry.numbers(key)]
+    numbers[item] = threshold
+    written = {key: tuple(numbers) if len(numbers) > 1 else threshold}
+    try:
+        type(entry.asserted).model_validate(dict(entry.asserted) | written)
+    except ValidationError as problem:
+        said = problem.errors()[0]["msg"]
+        return f"healthy releases pass {threshold:g} only, which {key} does not take ({said})"
+    return None

@@ -1,0 +1,70 @@
+"""Every threshold of every property, found by its key on the tiny model."""
+
+import json
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.engine import Engine
+from coherence.plan import Plan, Record
+from coherence.store import Store
+from coherence.suite import Overrides, Suite, load_suite
+from coherence.thresholds import Bench, Terms
+from coherence.thresholds.entry import entries
+
+CAST = ("pirate", "counsel", "oncall", "support", "mixed")
+SUITE = """\
+coherence: 1
+release: {{base: {base}, adapters: {adapters}}}
+personas:
+  pirate: {{prompt: Talk like a pirate., markers: [{{text: "[a-m]", kind: regex}}]}}
+  counsel: {{prompt: Be formal., markers: [shall]}}
+  oncall: {{prompt: Check the logs.}}
+  support: {{prompt: Be warm.}}
+probes: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+decoding: {{max_new_tokens: 2}}
+assertions:
+  - {{property: collinearity, between: [prompt, adapter], personas: [pirate], sites: resid_post.2,
+     min_cosine: 0.11, min_margin: 0.12}}
+  - {{property: markers, between: [prompt, adapter], personas: [pirate], min_agreement: 0.13,
+     max_difference: 0.14, min_recovery: 0.15}}
+  - {{property: chimera, of: [pirate, counsel], adapter: mixed, sums: [adapter], sites: resid_post.2,
+     min_cosine: 0.16, max_kl_ratio: 0.17, max_difference: 0.18}}
+  - {{property: attractor, poles: [pirate, counsel], regimes: [adapter], site: resid_post.2, max_area: 0.19,
+     tipping: [0.21, 0.22], min_separation: 0.23}}
+"""
+
+
+@pytest.fixture
+def suite(tiny: Path, tiny_adapter: Callable[..., Path], tmp_path: Path) -> Suite:
+    adapters = {name: str(tiny_adapter(name, seed=seed)) for seed, name in enumerate(CAST)}
+    path = tmp_path / "a.coherence.yaml"
+    path.write_text(SUITE.format(base=tiny, adapters=json.dumps(adapters)))
+    return load_suite(path, Overrides())
+
+
+def test_every_threshold_is_that_of_its_key(suite, tmp_path):
+    bench = Bench(suite, Terms(false_alarm=0.05, power=0.9, halves=10, seed=0))
+    artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
+    record = Record(Engine(artefacts, Store(tmp_path / "store")).measure(Plan(bench.needs())))
+    for assertion in suite.assertions:
+        for criterion in assertion.case.judge(record, 0).criteria:
+            if criterion.key:
+                written = getattr(assertion.property, criterion.key)
+                bounds = {bound for bound in (criterion.at_least, criterion.at_most) if abs(bound) < inf}
+                assert bounds <= {written, -written} if isinstance(written, float) else bounds == set(written)
+    # Proposals are about every number of a criterion that an author can write: all but the ceiling.
+    asked = [
+        (entry, key, item)
+        for entry in entries(suite)
+        for key in type(entry.asserted).model_fields
+        if key == "tipping" or (key.startswith(("min_", "max_")) and key != "min_ceiling")
+        for item in range(len(entry.numbers(key)))
+    ]
+    found = [
+        (proposal.entry, proposal.key, proposal.item) for proposal in bench.proposals(record, lambda *_: 0)
+    ]
+    assert sorted(map(repr, found)) == sorted(map(repr, asked))

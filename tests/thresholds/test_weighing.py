@@ -1,0 +1,128 @@
+"""What is proposed where a control comes close, or a key does not take what healthy releases pass."""
+
+from math import inf
+
+import pytest
+
+from coherence.thresholds.entry import entries
+from coherence.thresholds.proposal import Terms, Trial
+from coherence.thresholds.weighing import proposals
+from coherence.vocabulary import Criterion, Estimate
+
+TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
+COLLINEAR = (
+    "  - {property: collinearity, between: [prompt, adapter], sites: resid_post.2, min_cosine: 0.4, "
+    "personas: [pirate]}\n"
+)
+ATTRACTOR = (
+    "  - {property: attractor, poles: [pirate, counsel], regimes: [adapter], site: resid_post.2, "
+    "max_area: 1}\n"
+)
+
+
+def criterion(key, value, half, n=24, unreliable=None, **bounds):
+    estimate = Estimate(name="statistic", value=value, low=value - half, high=value + half, n=n)
+    return Criterion(estimate=estimate, unreliable=unreliable, key=key, **(bounds or {"at_least": 0.4}))
+
+
+def proposed(entry, healthy, control=None, **options):
+    """The proposal for a statistic of an interval that is the same under every seed and on every half."""
+    whole = criterion(*healthy, **options)
+    scale = 2**0.5
+    half = criterion(healthy[0], healthy[1], healthy[2] * scale, n=12, **options)
+    controls = {"oncall": {whole.key: control}} if control else {}
+    trial = Trial("pirate.x", [{whole.key: whole}] * 3, [{whole.key: half}] * 20, controls, 24)
+    return list(proposals(entry, [trial], TERMS))
+
+
+@pytest.fixture
+def collinear(load):
+    (entry,) = entries(load(COLLINEAR))
+    return entry
+
+
+@pytest.fixture
+def attractor(load):
+    (entry,) = entries(load(ATTRACTOR))
+    return entry
+
+
+def test_a_threshold_far_from_its_control(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.7, 0.098), criterion("min_cosine", 0.1, 0.1))
+    # An error of 0.05: 0.602 - 1.796 * sqrt(2) * 0.05, with 11.2 degrees of freedom.
+    assert found.proposed == 0.47
+    assert found.margin == pytest.approx(0.47 - 0.2)
+    assert (found.current, found.weakest, found.notes) == (0.4, "pirate.x", ())
+    assert found.needed == 8
+
+
+def test_a_threshold_near_the_estimate_needs_more_probes(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.5, 0.098))
+    assert found.needed == pytest.approx(24 * ((0.098 + 1.2816 * 0.05) / 0.1) ** 2, rel=0.01)
+    assert found.notes == ("pirate.x: 24 probes; 64 needed for statistic >= 0.4 at 90 % power",)
+
+
+def test_a_threshold_is_raised_above_a_control_where_healthy_releases_still_pass(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.7, 0.098), criterion("min_cosine", 0.6, 0.05))
+    assert found.proposed == 0.56
+    (said,) = found.notes
+    assert said.startswith(
+        "raised because at 0.47 the control passes too: oncall as pirate.x, 0.60 [0.55, 0.65]; "
+        "a healthy release misses it with probability 0.2"
+    )
+    assert found.margin == pytest.approx(0.56 - 0.65)
+
+
+def test_nothing_is_proposed_where_control_and_release_cannot_be_told_apart(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.7, 0.098), criterion("min_cosine", 0.65, 0.02))
+    assert (found.proposed, found.margin) == (None, None)
+    assert found.notes == (
+        "the control passes too: oncall as pirate.x, 0.65 [0.63, 0.67], "
+        "so nothing is proposed (24 probes; 253 tell them apart)",
+    )
+
+
+def test_a_control_that_decides_nothing_passes_nothing(collinear):
+    lost = criterion("min_cosine", 0.9, 0.01, unreliable="too noisy")
+    (found,) = proposed(collinear, ("min_cosine", 0.7, 0.098), lost)
+    assert (found.proposed, found.control) == (0.47, None)
+
+
+def test_an_estimate_that_decides_nothing_is_not_calibrated(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.7, 0.098), unreliable="too noisy", at_least=0.4)
+    assert (found.proposed, found.notes) == (None, ("pirate.x: too noisy",))
+
+
+def test_an_estimate_without_a_value_on_halves_is_not_calibrated(collinear):
+    whole, half = criterion("min_cosine", 0.7, 0.1), criterion("min_cosine", 0.7, inf, n=12)
+    trial = Trial("pirate.x", [{"min_cosine": whole}], [{"min_cosine": half}] * 20, {}, 24)
+    (found,) = proposals(collinear, [trial], TERMS)
+    assert found.proposed is None
+    assert found.notes == ("pirate.x: on most halves of the probes, there is no statistic",)
+
+
+def test_a_threshold_that_the_key_does_not_take_is_not_proposed(collinear):
+    (found,) = proposed(collinear, ("min_margin", 0.1, 0.098), at_least=0.0)
+    assert found.proposed is None
+    assert found.notes[0] == (
+        "healthy releases pass -0.13 only, which min_margin does not take "
+        "(Input should be greater than or equal to 0)"
+    )
+
+
+def test_an_estimate_below_its_threshold_needs_something_else_than_probes(collinear):
+    (found,) = proposed(collinear, ("min_cosine", 0.3, 0.05))
+    assert found.needed == inf
+    assert found.notes == ("pirate.x: no number of probes is enough for statistic >= 0.4, for it is 0.30",)
+
+
+def test_both_ends_of_a_range_are_proposed(attractor):
+    low, high = proposed(attractor, ("tipping", 0.5, 0.098), at_least=0.25, at_most=0.75)
+    assert (low.item, low.current, low.proposed) == (0, 0.25, 0.24)
+    assert (high.item, high.current, high.proposed) == (1, 0.75, 0.76)
+
+
+def test_a_bound_on_either_side_is_one_number(attractor):
+    (found,) = proposed(attractor, ("max_area", -0.1, 0.049), at_least=-1.0, at_most=1.0)
+    assert found.proposed == 0.22
+    assert found.needed == 8
