@@ -1,0 +1,266 @@
+"""Plant faults in the reference release, and judge each: `python benchmarks/faults.py --only vector`."""
+
+import os
+import re
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+import torch
+from healthy import VARIANTS, Variant
+from matrix import RESULTS, Matrix, Row, publish, show
+from planted import FAULTS, FEW, POLES, STORED, Fault
+from rich.progress import Progress as Display
+from rich.progress import TaskID
+from rounds import CONSOLE
+from shipped import Shipped
+from work import ROOT
+
+from coherence.engine.progress import SILENT, Progress
+from coherence.errors import CoherenceError
+from coherence.gate import Gate
+from coherence.results import AssertionResult
+from coherence.store import Store, store_root
+from coherence.suite import Assertion, Suite
+from coherence.vocabulary import Verdict
+
+_SEEDS_APART = 100
+_MOST_RUNS = 1000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A release that is to be judged once."""
+
+    kind: str
+    name: str
+    size: str
+    seed: int
+    change: Callable[[Shipped], None]
+    seconds: float
+    carrier: str = ""
+    laws: bool = False
+    variant: Variant | None = None
+
+    @property
+    def digest(self) -> str:
+        """Changes with the trial, and with everything that its verdict may depend on."""
+        told = f"{_sources()} {self.kind} {self.name} {self.size} {self.seed}"
+        return sha256(told.encode()).hexdigest()[:16]
+
+    @property
+    def surroundings(self) -> AbstractContextManager[object]:
+        """What holds while it is measured."""
+        return self.variant.surroundings if self.variant else nullcontext()
+
+    @property
+    def costs_at_first(self) -> float:
+        """Seconds, if nothing of it is stored."""
+        return self.variant.seconds if self.variant else self.seconds
+
+    @property
+    def shares_the_store(self) -> bool:
+        """Whether its measurements have keys of their own."""
+        return self.variant is None or self.variant.around is None
+
+
+@cache
+def _sources() -> str:
+    files = [
+        path
+        for folder in ("coherence", "suites", "fixtures")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".yaml", ".jsonl", ".safetensors"}
+    ]
+    ours = [
+        ROOT / "benchmarks" / name
+        for name in ("lora.py", "shipped.py", "planted.py", "healthy.py", "further.jsonl")
+    ]
+    return sha256(b"".join(sha256(path.read_bytes()).digest() for path in [*files, *ours])).hexdigest()
+
+
+def planted(fault: Fault, seed: int) -> Iterator[Trial]:
+    """Each size of a fault."""
+    for size in fault.sizes:
+
+        def change(shipped: Shipped, size: float = size) -> None:
+            fault.spoil(shipped, size)
+
+        yield Trial("fault", fault.name, fault.label(size), seed, change, fault.seconds, fault.carrier)
+
+
+def healthy(variants: Sequence[Variant], seed: int, runs: int) -> Iterator[Trial]:
+    """Every variant once, then again with other seeds until there are `runs`, without laws."""
+
+    def trial(variant: Variant, turn: int) -> Trial:
+        apart = turn * _SEEDS_APART
+        return Trial(
+            kind="healthy",
+            name=variant.name,
+            size=f"seed + {apart}" if turn else "",
+            seed=seed + apart,
+            change=variant.change,
+            seconds=STORED if turn else variant.seconds,
+            laws=variant.laws and not turn,
+            variant=variant,
+        )
+
+    yield from (trial(variant, 0) for variant in variants)
+    repeated = [variant for variant in variants if variant.around is None]
+    for number in range(runs - len(variants)):
+        yield trial(repeated[number % len(repeated)], 1 + number // len(repeated))
+
+
+def trials(given: Namespace) -> list[Trial]:
+    """List what was asked for; of a fault, --quick takes the full size."""
+    faults = [
+        trial
+        for fault in FAULTS
+        for trial in list(planted(fault, given.seed))[-1 if given.quick else 0 :]
+        if fault.seconds <= (POLES if given.quick else inf)
+    ]
+    variants = [variant for variant in VARIANTS if variant.seconds <= (POLES if given.quick else inf)]
+    found = [*faults, *healthy(variants, given.seed, given.runs)]
+    return [trial for trial in found if (given.only or "") in f"{trial.kind} {trial.name}"]
+
+
+class _Shown:
+    """Shows how far the measuring of one trial is."""
+
+    def __init__(self, display: Display, task: TaskID) -> None:
+        self._display, self._task = display, task
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self._display.update(self._task, description=what, completed=done, total=total)
+
+    def warn(self, sentence: str) -> None:
+        self._display.console.print(sentence, style="yellow")
+
+
+def judge(trial: Trial, store: Store, progress: Progress = SILENT) -> list[AssertionResult]:
+    """Let the gate judge a trial. A release that cannot be loaded is a CoherenceError."""
+    with TemporaryDirectory() as folder, trial.surroundings:
+        shipped = Shipped.good(Path(folder), trial.seed)
+        trial.change(shipped)
+        suites = shipped.load()
+        selected = {suite: _asserted(suite, trial.laws) for suite in suites}
+        own = store if trial.shares_the_store else Store(Path(folder) / "store")
+        gate = Gate(selected, own, progress)
+        return [gate.judge(suite, assertion) for suite, chosen in selected.items() for assertion in chosen]
+
+
+def _asserted(suite: Suite, laws: bool) -> Sequence[Assertion]:
+    # The laws hold whatever the artefacts are. Not to judge them under a fault can only hide a catch.
+    return [each for each in suite.assertions if laws or each.property.property != "commutativity"]
+
+
+def row_of(trial: Trial, store: Store, known: frozenset[str], progress: Progress = SILENT) -> Row:
+    """Judge a trial; `known` are assertions that are not green for the good release either."""
+    started = time.perf_counter()
+    red: dict[str, list[str]] = {}
+    said, judged = "", 0
+    try:
+        results = judge(trial, store, progress)
+    except CoherenceError as problem:
+        red, said = {"refused": ["the suite"]}, str(problem)
+    else:
+        judged = len(results)
+        for result in results:
+            if not result.green and result.id not in known:
+                family = "refused" if result.verdict is Verdict.ERROR else result.family
+                red.setdefault(family, []).append(result.id)
+                said = said or result.sentence
+    seconds = round(time.perf_counter() - started, 1)
+    return Row(
+        trial.digest, trial.kind, trial.name, trial.carrier, trial.size, red, _told(said), judged, seconds
+    )
+
+
+def _told(said: str) -> str:
+    """Leave out where this machine keeps the files."""
+    return re.sub(rf"{re.escape(gettempdir())}/\w+/", "", said).replace(f"{ROOT}/", "")
+
+
+def not_green(store: Store, seed: int, progress: Progress) -> frozenset[str]:
+    """Judge the good release: what is not green there says nothing about a fault."""
+    good = Trial("healthy", "the good release", "", seed, lambda shipped: None, FEW)
+    found = [result for result in judge(good, store, progress) if not result.green]
+    for result in found:
+        CONSOLE.print(f"not green without any fault, and left out: {result.sentence}", style="yellow")
+    return frozenset(result.id for result in found)
+
+
+def run(given: Namespace) -> Matrix:
+    """Judge what is not in the results yet; they are written after every trial."""
+    order = {trial.digest: place for place, trial in enumerate(_everything(given.seed, _MOST_RUNS))}
+    matrix = Matrix.read(RESULTS, _about(given))
+    matrix.rows = [row for row in matrix.rows if row.digest in order]
+    left = _left(trials(given), matrix)
+    store = Store(given.store)
+    with Display(console=CONSOLE) as display:
+        releases = display.add_task("releases", total=len(left))
+        shown = _Shown(display, display.add_task("measured"))
+        known = not_green(store, given.seed, shown) if left else frozenset()
+        for trial in left:
+            row = row_of(trial, store, known if trial.kind == "fault" else frozenset(), shown)
+            matrix.rows = sorted([*matrix.rows, row], key=lambda row: order[row.digest])
+            matrix.write(RESULTS)
+            display.console.print(f"{row.name} {row.size}: {row.outcome} {row.by} ({row.seconds:.0f} s)")
+            display.advance(releases)
+    return matrix
+
+
+def _about(given: Namespace) -> dict[str, str]:
+    return {
+        "releases in all": str(len(_everything(given.seed, given.runs))),
+        "model": "reference",
+        "seed": str(given.seed),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _left(wanted: Sequence[Trial], matrix: Matrix) -> list[Trial]:
+    """Sort the cheap ones first, and a variant with another seed after the run that measures it."""
+    done = {row.digest for row in matrix.rows}
+    left = [trial for trial in wanted if trial.digest not in done]
+    minutes = sum(trial.seconds for trial in left) / 60
+    CONSOLE.print(f"{len(wanted)} releases, {len(left)} to judge: about {minutes:.0f} minutes on two cores")
+    return sorted(left, key=lambda trial: trial.costs_at_first)
+
+
+def _everything(seed: int, runs: int) -> list[Trial]:
+    return trials(Namespace(seed=seed, runs=runs, quick=False, only=None))
+
+
+def _runs(written: str) -> int:
+    runs = int(written)
+    if not 1 <= runs <= _MOST_RUNS:
+        raise ArgumentTypeError(f"found {runs} runs, expected 1 to {_MOST_RUNS}")
+    return runs
+
+
+def main() -> None:
+    """Judge, print the tables, and draw the page."""
+    os.chdir(ROOT)
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="full sizes, and nothing that takes a minute")
+    parser.add_argument("--only", metavar="NAME", help="faults and variants whose name has this in it")
+    parser.add_argument("--runs", type=_runs, default=100, metavar="N", help="healthy runs; default 100")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the suites, and of all that is drawn; default 0"
+    )
+    parser.add_argument("--store", type=Path, default=store_root(), help="default: the user's own")
+    matrix = run(parser.parse_args())
+    show(matrix)
+    publish(matrix)
+
+
+if __name__ == "__main__":
+    main()
