@@ -144,7 +144,7 @@ class Gate:
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
         wanted = (self._needs[suite, assertion.id] for suite, assertion in chosen)
         controlled = (assertion.case.controls() for _, assertion in chosen if assertion.expect == "pass")
-        controls = (case.needs() for named in controlled for case in named.values())
+        controls = (case.rests_on() for named in controlled for cases in named.values() for case in cases)
         plan = Plan(chain.from_iterable((*wanted, *controls)))
         try:
             engine = Engine(artefacts, self._store, self._progress, self._executor)

@@ -207,6 +207,7 @@ def counted(monkeypatch, case, method):
 
 def test_every_assertion_is_judged_once_and_asked_once_what_it_needs(load, store, monkeypatch):
     needs = counted(monkeypatch, CollinearityCase, "needs")
+    rests = counted(monkeypatch, CollinearityCase, "rests_on")
     judgements = counted(monkeypatch, CollinearityCase, "judge")
     suite = load(BY_ADAPTER, BY_VECTOR)
     gate = Gate(selected(suite), store)
@@ -214,8 +215,8 @@ def test_every_assertion_is_judged_once_and_asked_once_what_it_needs(load, store
     claims = [assertion.case for assertion in suite.assertions]
     assert [needs.count(case) for case in claims] == [1, 1]
     assert judgements == claims
-    controls = [control for case in claims for control in case.controls().values()]
-    assert [case.slug for case in needs[2:]] == [case.slug for case in controls]
+    controls = [control for case in claims for drawn in case.controls().values() for control in drawn]
+    assert [case.slug for case in rests[2:]] == [case.slug for case in controls]
 
 
 def test_a_bug_in_one_property_spoils_no_other_assertion(load, store, monkeypatch):

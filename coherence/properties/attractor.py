@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Couple, require_probes
-from coherence.properties.control import random_vector, stand_ins
+from coherence.properties.control import random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.curve import column
 from coherence.properties.lengths import by_length
@@ -46,10 +46,13 @@ class AttractorCase(Case):
     mixtures: dict[float, tuple[Condition, ...]]  # by rising weight; several conditions are averaged
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the prompted poles, for the axis, and every mixture, on every probe."""
+        """Read the prompted poles, for the axis, and every mixture, on every probe; replies to look at."""
+        return [*self.rests_on(), *self._sample.replies.values()]
+
+    def rests_on(self) -> Iterable[Measurement]:
+        """List the readings."""
         mixed = [condition for conditions in self.mixtures.values() for condition in conditions]
-        readings = (r for condition in (*self.prompted, *mixed) for r in self.readings.of(condition))
-        return [*readings, *self._sample.replies.values()]
+        return [r for condition in (*self.prompted, *mixed) for r in self.readings.of(condition)]
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
@@ -68,11 +71,11 @@ class AttractorCase(Case):
         """Yield the same criteria alone."""
         return self._criteria(self._response(record))
 
-    def controls(self) -> Mapping[str, Case]:
+    def controls(self) -> Mapping[str, Sequence[Case]]:
         """Put another persona, or a random vector, in the place of the positive pole.
 
-        Its mixtures are measured for this alone, so one other persona has a turn. None between prompts, which
-        are what is measured with.
+        Its mixtures are measured for this alone, so one of each has a turn. None between prompts, which are
+        what is measured with.
         """
         if self.regime == PROMPT:
             return {}
@@ -80,9 +83,9 @@ class AttractorCase(Case):
         others = (name for name in scene.personas if name not in self.asked.poles)
         scenes = (
             *islice(stand_ins(scene, positive, self.regime, others), 1),
-            *random_vector(scene, positive, (self.regime,)),
+            *random_vectors(scene, positive, (self.regime,), at_most=1),
         )
-        return {name: self.asked.case(self.regime, other) for name, other in scenes}
+        return {name: [self.asked.case(self.regime, other) for other in several] for name, several in scenes}
 
     def _criteria(self, response: Response) -> Iterator[Criterion]:
         separation = response.separation()

@@ -12,7 +12,7 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
 from coherence.properties.cast import Couple, cast, require_probes, supporting
-from coherence.properties.control import random_vector, stand_ins
+from coherence.properties.control import random_vectors, stand_ins
 from coherence.properties.criterion import held, too_noisy, unclear
 from coherence.properties.curve import over_depth
 from coherence.properties.lengths import by_length
@@ -80,8 +80,8 @@ class ChimeraCase(Case):
         """Yield the same criteria from the sites of the band alone."""
         return self._criteria(record, self._likeness(record, self._depths(record)), seed)
 
-    def controls(self) -> Mapping[str, Case]:
-        """Put another persona, or a random vector, in the place of the first of the two.
+    def controls(self) -> Mapping[str, Sequence[Case]]:
+        """Put another persona, or random vectors, in the place of the first of the two.
 
         Its sum is measured for this alone, so one other persona has a turn.
         """
@@ -89,9 +89,9 @@ class ChimeraCase(Case):
         others = (name for name in self.scene.personas if name not in self.asked.of)
         scenes = (
             *islice(stand_ins(self.scene, first, self.regime, others), 1),
-            *random_vector(self.scene, first, (self.regime,)),
+            *random_vectors(self.scene, first, (self.regime,)),
         )
-        return {name: replace(self, scene=scene) for name, scene in scenes}
+        return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     def _criteria(self, record: Record, band: Likeness, seed: int) -> Iterator[Criterion]:
         yield self._direction(band, seed)

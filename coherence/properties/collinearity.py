@@ -11,7 +11,7 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.control import artefact_regime, neutral_prompt, random_vector, stand_ins
+from coherence.properties.control import artefact_regime, neutral_prompt, random_vectors, stand_ins
 from coherence.properties.criterion import held, too_noisy
 from coherence.properties.curve import over_depth
 from coherence.properties.lengths import by_length
@@ -48,9 +48,12 @@ class CollinearityCase(Case):
 
     def needs(self) -> Iterable[Measurement]:
         """Read the bare model and every persona in both regimes, on every probe; and replies to look at."""
+        return [*self.rests_on(), *self._sample.replies.values()]
+
+    def rests_on(self) -> Iterable[Measurement]:
+        """List the readings."""
         conditions = [self.scene.bare, *(c for regime in self.regimes for c in self._conditions(regime))]
-        readings = (reading for condition in conditions for reading in self._readings.of(condition))
-        return [*readings, *self._sample.replies.values()]
+        return [reading for condition in conditions for reading in self._readings.of(condition)]
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge the specific cosine over the band, its margin over other personas, and chance."""
@@ -67,15 +70,15 @@ class CollinearityCase(Case):
         """Yield the same criteria from the sites of the band alone."""
         return self._criteria(self._directions(record, self._depths(record)), seed)
 
-    def controls(self) -> Mapping[str, Case]:
-        """Another persona in the last regime with artefacts, a random vector, an empty prompt as long."""
+    def controls(self) -> Mapping[str, Sequence[Case]]:
+        """Another persona in the last regime with artefacts, random vectors, an empty prompt as long."""
         regime, others = artefact_regime(self.regimes), self.personas[1:]
         scenes = (
             *stand_ins(self.scene, self.persona, regime, others),
-            *random_vector(self.scene, self.persona, self.regimes),
+            *random_vectors(self.scene, self.persona, self.regimes),
             *neutral_prompt(self.scene, self.persona, self.regimes),
         )
-        return {name: replace(self, scene=scene) for name, scene in scenes}
+        return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     @property
     def _clusters(self) -> list[str]:

@@ -7,12 +7,14 @@ from coherence.plan import Condition, Recast, Scene, stream
 from coherence.properties.filler import filler
 from coherence.vocabulary import Prompt, Regime
 
+DRAWN = 5  # one random vector may lie near a persona's by chance; most of so many do not
+
 PROMPT, STEERING = Regime.parse("prompt"), Regime.parse("steering")
 
 
 def stand_ins(
     scene: Scene, persona: str, regime: Regime, others: Iterable[str]
-) -> Iterator[tuple[str, Scene]]:
+) -> Iterator[tuple[str, list[Scene]]]:
     """Yield a scene for each of the others: it and the persona have changed places in the regime.
 
     As places change, what is measured is what is measured for them anyway. Who cannot be put into the model
@@ -21,32 +23,27 @@ def stand_ins(
     own = scene.condition(persona, regime)
     for other in others:
         if scene.supports(other, regime) and scene.condition(other, regime) != own:
-            yield f"{other} by {regime}", _swapped(scene, persona, regime, other)
+            yield f"{other} by {regime}", [_swapped(scene, persona, regime, other)]
 
 
-def random_vector(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[tuple[str, Scene]]:
-    """Yield a scene in which the persona's vector is a random one of the same norm, if it is all there is."""
-    if STEERING not in regimes:
-        return
-    vector = scene.vector_of(persona)
-    drawn = stream(scene.seed, f"a random vector like {vector}")
-
-    def instead(weights: Mapping[str, float], regime: Regime) -> Condition:
-        was = scene.mixture(weights, regime)
-        steers = (replace(steer, drawn=drawn) if steer.vector == vector else steer for steer in was.steers)
-        return replace(was, steers=tuple(steers))
-
-    yield "a random vector", Recast.of(scene, STEERING, instead)
+def random_vectors(
+    scene: Scene, persona: str, regimes: Iterable[Regime], at_most: int = DRAWN
+) -> Iterator[tuple[str, list[Scene]]]:
+    """Yield scenes in which the persona's vector is a random one of the same norm, if it is all there is."""
+    if STEERING in regimes:
+        yield "random vectors", [_at_random(scene, scene.vector_of(persona), turn) for turn in range(at_most)]
 
 
-def neutral_prompt(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[tuple[str, Scene]]:
+def neutral_prompt(
+    scene: Scene, persona: str, regimes: Iterable[Regime]
+) -> Iterator[tuple[str, list[Scene]]]:
     """Yield a scene in which the persona's prompt is a text as long that says nothing."""
     prompt = scene.personas[persona].prompt
     if PROMPT not in regimes or prompt is None:
         return
     without = scene.personas[persona].model_copy(update={"prompt": _as_long_as(prompt)})
     other = replace(scene, personas={**scene.personas, persona: without})
-    yield "a neutral prompt", Recast.of(scene, PROMPT, other.mixture)
+    yield "a neutral prompt", [Recast.of(scene, PROMPT, other.mixture)]
 
 
 def artefact_regime(regimes: Iterable[Regime]) -> Regime:
@@ -61,6 +58,17 @@ def _swapped(scene: Scene, persona: str, regime: Regime, other: str) -> Scene:
         return scene.mixture({places.get(name, name): weight for name, weight in weights.items()}, regime)
 
     return Recast.of(scene, regime, instead)
+
+
+def _at_random(scene: Scene, vector: str, turn: int) -> Scene:
+    drawn = stream(scene.seed, f"random vector {turn} like {vector}")
+
+    def instead(weights: Mapping[str, float], regime: Regime) -> Condition:
+        was = scene.mixture(weights, regime)
+        steers = (replace(steer, drawn=drawn) if steer.vector == vector else steer for steer in was.steers)
+        return replace(was, steers=tuple(steers))
+
+    return Recast.of(scene, STEERING, instead)
 
 
 def _as_long_as(prompt: Prompt) -> Prompt:

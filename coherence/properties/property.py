@@ -1,7 +1,7 @@
 """The form that every property has: what the author writes, what it needs measured, how it judges."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +21,10 @@ class Case(ABC):
     def needs(self) -> Iterable[Measurement]:
         """List what must be measured before `judge` can be called."""
 
+    def rests_on(self) -> Iterable[Measurement]:
+        """List what `criteria` takes: all of it, or less where replies are only looked at."""
+        return self.needs()
+
     @abstractmethod
     def judge(self, record: Record, seed: int) -> Evidence:
         """Turn measurements into evidence. Pure: the same record and seed give the same evidence."""
@@ -29,13 +33,26 @@ class Case(ABC):
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield what the evidence decides by, one after the other and nothing else."""
 
-    def controls(self) -> Mapping[str, "Case"]:
-        """Name what must not pass in the persona's place, with this case about it. None for a law."""
+    def controls(self) -> Mapping[str, Sequence["Case"]]:
+        """Name what must not pass in the persona's place, with this case about it. None for a law.
+
+        Where a control is drawn at random there are several cases; it passes when most of them do.
+        """
         return {}
 
     def controlled(self, record: Record, seed: int) -> tuple[Control, ...]:
         """Judge every control, up to the first criterion that it does not pass: one is enough."""
-        return tuple(_control(name, case, record, seed) for name, case in self.controls().items())
+        return tuple(
+            _most([_control(name, case, record, seed) for case in cases])
+            for name, cases in self.controls().items()
+        )
+
+
+def _most(drawn: Sequence[Control]) -> Control:
+    """Return one that stands for most of them."""
+    passing = [control for control in drawn if control.verdict is Verdict.PASS]
+    others = [control for control in drawn if control.verdict is not Verdict.PASS]
+    return passing[0] if len(passing) > len(others) else others[0]
 
 
 def _control(name: str, case: Case, record: Record, seed: int) -> Control:

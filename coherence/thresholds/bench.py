@@ -1,7 +1,8 @@
 """The bench: every claim of a suite judged many times over, from what was measured once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene, stream
@@ -22,7 +23,7 @@ class _Cases:
 
     assertion: Assertion
     halves: tuple[Case, ...]
-    controls: Mapping[str, Case]
+    controls: Mapping[str, Sequence[Case]]
 
 
 class Bench:
@@ -46,8 +47,8 @@ class Bench:
         """List what must be measured: beyond the suite's own needs, only what its controls take."""
         for _, cases in self._cases:
             for each in cases:
-                for case in (each.assertion.case, *each.controls.values()):
-                    yield from case.needs()
+                for case in (each.assertion.case, *chain.from_iterable(each.controls.values())):
+                    yield from case.rests_on()
 
     def proposals(self, record: Record, progress: Callable[[str, int, int], None]) -> Iterator[Proposal]:
         """Yield a proposal per threshold, in the order of the suite."""
@@ -82,7 +83,10 @@ class Bench:
             id=name,
             whole=[judged(cases.assertion.case, f"seed {index}") for index in range(SEEDS)],
             halves=[judged(half, f"half {index}") for index, half in enumerate(cases.halves)],
-            controls={other: judged(case, other) for other, case in cases.controls.items()},
+            controls={
+                other: _typical([judged(case, other) for case in drawn])
+                for other, drawn in cases.controls.items()
+            },
             clusters=self._clusters,
         )
 
@@ -90,3 +94,13 @@ class Bench:
 def _case_in(scene: Scene, assertion: Assertion) -> Case:
     mine = (assertion.case.persona, assertion.case.slug)
     return next(case for case in assertion.property.cases(scene) if (case.persona, case.slug) == mine)
+
+
+def _typical(drawn: Sequence[dict[str, Criterion]]) -> dict[str, Criterion]:
+    """Take the median of each criterion over what was drawn at random."""
+    return {key: _middle([criteria[key] for criteria in drawn if key in criteria]) for key in drawn[0]}
+
+
+def _middle(criteria: Sequence[Criterion]) -> Criterion:
+    """Return the criterion whose estimate is in the middle."""
+    return sorted(criteria, key=lambda criterion: criterion.estimate.value)[len(criteria) // 2]

@@ -11,7 +11,7 @@ def test_a_log_gets_a_line_for_each_stage(bench, tmp_path):
     assert said[0] == "coherence: loading the model: 1 done"
     assert sorted(said[1:]) == [
         "coherence: laws: 1 done",
-        "coherence: replies: 41 done",
+        "coherence: replies: 40 done",
         "coherence: residuals: 64 done",
     ]
     assert "\x1b" not in run.stdout.str()

@@ -1,12 +1,14 @@
 """Controls on made-up arrays: what stands in a persona's place must not pass, and a lax claim is told so."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from properties import test_attractor, test_chimera, test_collinearity, test_markers
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer
-from coherence.properties.control import neutral_prompt, random_vector, stand_ins
+from coherence.properties.control import DRAWN, neutral_prompt, random_vectors, stand_ins
 from coherence.properties.filler import STEP, filler
 from coherence.vocabulary import BARE, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
 
@@ -15,7 +17,7 @@ PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter"
 
 def together(case, planted):
     """A record of what a case and all of its controls need; `planted` measures by condition and probe."""
-    cases = [case, *case.controls().values()]
+    cases = [case, *chain.from_iterable(case.controls().values())]
     return Record({need: planted(need) for each in cases for need in each.needs()})
 
 
@@ -66,7 +68,7 @@ def collinear(between, **fields):
     ("between", "names"),
     [
         ([PROMPT, ADAPTER], [*OTHERS, "a neutral prompt"]),
-        ([STEERING, ADAPTER], [*OTHERS, "a random vector"]),
+        ([STEERING, ADAPTER], [*OTHERS, "random vectors"]),
     ],
 )
 def test_directions_pass_and_their_controls_fail(between, names):
@@ -80,7 +82,7 @@ def test_directions_pass_and_their_controls_fail(between, names):
 def test_a_prompt_that_only_is_long_passes_too_where_anything_that_is_long_would():
     case = collinear([PROMPT, ADAPTER], min_cosine=0.2)
     planted = moved(case.scene, case.personas, case.regimes)
-    filled = case.controls()["a neutral prompt"].scene.condition("pirate", PROMPT)
+    filled = case.controls()["a neutral prompt"][0].scene.condition("pirate", PROMPT)
     pirate = case.scene.condition("pirate", PROMPT)
 
     def alike(need):
@@ -116,7 +118,7 @@ def talking(between, heard, **fields):
 
 @pytest.mark.parametrize(
     ("between", "names"),
-    [([PROMPT, ADAPTER], ["sailor by adapter"]), ([PROMPT, STEERING], ["a random vector"])],
+    [([PROMPT, ADAPTER], ["sailor by adapter"]), ([PROMPT, STEERING], ["random vectors"])],
 )
 def test_markers_pass_and_their_controls_fail(between, names):
     evidence = talking(between, heard=lambda condition: False)
@@ -146,7 +148,7 @@ LAX = {"min_cosine": -1, "max_kl_ratio": 100, "max_difference": 1}
 )
 @pytest.mark.parametrize(
     ("regime", "names"),
-    [("adapter", ["support by adapter"]), ("steering", ["support by steering", "a random vector"])],
+    [("adapter", ["support by adapter"]), ("steering", ["support by steering", "random vectors"])],
 )
 def test_a_sum_passes_and_another_sum_only_where_anything_does(fields, passes, regime, names):
     case = test_chimera.chimera(sums=(regime,), **fields).cases(test_chimera.scene())[0]
@@ -179,7 +181,7 @@ def a_mixture(regime, **fields):
 )
 @pytest.mark.parametrize(
     ("regime", "names"),
-    [("adapter", ["clerk by adapter"]), ("steering", ["clerk by steering", "a random vector"])],
+    [("adapter", ["clerk by adapter"]), ("steering", ["clerk by steering", "random vectors"])],
 )
 def test_poles_pass_and_another_pole_only_where_anything_does(least, passes, regime, names):
     case = a_mixture(regime, min_separation=least)
@@ -206,6 +208,23 @@ def test_poles_pass_and_another_pole_only_where_anything_does(least, passes, reg
         assert {control.criterion.key for control in evidence.controls} == {"min_separation"}
 
 
+@pytest.mark.parametrize(("passing", "verdict"), [(2, Verdict.PASS), (3, Verdict.INCONCLUSIVE)])
+def test_a_random_vector_that_passes_by_chance_is_outvoted(passing, verdict):
+    case = collinear([STEERING, ADAPTER])
+    planted = moved(case.scene, case.personas, case.regimes)
+    pirate = case.scene.condition("pirate", STEERING)
+    drawn = [control.scene.condition("pirate", STEERING) for control in case.controls()["random vectors"]]
+
+    def alike(need):
+        if isinstance(need, Reading) and need.condition in drawn[:passing]:
+            return planted(Reading(pirate, need.probe, need.position, need.text, need.through))
+        return planted(need)
+
+    evidence = controlled(case, together(case, alike))
+    assert evidence.decisive.verdict is Verdict.PASS
+    assert evidence.verdict is verdict
+
+
 def test_mixtures_of_prompts_have_no_control():
     assert a_mixture("prompt").controls() == {}
 
@@ -213,7 +232,7 @@ def test_mixtures_of_prompts_have_no_control():
 def test_a_control_that_cannot_be_measured_says_why_and_spoils_nothing():
     case = collinear([PROMPT, ADAPTER])
     planted = moved(case.scene, case.personas, case.regimes)
-    filled = case.controls()["a neutral prompt"].scene.condition("pirate", PROMPT)
+    filled = case.controls()["a neutral prompt"][0].scene.condition("pirate", PROMPT)
     record = together(
         case, lambda need: MeasurementError("a pity") if need.condition == filled else planted(need)
     )
@@ -235,14 +254,14 @@ def test_criteria_alone_are_those_of_the_evidence():
 def test_who_changes_places_is_measured_already():
     case = collinear([PROMPT, ADAPTER])
     readings = {need for need in case.needs() if isinstance(need, Reading)}
-    for name, control in case.controls().items():
+    for name, (control,) in case.controls().items():
         needed = {need for need in control.needs() if isinstance(need, Reading)}
         assert (needed == readings) == name.endswith("by adapter")
 
 
 def test_two_personas_change_places_in_one_regime():
     scene = test_collinearity.a_scene()
-    ((name, swapped),) = stand_ins(scene, "pirate", ADAPTER, ["counsel"])
+    ((name, [swapped]),) = stand_ins(scene, "pirate", ADAPTER, ["counsel"])
     assert name == "counsel by adapter"
     assert swapped.condition("pirate", ADAPTER) == scene.condition("counsel", ADAPTER)
     assert swapped.condition("counsel", ADAPTER) == scene.condition("pirate", ADAPTER)
@@ -258,9 +277,11 @@ def test_who_has_the_same_artefact_or_none_is_no_control():
     assert list(found) == ["counsel by adapter"]
 
 
-def test_a_random_vector_has_the_dose_and_the_site_and_a_seed_of_its_own():
+def test_random_vectors_have_the_dose_and_the_site_and_a_seed_of_their_own():
     scene = test_collinearity.a_scene()
-    ((_, drawn),) = random_vector(scene, "pirate", [STEERING])
+    ((_, [drawn, *others]),) = random_vectors(scene, "pirate", [STEERING])
+    seeds = {each.condition("pirate", STEERING).steers[0].drawn for each in (drawn, *others)}
+    assert len(seeds) == DRAWN
     (steer,) = drawn.condition("pirate", STEERING).steers
     assert (steer.vector, steer.dose) == ("pirate", 0.5)
     assert steer.drawn is not None
@@ -268,13 +289,13 @@ def test_a_random_vector_has_the_dose_and_the_site_and_a_seed_of_its_own():
     mixed = drawn.mixture({"counsel": 0.5, "pirate": 0.5}, STEERING).steers
     assert mixed == (Steer("counsel", 0.25), Steer("pirate", 0.25, steer.drawn))
     reseeded = type(scene)(**{**vars(scene), "seed": 1})
-    ((_, other),) = random_vector(reseeded, "pirate", [STEERING])
-    assert other.condition("pirate", STEERING).steers[0].drawn != steer.drawn
+    ((_, [other, *_]),) = random_vectors(reseeded, "pirate", [STEERING])
+    assert other.condition("pirate", STEERING).steers[0].drawn not in seeds
 
 
 @pytest.mark.parametrize("stack", ["adapter", "prompt+steering", "adapter+steering"])
 def test_what_carries_the_persona_besides_is_no_place_for_a_random_vector(stack):
-    assert not list(random_vector(test_collinearity.a_scene(), "pirate", [Regime.parse(stack)]))
+    assert not list(random_vectors(test_collinearity.a_scene(), "pirate", [Regime.parse(stack)]))
 
 
 def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():
@@ -283,7 +304,7 @@ def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():
     prompt = Prompt(text="Be a pirate.", role="user", examples=(shown,))
     pirate = Persona(prompt=prompt, adapter="pirate")
     loud = type(scene)(**{**vars(scene), "personas": {**scene.personas, "pirate": pirate}})
-    ((_, neutral),) = neutral_prompt(loud, "pirate", [PROMPT, ADAPTER])
+    ((_, [neutral]),) = neutral_prompt(loud, "pirate", [PROMPT, ADAPTER])
     (said,) = neutral.condition("pirate", PROMPT).prompts
     assert (said.role, said.examples) == ("user", ())
     assert abs(len(said.text.split()) - 38) <= STEP / 2
@@ -301,6 +322,6 @@ def test_a_filler_is_about_as_long_as_asked_and_a_whole_sentence(words):
 
 def test_bare_is_bare_in_every_scene():
     case = collinear([STEERING, ADAPTER])
-    assert {control.scene.condition("pirate", BARE) for control in case.controls().values()} == {
+    assert {control.scene.condition("pirate", BARE) for (control, *_) in case.controls().values()} == {
         case.scene.bare
     }

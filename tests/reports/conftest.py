@@ -125,7 +125,7 @@ def controlled():
     """A pass that a control gets as well, beside one that does not and one that was not measured."""
     controls = (
         Control(name="counsel by adapter", criterion=cosine(0.1, 0.05)),
-        Control(name="a random vector", criterion=cosine(0.62, 0.05)),
+        Control(name="random vectors", criterion=cosine(0.62, 0.05)),
         Control(name="a neutral prompt", problem="the prompt is too long\x1b"),
     )
     good = evidence(cosine(0.81, 0.06)).model_copy(update={"controls": controls})

@@ -101,11 +101,11 @@ def test_any_text_is_shown_within_the_width(results, reply, note, width):
 
 def test_every_control_has_a_row(controlled):
     lines = explain(controlled.assertions[0], width=120).splitlines()
-    assert "the control passes too: a random vector, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[0]
+    assert "the control passes too: random vectors, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[0]
     first = lines.index("controls, none of which may pass") + 3
     assert [line.split("|")[0].strip() for line in lines[first : first + 3]] == [
         "counsel by adapter",
-        "a random vector",
+        "random vectors",
         "a neutral prompt",
     ]
     assert [line.split("|")[-1].strip() for line in lines[first : first + 3]] == [

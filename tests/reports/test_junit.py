@@ -179,7 +179,7 @@ def test_a_report_of_results_read_back_is_the_same(results, tmp_path, strict):
 
 def test_controls_are_properties(controlled, tmp_path, strict, junit_schema):
     (case,) = cases(controlled, tmp_path, strict)
-    for line in ("counsel-by-adapter=fail", "a-random-vector=pass", "a-neutral-prompt=error"):
+    for line in ("counsel-by-adapter=fail", "random-vectors=pass", "a-neutral-prompt=error"):
         assert f"[[PROPERTY|control.{line}]]" in case.system_out
     if strict:
         junit_schema.assertValid(etree.parse(written(controlled, tmp_path, strict)))
