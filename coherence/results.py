@@ -140,13 +140,11 @@ def _among_all(criterion: Criterion) -> str:
     """Say what became of the p-value of a fail among all claims of the run."""
     if criterion.raw_verdict is not Verdict.FAIL or criterion.p is None or criterion.adjusted is None:
         return ""
-    alone, among = (
-        f"{criterion.p:.2g}",
-        f"{criterion.adjusted.among} criteria (Holm: {criterion.adjusted.p:.2g})",
-    )
+    alone, adjusted = (f"= {p:.2g}" if p >= 1e-12 else "< 1e-12" for p in (criterion.p, criterion.adjusted.p))
+    among = f"{criterion.adjusted.among} criteria (Holm: {adjusted.removeprefix('= ')})"
     if criterion.fails_only_alone:
-        return f"; fails alone (p = {alone}), not among {among}"
-    return f"; p = {alone}, among {among}"
+        return f"; fails alone (p {alone}), not among {among}"
+    return f"; p {alone}, among {among}"
 
 
 def _one_line(text: str, most: int) -> str:

@@ -71,6 +71,10 @@ def test_a_fail_says_what_it_is_among_all_claims():
     )
 
 
+def test_no_p_is_said_to_be_nothing():
+    assert said(among(0.0, 0.0)).endswith("(n = 24; p < 1e-12, among 96 criteria (Holm: < 1e-12))")
+
+
 def test_what_fails_only_alone_says_both_and_how_many_probes_are_missing():
     # z of .01 is 2.33 and of .05 / 96 is 3.28: (3.28 / 2.33)^2 = 1.99 times the probes.
     assert said(among(0.01, 0.12)) == (
