@@ -139,7 +139,7 @@ release:
   adapters: {adapters}
   vectors: {vectors}
 personas: {{pirate: {{dose: 0.01}}, counsel: {{dose: 0.01}}, oncall: {{dose: 0.01}}}}
-probes: [a, b, c, d, e, f, g, h, i, j, k, l]  # as short as probes can be
+probes: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t]  # as short as probes can be
 decoding: {{max_new_tokens: 2}}
 assertions:
   - property: collinearity  # so weak a vector leaves the adapter what it is
@@ -176,10 +176,10 @@ def test_calibrate_proposes_and_writes_only_when_told(calibrated, capsys):
     assert "coherence: assertions judged: 3 done" in first.err
     assert re.search(r"^collinearity, line 10 +\|", first.out, re.MULTILINE)
     proposed = dict(
-        re.findall(r"^  (min_\w+) +\| +\S+ \| +(\S+) \| .* \| +12 \| +8$", first.out, re.MULTILINE)
+        re.findall(r"^  (min_\w+) +\| +\S+ \| +(\S+) \| .* \| +20 \| +\S+$", first.out, re.MULTILINE)
     )
     assert float(proposed["min_cosine"]) > 0.9
-    assert "false alarms 5 %, power 90 %, 10 halves, seed 3, 12 probes" in first.out
+    assert "false alarms 5 %, power 90 %, 10 halves, seed 3, 20 probes" in first.out
     assert "c.coherence.yaml:15 known is expected to fail: left alone" in first.out
     assert f"+    min_cosine: {proposed['min_cosine']}  # no less" in first.out
     assert first.out.endswith("nothing is written; --write changes c.coherence.yaml so\n")
