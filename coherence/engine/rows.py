@@ -130,7 +130,15 @@ def fit_together(batch: Sequence[Row], row: Row, tokens: int, at_most: int) -> b
 
 
 def size(batch: Sequence[Row]) -> int:
-    """Tokens that a batch holds in the end, padding among them, and what rows share once."""
+    """Tokens that a batch holds in the end, padding among them, and what rows share once.
+
+    Of rows that are only read half as many count: their keys and values are let go layer by layer.
+    """
+    held = _tokens(batch)
+    return held if any(row.asked for row in batch) else -(-held // 2)
+
+
+def _tokens(batch: Sequence[Row]) -> int:
     if not batch[0].packed:
         return len(batch) * max(row.tokens for row in batch)
     beginnings = {row.group: row.shared for row in batch}

@@ -51,7 +51,12 @@ def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
 
 
 def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> None:
-    assert size([Row((1,) * 3), Row((1,) * 5)]) == 10
+    assert size([Row((1,) * 3, asked=(asked("reply", 2),)), Row((1,) * 5)]) == 10
+
+
+def test_rows_that_are_only_read_weigh_half() -> None:
+    assert size([Row((1,) * 3), Row((1,) * 5)]) == 5
+    assert size([Row((1,) * 3, packed=True), Row((1,) * 4, packed=True)]) == 4
 
 
 def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> None:
@@ -67,7 +72,7 @@ def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> N
 def test_a_row_above_the_budget_has_a_batch_of_its_own() -> None:
     long = Row((1,) * 50)
     assert fit_together([], long, 10, 5)
-    assert not fit_together([long], long, 60, 5)
+    assert not fit_together([long], long, 40, 5)
 
 
 def test_adapters_by_row_do_not_part_rows_and_switched_ones_do() -> None:
