@@ -72,7 +72,7 @@ def power(found: Sequence[Found]) -> dict[tuple[str, str], dict[int, float]]:
             curves[f"{kind}, {gap:g} away", probes] = dict(zip(sizes, map(float, shares), strict=True))
     sizes = sorted({n for curve in curves.values() for n in curve})
     lines = [
-        (kind, probes, *(f"{curve.get(n, np.nan):.0%}" for n in sizes))
+        (kind, probes, *(f"{curve[n]:.0%}" if n in curve else "-" for n in sizes))
         for (kind, probes), curve in curves.items()
     ]
     table("power: share of samples that decide", ("estimate", "probes", *map(str, sizes)), lines)
