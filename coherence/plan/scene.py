@@ -22,6 +22,11 @@ class Scene:
     seed: int
 
     @property
+    def clusters(self) -> list[str]:
+        """The cluster of each probe."""
+        return [probe.cluster for probe in self.probes]
+
+    @property
     def bare(self) -> Condition:
         """The same probe with no persona at all: the floor."""
         return Condition(self.neutral)

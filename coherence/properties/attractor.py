@@ -154,7 +154,7 @@ class AttractorCase(Case):
             np.mean([self._residuals(record, condition) for condition in conditions], axis=0)
             for conditions in self.mixtures.values()
         ]
-        return Response(self.mixtures, np.stack(mixed), positive - negative, self.readings.clusters)
+        return Response(self.mixtures, np.stack(mixed), positive - negative, self.readings.scene.clusters)
 
     def _residuals(self, record: Record, condition: Condition) -> Residuals:
         by_depth = self.readings.residuals(record, condition)

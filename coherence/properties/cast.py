@@ -70,7 +70,7 @@ def require_probes(scene: Scene, least: int, purpose: str) -> None:
     """Refuse a suite with too few probes, or templates of probes, to decide anything."""
     if len(scene.probes) < least:
         raise SuiteError(f"{purpose} needs at least {least} probes; the suite has {len(scene.probes)}")
-    clusters = {probe.cluster for probe in scene.probes}
+    clusters = set(scene.clusters)
     if len(clusters) < LEAST_CLUSTERS:
         raise SuiteError(
             f"{purpose} needs probes of at least {LEAST_CLUSTERS} templates, as those of one are resampled "

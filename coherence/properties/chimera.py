@@ -71,7 +71,7 @@ class ChimeraCase(Case):
         lengths = by_length("KL of the chimera from the sum", explained.left, self.scene.probes)
         return Evidence(
             criteria=tuple(self._criteria(record, band, seed)),
-            curve=_curve(likeness, likeness.ceiling(self._clusters, seed)),
+            curve=_curve(likeness, likeness.ceiling(self.scene.clusters, seed)),
             probes=self._furthest(explained, answers),
             notes=(*self._geometry(band, seed), _rates(answers), *lengths),
         )
@@ -100,7 +100,7 @@ class ChimeraCase(Case):
 
     def _direction(self, band: Likeness, seed: int) -> Criterion:
         undefined = self._undefined(band)
-        found = Interval(nan, -inf, inf) if undefined else band.compared(self._clusters).cosine()
+        found = Interval(nan, -inf, inf) if undefined else band.compared(self.scene.clusters).cosine()
         return held(
             "specific cosine",
             found,
@@ -111,7 +111,7 @@ class ChimeraCase(Case):
         )
 
     def _ceiling(self, band: Likeness, seed: int) -> float:
-        return float(band.ceiling(self._clusters, seed).mean())
+        return float(band.ceiling(self.scene.clusters, seed).mean())
 
     def _undefined(self, band: Likeness) -> str | None:
         still = np.argwhere(band.still())
@@ -129,7 +129,7 @@ class ChimeraCase(Case):
         )
         return held(
             "KL ratio",
-            explained.ratio(self._clusters),
+            explained.ratio(self.scene.clusters),
             self._n,
             at_most=self.asked.max_kl_ratio,
             unreliable=None if own >= LEAST_KL else same,
@@ -138,11 +138,11 @@ class ChimeraCase(Case):
 
     def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
         chimera, bare = answers["chimera"], answers["bare"]
-        difference = paired_difference(chimera.hits, answers["sum"].hits, self._clusters)
+        difference = paired_difference(chimera.hits, answers["sum"].hits, self.scene.clusters)
         flat = (
             f"the chimera's marker rate {chimera.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         )
-        effect = paired_difference(bare.hits, chimera.hits, self._clusters)
+        effect = paired_difference(bare.hits, chimera.hits, self.scene.clusters)
         return held(
             "marker rate sum - chimera",
             difference,
@@ -199,10 +199,6 @@ class ChimeraCase(Case):
     def _answers(self, record: Record, condition: Condition) -> Replies:
         texts = tuple(record.reply(reply) for reply in self._replies(condition))
         return Replies(texts, tuple(sum(m.found_in(text) for m in self._markers) for text in texts))
-
-    @property
-    def _clusters(self) -> list[str]:
-        return self._readings.clusters
 
     @property
     def _n(self) -> int:

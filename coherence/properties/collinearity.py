@@ -61,7 +61,7 @@ class CollinearityCase(Case):
         band = directions.at(self._depths(record))
         return Evidence(
             criteria=tuple(self._criteria(band, seed)),
-            curve=_curve(directions, directions.ceiling(self._clusters, seed)),
+            curve=_curve(directions, directions.ceiling(self.scene.clusters, seed)),
             probes=(*self._worst(band), self._sample.note(record)),
             notes=self._notes(band, seed),
         )
@@ -80,10 +80,6 @@ class CollinearityCase(Case):
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
-    @property
-    def _clusters(self) -> list[str]:
-        return [probe.cluster for probe in self.scene.probes]
-
     def _depths(self, record: Record) -> list[int]:
         return self._readings.depths(record, self.asked.sites.sites)
 
@@ -91,7 +87,7 @@ class CollinearityCase(Case):
         undefined = self._undefined(band)
         unreliable = undefined or self._noisy(band, seed)
         n, unknown = len(self.scene.probes), Interval(nan, -inf, inf)
-        comparison = band.compared(self._clusters)
+        comparison = band.compared(self.scene.clusters)
         cosine = unknown if undefined else comparison.cosine()
         yield held(
             "specific cosine", cosine, n, self.asked.min_cosine, unreliable=unreliable, key="min_cosine"
@@ -111,7 +107,7 @@ class CollinearityCase(Case):
         return too_noisy(self._ceiling(band, seed), self.asked.min_ceiling, len(self.scene.probes))
 
     def _ceiling(self, band: Directions, seed: int) -> float:
-        return float(band.ceiling(self._clusters, seed).mean())
+        return float(band.ceiling(self.scene.clusters, seed).mean())
 
     def _undefined(self, band: Directions) -> str | None:
         found = np.argwhere(band.still())

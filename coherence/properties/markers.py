@@ -90,7 +90,7 @@ class MarkersCase(Case):
     def _criteria(self, replies: Mapping[Regime, Replies]) -> Iterator[Criterion]:
         first, second = (replies[regime].hits for regime in self.regimes)
         yield held(
-            *agreement(first, second, self._clusters),
+            *agreement(first, second, self.scene.clusters),
             self._n,
             at_least=self.asked.min_agreement,
             unreliable=None if (first | second).any() else self._silent,
@@ -99,7 +99,7 @@ class MarkersCase(Case):
         most = self.asked.max_difference
         yield held(
             f"rate {self.regimes[1]} - {self.regimes[0]}",
-            paired_difference(first, second, self._clusters),
+            paired_difference(first, second, self.scene.clusters),
             self._n,
             -most,
             most,
@@ -112,12 +112,8 @@ class MarkersCase(Case):
         return tuple(dict.fromkeys((BARE, PROMPT, *self.regimes)))
 
     @property
-    def _clusters(self) -> list[str]:
-        return [probe.cluster for probe in self.scene.probes]
-
-    @property
     def _units(self) -> int:
-        return len(set(self._clusters))
+        return len(set(self.scene.clusters))
 
     @property
     def _n(self) -> int:
@@ -133,8 +129,8 @@ class MarkersCase(Case):
         worse = min(
             (regime for regime in self.regimes if regime != PROMPT), key=lambda regime: replies[regime].rate
         )
-        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self._clusters)
-        effect = paired_difference(bare.hits, ceiling.hits, self._clusters)
+        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self.scene.clusters)
+        effect = paired_difference(bare.hits, ceiling.hits, self.scene.clusters)
         flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         return held(
             f"recovery by {worse}",

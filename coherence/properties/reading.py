@@ -26,11 +26,6 @@ class Readings:
     text: Literal["shared", "own"] = "shared"
     through: Site | None = None
 
-    @property
-    def clusters(self) -> list[str]:
-        """The cluster of each probe."""
-        return [probe.cluster for probe in self.scene.probes]
-
     def of(self, condition: Condition) -> list[Reading]:
         """One per probe."""
         if self.position is not Position.RESPONSE_MEAN:

@@ -49,5 +49,6 @@ class Comparison:
 
 
 def _lengths(first: Array, second: Array) -> Array:
+    """Product of two directions' lengths, from their inner products with themselves; NaN if it is noise."""
     known = (first > 0) & (second > 0)
     return np.sqrt(np.where(known, first * second, np.nan))

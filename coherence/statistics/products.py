@@ -34,9 +34,3 @@ class Products:
         """
         share = form(weights, self.apart.astype(np.float64), weights)
         return form(weights, self.between, weights) / np.where(share > 0, share, np.nan)
-
-
-def length(first: Array, second: Array) -> Array:
-    """Product of two directions' lengths, from their inner products with themselves; NaN if it is noise."""
-    known = (first > 0) & (second > 0)
-    return np.sqrt(np.where(known, first * second, np.nan))

@@ -14,7 +14,7 @@ from coherence.thresholds.proposal import Proposal, Terms, Trial
 from coherence.thresholds.weighing import proposals
 from coherence.vocabulary import Criterion
 
-SEEDS = 3  # of resampling, on the whole sample; every half has one of its own
+SEEDS = 3  # of what is drawn at random, on the whole sample; every half has one of its own
 
 
 @dataclass(frozen=True)
