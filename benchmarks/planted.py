@@ -199,7 +199,7 @@ FAULTS = (
         _changed("support", lambda lora, _: lora.only(("q_proj", "v_proj"))),
     ),
     Fault(
-        "adapter under noise", "pirate", (0.1, 0.3, 1, 3), "{:.0%}",
+        "adapter under noise", "pirate", (0.3, 1, 3, 10), "{:.0%}",
         lambda shipped, share: shipped.set_lora("pirate", shipped.lora("pirate").noisy(share, shipped.seed)),
     ),
     Fault(
@@ -210,7 +210,7 @@ FAULTS = (
     Fault("vector replaced by a random one", "pirate", (0.25, 0.5, 0.9, 1), "{:.0%}", _vector(_random)),
     Fault("vector of another persona", "pirate", (0.25, 0.5, 1), "{:.0%}", _others_vector),
     Fault("vectors of two personas swapped", "pirate, counsel", (1,), "both", _swapped("vectors")),
-    Fault("vector some blocks too late", "pirate", (1, 2, 4, 8), "{:g}", _moved),
+    Fault("vector some blocks too late", "pirate", (1, 2, 4, 8, 12), "{:g}", _moved),
     Fault("steering too strong", "pirate", (1.5, 2, 4), "x {:g}", _dose),
     Fault("steering too weak", "pirate", (0.5, 0.25, 0.1, 0), "x {:g}", _dose),
     Fault("prompt cut off", "pirate", (0.5, 0.75, 0.9), "-{:.0%}", _cut_prompt),
