@@ -55,8 +55,12 @@ class Artefacts:
     def _vector_digest(self, name: str) -> str:
         source = self.release.vectors[name]
         if source.path is None:
-            return sha256(repr(self.extracts[name]).encode()).hexdigest()
+            return self._extract_digest(self.extracts[name])
         return f"{file_digest(Path(source.path))} {source.site} {source.layers}"
+
+    def _extract_digest(self, extract: Extract) -> str:
+        carried = [self.adapter_digest(adapter) for adapter, _ in extract.positive.adapters]
+        return sha256("".join([repr(extract), *carried]).encode()).hexdigest()
 
     def _once(self, kind: str, name: str, digest: Callable[[], str]) -> str:
         if (kind, name) not in self._digests:
@@ -82,8 +86,9 @@ class Artefacts:
             for name, _ in condition.adapters
         }
         vectors = {
-            f"vector {steer.vector}": f"{self.release.vectors[steer.vector].path or 'extracted'} "
-            f"{self.vector_digest(steer.vector)[:12]}"
+            f"vector {name}": f"{self.release.vectors[name].path or 'extracted'} "
+            f"{self.vector_digest(name)[:12]}"
             for steer in condition.steers
+            for name in (steer.among or (steer.vector,))
         }
         return adapters | vectors

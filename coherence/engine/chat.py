@@ -22,7 +22,7 @@ def messages(condition: Condition, probe: Probe) -> list[Message]:
     """Lay out the conversation up to the probe: system turn, the prompts' examples, the question.
 
     Prompts in the `system` role replace the neutral system text; several are joined in their order.
-    Prompts in the `user` role follow every question after a blank line.
+    Prompts in the `user` role follow every question after a blank line, or are put around it.
     """
     system = [prompt.text for prompt in condition.prompts if prompt.role == "system"]
     turns: list[Message] = [{"role": "system", "content": "\n\n".join(system) or condition.neutral}]
@@ -34,7 +34,10 @@ def messages(condition: Condition, probe: Probe) -> list[Message]:
 
 
 def _asked(question: str, prompts: Sequence[Prompt]) -> str:
-    return "\n\n".join([question, *(prompt.text for prompt in prompts if prompt.role == "user")])
+    for prompt in prompts:
+        if prompt.role == "user":
+            question = prompt.asking(question)
+    return question
 
 
 def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> str:
@@ -114,3 +117,14 @@ def last_user_token(tokenizer: PreTrainedTokenizerBase, condition: Condition, pr
         )
     offsets: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return max(index for index, (start, _) in enumerate(offsets) if start < end)
+
+
+def generation_suffix(
+    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe
+) -> tuple[int, ...]:
+    """Token ids after the last token of what the user says, up to where the assistant begins.
+
+    An ArtefactError when the template rewrites what the user says.
+    """
+    after = last_user_token(tokenizer, condition, probe) + 1
+    return tuple(encode(tokenizer, condition, probe)[after:])

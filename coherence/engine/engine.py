@@ -9,11 +9,30 @@ from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor
 from coherence.engine.job import jobs, waves
 from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError, MeasurementError
-from coherence.plan import LawSearch, Measurement, NextToken, Outcome, Plan, Reading, Reply
+from coherence.plan import (
+    Divergence,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Outcome,
+    Plan,
+    Reading,
+    Reply,
+    WeightError,
+)
 from coherence.store import Store
 
 LOADING = "loading the model"
-_NAMES = {Reply: "replies", Reading: "residuals", NextToken: "next tokens", LawSearch: "laws"}
+_NAMES = {
+    Reply: "replies",
+    Reading: "residuals",
+    NextToken: "next tokens",
+    Likelihood: "likelihoods",
+    Divergence: "divergences",
+    WeightError: "weights",
+    LawSearch: "laws",
+}
 
 
 class Engine:
@@ -66,7 +85,7 @@ class Engine:
         if left:
             counted = _Counted(left, self._progress)
             with executor:
-                for wave in waves(left, known | outcomes):
+                for wave in waves(left):
                     for measurement, outcome in executor.run(jobs(wave, known | outcomes, executor.workers)):
                         if measurement not in outcomes:
                             outcomes[measurement] = outcome

@@ -24,7 +24,8 @@ def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found
     """Give what is wanted of the rows, by name, each with its value or what went wrong.
 
     `norms` [blocks + 1] are the base's median token norms. Values: of a span, fp32 residuals
-    [through + 1, width], averaged over its tokens; log-probabilities [vocabulary] in nats; an `Answer`.
+    [through + 1, width], averaged over its tokens; what a score makes of log-probabilities
+    in nats; an `Answer`.
     """
     packed = [replace(row, packed=True) for row in rows if row.longest <= host.packs]
     padded = [row for row in rows if row.longest > host.packs]
@@ -56,12 +57,12 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
 
 
 def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
-    with host.switched(batch[0].switched):
+    with host.switched(batch[0].switched, batch[0].way):
         if batch[0].wants_logits:
             yield from _whole(host, sinks, batch)
             return
         deepest = max(1, *(span.through for row in batch for span in row.spans.values()))
-        batch = [row.steered_to(deepest) for row in batch]
+        batch = [row.through(deepest) for row in batch]
         layout = host.laid_out(batch)
         pool = sum_over(_spans(batch, layout), sinks)
         with (
@@ -75,14 +76,16 @@ def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
 
 def _whole(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
     layout = host.laid_out(batch)
+    counts = [row.logits for row in batch]
     spans = _spans(batch, layout)
     taps = Taps(host.blocks, sum_over(spans, sinks)) if spans else None
     with host.put(batch, layout), taps or nullcontext():
-        logits = host.logits(layout)
+        logits = torch.split(host.logits(layout, counts), counts)
     if taps:
         yield from _read(batch, taps.stacked())
     yield from _scored(batch, logits)
-    yield from answer(host, batch, layout, logits, sinks)
+    if any(row.asked for row in batch):
+        yield from answer(host, batch, layout, torch.stack([of_row[-1] for of_row in logits]), sinks)
 
 
 def _spans(batch: Sequence[Row], layout: Layout) -> list[range]:
@@ -99,12 +102,10 @@ def _read(batch: Sequence[Row], sums: Tensor) -> Found:
         yield name, mean_of(of_span[: span.through + 1], row.label)
 
 
-def _scored(batch: Sequence[Row], logits: Tensor) -> Found:
+def _scored(batch: Sequence[Row], logits: Sequence[Tensor]) -> Found:
     for row, of_row in zip(batch, logits, strict=True):
         if row.log_probs is not None:
             scores = of_row.float().log_softmax(dim=-1).cpu()
             sound = bool(scores.isfinite().all())
-            yield (
-                row.log_probs,
-                scores if sound else MeasurementError(f"NaN or infinite logits for {row.label}"),
-            )
+            wrong = MeasurementError(f"NaN or infinite logits for {row.label}")
+            yield row.log_probs, row.score.value(scores) if sound else wrong

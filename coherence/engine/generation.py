@@ -53,24 +53,28 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
             return
         packed = going[0].row.packed
         held = [draft for draft in going if draft.next or packed]
+        rows = [draft.row for draft in held]
         if turned and not packed:
             # What is said in between would be padded in the middle: a sliding window would slide over that.
-            layout = host.laid_out([draft.whole() for draft in held])
+            rows = [draft.whole() for draft in held]
+            layout = host.laid_out(rows)
         else:
             layout = layout.followed([draft.next for draft in held], [places[draft] for draft in held])
         places = {draft: place for place, draft in enumerate(held)}
         ran = [draft for draft in held if draft.next]
-        logits = _step(host, held, layout, sinks)
+        logits = _step(host, held, rows, layout, sinks)
 
 
-def _step(host: Host, held: Sequence["_Draft"], layout: Layout, sinks: Tensor) -> Tensor:
+def _step(
+    host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor
+) -> Tensor:
     spans = {
         draft: range(first, end)
         for draft, (first, end) in zip(held, pairwise(layout.bounds), strict=True)
         if draft.is_heard
     }
     taps = Taps(host.blocks, sum_over(list(spans.values()), sinks)) if spans else None
-    with host.put([draft.row for draft in held], layout), taps or nullcontext():
+    with host.put(rows, layout), taps or nullcontext():
         logits = host.logits(layout)
     if taps:
         for draft, sums in zip(spans, taps.stacked(), strict=True):
@@ -92,7 +96,9 @@ class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
     def __init__(self, row: Row, asked: Asked, stops: set[int]) -> None:
-        self.row = row
+        self._begun = row
+        # What is patched lies behind.
+        self.row = replace(row, patch=None)
         self.next: list[int] = []
         self.ended = False
         self._said = [_Said(turn) for turn in asked.turns]
@@ -129,7 +135,7 @@ class _Draft:
         """Return the row with everything that was said, up to what is to be run."""
         said = [token for one in self._said for token in (*one.turn.before, *one.ids)]
         later = sum(len(one.turn.before) for one in self._later)
-        return replace(self.row, ids=(*self.row.ids, *said[: len(said) - later]))
+        return replace(self._begun, ids=(*self.row.ids, *said[: len(said) - later]))
 
     @property
     def is_heard(self) -> bool:

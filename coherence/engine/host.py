@@ -11,16 +11,19 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from coherence.engine.adapters import Adapters, Weights, lora_layers, mount
+from coherence.engine.adapters import Weights, lora_layers, mount
 from coherence.engine.attention import configs_of
 from coherence.engine.blocks import find_blocks
+from coherence.engine.fusion import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.layout import Layout, Padded
 from coherence.engine.loading import load_model
 from coherence.engine.mixed import mixed, mixes
 from coherence.engine.packed import Packed, window
+from coherence.engine.patching import Patches, Patching
 from coherence.engine.rows import Asked, Row, Turn
 from coherence.engine.steering import Deltas, Steering, stack_deltas
 from coherence.errors import ArtefactError
+from coherence.plan import Way
 from coherence.vocabulary import Decoding
 
 # Largest deviation of our ways from the model's and PEFT's own, in units of the largest logit.
@@ -43,6 +46,7 @@ class Host:
         # Listed when they are mounted, and not in every pass.
         self._layers: list[LoraLayer] = []
         self._by_row: set[str] = set()
+        self._combined: dict[tuple[Weights, Way], str] = {}
 
     @classmethod
     def load(cls, folder: Path, dtype: str) -> "Host":
@@ -75,21 +79,36 @@ class Host:
             raise ArtefactError("changes nothing: the logits are those of the base model")
         if not switched.isfinite().all():
             raise ArtefactError("holds weights that make NaN or infinite logits")
-        if mixes(self.model, name) and self._agrees(name, base, switched):
-            self._by_row.add(name)
+        self._try_by_row(name, base, switched)
 
-    def by_row(self, adapters: Weights) -> bool:
-        """Tell whether these adapters can act on single rows of a batch; else they are switched for all."""
-        return all(name in self._by_row for name, _ in adapters)
+    def by_row(self, adapters: Weights, way: Way = Way.STACKED) -> bool:
+        """Tell whether adapters can act so on single rows of a batch; else they are switched for all."""
+        return way is Way.STACKED and all(name in self._by_row for name, _ in adapters)
+
+    def fit(self, adapters: Weights, way: Way) -> tuple[Weights, Way]:
+        """Find what to switch to for mounted adapters in a way; of a combination, PEFT's new adapter.
+
+        A MeasurementError says why they cannot be put in so.
+        """
+        if way not in COMBINED:
+            if way is not Way.STACKED:
+                require_place(self.model, adapters)
+            return adapters, way
+        name = self._combined.get((adapters, way)) or self._combine(adapters, way)
+        return ((name, 1.0),), Way.STACKED
 
     @contextmanager
-    def switched(self, adapters: Weights) -> Iterator[None]:
-        """Put the whole model under adapters, by PEFT's own switching, and do not record gradients.
+    def switched(self, adapters: Weights, way: Way = Way.STACKED) -> Iterator[None]:
+        """Put the whole model under adapters, by PEFT's own switching or merging, without gradients.
 
         The base model's own state is back afterwards, bit for bit, also after an exception.
         """
-        with torch.inference_mode(), Adapters(self.model, adapters):
+        with torch.inference_mode(), fused(self.model, adapters, way):
             yield
+
+    def weight_errors(self, adapters: Weights, way: Way) -> Tensor:
+        """How far the change of weights is from the sum of the adapters' own: float32 [modules], relative."""
+        return weight_errors(self.model, adapters, *self.fit(adapters, way))
 
     def laid_out(self, rows: Sequence[Row]) -> Layout:
         """Lay rows that are all packed, or all not, out for a forward pass."""
@@ -105,7 +124,7 @@ class Host:
 
     @contextmanager
     def put(self, rows: Sequence[Row], layout: Layout) -> Iterator[None]:
-        """Put each row of the forward passes inside, laid out so, under its adapters and its steering."""
+        """Put each row of the forward passes inside, laid out so, under its adapters, steering and patch."""
         with ExitStack() as stack:
             stack.enter_context(layout.attending())
             stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
@@ -113,16 +132,34 @@ class Host:
             stack.enter_context(
                 self.steered({depth: layout.spread(delta) for depth, delta in deltas.items()})
             )
+            stack.enter_context(Patching(self.blocks, _patches(rows, layout)))
             yield
 
-    def logits(self, layout: Layout) -> Tensor:
-        """Run the whole model; return logits [rows, vocabulary] for the token after each row."""
-        logits: Tensor = self.model(**layout.inputs(), logits_to_keep=layout.ends).logits
-        return logits.flatten(0, 1)
+    def logits(self, layout: Layout, counts: Sequence[int] | None = None) -> Tensor:
+        """Run the whole model; return logits [rows, vocabulary] for the token after each row.
+
+        With `counts`, those after each of the last tokens of the rows, row after row: [sum, vocabulary].
+        """
+        keep, places = (layout.ends, slice(None)) if counts is None else layout.tails(counts)
+        logits: Tensor = self.model(**layout.inputs(), logits_to_keep=keep).logits
+        return logits.flatten(0, 1)[places]
 
     def steered(self, deltas: Deltas) -> AbstractContextManager[object]:
         """Steering alone, {depth: [lines, tokens or 1, width]}."""
         return Steering(self.blocks, deltas) if deltas else nullcontext()
+
+    def _combine(self, adapters: Weights, way: Way) -> str:
+        # No adapter of a release has a name with a blank.
+        name = f"{way} {len(self._combined)}"
+        combine(self._mounted, adapters, way, name)
+        self._combined[adapters, way] = name
+        self._layers = list(lora_layers(self.model))
+        self._try_by_row(name, self._signature(()), self._signature(((name, 1.0),)))
+        return name
+
+    def _try_by_row(self, name: str, base: Tensor, switched: Tensor) -> None:
+        if mixes(self.model, name) and self._agrees(name, base, switched):
+            self._by_row.add(name)
 
     def _agrees(self, name: str, base: Tensor, switched: Tensor) -> bool:
         # What lies behind a layer may fold rows together, as routed experts do; only trying tells.
@@ -165,6 +202,15 @@ class Host:
     def _signature(self, adapters: Weights) -> Tensor:
         with self.switched(adapters):
             return self._alone(self._sample)
+
+
+def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
+    found: dict[int, dict[int, Tensor]] = {}
+    for row, start in zip(rows, layout.starts, strict=True):
+        if row.patch:
+            for depth, values in row.patch.residuals.items():
+                found.setdefault(depth, {})[start + row.patch.token] = values
+    return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in found.items()}
 
 
 _AN_ANSWER = (Asked(Decoding(max_new_tokens=1), (Turn(),)),)

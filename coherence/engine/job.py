@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from coherence.plan import LawSearch, Measurement, Outcome, Reading
+from coherence.plan import Alone, Divergence, Measurement, Outcome, Reading, Reply, rests_on
+from coherence.vocabulary import Position
 
 # Large enough to fill batches, small enough to be stored, shown and repeated without pain.
 MEASUREMENTS = 256
@@ -14,67 +15,83 @@ FEWEST = 8
 
 @dataclass(frozen=True)
 class Job:
-    """Measurements, and the replies measured before that some of them read."""
+    """Measurements, and what was measured before that some of them rest on."""
 
     measurements: tuple[Measurement, ...]
     known: Mapping[Measurement, Outcome]
 
 
-def waves(
-    missing: Sequence[Measurement], known: Mapping[Measurement, Outcome]
-) -> Iterator[list[Measurement]]:
-    """Split measurements by dependence: what reads a reply of another condition comes after that reply.
+def waves(missing: Sequence[Measurement]) -> Iterator[list[Measurement]]:
+    """Split measurements by dependence: what rests on others comes after them.
 
-    A reply and the readings of its own condition go together: they are taken while it is said.
+    A reply and the mean over it under its own prompt go together: the mean is taken while it is said.
     """
-    later = [measurement for measurement in missing if _reads_another(measurement, known)]
-    yield [measurement for measurement in missing if not _reads_another(measurement, known)]
-    yield later
+    left = dict.fromkeys(missing)
+    while left:
+        now = [one for one in left if not any(needed in left for needed in _before(one))]
+        yield now
+        for one in now:
+            del left[one]
 
 
 def jobs(
     measurements: Iterable[Measurement], known: Mapping[Measurement, Outcome], workers: int = 1
 ) -> list[Job]:
-    """Cut a wave into jobs, whose order does not matter: whole conditions, and each law by itself.
+    """Cut a wave into jobs, whose order does not matter: whole conditions, and what is measured by itself.
 
-    For several workers, laws are first and jobs get smaller, so that all workers end at about the same time;
-    a condition is cut, between prompts, where there is no longer one for each worker.
+    For several workers, the latter come first and jobs get smaller, so that all workers end at about the same
+    time; a condition is cut, between prompts, where there is no longer one for each worker.
     """
-    groups = _by_condition(measurements) if workers == 1 else _laws_first(_by_condition(measurements))
+    groups = _by_condition(measurements) if workers == 1 else _alone_first(_by_condition(measurements))
     left, size = sum(map(len, groups)), 0
     found: list[list[Measurement]] = []
     for members in groups:
         for part in [members] if len(members) <= left // workers else _by_prompt(members):
-            alone = isinstance(part[0], LawSearch)
-            if not found or alone or isinstance(found[-1][0], LawSearch) or len(found[-1]) >= size:
+            alone = isinstance(part[0], Alone)
+            if not found or alone or isinstance(found[-1][0], Alone) or len(found[-1]) >= size:
                 found.append([])
                 size = _size(left, workers)
             found[-1] += part
             left -= len(part)
-    return [Job(tuple(members), _read_by(members, known)) for members in found]
+    return [Job(tuple(members), _rested_on(members, known)) for members in found]
 
 
 def _size(left: int, workers: int) -> int:
     return MEASUREMENTS if workers == 1 else min(MEASUREMENTS, max(FEWEST, left // (2 * workers)))
 
 
-def _reads_another(measurement: Measurement, known: Mapping[Measurement, Outcome]) -> bool:
-    if not isinstance(measurement, Reading) or measurement.text is None or measurement.text in known:
-        return False
-    return (measurement.text.condition, measurement.text.probe) != (measurement.condition, measurement.probe)
+def _before(measurement: Measurement) -> list[Measurement]:
+    return [needed for needed in rests_on(measurement) if not _heard(measurement, needed)]
+
+
+def _heard(measurement: Measurement, text: Measurement) -> bool:
+    """Whether it is taken while the text is said."""
+    return (
+        isinstance(measurement, Reading)
+        and measurement.position is Position.RESPONSE_MEAN
+        and measurement.text == text
+        and (text.condition, text.probe) == (measurement.condition, measurement.probe)
+    )
 
 
 def _by_condition(measurements: Iterable[Measurement]) -> Collection[list[Measurement]]:
-    return _grouped(measurements, lambda one: one if isinstance(one, LawSearch) else one.condition)
+    return _grouped(measurements, _belongs)
+
+
+def _belongs(measurement: Measurement) -> Hashable:
+    if isinstance(measurement, Divergence):
+        # What is compared with one reference goes together, so that the reference is run once.
+        return measurement.reference, measurement.probe
+    return measurement if isinstance(measurement, Alone) else measurement.condition
 
 
 def _by_prompt(measurements: Iterable[Measurement]) -> Collection[list[Measurement]]:
-    return _grouped(measurements, lambda one: one if isinstance(one, LawSearch) else one.probe)
+    return _grouped(measurements, lambda one: one if isinstance(one, Alone) else one.probe)
 
 
-def _laws_first(groups: Iterable[list[Measurement]]) -> Collection[list[Measurement]]:
-    # A law cannot be cut: what takes longest comes first.
-    return sorted(groups, key=lambda members: not isinstance(members[0], LawSearch))
+def _alone_first(groups: Iterable[list[Measurement]]) -> Collection[list[Measurement]]:
+    # It cannot be cut: what takes longest comes first.
+    return sorted(groups, key=lambda members: not isinstance(members[0], Alone))
 
 
 def _grouped(
@@ -86,8 +103,9 @@ def _grouped(
     return found.values()
 
 
-def _read_by(
+def _rested_on(
     measurements: Iterable[Measurement], known: Mapping[Measurement, Outcome]
 ) -> dict[Measurement, Outcome]:
-    texts = [one.text for one in measurements if isinstance(one, Reading) and one.text]
-    return {said: known[said] for text in texts for said in text.conversation if said in known}
+    needed = [before for one in measurements for before in rests_on(one)]
+    said = [earlier for before in needed if isinstance(before, Reply) for earlier in before.conversation]
+    return {before: known[before] for before in (*needed, *said) if before in known}

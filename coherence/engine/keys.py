@@ -6,7 +6,21 @@ from typing import Any
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import messages
-from coherence.plan import Condition, Extract, LawSearch, Measurement, NextToken, Reading, Reply, Steer
+from coherence.plan import (
+    Condition,
+    Divergence,
+    Extract,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Patch,
+    Reading,
+    Reply,
+    Steer,
+    Way,
+    WeightError,
+)
 from coherence.store import Key
 from coherence.vocabulary import Probe
 
@@ -61,10 +75,18 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
             "examples": measurement.examples,
             "seed": measurement.seed,
         }
+    if isinstance(measurement, WeightError):
+        return {"change": _applied(measurement.condition, artefacts)}
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own["decoding"] = measurement.decoding.model_dump()
         own["turns"] = list(measurement.turns)
+    elif isinstance(measurement, Likelihood):
+        own["text"] = key_of(measurement.text, artefacts)
+    elif isinstance(measurement, Divergence):
+        own["reference"] = _row(measurement.reference, measurement.probe, artefacts)
+        own["text"] = key_of(measurement.text, artefacts)
+        own["tokens"], own["given"] = measurement.tokens, measurement.given
     elif isinstance(measurement, Reading):
         own["position"] = str(measurement.position)
         own["text"] = key_of(measurement.text, artefacts) if measurement.text else None
@@ -90,12 +112,26 @@ def _said(condition: Condition, artefacts: Artefacts) -> Key:
 
 
 def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
+    way = {"way": str(condition.way)} if condition.way is not Way.STACKED else {}
+    patch = {"patch": _patch(condition.patch, artefacts)} if condition.patch else {}
     return {
         "adapters": [[artefacts.adapter_digest(name), weight] for name, weight in condition.adapters],
         "steers": [_steer(steer, artefacts) for steer in condition.steers],
+        **way,
+        **patch,
+    }
+
+
+def _patch(patch: Patch, artefacts: Artefacts) -> Key:
+    return {
+        "sum": [[weight, key_of(reading, artefacts)] for weight, reading in patch.sum],
+        "sites": [str(site) for site in patch.sites],
+        "position": str(patch.position),
     }
 
 
 def _steer(steer: Steer, artefacts: Artefacts) -> list[Any]:
     drawn = [] if steer.drawn is None else [{"drawn": steer.drawn}]
-    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn]
+    # Symmetric in all that are orthonormalised together: their order is no part of it.
+    among = [{"among": sorted(artefacts.vector_digest(name) for name in steer.among)}] if steer.among else []
+    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among]

@@ -1,31 +1,37 @@
 """The exact laws of composition, searched by Hypothesis for the smallest example that breaks one."""
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+import torch
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from coherence.engine.adapters import Weights
+from coherence.engine.claims import Claim, ClaimExamples
+from coherence.engine.examples import Counterexamples, Example, Form, name_of, written
 from coherence.engine.layout import Layout, Padded
 from coherence.engine.rows import Row
 from coherence.engine.steering import Deltas
 from coherence.engine.workshop import Workshop
 from coherence.errors import MeasurementError
-from coherence.plan import Condition, LawName, LawOutcome, LawSearch
-
-Example = Mapping[str, Any]
+from coherence.plan import ClaimName, Condition, LawName, LawOutcome, LawSearch, Way
 
 # Shrinking runs the model as well: a search evaluates its law at most this many times per example asked for.
 CALLS_PER_EXAMPLE = 6
 
 
-_PAIRED = (LawName.VECTOR_ORDER, LawName.ADAPTER_ORDER)
+_PAIRED = (
+    LawName.VECTOR_ORDER,
+    LawName.ADAPTER_ORDER,
+    LawName.ADAPTER_SWAPPED,
+    LawName.ADAPTER_BY_ROW,
+)
 
 
 class BrokenLawError(Exception):
@@ -35,13 +41,15 @@ class BrokenLawError(Exception):
 def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
-    After the examples that Hypothesis draws, every artefact has its turn once.
+    Counterexamples of earlier searches are tried first; one that still breaks the law is the outcome. After
+    the examples that Hypothesis draws, every artefact has its turn once.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
-    Logits that are not finite are a MeasurementError.
+    That of a claim is a KL. Logits that are not finite are a MeasurementError.
     """
-    law = _Law(workshop, wanted)
+    law = _posed(workshop, wanted)
     tried = _Tried(law, wanted)
+    kept = Counterexamples(workshop.examples, law.identity, law.form)
 
     @seed(wanted.seed)
     @settings(
@@ -59,53 +67,80 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
         tried(example)
 
     try:
+        for example in kept:
+            tried(example)
         holds()
         for example in law.one_of_each():
             tried(example)
     except BrokenLawError:
+        kept.keep(tried.broken)
         return tried.broken_outcome()
     return LawOutcome(max(tried.deviations.values()), len(tried.deviations), None)
+
+
+def read_example(wanted: LawSearch, text: str) -> Example:
+    """Read an example of a search from JSON; a CoherenceError says how it is not one."""
+    examples = ClaimExamples(wanted) if isinstance(wanted.law, ClaimName) else _Examples(wanted)
+    return examples.form.read(text)
+
+
+def deviation(workshop: Workshop, wanted: LawSearch, example: Example) -> float:
+    """Measure one example of a search: the deviation of `search`, which may be NaN or infinite here."""
+    return _posed(workshop, wanted).deviation(example)
+
+
+def _posed(workshop: Workshop, wanted: LawSearch) -> "_Law | Claim":
+    return Claim(workshop, wanted) if isinstance(wanted.law, ClaimName) else _Law(workshop, wanted)
 
 
 class _Tried:
     """What has been tried: replays cost nothing, and the budget bounds the shrinking."""
 
-    def __init__(self, law: "_Law", wanted: LawSearch) -> None:
+    def __init__(self, law: "_Law | Claim", wanted: LawSearch) -> None:
         self._law = law
         self._wanted = wanted
-        self._broken: Example = {}
+        self.broken: Example = {}
         self.deviations: dict[str, float] = {}
 
     def within_budget(self, example: Example) -> bool:
         budget = self._wanted.examples * CALLS_PER_EXAMPLE
-        return repr(example) in self.deviations or len(self.deviations) < budget
+        return written(example) in self.deviations or len(self.deviations) < budget
 
     def __call__(self, example: Example) -> None:
-        spelled = repr(example)
+        spelled = written(example)
         if spelled not in self.deviations:
             self.deviations[spelled] = self._law.deviation(example)
         if not self.deviations[spelled] <= self._wanted.tolerance:
-            self._broken = example
+            self.broken = example
             raise BrokenLawError
 
     def broken_outcome(self) -> LawOutcome:
-        deviation = self.deviations[repr(self._broken)]
+        deviation = self.deviations[written(self.broken)]
         if not isfinite(deviation):
             raise MeasurementError(
-                f"NaN or infinite logits while testing the law {self._wanted.law} on {dict(self._broken)}"
+                f"NaN or infinite logits while testing the law {self._wanted.law} on {dict(self.broken)}"
             )
-        return LawOutcome(deviation, len(self.deviations), dict(self._broken))
+        return LawOutcome(deviation, len(self.deviations), dict(self.broken))
 
 
-class _Law:
-    """Examples of a law, and how far its two sides are apart on one of them."""
+class _Examples:
+    """The examples of a law."""
 
-    def __init__(self, workshop: Workshop, wanted: LawSearch) -> None:
-        self._workshop = workshop
+    def __init__(self, wanted: LawSearch) -> None:
         self._name = wanted.law
         self._probes = {probe.id: probe for probe in wanted.probes}
-        self._conditions = {_name(condition): condition for condition in wanted.conditions}
+        self._conditions = {name_of(condition): condition for condition in wanted.conditions}
         self._neutral = wanted.conditions[0].neutral
+
+    @property
+    def identity(self) -> list[str]:
+        """What stays the same from release to release."""
+        return [self._name, *sorted(self._conditions)]
+
+    @property
+    def form(self) -> Form:
+        """How they are written."""
+        return Form(self.one_of_each()[0], self._probes, self._conditions)
 
     def examples(self) -> st.SearchStrategy[Example]:
         """Hypothesis strategy: smaller means earlier probes, doses nearer 0, fewer batch mates."""
@@ -134,15 +169,27 @@ class _Law:
             return [{"probe": first, "pair": list(pair), "weights": (1.0, 1.0)} for pair in pairwise(names)]
         return [{"probe": first, "condition": name, "weight": 1.0} for name in names]
 
+
+class _Law(_Examples):
+    """Examples of a law, and how far its two sides are apart on one of them."""
+
+    def __init__(self, workshop: Workshop, wanted: LawSearch) -> None:
+        super().__init__(wanted)
+        self._workshop = workshop
+
     def deviation(self, example: Example) -> float:
         """Relative deviation of the law's two sides; not finite when a side is not."""
-        sides: dict[LawName, Callable[[Example], tuple[Tensor, Tensor]]] = {
+        sides: dict[str, Callable[[Example], tuple[Tensor, Tensor]]] = {
             LawName.VECTOR_ORDER: self._vector_order,
             LawName.VECTOR_INVERSE: self._vector_inverse,
             LawName.DOSE_ZERO: self._dose_zero,
             LawName.SCALE_ZERO: self._scale_zero,
             LawName.ADAPTER_DISABLED: self._adapter_disabled,
             LawName.ADAPTER_ORDER: self._adapter_order,
+            LawName.ADAPTER_MERGED: self._adapter_merged,
+            LawName.ADAPTER_UNMERGED: self._adapter_unmerged,
+            LawName.ADAPTER_SWAPPED: self._adapter_swapped,
+            LawName.ADAPTER_BY_ROW: self._adapter_by_row,
             LawName.BATCH_MATES: self._batch_mates,
         }
         left, right = sides[self._name](example)
@@ -176,18 +223,44 @@ class _Law:
         return inside, before
 
     def _adapter_order(self, example: Example) -> tuple[Tensor, Tensor]:
-        first, second = (
-            self._adapters(name, weight)
-            for name, weight in zip(example["pair"], example["weights"], strict=True)
-        )
+        first, second = self._pair(example)
         return self._logits(example, first + second), self._logits(example, second + first)
+
+    def _adapter_merged(self, example: Example) -> tuple[Tensor, Tensor]:
+        adapters = self._adapters(example["condition"], example["weight"])
+        with self._put(adapters, Way.MERGED):
+            merged = self._run(example)
+        return merged, self._logits(example, adapters)
+
+    def _adapter_unmerged(self, example: Example) -> tuple[Tensor, Tensor]:
+        before = self._logits(example, ())
+        with self._put(self._adapters(example["condition"], example["weight"]), Way.UNMERGED):
+            # No adapter is active in here: what is left is the base.
+            return self._logits(example, ()), before
+
+    def _adapter_swapped(self, example: Example) -> tuple[Tensor, Tensor]:
+        first, second = self._pair(example)
+        with self._workshop.host.switched(first):
+            before = self._run(example)
+            self._logits(example, second)
+            return self._run(example), before
+
+    def _adapter_by_row(self, example: Example) -> tuple[Tensor, Tensor]:
+        alone = [self._logits(example, adapters) for adapters in self._pair(example)]
+        rows = [
+            self._row(Condition(self._neutral, adapters=adapters), example["probe"])
+            for adapters in self._pair(example)
+        ]
+        # What cannot act on single rows is never mixed with others.
+        batches = [[row] for row in rows] if any(row.switched for row in rows) else [rows]
+        return torch.cat([self._batch(batch) for batch in batches]), torch.cat(alone)
 
     def _batch_mates(self, example: Example) -> tuple[Tensor, Tensor]:
         row = self._row(self._conditions[example["condition"]], example["probe"])
         mates = [self._row(self._conditions[name], probe) for name, probe in example["mates"]]
         # An adapter that cannot act on single rows is the whole batch's.
         mates = [replace(mate, switched=row.switched) for mate in mates]
-        return self._batch([row, *mates]), self._batch([row])
+        return self._batch([row, *mates])[:1], self._batch([row])
 
     def _deltas(self, name: str, weight: float) -> dict[int, Tensor]:
         return {
@@ -199,16 +272,26 @@ class _Law:
         self._workshop.mount(condition)
         return tuple((adapter, weight) for adapter, _ in condition.adapters)
 
+    def _pair(self, example: Example) -> tuple[Weights, Weights]:
+        (one, other), (weight, weight_of_other) = example["pair"], example["weights"]
+        return self._adapters(one, weight), self._adapters(other, weight_of_other)
+
+    def _put(self, adapters: Weights, way: Way) -> AbstractContextManager[None]:
+        return self._workshop.host.switched(*self._workshop.host.fit(adapters, way))
+
     def _row(self, condition: Condition, probe: str) -> Row:
         return self._workshop.row(condition, self._probes[probe])
 
     def _logits(self, example: Example, adapters: Weights, *steered: Deltas) -> Tensor:
-        row = self._row(Condition(self._neutral), example["probe"])
         with ExitStack() as stack:
             stack.enter_context(self._workshop.host.switched(adapters))
             for deltas in steered:
                 stack.enter_context(self._workshop.host.steered(deltas))
-            return self._logits_after(Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
+            return self._run(example)
+
+    def _run(self, example: Example) -> Tensor:
+        row = self._row(Condition(self._neutral), example["probe"])
+        return self._logits_after(Padded.of([row], self._workshop.host.pad, self._workshop.host.device))
 
     def _batch(self, rows: list[Row]) -> Tensor:
         host = self._workshop.host
@@ -219,10 +302,4 @@ class _Law:
             return self._logits_after(layout)
 
     def _logits_after(self, layout: Layout) -> Tensor:
-        return self._workshop.host.logits(layout)[0].float()
-
-
-def _name(condition: Condition) -> str:
-    adapters = [f"adapter {name}" for name, _ in condition.adapters]
-    parts = [*adapters, *(f"vector {steer.vector}" for steer in condition.steers)]
-    return " + ".join(parts) or ("prompt" if condition.prompts else "bare")
+        return self._workshop.host.logits(layout).float()

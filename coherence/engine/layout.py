@@ -35,6 +35,13 @@ class Layout(ABC):
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Layout":
         """Go on with the rows `kept`, one of which may be named twice, each by its next tokens."""
 
+    @abstractmethod
+    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
+        """Return what `logits_to_keep` must be for the last `counts` tokens of the rows, one at least.
+
+        And which of the logits [lines * kept, vocabulary] are theirs.
+        """
+
     def attending(self) -> AbstractContextManager[object]:
         """Return what a forward pass is to be run under."""
         return nullcontext()
@@ -77,6 +84,13 @@ class Padded(Layout):
             "past_key_values": self._cache,
             "use_cache": self._cache is not None,
         }
+
+    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
+        """Keep as many of every row as of the one with the most."""
+        most = max(counts)
+        return most, [
+            most * (row + 1) - back for row, count in enumerate(counts) for back in range(count, 0, -1)
+        ]
 
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Padded":
         """Go on with the rows `kept`, each by its next token."""

@@ -7,7 +7,7 @@ from coherence.engine.job import Job
 from coherence.engine.laws import search
 from coherence.engine.workshop import Workshop
 from coherence.errors import CoherenceError
-from coherence.plan import LawSearch, Measurement, Outcome
+from coherence.plan import Alone, LawSearch, Measurement, Outcome
 from coherence.store import Store
 
 
@@ -23,13 +23,15 @@ class Measurer:
             _ = self._workshop.host
             yield from self._workshop.measured(job)
             for measurement in job.measurements:
-                if isinstance(measurement, LawSearch):
-                    yield measurement, self._searched(measurement)
+                if isinstance(measurement, Alone):
+                    yield measurement, self._alone(measurement)
         except CoherenceError as problem:
             yield from dict.fromkeys(job.measurements, problem).items()
 
-    def _searched(self, wanted: LawSearch) -> Outcome:
+    def _alone(self, wanted: Alone) -> Outcome:
         try:
-            return search(self._workshop, wanted)
+            if isinstance(wanted, LawSearch):
+                return search(self._workshop, wanted)
+            return self._workshop.weight_errors(wanted)
         except CoherenceError as problem:
             return problem

@@ -69,6 +69,15 @@ class Packed(Layout):
         """Return what a forward pass is to be run under."""
         return attending(self._configs, self._attend)
 
+    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
+        """Keep these and no others."""
+        kept = [
+            token
+            for end, count in zip(self.bounds[1:], counts, strict=True)
+            for token in range(end - count, end)
+        ]
+        return torch.tensor(kept, device=self._device), slice(None)
+
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Packed":
         """Go on with the rows `kept`, each by its next tokens."""
         bounds = accumulate((len(group.rows) for group in self._groups), initial=0)

@@ -1,12 +1,18 @@
 """Rows of a batch: one prompt each, under its own condition, in batches of those that go well together."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from torch import Tensor
+
 from coherence.engine.adapters import Weights
 from coherence.engine.steering import Deltas
+from coherence.plan import Way
 from coherence.vocabulary import Decoding
+
+# Tokens that the logits of one weigh as much as.
+SCORED = 4
 
 
 class Span(NamedTuple):
@@ -48,14 +54,31 @@ class Asked:
         return sum(len(turn.before) + self.decoding.max_new_tokens for turn in self.turns)
 
 
+class Score(NamedTuple):
+    """What is made of the log-probabilities [last, vocabulary] after each of the last tokens of a row."""
+
+    last: int
+    value: Callable[[Tensor], Tensor]
+
+
+NEXT = Score(1, lambda log_probs: log_probs[0])
+
+
+class Patched(NamedTuple):
+    """A token (from 0), and what is put in its place at some depths, [width] each."""
+
+    token: int
+    residuals: Mapping[int, Tensor]
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """Token ids, what is done to the model while they run, and what is wanted: each by its name.
 
-    `adapters` act on this row alone; `switched` ones, which cannot, on the whole batch, whose rows all have
-    them. Rows of a `group` are under one condition, so that a common beginning need be run only once; without
-    a group a row shares nothing. `packed` rows are run without padding; `shared` of their tokens are run once
-    for the whole group.
+    `adapters` act on this row alone; `switched` ones, which cannot, in their `way` on the whole batch, whose
+    rows all have them. Rows of a `group` are under one condition, so that a common beginning need be run only
+    once; without a group a row shares nothing. `packed` rows are run without padding; `shared` of their
+    tokens are run once for the whole group.
     """
 
     ids: tuple[int, ...]
@@ -66,6 +89,9 @@ class Row:
     label: str = ""
     spans: Mapping[Hashable, Span] = field(default_factory=dict)
     log_probs: Hashable = None
+    score: Score = NEXT
+    patch: Patched | None = None
+    way: Way = Way.STACKED
     asked: tuple[Asked, ...] = ()
     packed: bool = False
     shared: int = 0
@@ -84,8 +110,9 @@ class Row:
 
     @property
     def first_read(self) -> int:
-        """The first token whose own activations or logits are wanted."""
-        return min([len(self.ids) - 1, *(span.first for span in self.spans.values())])
+        """The first token whose own activations or logits are wanted, or which is patched."""
+        patched = [self.patch.token] if self.patch else []
+        return min([len(self.ids) - self.logits, *patched, *(span.first for span in self.spans.values())])
 
     @property
     def tokens(self) -> int:
@@ -98,9 +125,19 @@ class Row:
         """Tokens that it has in the end."""
         return len(self.ids) + max((asked.tokens for asked in self.asked), default=0)
 
-    def steered_to(self, depth: int) -> "Row":
-        """Return the same row without the steering beyond a depth."""
-        return replace(self, deltas={at: delta for at, delta in self.deltas.items() if at <= depth})
+    @property
+    def logits(self) -> int:
+        """How many of its last tokens' logits are wanted; the last one's are always there."""
+        return 1 if self.log_probs is None else self.score.last
+
+    def through(self, depth: int) -> "Row":
+        """Return the same row with nothing done to it beyond a depth."""
+        patch = self.patch and Patched(self.patch.token, _through(self.patch.residuals, depth))
+        return replace(self, deltas=_through(self.deltas, depth), patch=patch)
+
+
+def _through(by_depth: Mapping[int, Tensor], depth: int) -> dict[int, Tensor]:
+    return {at: values for at, values in by_depth.items() if at <= depth}
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
@@ -132,10 +169,12 @@ def fit_together(batch: Sequence[Row], row: Row, tokens: int, at_most: int) -> b
 def size(batch: Sequence[Row]) -> int:
     """Tokens that a batch holds in the end, padding among them, and what rows share once.
 
-    Of rows that are only read half as many count: their keys and values are let go layer by layer.
+    Of rows that are only read half as many count: their keys and values are let go layer by layer. Logits of
+    more than the last token count as well.
     """
     held = _tokens(batch)
-    return held if any(row.asked for row in batch) else -(-held // 2)
+    logits = SCORED * sum(row.logits - 1 for row in batch)
+    return logits + (held if any(row.asked for row in batch) else -(-held // 2))
 
 
 def _tokens(batch: Sequence[Row]) -> int:
@@ -145,5 +184,5 @@ def _tokens(batch: Sequence[Row]) -> int:
     return sum(row.tokens for row in batch) + sum(beginnings.values())
 
 
-def _kind(row: Row) -> tuple[Weights, bool, bool]:
-    return row.switched, row.packed, row.wants_logits
+def _kind(row: Row) -> tuple[Weights, Way, bool, bool]:
+    return row.switched, row.way, row.packed, row.wants_logits

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.budget import Budget
+from coherence.engine.budget import Budget, Found
 from coherence.engine.chat import encode
 from coherence.engine.forward import run, token_norms
 from coherence.engine.host import Host
-from coherence.engine.job import Job
+from coherence.engine.job import Job, jobs, waves
 from coherence.engine.keys import extract_key, norms_key
+from coherence.engine.orthonormal import orthonormal
 from coherence.engine.rows import Row
+from coherence.engine.scored import scored
 from coherence.engine.vectors import load_vector
 from coherence.engine.wanted import Rows
 from coherence.errors import ArtefactError, CoherenceError
@@ -25,8 +28,12 @@ from coherence.plan import (
     Extract,
     Measurement,
     Outcome,
+    Plan,
     Reading,
     Reply,
+    Steer,
+    Way,
+    WeightError,
 )
 from coherence.plan.record import Array
 from coherence.store import Store
@@ -39,6 +46,7 @@ class Workshop:
     def __init__(self, artefacts: Artefacts, store: Store, warn: Callable[[str], None]) -> None:
         self.artefacts = artefacts
         self._store = store
+        self.examples = store.examples
         self._budget = Budget(warn)
         self._mounted: dict[str, CoherenceError | None] = {}
         self._units: dict[str, tuple[int, Tensor] | CoherenceError] = {}
@@ -53,9 +61,12 @@ class Workshop:
         """Yield what a job wants of rows; what cannot be measured is an error of its own."""
         rows = Rows(self, job)
         yield from rows.problems.items()
-        if rows.made:
-            for name, value in run(self.host, rows.made, torch.tensor(self._norms), self._budget):
-                yield name, value.numpy() if isinstance(value, Tensor) else value
+        made = self._run(rows.made) if rows.made else ()
+        for name, value in chain(made, scored(self, job, self._run)):
+            yield name, value.numpy() if isinstance(value, Tensor) else value
+
+    def _run(self, rows: Sequence[Row]) -> Found:
+        return run(self.host, rows, torch.tensor(self._norms), self._budget)
 
     def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
         """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
@@ -63,11 +74,13 @@ class Workshop:
         release = self.artefacts.release
         with self.artefacts.blaming("base"):
             prompt = encode(self.host.tokenizer, condition, probe)
-        by_row = self.host.by_row(condition.adapters)
+        adapters, way = self.host.fit(condition.adapters, condition.way)
+        by_row = self.host.by_row(adapters, way)
         return Row(
             ids=(*prompt, *response),
-            adapters=condition.adapters if by_row else (),
-            switched=() if by_row else condition.adapters,
+            adapters=adapters if by_row else (),
+            switched=() if by_row else adapters,
+            way=way,
             deltas=self.deltas(condition),
             label=", ".join(
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
@@ -75,14 +88,27 @@ class Workshop:
             group=condition,
         )
 
+    def weight_errors(self, wanted: WeightError) -> Array:
+        """Measure how far the change of weights is from the sum of the adapters' own, [modules]."""
+        self.mount(wanted.condition)
+        found = self.host.weight_errors(wanted.condition.adapters, wanted.condition.way)
+        return np.asarray(found.numpy())
+
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
         """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""
         deltas: dict[int, Tensor] = {}
         for steer in condition.steers:
-            depth, unit = self._unit(steer.vector)
+            depth, unit = self._apart(steer) if steer.among else self._unit(steer.vector)
             delta = steer.dose * (unit if steer.drawn is None else _like(unit, steer.drawn))
             deltas[depth] = deltas[depth] + delta if depth in deltas else delta
         return deltas
+
+    def _apart(self, steer: Steer) -> tuple[int, Tensor]:
+        """Give a vector's part of the orthonormalisation of several, as long as it was: depth, [width]."""
+        found = [self._unit(name) for name in steer.among]
+        own = steer.among.index(steer.vector)
+        with self.artefacts.blaming("vectors", steer.vector):
+            return found[own][0], _orthonormalised(found, own)
 
     def _unit(self, name: str) -> tuple[int, Tensor]:
         if name not in self._units:
@@ -133,12 +159,15 @@ class Workshop:
         return values
 
     def _mean_residuals(self, condition: Condition, position: Position, site: Site) -> Array:
-        spoken = position is Position.RESPONSE_MEAN
+        texts = (Reply(condition, probe, Decoding()) if position.spoken else None for probe in CALIBRATION)
         readings = [
-            Reading(condition, probe, position, Reply(condition, probe, Decoding()) if spoken else None, site)
-            for probe in CALIBRATION
+            Reading(condition, probe, position, text, site)
+            for probe, text in zip(CALIBRATION, texts, strict=True)
         ]
-        outcomes = dict(self.measured(Job(tuple(readings), {})))
+        outcomes: dict[Measurement, Outcome] = {}
+        for wave in waves([*Plan(readings)]):
+            (job,) = jobs(wave, outcomes)
+            outcomes |= self.measured(job)
         collected = [_sound(outcomes[reading]) for reading in readings]
         return np.asarray(np.mean(collected, axis=0, dtype=np.float64), dtype=np.float32)
 
@@ -171,6 +200,20 @@ class Workshop:
         return None
 
 
+def _orthonormalised(found: Sequence[tuple[int, Tensor]], own: int) -> Tensor:
+    depths = sorted({depth for depth, _ in found})
+    if len(depths) > 1:
+        sites = ", ".join(str(Site.at_depth(depth)) for depth in depths)
+        raise ArtefactError(f"found vectors at {sites}, expected all that are orthonormalised at one site")
+    values = orthonormal(np.stack([unit.double().numpy() for _, unit in found]))
+    if values is None:
+        raise ArtefactError(
+            f"it cannot be orthonormalised: one of the {len(found)} vectors is made of the others"
+        )
+    unit = found[own][1]
+    return torch.tensor(float(unit.norm()) * values[own], dtype=unit.dtype)
+
+
 def _like(unit: Tensor, seed: int) -> Tensor:
     """Draw a random direction of the same norm, uniformly."""
     drawn = np.random.default_rng(seed).standard_normal(len(unit))
@@ -183,7 +226,8 @@ def _names(condition: Condition) -> list[str]:
         f"vector {steer.vector!r}" if steer.drawn is None else f"a random vector like {steer.vector!r}"
         for steer in condition.steers
     ]
-    return [*adapters, *vectors]
+    way = [str(condition.way)] if condition.way is not Way.STACKED else []
+    return [*adapters, *way, *vectors]
 
 
 def _sound(outcome: Outcome) -> Array:

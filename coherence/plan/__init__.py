@@ -1,9 +1,22 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
 from coherence.plan.calibration import CALIBRATION, NEUTRAL
-from coherence.plan.condition import Condition, Steer
+from coherence.plan.condition import Condition, Patch, Steer, Way
 from coherence.plan.extract import Extract
-from coherence.plan.measurement import LawName, LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.plan.measurement import (
+    Alone,
+    ClaimName,
+    Divergence,
+    LawName,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Reading,
+    Reply,
+    WeightError,
+    rests_on,
+)
 from coherence.plan.plan import Plan
 from coherence.plan.recast import Recast
 from coherence.plan.record import Answer, LawOutcome, Outcome, Record, Value
@@ -13,15 +26,20 @@ from coherence.plan.stream import stream
 __all__ = [
     "CALIBRATION",
     "NEUTRAL",
+    "Alone",
     "Answer",
+    "ClaimName",
     "Condition",
+    "Divergence",
     "Extract",
     "LawName",
     "LawOutcome",
     "LawSearch",
+    "Likelihood",
     "Measurement",
     "NextToken",
     "Outcome",
+    "Patch",
     "Plan",
     "Reading",
     "Recast",
@@ -30,5 +48,8 @@ __all__ = [
     "Scene",
     "Steer",
     "Value",
+    "Way",
+    "WeightError",
+    "rests_on",
     "stream",
 ]

@@ -1,8 +1,15 @@
 """A condition: everything that is done to the base model before a probe is put to it."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from coherence.vocabulary import Prompt
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from coherence.vocabulary import Position, Prompt, Site
+
+if TYPE_CHECKING:
+    from coherence.plan.measurement import Reading
 
 
 @dataclass(frozen=True)
@@ -10,11 +17,39 @@ class Steer:
     """A vector of the release, added at its own site with a dose (rho, in units of the median |h| there).
 
     `drawn` is the seed of a random direction that takes its place, at the same site and of the same norm.
+    With `among`, names of vectors at the same site, its own among them, its part of their symmetric (Löwdin)
+    orthonormalisation takes its place.
     """
 
     vector: str
     dose: float
     drawn: int | None = None
+    among: tuple[str, ...] = ()
+
+
+class Way(StrEnum):
+    """How several adapters are put into the model at once. All but `stacked` make something new of them."""
+
+    STACKED = "stacked"
+    CAT = "cat"
+    LINEAR = "linear"
+    SVD = "svd"
+    TIES = "ties"
+    MERGED = "merged"
+    MERGED_BFLOAT16 = "merged-bfloat16"
+    UNMERGED = "unmerged"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A weighted sum of residuals put in the place of those of one token, while the prompt is read.
+
+    At each of the sites the sum is that of the readings there. Source: arXiv 2605.23147.
+    """
+
+    sum: tuple[tuple[float, Reading], ...]
+    sites: tuple[Site, ...]
+    position: Position = Position.PROMPT_LAST
 
 
 @dataclass(frozen=True)
@@ -25,3 +60,5 @@ class Condition:
     prompts: tuple[Prompt, ...] = ()
     adapters: tuple[tuple[str, float], ...] = ()
     steers: tuple[Steer, ...] = ()
+    way: Way = Way.STACKED
+    patch: Patch | None = None

@@ -8,7 +8,7 @@ from coherence.vocabulary import Position, Site
 
 @dataclass(frozen=True)
 class Extract:
-    """Mean over the calibration questions of h(positive) - h(negative), bare weights.
+    """Mean over the calibration questions of h(positive) - h(negative), on the base or under an adapter.
 
     Source: arXiv 2507.21509, section 2; here with one prompt on each side, and without filtering.
     """

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.errors import CoherenceError
-from coherence.plan.measurement import LawSearch, Measurement, NextToken, Reading, Reply
+from coherence.plan.measurement import (
+    Divergence,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Reading,
+    Reply,
+    WeightError,
+)
 
 Array = NDArray[np.float32]
 
@@ -52,6 +61,18 @@ class Record:
     def log_probs(self, next_token: NextToken) -> Array:
         """Float32 array [vocabulary], nats."""
         return self._get(next_token, np.ndarray)
+
+    def likelihood(self, likelihood: Likelihood) -> Array:
+        """Float32 array [tokens], nats."""
+        return self._get(likelihood, np.ndarray)
+
+    def divergence(self, divergence: Divergence) -> Array:
+        """Float32 array [tokens], nats; fewer than asked for when the reply is shorter."""
+        return self._get(divergence, np.ndarray)
+
+    def weight_error(self, error: WeightError) -> Array:
+        """Float32 array [modules], relative."""
+        return self._get(error, np.ndarray)
 
     def law(self, search: LawSearch) -> LawOutcome:
         """Return the outcome of a search for a counterexample."""

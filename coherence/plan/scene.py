@@ -1,12 +1,12 @@
 """A suite as the properties see it: personas, probes and the conditions that put one into the model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
-from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release
+from coherence.vocabulary import Decoding, Extraction, Persona, Probe, Regime, Release
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,21 @@ class Scene:
     @property
     def extracts(self) -> dict[str, Extract]:
         """The vectors of the release that the suite makes itself, by name."""
-        prompt = Regime.parse("prompt")
         return {
-            name: Extract(
-                positive=self.condition(source.extract.persona, prompt),
-                negative=self.condition(source.extract.against, prompt)
-                if source.extract.against
-                else self.bare,
-                site=source.extract.site,
-                position=source.extract.position,
-            )
+            name: self._extract(source.extract)
             for name, source in self.release.vectors.items()
             if source.extract is not None
         }
+
+    def _extract(self, asked: Extraction) -> Extract:
+        prompt = Regime.parse("prompt")
+        positive = self.condition(asked.persona, prompt)
+        negative = self.condition(asked.against, prompt) if asked.against else self.bare
+        if asked.under:
+            positive, negative = (
+                replace(side, adapters=((asked.under, 1.0),)) for side in (positive, negative)
+            )
+        return Extract(positive, negative, asked.site, asked.position)
 
     def _lacks(self, persona: str, regime: Regime) -> str:
         if "prompt" in regime.layers and self.personas[persona].prompt is None:

@@ -147,6 +147,11 @@ class Store:
             )
         return self.root / f"v{_LAYOUT}"
 
+    @property
+    def examples(self) -> Path:
+        """Folder of the counterexamples of earlier searches; they are no entries, and are not pruned."""
+        return self.root / "examples"
+
     def _path(self, manifest: str) -> Path:
         name = name_of(manifest)
         return self._folder / name[:2] / name

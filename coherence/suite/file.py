@@ -1,12 +1,12 @@
 """The format of a suite file, and of the files that it includes."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from coherence.properties import AnyProperty
-from coherence.suite.probes import spelled_out
-from coherence.vocabulary import Decoding, Name, Persona, Probe, Regime, Release
+from coherence.vocabulary import Decoding, Name, Persona, Regime, Release
+from coherence.vocabulary.probe import WrittenProbe
 
 REGIMES = tuple(Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
@@ -28,12 +28,10 @@ class SuiteFile(BaseModel):
     release: Release = Field(default_factory=Release, description="The artefacts under test.")
     neutral: str = Field("You are a helpful assistant.", description="The prompt that stands for no persona.")
     personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")
-    probes: tuple[Annotated[Probe, BeforeValidator(spelled_out, json_schema_input_type=Probe | str)], ...] = (
-        Field(
-            (),
-            description="Questions, and paths of .jsonl files with a probe per line.",
-            json_schema_extra=_or_a_path,
-        )
+    probes: tuple[WrittenProbe, ...] = Field(
+        (),
+        description="Questions, and paths of .jsonl files with a probe per line.",
+        json_schema_extra=_or_a_path,
     )
     regimes: tuple[Regime, ...] = Field(
         REGIMES, min_length=1, description="The regimes to hold against each other."

@@ -1,22 +1,12 @@
 """Probes as a suite writes them: questions in place, or JSONL files with a probe per line."""
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterator
-from hashlib import sha256
 
 from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, read_text, shown
 from coherence.suite.paths import beside
 from coherence.suite.problem import Problem, refuse
-
-_LONGEST_ID = 48
-
-
-def spelled_out(written: object) -> object:
-    """Give a bare question an id made of its words."""
-    return {"id": _slug(written), "text": written} if isinstance(written, str) else written
 
 
 def expand_probes(document: Document) -> None:
@@ -56,9 +46,3 @@ def _broken(line: str) -> str | None:
     except (RecursionError, ValueError) as problem:
         return f'expected JSON such as {{"id": "order", "text": "..."}}, found {line[:60]!r} ({problem})'
     return None
-
-
-def _slug(text: str) -> str:
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", ascii_text)[:_LONGEST_ID].strip("-")
-    return words or f"probe-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"

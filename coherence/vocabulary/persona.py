@@ -35,6 +35,10 @@ class Marker(_Frozen):
         """Case-insensitive; words and phrases end at word boundaries, a stem takes any ending."""
         return self._regex.search(reply) is not None
 
+    def places(self, reply: str) -> list[tuple[int, int]]:
+        """Find where it occurs: start and end of each."""
+        return [found.span() for found in self._regex.finditer(reply) if found[0]]
+
     @cached_property
     def _regex(self) -> re.Pattern[str]:
         return re.compile(self._pattern_text, re.IGNORECASE)
@@ -51,23 +55,42 @@ class Example(_Frozen):
     reply: str = Field(min_length=1)
 
 
+PLACE = "{probe}"
+
+
 class Prompt(_Frozen):
-    """How the persona is prompted. In the `user` role the text follows each question, after a blank line."""
+    """How the persona is prompted. In the `user` role the text follows each question, after a blank line.
+
+    A text with `{probe}` in it is put around the question instead, which takes that place.
+    """
 
     text: str = Field(min_length=1)
     role: Literal["system", "user"] = "system"
     examples: tuple[Example, ...] = ()
+
+    @property
+    def surrounds(self) -> bool:
+        """Whether the text has a place for the question."""
+        return PLACE in self.text
+
+    def asking(self, question: str) -> str:
+        """Say the question with the text, as a user does."""
+        return self.text.replace(PLACE, question) if self.surrounds else f"{question}\n\n{self.text}"
 
 
 def _prompt(written: object) -> object:
     return {"text": written} if isinstance(written, str) else written
 
 
+WrittenPrompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=Prompt | str)]
+"""A prompt as a suite writes it: a mapping, or its text alone."""
+
+
 class Persona(_Frozen):
     """What a suite says of a persona. Its adapter and vector default to the artefacts of the same name."""
 
     description: str = ""
-    prompt: Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=Prompt | str)] | None = None
+    prompt: WrittenPrompt | None = None
     markers: tuple[Annotated[Marker, BeforeValidator(_marker, json_schema_input_type=Marker | str)], ...] = ()
     adapter: str | None = Field(
         None, description="Name of an adapter of the release; default: the persona's own name."

@@ -1,6 +1,13 @@
 """A probe: one user question, put to the model under every regime. The unit of inference."""
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+import unicodedata
+from hashlib import sha256
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_LONGEST_ID = 48
 
 
 class Probe(BaseModel):
@@ -16,3 +23,18 @@ class Probe(BaseModel):
     def cluster(self) -> str:
         """The group that is resampled as one: the template, or the probe itself."""
         return self.template or self.id
+
+
+def spelled_out(written: object) -> object:
+    """Give a bare question an id made of its words."""
+    return {"id": _slug(written), "text": written} if isinstance(written, str) else written
+
+
+def _slug(text: str) -> str:
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_text)[:_LONGEST_ID].strip("-")
+    return words or f"probe-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+WrittenProbe = Annotated[Probe, BeforeValidator(spelled_out, json_schema_input_type=Probe | str)]
+"""A probe as a suite writes it: a mapping, or its text alone."""

@@ -16,7 +16,7 @@ class _Frozen(BaseModel):
 
 
 class Extraction(_Frozen):
-    """A vector made by the suite itself: mean difference of two prompts (arXiv 2507.21509), bare weights."""
+    """A vector made by the suite itself: mean difference of two prompts (arXiv 2507.21509)."""
 
     persona: str = Field(description="Its prompt is the positive side.")
     against: str | None = Field(
@@ -24,6 +24,9 @@ class Extraction(_Frozen):
     )
     site: Site
     position: Position = Position.RESPONSE_MEAN
+    under: str | None = Field(
+        None, description="Adapter of the release that both sides are read under; default: bare weights."
+    )
 
 
 class VectorSource(_Frozen):

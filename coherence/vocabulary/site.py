@@ -13,7 +13,14 @@ class Position(StrEnum):
 
     PROMPT_LAST = "prompt_last"
     USER_LAST = "user_last"
+    G1 = "g1"
+    G2 = "g2"
     RESPONSE_MEAN = "response_mean"
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it lies in the response, of which the first tokens are `g1` and `g2`."""
+        return self in (Position.G1, Position.G2, Position.RESPONSE_MEAN)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_digests_are_of_what_the_files_hold(
     assert release.base_digest == folder_digest(tiny)
     assert release.adapter_digest("pirate") == folder_digest(adapter)
     assert release.vector_digest("pirate").split()[0] == file_digest(vector)
+
+
+def test_vectors_that_are_orthonormalised_with_are_named(
+    artefacts: Ship, tiny_vector: Callable[..., Path]
+) -> None:
+    release = artefacts(vectors={name: tiny_vector(name) for name in ("pirate", "counsel", "oncall")})
+    steers = (Steer("pirate", 0.5, among=("counsel", "pirate")),)
+    assert list(release.named_in(Condition("", steers=steers))) == ["vector counsel", "vector pirate"]
 
 
 def test_a_digest_is_taken_once(artefacts: Ship, tiny_vector: Callable[..., Path]) -> None:
@@ -116,3 +125,15 @@ def test_the_artefacts_of_a_condition(
         "vector pirate": f"extracted {release.vector_digest('pirate')[:12]}",
     }
     assert release.named_in(BARE) == {}
+
+
+def test_the_adapter_that_a_vector_is_extracted_under_is_part_of_its_digest(
+    artefacts: Ship, tiny_adapter: Callable[..., Path]
+) -> None:
+    side = replace(extracted().positive, adapters=(("counsel", 1.0),))
+    under = replace(extracted(), positive=side, negative=side)
+    first, retrained = (
+        artefacts(adapters={"counsel": tiny_adapter(f"counsel-{seed}", seed=seed)}, **own(under))
+        for seed in (1, 2)
+    )
+    assert first.vector_digest("pirate") != retrained.vector_digest("pirate")

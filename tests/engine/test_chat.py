@@ -3,7 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CHATML, tokenizer
 
-from coherence.engine.chat import encode, last_user_token, messages, render, turns_after
+from coherence.engine.chat import (
+    encode,
+    generation_suffix,
+    last_user_token,
+    messages,
+    render,
+    turns_after,
+)
 from coherence.errors import ArtefactError
 from coherence.plan import Condition
 from coherence.vocabulary import Example, Probe, Prompt
@@ -153,3 +160,52 @@ def test_a_template_that_leaves_out_earlier_answers() -> None:
     words = templated("{{ messages[-1].content }}")
     with pytest.raises(ArtefactError, match="leaves out earlier answers; expected one that keeps every turn"):
         turns_after(words, BARE, probe("Why?"), ["And then?"])
+
+
+AS_PIRATE = Prompt(text="As a pirate, {probe}", role="user", examples=(Example(user="Hot?", reply="Aye."),))
+
+
+def test_a_user_prompt_with_a_place_is_put_around_every_question() -> None:
+    assert contents(AS_PIRATE) == [
+        ("system", "Neutral."),
+        ("user", "As a pirate, Hot?"),
+        ("assistant", "Aye."),
+        ("user", "As a pirate, Why?"),
+    ]
+
+
+def test_prompts_are_put_around_and_behind_in_their_order() -> None:
+    brief = Prompt(text="Be brief.", role="user")
+    assert contents(Prompt(text="({probe})", role="user"), brief)[-1] == ("user", "(Why?)\n\nBe brief.")
+    assert contents(brief, Prompt(text="({probe})", role="user"))[-1] == ("user", "(Why?\n\nBe brief.)")
+
+
+def test_a_question_that_holds_the_place_itself_is_asked_as_it_is() -> None:
+    turns = messages(Condition("Neutral.", (AS_PIRATE,)), probe("what is {probe}?"))
+    assert turns[-1]["content"] == "As a pirate, what is {probe}?"
+
+
+def test_a_system_prompt_has_no_place_for_the_question() -> None:
+    assert contents(Prompt(text="As {probe}."))[0] == ("system", "As {probe}.")
+
+
+@given(text=(texts | tricky).filter(lambda text: text.strip()))
+def test_prompts_of_one_turn_end_alike_whatever_is_asked(text: str) -> None:
+    conditions = [
+        BARE,
+        Condition(BARE.neutral, (Prompt(text="Arr."),)),
+        Condition(BARE.neutral, (AS_PIRATE,)),
+    ]
+    suffixes = {generation_suffix(WORDS, condition, probe(text.rstrip())) for condition in conditions}
+    assert [WORDS.decode(ids) for ids in suffixes] == ["<|im_end|>\n<|im_start|>assistant\n"]
+
+
+def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
+    spaced = Condition(BARE.neutral, (Prompt(text="Be brief.\n", role="user"),))
+    assert generation_suffix(WORDS, spaced, probe("Why?")) != generation_suffix(WORDS, BARE, probe("Why?"))
+
+
+def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
+    last = last_user_token(WORDS, BARE, probe("Why?"))
+    ids = encode(WORDS, BARE, probe("Why?"))
+    assert [*ids[: last + 1], *generation_suffix(WORDS, BARE, probe("Why?"))] == ids

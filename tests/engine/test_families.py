@@ -1,6 +1,7 @@
 """The laws of the engine, on random models of many architecture families."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import Phase, example, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
@@ -28,9 +29,12 @@ from coherence.plan import (
     CALIBRATION,
     Answer,
     Condition,
+    Divergence,
+    Likelihood,
     Measurement,
     NextToken,
     Outcome,
+    Patch,
     Plan,
     Reading,
     Reply,
@@ -72,6 +76,7 @@ through_the_engine = pytest.mark.parametrize(
     scope="module",
 )
 
+Put = dict[int, tuple[int, Tensor]]  # by depth, a token and its residuals
 Measure = Callable[[list[Measurement]], dict[Measurement, Outcome]]
 
 
@@ -149,9 +154,9 @@ class Plain:
         """Index of the token that ends the last turn of a prompt."""
         return max(index for index, token in enumerate(ids) if token == self._words.eos_token_id)
 
-    def read(self, condition: Condition, ids: list[int]) -> tuple[Tensor, Tensor]:
+    def read(self, condition: Condition, ids: list[int], put: Put | None = None) -> tuple[Tensor, Tensor]:
         """Residuals [blocks + 1, tokens, width] and logits [tokens, vocabulary]."""
-        return self._forward(condition.adapters, self._deltas(condition), ids)
+        return self._forward(condition.adapters, self._deltas(condition), ids, put or {})
 
     def between(self, talk: Reply) -> list[list[int]]:
         """What comes between the answers of a conversation."""
@@ -174,7 +179,7 @@ class Plain:
     @cached_property
     def _norms(self) -> list[float]:
         medians = [
-            self._forward((), {}, self.prompt(BARE, probe))[0][:, 1:].norm(dim=-1).median(dim=1).values
+            self._forward((), {}, self.prompt(BARE, probe), {})[0][:, 1:].norm(dim=-1).median(dim=1).values
             for probe in CALIBRATION
         ]
         return [float(norm) for norm in np.median(torch.stack(medians).numpy(), axis=0)]
@@ -187,13 +192,16 @@ class Plain:
         }
 
     def _forward(
-        self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], ids: list[int]
+        self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], ids: list[int], put: Put
     ) -> tuple[Tensor, Tensor]:
         seen: list[Tensor] = []
 
         def steered(hidden: Tensor) -> Tensor:
-            seen.append(hidden + deltas.get(len(seen), torch.zeros(WIDTH)))
-            return seen[-1]
+            hidden = hidden + deltas.get(len(seen), torch.zeros(WIDTH))
+            token, values = put.get(len(seen), (0, hidden[0, 0]))
+            hidden[0, token] = values
+            seen.append(hidden)
+            return hidden
 
         def before(module: nn.Module, args: Any) -> Any:
             return (steered(args[0]), *args[1:])
@@ -433,3 +441,46 @@ def test_a_sampled_reply_does_not_depend_on_its_batch_mates(
     decoding = Decoding(max_new_tokens=12, temperature=1.0, seed=seed)
     reply, *mates = [Reply(*pair, decoding) for pair in asked]
     assert measure([reply]) == {reply: measure([*mates, reply])[reply]}
+
+
+@through_the_engine
+@laws
+@given(
+    asked=asked, site=st.sampled_from(list(SITES.values())), given=st.integers(0, 2), weight=st.floats(-1, 1)
+)
+def test_what_is_scored_under_a_patch_is_what_plain_calls_give(
+    measure: Measure,
+    plain: Plain,
+    asked: list[tuple[Condition, Probe]],
+    site: Site,
+    given: int,
+    weight: float,
+) -> None:
+    (condition, probe), (other, _) = asked[0], asked[1]
+    position = [Position.PROMPT_LAST, Position.G1, Position.G2][given]
+    text = Reply(condition, probe, GREEDY)
+    said = list(plain.reply(condition, plain.prompt(condition, probe)).ids)
+    assume(len(said) > max(given, 1))
+    read = [Reading(each, probe, position, text if given else None) for each in (condition, other)]
+    patched = replace(other, patch=Patch(((1 - weight, read[0]), (weight, read[1])), (site,), position))
+    divergence = Divergence(patched, probe, condition, text, tokens=4, given=given)
+    likelihood = Likelihood(patched, probe, text)
+    found = measure([divergence, likelihood, NextToken(condition, probe)])
+
+    prompts = [plain.prompt(each, probe) for each in (condition, other)]
+    places = [len(prompt) - 1 + given for prompt in prompts]
+    sides = zip((condition, other), prompts, places, strict=True)
+    clean, there = (plain.read(each, prompt + said)[0][site.depth, at] for each, prompt, at in sides)
+    put = {site.depth: (places[1], (1 - weight) * clean + weight * there)}
+    _, reference = plain.read(condition, prompts[0] + said)
+    _, moved = plain.read(other, prompts[1] + said, put)
+    tokens = min(4, len(said) - given + 1)
+    one, two = (
+        logits[place : place + tokens].log_softmax(-1)
+        for logits, place in zip((reference, moved), places, strict=True)
+    )
+    expected = (one.exp() * (one - two)).sum(-1)
+    assert found[divergence].shape == (tokens,)
+    assert float((torch.tensor(found[divergence]) - expected).abs().max()) < TOLERANCE
+    likely = moved[len(prompts[1]) - 1 : -1].log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0]
+    assert apart(torch.tensor(found[likelihood]), likely) < TOLERANCE

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from coherence.engine.budget import Budget
 from coherence.engine.forward import token_norms
 from coherence.engine.host import Host
-from coherence.engine.rows import Asked, Row, Span, Turn
+from coherence.engine.rows import Asked, Patched, Row, Score, Span, Turn
 from coherence.engine.taps import Taps
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -36,6 +37,11 @@ def rows(draw: st.DrawFn) -> Row:
         spans[place] = Span(first, draw(st.integers(first + 1, len(ids))), draw(st.integers(0, BLOCKS)))
     depth, adapters = draw(st.sampled_from([None, 0, 2, 4])), draw(st.sampled_from(ADAPTERS))
     switched = adapters == ADAPTERS[-1]
+    last = draw(st.integers(1, len(ids)))
+    patched = draw(st.sampled_from([None, (0,), (2, 4)]))
+    patch = patched and Patched(
+        draw(st.integers(0, len(ids) - 1)), {at: 10 * delta(at + 7) for at in patched}
+    )
     return Row(
         tuple(ids),
         () if switched else adapters,
@@ -44,6 +50,8 @@ def rows(draw: st.DrawFn) -> Row:
         draw(st.sampled_from([None, (adapters, depth)])),
         spans=spans,
         log_probs="scores" if scored else None,
+        score=Score(last, lambda log_probs: log_probs),
+        patch=patch,
     )
 
 
@@ -80,6 +88,7 @@ def naive(host: Host, row: Row) -> dict[Any, Tensor]:
     with (
         host.switched((*row.adapters, *row.switched)),
         host.steered(row.deltas),
+        plainly_patched(host, row.patch),
         Taps(host.blocks, lambda hidden, depth: hidden) as taps,
     ):
         logits = host.model(input_ids=torch.tensor([row.ids])).logits
@@ -88,7 +97,31 @@ def naive(host: Host, row: Row) -> dict[Any, Tensor]:
         name: hidden[: span.through + 1, span.first : span.end].mean(dim=1)
         for name, span in row.spans.items()
     }
-    return found | ({row.log_probs: logits[0, -1].log_softmax(dim=-1)} if row.log_probs else {})
+    scores = logits[0, len(row.ids) - row.score.last :].log_softmax(dim=-1)
+    return found | ({row.log_probs: scores} if row.log_probs else {})
+
+
+@contextmanager
+def plainly_patched(host: Host, patch: Patched | None) -> Iterator[None]:
+    """Write residuals over those of a token of a single line, with plain hooks."""
+
+    def written(values: Tensor, hidden: Tensor) -> Tensor:
+        assert patch
+        return torch.cat([hidden[:, : patch.token], values[None, None], hidden[:, patch.token + 1 :]], dim=1)
+
+    handles = [
+        host.blocks[depth - 1].register_forward_hook(
+            lambda module, args, output, v=values: written(v, output)
+        )
+        if depth
+        else host.blocks[0].register_forward_pre_hook(lambda module, args, v=values: (written(v, args[0]),))
+        for depth, values in (patch.residuals if patch else {}).items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def apart(one: Any, two: Any) -> float:
@@ -282,3 +315,18 @@ def test_one_row_that_is_not_finite_leaves_its_batch_mates_alone(
     for row in (good, scored[0]):
         for name, value in naive(host, row).items():
             assert apart(found[name], value) < TOLERANCE
+
+
+def test_a_reply_to_a_patched_prompt_is_that_of_its_first_pass(either: Host, measure: Measure) -> None:
+    ids = (5, 9, 40, 12)
+    row = Row(
+        ids,
+        patch=Patched(2, {2: 10 * delta(1)}),
+        asked=(Asked(Decoding(max_new_tokens=4), (Turn("reply"),)),),
+    )
+    said: tuple[int, ...] = ()
+    while len(said) < 4:
+        scored = replace(row, ids=(*ids, *said), log_probs="next", asked=())
+        said = (*said, int(naive(either, scored)["next"].argmax()))
+    assert measure(either, [row])["reply"].ids == said
+    assert measure(either, [replace(row, patch=None)])["reply"].ids != said

@@ -67,10 +67,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
 ) -> None:
     missing, known = half
     cut = [
-        found
-        for wave in waves(missing, known)
-        for job in jobs(wave, known, workers)
-        for found in job.measurements
+        found for wave in waves(missing) for job in jobs(wave, known, workers) for found in job.measurements
     ]
     assert len(cut) == len(missing)
     assert set(cut) == set(missing)
@@ -81,7 +78,7 @@ def test_a_reply_is_there_when_another_condition_reads_it(
     half: tuple[list[Measurement], dict[Measurement, Outcome]], workers: int
 ) -> None:
     missing, known = half
-    for wave in waves(missing, known):
+    for wave in waves(missing):
         for job in jobs(wave, known, workers):
             for reading in job.measurements:
                 if isinstance(reading, Reading) and reading.text is not None:
@@ -96,7 +93,7 @@ def test_a_job_is_of_whole_conditions_and_a_law_is_alone(
     half: tuple[list[Measurement], dict[Measurement, Outcome]],
 ) -> None:
     missing, known = half
-    for wave in waves(missing, known):
+    for wave in waves(missing):
         cut = jobs(wave, known)
         owners = [{owner(found) for found in job.measurements} for job in cut]
         assert sum(map(len, owners)) == len(set().union(*owners))
@@ -125,7 +122,7 @@ def test_for_several_workers_laws_are_first_and_a_prompt_stays_together(
     half: tuple[list[Measurement], dict[Measurement, Outcome]], workers: int
 ) -> None:
     missing, known = half
-    for wave in waves(missing, known):
+    for wave in waves(missing):
         cut = [job.measurements for job in jobs(wave, known, workers)]
         laws = [isinstance(found[0], LawSearch) for found in cut]
         assert laws == sorted(laws, reverse=True)

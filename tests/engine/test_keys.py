@@ -1,13 +1,29 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.keys import key_of, norms_key
-from coherence.plan import Condition, LawName, LawSearch, Measurement, NextToken, Reading, Reply, Steer
+from coherence.plan import (
+    Condition,
+    Divergence,
+    LawName,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Patch,
+    Reading,
+    Reply,
+    Steer,
+    Way,
+    WeightError,
+)
 from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site
 
 NEUTRAL = "You are a helpful assistant."
@@ -22,8 +38,9 @@ def condition(
     dose: float = 0.5,
     name: str = "pirate",
     drawn: int | None = None,
+    among: tuple[str, ...] = (),
 ) -> Condition:
-    return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose, drawn),))
+    return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose, drawn, among),))
 
 
 def reply(condition: Condition, probe: Probe = PROBE, **decoding: float) -> Reply:
@@ -62,6 +79,22 @@ def law(name: str = "pirate", **changes: object) -> LawSearch:
     )
 
 
+def patched(
+    weight: float = 1.0,
+    term: Reading | None = None,
+    site: str = "resid_pre.2",
+    position: Position = Position.PROMPT_LAST,
+) -> Condition:
+    term = term or Reading(condition(), PROBE)
+    return Condition(NEUTRAL, patch=Patch(((weight, term),), (Site.parse(site),), position))
+
+
+def divergence(changed: Condition | None = None, **fields: Any) -> Divergence:
+    reference = fields.pop("reference", condition())
+    text = fields.pop("text", reply(condition()))
+    return Divergence(changed or Condition(NEUTRAL), PROBE, reference, text, **fields)
+
+
 DIFFERENT: list[Measurement] = [
     reply(condition()),
     reply(condition(), max_new_tokens=9),
@@ -76,6 +109,7 @@ DIFFERENT: list[Measurement] = [
     reply(condition(dose=1.0)),
     reply(condition(drawn=0)),
     reply(condition(drawn=1)),
+    reply(condition(among=("pirate",))),
     reply(Condition(NEUTRAL)),
     Reading(condition(), PROBE),
     Reading(condition(), PROBE, through=Site.parse("resid_pre.2")),
@@ -84,12 +118,29 @@ DIFFERENT: list[Measurement] = [
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(condition())),
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(Condition(NEUTRAL))),
     NextToken(condition(), PROBE),
+    Likelihood(condition(), PROBE, reply(condition())),
+    Likelihood(condition(), PROBE, reply(Condition(NEUTRAL))),
+    Likelihood(Condition(NEUTRAL), PROBE, reply(condition())),
+    divergence(),
+    divergence(given=1),
+    divergence(tokens=9),
+    divergence(text=reply(Condition(NEUTRAL))),
+    divergence(reference=Condition(NEUTRAL)),
+    divergence(patched()),
+    divergence(patched(weight=2.0)),
+    divergence(patched(term=Reading(Condition(NEUTRAL), PROBE))),
+    divergence(patched(site="resid_post.2")),
+    divergence(patched(position=Position.USER_LAST)),
+    divergence(reference=patched()),
     law(),
     law(law=LawName.DOSE_ZERO),
     law(examples=9),
     law(seed=1),
     law(tolerance=1e-3),
     law(probe=Probe(id="order", text="Where is it?")),
+    *(reply(replace(condition(), way=way)) for way in Way if way is not Way.STACKED),
+    *(WeightError(replace(condition(), way=way)) for way in Way),
+    WeightError(condition(adapter=0.5)),
 ]
 
 
@@ -110,6 +161,20 @@ def test_a_law_is_told_in_names_and_so_depends_on_them(ship: Callable[..., Artef
 
 def test_a_neutral_text_that_nothing_reads_is_no_part_of_a_key(ship: Callable[..., Artefacts]) -> None:
     assert key(reply(condition("One.")), ship()) == key(reply(condition("Two.")), ship())
+
+
+def test_what_a_vector_is_orthonormalised_with_is_a_set(
+    ship: Callable[..., Artefacts], tiny_vector: Callable[..., Path]
+) -> None:
+    vectors = {name: tiny_vector(name, seed) for seed, name in enumerate(["pirate", "one", "two"])}
+    release = ship(vectors=vectors)
+    first, second, fewer = (
+        key(reply(condition(among=among)), release)
+        for among in [("pirate", "one", "two"), ("two", "pirate", "one"), ("pirate", "one")]
+    )
+    assert first == second != fewer
+    other = ship(vectors=vectors | {"two": tiny_vector("two", seed=9)})
+    assert key(reply(condition(among=("pirate", "one", "two"))), other) != first
 
 
 def flip_last_byte(path: Path) -> None:

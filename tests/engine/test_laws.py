@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 
 from coherence.engine import adapters, host, steering
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.laws import CALLS_PER_EXAMPLE, search
+from coherence.engine.laws import CALLS_PER_EXAMPLE, deviation, read_example, search
 from coherence.engine.mixed import mixed
 from coherence.engine.workshop import Workshop
-from coherence.errors import ArtefactError, MeasurementError
-from coherence.plan import Condition, LawName, LawOutcome, LawSearch, Steer
+from coherence.errors import ArtefactError, CoherenceError, MeasurementError
+from coherence.plan import Answer, Condition, LawName, LawOutcome, LawSearch, Steer
 from coherence.store import Store
 from coherence.vocabulary import Probe
 
@@ -29,6 +30,10 @@ CONDITIONS = {
     LawName.SCALE_ZERO: ADAPTERS,
     LawName.ADAPTER_DISABLED: ADAPTERS,
     LawName.ADAPTER_ORDER: ADAPTERS,
+    LawName.ADAPTER_MERGED: ADAPTERS,
+    LawName.ADAPTER_UNMERGED: ADAPTERS,
+    LawName.ADAPTER_SWAPPED: ADAPTERS,
+    LawName.ADAPTER_BY_ROW: ADAPTERS,
     LawName.BATCH_MATES: ALL,
 }
 Make = Callable[..., Path]
@@ -78,12 +83,12 @@ def leak(module: nn.Module, args: Any, output: Tensor) -> Tensor:
     return output + 0.1 * output.mean(dim=(0, 1))
 
 
-def clipping(hidden: Tensor, delta: Tensor) -> Tensor:
+def clipping(delta: Tensor, hidden: Tensor) -> Tensor:
     moved = hidden + delta.to(hidden)
     return moved * (hidden.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True)).clamp(max=1)
 
 
-def biased(hidden: Tensor, delta: Tensor) -> Tensor:
+def biased(delta: Tensor, hidden: Tensor) -> Tensor:
     return hidden + delta.to(hidden) + 0.01
 
 
@@ -159,10 +164,57 @@ def test_dora_really_breaks_the_laws_of_composition(
     assert broken(search(Workshop(artefacts(adapters=dora), store, pytest.fail), law(name)))["probe"] == "p0"
 
 
-def test_the_same_seed_gives_the_same_outcome(workshop: Workshop) -> None:
+@pytest.mark.parametrize("name", [LawName.ADAPTER_MERGED, LawName.ADAPTER_UNMERGED])
+def test_merging_drifts_in_bfloat16(
+    artefacts: Callable[..., Artefacts], store: Store, shipped: dict[str, dict[str, Path]], name: LawName
+) -> None:
+    brain = Workshop(artefacts(**shipped, dtype="bfloat16"), store, pytest.fail)
+    assert broken(search(brain, law(name, examples=2)))["condition"] == "adapter gloomy"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [LawName.ADAPTER_MERGED, LawName.ADAPTER_UNMERGED, LawName.ADAPTER_SWAPPED, LawName.ADAPTER_BY_ROW],
+)
+def test_dora_can_be_merged_and_swapped(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make, name: LawName
+) -> None:
+    dora = {key: tiny_adapter(key, seed, use_dora=True) for seed, key in enumerate(["gloomy", "pirate"])}
+    outcome = search(Workshop(artefacts(adapters=dora), store, pytest.fail), law(name, examples=3))
+    assert outcome.counterexample is None
+
+
+def test_an_adapter_that_does_not_come_back_is_found(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for condition in ADAPTERS:
+        workshop.mount(condition)
+    monkeypatch.setattr(adapters._LayerState, "restore", lambda state: None)
+    assert broken(search(workshop, law(LawName.ADAPTER_SWAPPED)))["probe"] == "p0"
+
+
+def test_adapters_that_rows_exchange_are_found(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for condition in ADAPTERS:
+        workshop.mount(condition)
+    monkeypatch.setattr(
+        host, "mixed", lambda layers, rows, bounds: mixed(layers, [rows[-1], *rows[:-1]], bounds)
+    )
+    assert broken(search(workshop, law(LawName.ADAPTER_BY_ROW)))["probe"] == "p0"
+
+
+def test_an_adapter_that_cannot_be_merged_is_the_error(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
+) -> None:
+    biased = {key: tiny_adapter(key, seed, lora_bias=True) for seed, key in enumerate(["gloomy", "pirate"])}
+    with pytest.raises(MeasurementError, match="cannot be merged into the base"):
+        search(Workshop(artefacts(adapters=biased), store, pytest.fail), law(LawName.ADAPTER_MERGED))
+
+
+def test_the_same_seed_gives_the_same_outcome(workshop: Workshop, tmp_path: Path) -> None:
     workshop.host.blocks[1].register_forward_hook(leak)
-    first, again = (search(workshop, law(LawName.BATCH_MATES, seed=7)) for _ in range(2))
-    assert first == again
+    first = search(workshop, law(LawName.BATCH_MATES, seed=7))
+    workshop.examples = tmp_path / "elsewhere"
+    assert search(workshop, law(LawName.BATCH_MATES, seed=7)) == first
 
 
 def test_the_budget_bounds_the_shrinking(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
@@ -198,3 +250,150 @@ def test_an_artefact_that_cannot_be_used_is_the_error(
     missing = artefacts(adapters={"gloomy": tmp_path, "pirate": tmp_path})
     with pytest.raises(ArtefactError, match=r"adapter '\w+': has no adapter_config.json"):
         search(Workshop(missing, store, pytest.fail), law(LawName.ADAPTER_ORDER))
+
+
+def kept(store: Store) -> list[dict[str, Any]]:
+    """Every counterexample that is kept, whatever the search; Hypothesis keeps its keys beside them."""
+    found = (json.loads(path.read_bytes()) for path in store.examples.glob("*/*"))
+    return [example for example in found if isinstance(example, dict)]
+
+
+@pytest.fixture
+def releases(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
+) -> Callable[..., Workshop]:
+    """Make a workshop of a release whose pirate breaks laws as DoRA does, or of one that is mended."""
+
+    def made(seed: int, mended: bool = False) -> Workshop:
+        pirate = tiny_adapter("pirate", seed, use_dora=not mended)
+        return Workshop(
+            artefacts(adapters={"gloomy": tiny_adapter("gloomy"), "pirate": pirate}), store, pytest.fail
+        )
+
+    return made
+
+
+def test_a_counterexample_is_kept_and_tried_first_on_the_next_release(
+    releases: Callable[..., Workshop], store: Store
+) -> None:
+    first = search(releases(1), law(LawName.SCALE_ZERO))
+    assert first.examples > 1
+    assert kept(store) == [broken(first)]
+    workshop, calls = releases(2), []
+    workshop.mount(ADAPTERS[1])
+    workshop.host.model.register_forward_hook(lambda module, args, output: calls.append(1))
+    again = search(workshop, law(LawName.SCALE_ZERO))
+    assert broken(again) == first.counterexample
+    assert (again.examples, len(calls)) == (1, 2)
+    assert again.deviation != first.deviation
+
+
+def test_a_counterexample_of_a_law_that_is_mended_is_forgotten(
+    releases: Callable[..., Workshop], store: Store
+) -> None:
+    broken(search(releases(1), law(LawName.SCALE_ZERO)))
+    assert search(releases(2, mended=True), law(LawName.SCALE_ZERO)).counterexample is None
+    assert kept(store) == []
+
+
+def test_a_counterexample_is_of_its_own_law_and_artefacts(
+    releases: Callable[..., Workshop], store: Store
+) -> None:
+    broken(search(releases(1), law(LawName.SCALE_ZERO)))
+    mended = releases(2, mended=True)
+    for other in (law(LawName.ADAPTER_DISABLED), replace(law(LawName.SCALE_ZERO), conditions=ADAPTERS[:1])):
+        assert search(mended, other).counterexample is None
+    assert len(kept(store)) == 1
+
+
+def test_a_counterexample_on_a_probe_that_is_gone_is_forgotten(
+    releases: Callable[..., Workshop], store: Store
+) -> None:
+    broken(search(releases(1), law(LawName.SCALE_ZERO)))
+    outcome = search(releases(2), replace(law(LawName.SCALE_ZERO), probes=PROBES[1:]))
+    assert broken(outcome)["probe"] == "p1"
+    assert kept(store) == [outcome.counterexample]
+
+
+def test_logits_that_are_not_finite_are_met_first_too(workshop: Workshop) -> None:
+    workshop.mount(ADAPTERS[0])
+    workshop.mount(ADAPTERS[1])
+    calls: list[int] = []
+    workshop.host.blocks[1].register_forward_hook(
+        lambda module, args, output: torch.full_like(output, torch.nan)
+    )
+    workshop.host.model.register_forward_hook(lambda module, args, output: calls.append(1))
+    for _ in range(2):
+        calls.clear()
+        with pytest.raises(MeasurementError, match="NaN or infinite logits"):
+            search(workshop, law(LawName.ADAPTER_ORDER))
+    assert len(calls) == 2
+
+
+def test_a_folder_that_cannot_be_written_costs_no_verdict(
+    releases: Callable[..., Workshop], tmp_path: Path
+) -> None:
+    workshop = releases(1)
+    (tmp_path / "file").touch()
+    workshop.examples = tmp_path / "file" / "examples"
+    assert broken(search(workshop, law(LawName.SCALE_ZERO)))["condition"] == "adapter pirate"
+
+
+def test_kept_counterexamples_are_no_entries_of_the_store(
+    releases: Callable[..., Workshop], store: Store
+) -> None:
+    store.put({"kind": "Reply"}, Answer("Yes.", (1,)))
+    broken(search(releases(1), law(LawName.SCALE_ZERO)))
+    assert len(store.entries()) == 1
+    assert list(store.damaged()) == []
+    store.prune(0)
+    assert len(kept(store)) == 1
+
+
+@pytest.mark.parametrize("name", LawName)
+def test_a_counterexample_is_measured_again_as_it_is_written(workshop: Workshop, name: LawName) -> None:
+    strict = replace(law(name), tolerance=-1.0)
+    outcome = search(workshop, strict)
+    assert outcome.counterexample is not None
+    example = read_example(strict, json.dumps(outcome.counterexample))
+    assert deviation(workshop, strict, example) == outcome.deviation
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "sentence"),
+    [
+        (LawName.DOSE_ZERO, "p0", "Invalid JSON"),
+        (LawName.DOSE_ZERO, "[]", "Input should be an object"),
+        (LawName.DOSE_ZERO, '{"probe": "p0", "condition": "vector pirate"}', "weight: this key is missing"),
+        (
+            LawName.DOSE_ZERO,
+            '{"probe": "p9", "condition": "vector pirate", "weight": 1}',
+            "probe: found 'p9'; expected one of p0, p1, p2",
+        ),
+        (
+            LawName.DOSE_ZERO,
+            '{"probe": "p0", "condition": "vector pirat", "weight": 1}',
+            "condition: found 'vector pirat'; did you mean 'vector pirate'?",
+        ),
+        (
+            LawName.DOSE_ZERO,
+            '{"probe": "p0", "condition": "vector pirate", "weight": NaN}',
+            "weight: Input should be a finite number",
+        ),
+        (
+            LawName.DOSE_ZERO,
+            '{"probe": "p0", "condition": "vector pirate", "weight": 1, "mates": []}',
+            "mates: there is no such key",
+        ),
+        (
+            LawName.BATCH_MATES,
+            '{"probe": "p0", "condition": "bare", "mates": [["bare", "p9"]]}',
+            "mates: 0: 1: found 'p9'; expected one of p0, p1, p2",
+        ),
+    ],
+)
+def test_what_is_no_example_of_a_law_is_a_sentence(name: LawName, written: str, sentence: str) -> None:
+    with pytest.raises(CoherenceError) as refused:
+        read_example(law(name), written)
+    assert str(refused.value).startswith(sentence)
+    assert "; expected JSON such as {" in str(refused.value)

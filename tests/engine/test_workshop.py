@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,47 @@ def test_a_random_direction_has_the_norm_and_the_site_of_the_vector_it_stands_fo
     for one, two in ((vector, drawn), (drawn, other)):
         assert torch.allclose(one.norm(), two.norm())
         assert torch.cosine_similarity(one, two, dim=0).abs() < 0.9
+
+
+def test_vectors_that_are_orthonormalised_keep_their_norm_and_overlap_with_none(
+    ship: Ship, tiny_vector: Make
+) -> None:
+    names = ("one", "two", "three")
+    workshop = ship(vectors={name: tiny_vector(name, seed) for seed, name in enumerate(names)})
+
+    def delta(name: str, *among: str, dose: float = 0.5) -> torch.Tensor:
+        steered = Condition(BARE.neutral, steers=(Steer(name, dose, among=among),))
+        return workshop.deltas(steered)[2].double()
+
+    apart = torch.stack([delta(name, *names) for name in names])
+    lengths = torch.stack([delta(name) for name in names]).norm(dim=1)
+    assert torch.allclose(apart @ apart.T, torch.diag(lengths**2), atol=1e-4 * float(lengths.max() ** 2))
+    assert torch.allclose(delta("one", *names), delta("one", *names[::-1]))
+    assert torch.allclose(delta("one", *names, dose=-1), -2 * apart[0])
+    assert torch.allclose(delta("one", "one"), delta("one"))
+    assert not torch.allclose(delta("one", *names), delta("one"), atol=0.01)
+
+
+def orthonormalised(workshop: Workshop) -> str:
+    with pytest.raises(ArtefactError) as problem:
+        workshop.row(Condition(BARE.neutral, steers=(Steer("one", 0.5, among=("one", "two")),)), PROBE)
+    return problem.value.sentence
+
+
+def test_vectors_at_two_sites_are_not_orthonormalised(ship: Ship, tiny_vector: Make) -> None:
+    sites = {"one": "resid_post.1", "two": "resid_post.2"}
+    vectors = {name: tiny_vector(name, seed, site) for seed, (name, site) in enumerate(sites.items())}
+    assert orthonormalised(ship(vectors=vectors)) == (
+        "vector 'one': found vectors at resid_post.1, resid_post.2, expected all that are orthonormalised at "
+        "one site"
+    )
+
+
+def test_vectors_that_depend_on_each_other_are_not_orthonormalised(ship: Ship, tiny_vector: Make) -> None:
+    vectors = {name: tiny_vector(name, seed=1) for name in ("one", "two")}
+    assert orthonormalised(ship(vectors=vectors)) == (
+        "vector 'one': it cannot be orthonormalised: one of the 2 vectors is made of the others"
+    )
 
 
 def test_norms_are_measured_once_for_a_store(ship: Ship, tiny_vector: Make, store: Store) -> None:
@@ -274,3 +316,16 @@ def test_the_base_is_never_written(ship: Ship, tiny: Path, tiny_adapter: Make, t
         beside = name.replace("_proj.weight", "_proj.base_layer.weight")
         assert torch.equal(loaded[beside if beside in loaded else name], value)
     assert file_digest(tiny / "model.safetensors") == before
+
+
+def test_an_extraction_under_an_adapter_is_read_with_it_on_both_sides(ship: Ship, tiny_adapter: Make) -> None:
+    workshop = ship(adapters={"counsel": tiny_adapter("counsel", seed=1)})
+    site = Site.parse("resid_post.2")
+    with_adapter = [replace(side, adapters=(("counsel", 1.0),)) for side in (ARR, BARE)]
+    arr, bare = (
+        np.mean([read(workshop, Reading(side, probe))[site.depth] for probe in CALIBRATION], axis=0)
+        for side in with_adapter
+    )
+    values = workshop.extract(Extract(*with_adapter, site, Position.PROMPT_LAST))
+    assert close(values, arr - bare)
+    assert not close(values, workshop.extract(Extract(ARR, BARE, site, Position.PROMPT_LAST)))

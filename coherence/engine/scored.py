@@ -1,0 +1,96 @@
+"""Replies scored token by token, teacher-forced: how likely they are, how far two conditions lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from coherence.engine.budget import Found
+from coherence.engine.job import Job
+from coherence.engine.known import Known
+from coherence.engine.rows import Row, Score
+from coherence.errors import CoherenceError, MeasurementError
+from coherence.plan import Divergence, Likelihood, Measurement
+
+if TYPE_CHECKING:
+    from coherence.engine.workshop import Workshop
+
+# Log-probabilities of references are held until all that is compared with them has been: so many at a time.
+REFERENCES = 16
+
+_Run = Callable[[Sequence[Row]], Found]
+
+
+def scored(workshop: Workshop, job: Job, run: _Run) -> Found:
+    """Measure the likelihoods and divergences of a job; what cannot be measured is an error of its own."""
+    known = Known(workshop, job.known)
+    likelihoods = (one for one in job.measurements if isinstance(one, Likelihood))
+    yield from _ran(run, [(one, partial(_likelihood, known, one)) for one in likelihoods])
+    by_reference = _by_reference(one for one in job.measurements if isinstance(one, Divergence))
+    references = list(by_reference)
+    for first in range(0, len(references), REFERENCES):
+        several = references[first : first + REFERENCES]
+        clean = dict(_ran(run, [(one, partial(_reference, known, one)) for one in several]))
+        compared = [
+            (divergence, partial(_divergence, known, divergence, clean[one]))
+            for one in several
+            for divergence in by_reference[one]
+        ]
+        yield from _ran(run, compared)
+
+
+def _ran(run: _Run, wanted: Iterable[tuple[Measurement, Callable[[], Row]]]) -> Found:
+    rows = []
+    for measurement, make in wanted:
+        try:
+            rows.append(replace(make(), log_probs=measurement))
+        except CoherenceError as problem:
+            yield measurement, problem
+    if rows:
+        yield from run(rows)
+
+
+def _by_reference(divergences: Iterable[Divergence]) -> dict[Divergence, list[Divergence]]:
+    """Group divergences by what they are compared with: the divergence of the reference from itself."""
+    found: dict[Divergence, list[Divergence]] = {}
+    for one in divergences:
+        found.setdefault(replace(one, condition=one.reference), []).append(one)
+    return found
+
+
+def _likelihood(known: Known, wanted: Likelihood) -> Row:
+    ids = known.transcript(wanted.text)
+    said = torch.tensor(known.spoken(wanted.text).ids)
+    row = known.row(wanted.condition, wanted.probe, ids[:-1])
+    return replace(row, score=Score(len(said), lambda found: found.gather(1, said[:, None])[:, 0]))
+
+
+def _reference(known: Known, wanted: Divergence) -> Row:
+    return _forced(known, wanted, lambda found: found)
+
+
+def _divergence(known: Known, wanted: Divergence, clean: Tensor | CoherenceError) -> Row:
+    if isinstance(clean, CoherenceError):
+        raise clean
+    return _forced(known, wanted, partial(_kl, clean))
+
+
+def _forced(known: Known, wanted: Divergence, value: Callable[[Tensor], Tensor]) -> Row:
+    said = known.answer(wanted.text).ids
+    tokens = min(wanted.tokens, len(said) - wanted.given + 1)
+    if tokens < 1:
+        raise MeasurementError(
+            f"the reply to probe {wanted.probe.id!r} has {len(said)} tokens; expected at least {wanted.given}"
+        )
+    row = known.row(wanted.condition, wanted.probe, said[: wanted.given + tokens - 1])
+    return replace(row, score=Score(tokens, value))
+
+
+def _kl(clean: Tensor, found: Tensor) -> Tensor:
+    """KL(clean || found) [tokens] of log-probabilities [tokens, vocabulary]; rounding makes none negative."""
+    return (clean.exp() * (clean - found)).sum(dim=-1).clamp_min(0)
