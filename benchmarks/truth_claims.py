@@ -237,7 +237,7 @@ class Truth:
         return np.stack(rows).astype(np.float64)
 
     def _hits(self, case: MarkersCase | ChimeraCase, condition: Condition) -> np.ndarray:
-        markers = case.markers if isinstance(case, MarkersCase) else case._markers
+        markers = case.markers
         texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
         return np.array([any(marker.found_in(text) for marker in markers) for text in texts])
 

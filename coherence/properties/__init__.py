@@ -4,24 +4,44 @@ from typing import Annotated
 
 from pydantic import Field
 
+from coherence.properties.algebra import Algebra
 from coherence.properties.attractor import Attractor
 from coherence.properties.chimera import Chimera
 from coherence.properties.collinearity import Collinearity
 from coherence.properties.commutativity import Commutativity
+from coherence.properties.dose import Dose
+from coherence.properties.equivalence import Equivalence
+from coherence.properties.factorial import Factorial
 from coherence.properties.markers import Markers
 from coherence.properties.property import Case, Property
+from coherence.properties.worst import Worst
 
 AnyProperty = Annotated[
-    Collinearity | Markers | Commutativity | Chimera | Attractor, Field(discriminator="property")
+    Collinearity
+    | Markers
+    | Commutativity
+    | Algebra
+    | Chimera
+    | Worst
+    | Attractor
+    | Dose
+    | Equivalence
+    | Factorial,
+    Field(discriminator="property"),
 ]
 
 __all__ = [
+    "Algebra",
     "AnyProperty",
     "Attractor",
     "Case",
     "Chimera",
     "Collinearity",
     "Commutativity",
+    "Dose",
+    "Equivalence",
+    "Factorial",
     "Markers",
     "Property",
+    "Worst",
 ]

@@ -1,16 +1,17 @@
 """Who is judged and between which regimes, when the suite's author leaves it open."""
 
-from collections.abc import Callable
-from itertools import combinations
+from collections.abc import Callable, Collection
+from itertools import combinations, product
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Scene
-from coherence.vocabulary import BARE, Regime
+from coherence.vocabulary import BARE, Marker, Regime
 
 LEAST_CLUSTERS = 4
+LEAST_BYSTANDERS = 2
 Pair = tuple[Regime, Regime]
 
 
@@ -61,9 +62,45 @@ def cast(named: tuple[str, ...] | None, scene: Scene, able: Callable[[str], bool
     return [persona for persona in scene.personas if able(persona)] if named is None else list(named)
 
 
-def supporting(pair: Pair, scene: Scene) -> list[str]:
-    """Find all personas that both regimes can put into the model."""
-    return [persona for persona in scene.personas if all(scene.supports(persona, regime) for regime in pair)]
+def supporting(regimes: Collection[Regime], scene: Scene) -> list[str]:
+    """Find all personas that each of the regimes can put into the model."""
+    return [
+        persona for persona in scene.personas if all(scene.supports(persona, regime) for regime in regimes)
+    ]
+
+
+def bystanders(
+    named: tuple[str, ...] | None, scene: Scene, of: Couple, regimes: Collection[Regime], purpose: str
+) -> tuple[str, ...]:
+    """Choose control personas beside a couple; a SuiteError when there are not two for all the regimes."""
+    able = supporting(regimes, scene)
+    found = tuple(name for name in cast(named, scene, able.__contains__) if name not in of)
+    for name, used in product(found, regimes):
+        scene.condition(name, used)  # complains of an artefact that is missing
+    if len(found) < LEAST_BYSTANDERS:
+        *before, last = map(str, regimes)
+        every = f"{', '.join(before)} and {last}" if before else last
+        raise SuiteError(
+            f"{purpose} needs at least two control personas that {every} can put into the model; "
+            f"found {', '.join(found) or 'none'}"
+        )
+    return found
+
+
+def marked(scene: Scene, of: Couple, purpose: str) -> tuple[Marker, ...]:
+    """Join the markers of a couple; a SuiteError names the persona that has none."""
+    for name in of:
+        if not scene.personas[name].markers:
+            raise SuiteError(f"{purpose} compares markers, and persona {name!r} has none")
+    return tuple(dict.fromkeys(marker for name in of for marker in scene.personas[name].markers))
+
+
+def require_adapter(scene: Scene, adapter: str) -> None:
+    """Refuse an adapter that the release does not have."""
+    if adapter not in scene.release.adapters:
+        raise SuiteError(
+            f"no adapter of the release is named {adapter!r}{did_you_mean(adapter, scene.release.adapters)}"
+        )
 
 
 def require_probes(scene: Scene, least: int, purpose: str) -> None:

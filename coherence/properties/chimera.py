@@ -2,23 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import islice
 from math import inf, nan
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
-from coherence.properties.cast import Couple, cast, require_probes, supporting
+from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes
 from coherence.properties.control import random_vectors, stand_ins
 from coherence.properties.criterion import held, too_noisy, unclear
 from coherence.properties.curve import over_depth
+from coherence.properties.distances import LEAST_KL, next_tokens, replies
+from coherence.properties.furthest import furthest
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings
+from coherence.properties.reading import Readings, unmoved
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.divergence import Explained
 from coherence.statistics.intervals import Array, Interval
@@ -37,8 +38,6 @@ from coherence.vocabulary.evidence import number
 
 ADAPTER = Regime.parse("adapter")
 LEAST_PROBES = 8
-LEAST_CONTROLS = 2
-LEAST_KL = 0.01  # nats; nearer to bare than this, a chimera has no next token of its own
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class ChimeraCase(Case):
     scene: Scene
     regime: Regime
     others: tuple[str, ...]
+    markers: tuple[Marker, ...]  # of either persona
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
@@ -114,12 +114,8 @@ class ChimeraCase(Case):
         return float(band.ceiling(self.scene.clusters, seed).mean())
 
     def _undefined(self, band: Likeness) -> str | None:
-        still = np.argwhere(band.still())
-        if not len(still):
-            return None
-        side, site = still[0]
-        what = (f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}")[side]
-        return f"{what} moves nothing at {self.asked.sites.sites[site]}"
+        sides = f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}"
+        return unmoved(band.still(), sides, self.asked.sites)
 
     def _next_token(self, explained: Explained) -> Criterion:
         own = float(explained.whole.mean())
@@ -154,15 +150,12 @@ class ChimeraCase(Case):
         )
 
     def _furthest(self, explained: Explained, answers: dict[str, Replies]) -> tuple[ProbeNote, ...]:
-        return tuple(
-            ProbeNote(
-                probe=self.scene.probes[row].id,
-                note=f"KL of the chimera from the sum {explained.left[row]:.2g} nat, "
-                f"from bare {explained.whole[row]:.2g} nat",
-                replies={name: replies.texts[row] for name, replies in answers.items()},
-            )
-            for row in np.argsort(-explained.left, kind="stable")[:3]
-        )
+        def note(row: int) -> str:
+            left, whole = explained.left[row], explained.whole[row]
+            return f"KL of the chimera from the sum {left:.2g} nat, from bare {whole:.2g} nat"
+
+        texts = {name: replies.texts for name, replies in answers.items()}
+        return furthest(self.scene, explained.left, note, texts)
 
     def _geometry(self, band: Likeness, seed: int) -> tuple[str, ...]:
         if band.still().any():
@@ -198,7 +191,7 @@ class ChimeraCase(Case):
 
     def _answers(self, record: Record, condition: Condition) -> Replies:
         texts = tuple(record.reply(reply) for reply in self._replies(condition))
-        return Replies(texts, tuple(sum(m.found_in(text) for m in self._markers) for text in texts))
+        return Replies(texts, tuple(sum(m.found_in(text) for m in self.markers) for text in texts))
 
     @property
     def _n(self) -> int:
@@ -211,12 +204,6 @@ class ChimeraCase(Case):
         return {"sum": by_sum, "chimera": chimera, "bare": self.scene.bare}
 
     @property
-    def _markers(self) -> tuple[Marker, ...]:
-        """Markers of either persona."""
-        both = (marker for name in self.asked.of for marker in self.scene.personas[name].markers)
-        return tuple(dict.fromkeys(both))
-
-    @property
     def _readings(self) -> Readings:
         return Readings(self.scene, self.asked.position)
 
@@ -224,10 +211,10 @@ class ChimeraCase(Case):
         return [self.scene.condition(persona, regime) for persona in self.others]
 
     def _next_tokens(self, condition: Condition) -> list[NextToken]:
-        return [NextToken(condition, probe) for probe in self.scene.probes]
+        return next_tokens(self.scene, condition)
 
     def _replies(self, condition: Condition) -> list[Reply]:
-        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+        return replies(self.scene, condition)
 
 
 def _rates(answers: dict[str, Replies]) -> str:
@@ -283,29 +270,11 @@ class Chimera(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per regime; both personas, the adapter, markers and two controls must be there."""
         require_probes(scene, LEAST_PROBES, "chimera")
-        if self.adapter not in scene.release.adapters:
-            raise SuiteError(
-                f"no adapter of the release is named {self.adapter!r}"
-                f"{did_you_mean(self.adapter, scene.release.adapters)}"
-            )
+        require_adapter(scene, self.adapter)
         return [self._case(regime, scene) for regime in self.sums]
 
     def _case(self, regime: Regime, scene: Scene) -> Case:
         scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
-        for name in self.of:
-            if not scene.personas[name].markers:
-                raise SuiteError(f"chimera compares markers, and persona {name!r} has none")
-        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, self._others(regime, scene))
-
-    def _others(self, regime: Regime, scene: Scene) -> tuple[str, ...]:
-        both = (regime, ADAPTER)
-        able = supporting(both, scene)
-        found = tuple(name for name in cast(self.personas, scene, able.__contains__) if name not in self.of)
-        for name, used in product(found, both):
-            scene.condition(name, used)  # complains of an artefact that is missing
-        if len(found) < LEAST_CONTROLS:
-            raise SuiteError(
-                f"chimera needs at least two control personas that {regime} and adapter can put into the "
-                f"model; found {', '.join(found) or 'none'}"
-            )
-        return found
+        markers = marked(scene, self.of, "chimera")
+        others = bystanders(self.personas, scene, self.of, (regime, ADAPTER), "chimera")
+        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, others, markers)

@@ -18,7 +18,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, Sample
 from coherence.statistics.directions import Directions
-from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.intervals import Interval
 from coherence.vocabulary import (
     Band,
     Criterion,
@@ -32,6 +32,7 @@ from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 4
 LEAST_CONTROLS = 2
+UNKNOWN = Interval(nan, -inf, inf)
 MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
@@ -61,7 +62,7 @@ class CollinearityCase(Case):
         band = directions.at(self._depths(record))
         return Evidence(
             criteria=tuple(self._criteria(band, seed)),
-            curve=_curve(directions, directions.ceiling(self.scene.clusters, seed)),
+            curve=self._curve(directions, seed),
             probes=(*self._worst(band), self._sample.note(record)),
             notes=self._notes(band, seed),
         )
@@ -86,7 +87,7 @@ class CollinearityCase(Case):
     def _criteria(self, band: Directions, seed: int) -> Iterator[Criterion]:
         undefined = self._undefined(band)
         unreliable = undefined or self._noisy(band, seed)
-        n, unknown = len(self.scene.probes), Interval(nan, -inf, inf)
+        n, unknown = len(self.scene.probes), UNKNOWN
         comparison = band.compared(self.scene.clusters)
         cosine = unknown if undefined else comparison.cosine()
         yield held(
@@ -148,6 +149,26 @@ class CollinearityCase(Case):
         lengths = by_length("specific cosine", band.by_probe(), self.scene.probes)
         return (*notes, *((massive,) if share > MASSIVE else ()), *lengths)
 
+    def _curve(self, directions: Directions, seed: int) -> Curve:
+        still = np.asarray(directions.still().any((0, 1)))
+        judged = [
+            UNKNOWN if undefined else self._cosine(directions.at([depth]))
+            for depth, undefined in enumerate(still)
+        ]
+        columns = {
+            "specific": np.array([cosine.value for cosine in judged]),
+            "low": np.array([cosine.low for cosine in judged]),
+            "high": np.array([cosine.high for cosine in judged]),
+            "raw": directions.raw_cosine(),
+            "ceiling": directions.ceiling(self.scene.clusters, seed),
+            "best foreign": directions.cosines()[1:].max(0),
+            "random null": directions.chance(seed),
+        }
+        return over_depth(columns, still)
+
+    def _cosine(self, band: Directions) -> Interval:
+        return band.compared(self.scene.clusters).cosine()
+
     def _directions(self, record: Record, depths: Sequence[int] | None = None) -> Directions:
         first, second = map(self._conditions, self.regimes)
         bare, moved = self._readings.displaced(record, [*first, *second], depths)
@@ -170,17 +191,6 @@ class CollinearityCase(Case):
 def _chance(band: Directions, seed: int) -> float:
     # Sites move together, so the mean of their quantiles stands for the quantile of their mean.
     return float(band.chance(seed).mean())
-
-
-def _curve(directions: Directions, ceiling: Array) -> Curve:
-    cosines = directions.cosines()
-    columns = {
-        "raw": directions.raw_cosine(),
-        "specific": cosines[0],
-        "ceiling": ceiling,
-        "best foreign": cosines[1:].max(0),
-    }
-    return over_depth(columns, np.asarray(directions.still().any((0, 1))))
 
 
 class Collinearity(Property):

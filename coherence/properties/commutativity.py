@@ -1,5 +1,6 @@
 """Commutativity: the exact laws of composition, which hold for a release or are broken."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -38,13 +39,17 @@ def _artefacts(condition: Condition) -> tuple[str, ...]:
     return (*adapters, *(f"vector {steer.vector}" for steer in condition.steers))
 
 
-LAWS: dict[LawName, Law] = {
+LAWS: dict[str, Law] = {
     LawName.VECTOR_ORDER: Law("two vectors added in either order equal their sum", (STEERING,), 2),
     LawName.VECTOR_INVERSE: Law("a vector added and taken away again leaves the base model", (STEERING,), 1),
     LawName.DOSE_ZERO: Law("a vector at dose 0 leaves the base model", (STEERING,), 1),
     LawName.SCALE_ZERO: Law("an adapter at scale 0 leaves the base model", (ADAPTER,), 1),
     LawName.ADAPTER_DISABLED: Law("a disabled adapter leaves the base model", (ADAPTER,), 1),
     LawName.ADAPTER_ORDER: Law("two adapters stacked in either order are the same model", (ADAPTER,), 2),
+    LawName.ADAPTER_MERGED: Law("an adapter merged into the base is the adapter", (ADAPTER,), 1),
+    LawName.ADAPTER_UNMERGED: Law("an adapter merged and unmerged leaves the base model", (ADAPTER,), 1),
+    LawName.ADAPTER_SWAPPED: Law("another adapter and back changes nothing", (ADAPTER,), 2),
+    LawName.ADAPTER_BY_ROW: Law("adapters mixed in one batch by row are each by itself", (ADAPTER,), 2),
     LawName.BATCH_MATES: Law(
         "a row does not depend on its batch mates or padding", (BARE, ADAPTER, STEERING), 1
     ),
@@ -67,7 +72,7 @@ class CommutativityCase(Case):
         """Say the law, and the smallest example that breaks it."""
         outcome = record.law(self.search)
         says = f"the law: {LAWS[self.search.law].says}"
-        broken = _counterexample(outcome.counterexample) if outcome.counterexample else None
+        broken = counterexample(outcome.counterexample) if outcome.counterexample else None
         return Evidence(
             criteria=tuple(self.criteria(record, seed)),
             probes=(broken,) if broken else (),
@@ -82,9 +87,18 @@ class CommutativityCase(Case):
         yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
 
 
-def _counterexample(found: Mapping[str, object]) -> ProbeNote:
-    spelled = ", ".join(f"{name} {_words(value)}" for name, value in found.items())
-    return ProbeNote(probe=str(found.get("probe", "any")), note=f"smallest counterexample: {spelled}")
+def counterexample(found: Mapping[str, object]) -> ProbeNote:
+    """Show the smallest example that breaks a law or claim."""
+    return ProbeNote(
+        probe=str(found.get("probe", "any")),
+        note=f"smallest counterexample: {in_words(found)}",
+        example=json.dumps(found),
+    )
+
+
+def in_words(example: Mapping[str, object]) -> str:
+    """Say an example of a law."""
+    return ", ".join(f"{name} {_words(value)}" for name, value in example.items())
 
 
 def _words(value: object) -> str:

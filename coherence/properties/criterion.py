@@ -23,7 +23,9 @@ def held(
     elif isinf(found.low) and isinf(found.high):
         unreliable = unreliable or f"these {n} probes give it no interval"
     return Criterion(
-        estimate=Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n),
+        estimate=Estimate(
+            name=name, value=found.value, low=found.low, high=found.high, n=n, influence=found.influence
+        ),
         at_least=at_least,
         at_most=at_most,
         unreliable=unreliable,

@@ -151,9 +151,13 @@ class MarkersCase(Case):
                 probe=self.scene.probes[row].id,
                 note=self._counted(row, first, second),
                 replies={str(regime): replies[regime].texts[row] for regime in self.regimes},
+                marks={str(regime): self._marks(replies[regime].texts[row]) for regime in self.regimes},
             )
             for row in shown
         )
+
+    def _marks(self, text: str) -> tuple[tuple[int, int], ...]:
+        return tuple(sorted(place for marker in self.markers for place in marker.places(text)))
 
     def _counted(self, row: int, first: Replies, second: Replies) -> str:
         counts = (first.counts[row], second.counts[row])

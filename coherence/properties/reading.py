@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
-from coherence.vocabulary import Position, ProbeNote, Site
+from coherence.vocabulary import Band, Position, ProbeNote, Site
 
 Residuals = NDArray[np.floating[Any]]
 
@@ -28,7 +28,7 @@ class Readings:
 
     def of(self, condition: Condition) -> list[Reading]:
         """One per probe."""
-        if self.position is not Position.RESPONSE_MEAN:
+        if not self.position.spoken:
             return [
                 Reading(condition, probe, self.position, through=self.through) for probe in self.scene.probes
             ]
@@ -80,6 +80,15 @@ class Sample:
         """Put the replies side by side."""
         said = {name: record.reply(reply) for name, reply in self.replies.items()}
         return ProbeNote(probe=self.scene.probes[0].id, note="a sample", replies=said)
+
+
+def unmoved(still: NDArray[np.bool_], sides: Sequence[str], band: Band) -> str | None:
+    """Say the first side that moves nothing at a site of the band, [sides, depths]; None if all do."""
+    found = np.argwhere(still)
+    if not len(found):
+        return None
+    side, site = found[0]
+    return f"{sides[side]} moves nothing at {band.sites[site]}"
 
 
 def within_reach(site: Site, depths: int) -> Site:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.statistics.intervals import Array, Interval
-from coherence.statistics.jackknife import Jackknife, Pivot, either
+from coherence.statistics.jackknife import Jackknife, either
 
 Hits = NDArray[np.bool_]
 Measure = Callable[[Hits, Hits, Array], Array]
@@ -53,7 +53,7 @@ def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[st
     one, two = np.append(first, _KINDS[:, 0]), np.append(second, _KINDS[:, 1])
     values = measure(one, two, jackknife.weights)
     found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
-    return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt)
+    return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt, found.influence)
 
 
 def _alike(n: int) -> Array:
@@ -103,7 +103,7 @@ def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> 
     jackknife = Jackknife(clusters, added=2)
     gains = _gains(np.vstack([table, [[1, 0, 0], [0, 1, 0]]]), jackknife.weights) / whole
     above, below = (jackknife.influence(gain) for gain in gains.T)
-    return Pivot.of(gained / whole, above, below, jackknife.size).interval
+    return jackknife.pivot(gained / whole, above, below).interval
 
 
 def _gains(table: Array, weights: Array) -> Array:

@@ -11,11 +11,11 @@ from coherence.statistics.comparison import Comparison
 from coherence.statistics.geometry import (
     Array,
     Real,
+    ceiling,
     cosine,
     cosine_without_massive,
     massive_share,
     random_null,
-    split_half_reliability,
     still,
 )
 
@@ -66,8 +66,8 @@ class Directions:
 
     def ceiling(self, clusters: Sequence[str], seed: int) -> Array:
         """Highest cosine that directions of this reliability can show, sqrt(r_A r_B): [depths]."""
-        one, two = (split_half_reliability(side[0], seed, clusters=clusters) for side in self.specific)
-        return np.asarray(np.sqrt(one * two))
+        first, second = self.specific
+        return ceiling(first[0], second[0], clusters, seed)
 
     def chance(self, seed: int) -> Array:
         """95 % quantile for random directions with the covariance of the bare activations: [depths]."""

@@ -2,18 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
 from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import Jackknife
+from coherence.statistics.jackknife import ratio_of_means
 
 
 def divergence(p: Real, q: Real) -> Array:
     """KL(p || q) along the last axis, in nats, from log-probabilities [..., vocabulary]."""
     exact = p.astype(np.float64)
     return np.asarray((np.exp(exact) * (exact - q)).sum(-1))
+
+
+def jeffreys(log_probs: Real) -> Array:
+    """Half the sum of KL both ways, nats: [n, probes, vocabulary] give [n, n, probes].
+
+    Source: Jeffreys 1946. Unlike the Jensen-Shannon divergence it has no bound, which all that is far apart
+    would share.
+    """
+    n, probes, _ = log_probs.shape
+    found = np.empty((n, n, probes))
+    for probe in range(probes):
+        exact = log_probs[:, probe].astype(np.float64)
+        across = np.exp(exact) @ exact.T
+        kl = across.diagonal()[:, None] - across
+        found[..., probe] = np.maximum((kl + kl.T) / 2, 0.0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,25 @@ class Explained:
 
     def ratio(self, clusters: Sequence[str]) -> Interval:
         """0 when all is explained, 1 when no more than by bare, above 1 when misled."""
-        jackknife = Jackknife(clusters)
-        above, below = ((jackknife.weights @ kl)[:, None] for kl in (self.left, self.whole))
-        return jackknife.ratio(above, below).interval
+        return ratio_of_means(self.left[None], self.whole[None], clusters)
+
+
+@dataclass(frozen=True)
+class Lean:
+    """Which of two others something is nearer to, from its distances [probes] to both."""
+
+    first: Array
+    second: Array
+
+    @property
+    def value(self) -> float:
+        """-1 at the first, 1 at the second, 0 half way; NaN where there is no distance at all."""
+        whole = float(self.first.mean() + self.second.mean())
+        return float(self.first.mean() - self.second.mean()) / whole if whole > 0 else nan
+
+    def beyond(self, other: "Lean", clusters: Sequence[str]) -> Interval:
+        """How much further it leans to the second than something else does, -2 to 2."""
+        above = np.stack([self.first - self.second, other.second - other.first])
+        return ratio_of_means(
+            above, np.stack([self.first + self.second, other.first + other.second]), clusters
+        )

@@ -7,6 +7,8 @@ from math import erfc, nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from coherence.vocabulary import Influence
+
 Array = NDArray[np.float64]
 
 TAIL = 0.025  # doubt at either end of an interval
@@ -23,17 +25,19 @@ class Interval:
 
     `doubt(bound)` is the one-sided p of the hypothesis that the truth lies at the bound or beyond it, as seen
     from the estimate: at either end of the interval 0.025, and smoothly on to 0 outside.
+    `influence` says what each cluster of probes adds to the estimate, where the statistic knows it.
     """
 
     value: float
     low: float
     high: float
     doubt: Callable[[float], float] = field(default=_unknown, compare=False, repr=False)
+    influence: Influence | None = field(default=None, compare=False, repr=False)
 
     def above(self, amount: float) -> "Interval":
         """How far the truth lies above an amount that is known."""
         ends = self.value - amount, self.low - amount, self.high - amount
-        return Interval(*ends, lambda bound: self.doubt(bound + amount))
+        return Interval(*ends, lambda bound: self.doubt(bound + amount), self.influence)
 
 
 def wilson(hits: float, n: int) -> Interval:

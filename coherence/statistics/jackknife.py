@@ -1,13 +1,18 @@
 """What each cluster of probes adds to a statistic: the sample without it, and the pivot that follows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf, isfinite, nan, sqrt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import copysign, inf, isfinite, nan, sqrt
 
 import numpy as np
 
 from coherence.statistics import student
+from coherence.statistics.curvature import FEWEST, bent, straightened
 from coherence.statistics.intervals import TAIL, Array, Interval
+from coherence.vocabulary import Influence
+
+Terms = Callable[[Array], tuple[Array, Array]]
+"""From weights of the probes [rows, probes] to what is above and below a line, [rows, terms] each."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Pivot:
     shared: float  # its covariance with below
     below: float  # variance of below
     freedom: float  # degrees of freedom
+    curvature: float = 0.0  # of above - value * below, as a function of the weights of the probes
+    influence: Influence | None = field(default=None, compare=False, repr=False)  # of the clusters, by name
 
     @classmethod
     def of(cls, value: float, above: Array, below: Array, size: float) -> "Pivot":
@@ -50,23 +57,27 @@ class Pivot:
         variance = self.spread + 2 * gap * self.shared + gap**2 * self.below
         t = abs(gap) / sqrt(variance) if variance > 0 else inf * abs(gap) if gap else 0.0
         # A bound further away is never less doubtful: no t is larger than that of an endless gap.
-        return student.below(-min(t, 1 / sqrt(self.below) if self.below > 0 else inf), self.freedom)
+        t = copysign(min(t, 1 / sqrt(self.below) if self.below > 0 else inf), gap)
+        p = student.below(-copysign(1, gap) * straightened(t, self.curvature), self.freedom)
+        return min(p, 0.5) if gap else 0.5
 
     def limits(self, tail: float = TAIL) -> tuple[float, float]:
         """Bounds with a doubt of `tail` on either side."""
-        if not self.known:
-            return -inf, inf
-        q = student.quantile(1 - tail, self.freedom) ** 2
-        rest = 1 - q * self.below
-        if rest <= 0:
-            return -inf, inf
-        half = sqrt((q * self.shared) ** 2 + rest * q * self.spread)
-        return self.value - (q * self.shared + half) / rest, self.value - (q * self.shared - half) / rest
+        q = student.quantile(1 - tail, self.freedom)
+        return self._end(bent(q, self.curvature)), self._end(bent(-q, self.curvature))
+
+    def _end(self, t: float) -> float:
+        """Bound that the value exceeds by t standard errors."""
+        rest = 1 - t**2 * self.below
+        if not self.known or rest <= 0:
+            return copysign(inf, -t)
+        half = abs(t) * sqrt(t**2 * self.shared**2 + rest * self.spread)
+        return self.value - (t**2 * self.shared + copysign(half, t)) / rest
 
     @property
     def interval(self) -> Interval:
         """Everything that is not doubted."""
-        return Interval(self.value, *self.limits(), self.doubt)
+        return Interval(self.value, *self.limits(), self.doubt, self.influence)
 
 
 class Jackknife:
@@ -76,8 +87,9 @@ class Jackknife:
     """
 
     def __init__(self, clusters: Sequence[str], added: int = 0) -> None:
-        members = np.unique(np.asarray(clusters), return_inverse=True)[1]
-        members = np.append(members, members.max() + 1 + np.arange(added))
+        names, members = np.unique(np.asarray(clusters), return_inverse=True)
+        self._names: list[str] = names.tolist()
+        self._members = members = np.append(members, members.max() + 1 + np.arange(added))
         self._share = np.bincount(members) / len(members)
         kept = members != np.arange(len(self._share))[:, None]
         self.weights: Array = np.vstack([np.ones(len(members)), kept])
@@ -98,7 +110,7 @@ class Jackknife:
         if self.size < 2 or not np.isfinite(values).all():
             return Pivot.unknown(value)
         influence = self.influence(values)
-        return Pivot.of(value, influence, np.zeros_like(influence), self.size)
+        return self.pivot(value, influence, np.zeros_like(influence))
 
     def ratio(self, above: Array, below: Array) -> Pivot:
         """Pivot of the sum of above / below over terms [1 + clusters, terms].
@@ -113,7 +125,46 @@ class Jackknife:
         if self.size < 2 or not np.isfinite(apart + unit.sum(1)).all():
             return Pivot.unknown(value)
         shared = unit.mean(1)
-        return Pivot.of(value, self.influence(apart + value * shared), self.influence(shared), self.size)
+        return self.pivot(value, self.influence(apart + value * shared), self.influence(shared))
+
+    def curved(self, terms: Terms) -> Pivot:
+        """Pivot of such a ratio whose terms are no means over clusters, but curved in their weights."""
+        above, below = terms(self.weights)
+        pivot = self.ratio(above, below)
+        if not pivot.known:
+            return pivot
+
+        def apart(over: Array, under: Array) -> Array:
+            return np.asarray(((over - above[0] / below[0] * under) / below[0]).sum(1))
+
+        influence = self.influence(apart(above, below))
+        return replace(pivot, curvature=self.curvature(influence, lambda weights: apart(*terms(weights))))
+
+    def curvature(self, influence: Array, statistic: Callable[[Array], Array]) -> float:
+        """Second difference of a statistic [rows] a standard error to either side, in those: -1 to 1.
+
+        The sample is moved by the weights of its probes [rows, probes], along the influence [clusters].
+        """
+        length = sqrt(influence @ influence)
+        if self.size < FEWEST or not length:
+            return 0.0
+        moved = self.weights[0] * (1 + np.outer([0, 1, -1], influence / length)[:, self._members])
+        middle, up, down = statistic(moved / moved.sum(1, keepdims=True))
+        return float(np.clip(np.nan_to_num((up - 2 * middle + down) / length), -1, 1))
+
+    def pivot(self, value: float, above: Array, below: Array) -> Pivot:
+        """Pivot of an estimate from what each cluster adds to both of its terms, [clusters] each."""
+        adds = (above - value * below) * sqrt(self.size / (self.size - 1))
+        named = dict(zip(self._names, adds.tolist(), strict=False))
+        rest = float(np.linalg.norm(adds[len(named) :]))
+        influence = Influence(clusters=named, added=rest, freedom=self.size - 1)
+        return replace(Pivot.of(value, above, below, self.size), influence=influence)
+
+
+def ratio_of_means(above: Array, below: Array, clusters: Sequence[str]) -> Interval:
+    """Sum over terms of the mean of above over that of below, both [terms, probes]."""
+    jackknife = Jackknife(clusters)
+    return jackknife.ratio(jackknife.weights @ above.T, jackknife.weights @ below.T).interval
 
 
 def smallest(pivots: Sequence[Pivot]) -> Interval:
@@ -133,7 +184,7 @@ def smallest(pivots: Sequence[Pivot]) -> Interval:
 
     low = min(pivot.limits()[0] for pivot in pivots)
     high = min(pivot.limits(TAIL / len(pivots))[1] for pivot in pivots)
-    return Interval(value, low, high, doubt)
+    return Interval(value, low, high, doubt, min(pivots, key=lambda pivot: pivot.value).influence)
 
 
 def either(first: Pivot, second: Pivot) -> Interval:
@@ -145,4 +196,4 @@ def either(first: Pivot, second: Pivot) -> Interval:
         return max(pivot.doubt(bound) if (bound < pivot.value) == side else 0.5 for pivot in (first, second))
 
     ends = first.limits(), second.limits()
-    return Interval(value, min(low for low, _ in ends), max(high for _, high in ends), doubt)
+    return Interval(value, min(low for low, _ in ends), max(high for _, high in ends), doubt, first.influence)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.statistics.comparison import Comparison
-from coherence.statistics.geometry import Array, Real, cosine, random_null, split_half_reliability, still
+from coherence.statistics.geometry import Array, Real, ceiling, cosine, outside, random_null, still
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,7 @@ class Displacement:
     def _outside(self, displacement: Real) -> Real:
         # A sum of two holds the generic component about twice, less where the model saturates: projecting it
         # out needs no amount, where subtracting the controls' mean would be right for one persona only.
-        generic = self.controls.mean((0, 2))[:, None, :]
-        length = np.linalg.norm(generic, axis=-1, keepdims=True)
-        unit = generic / np.where(length > 0, length, 1.0)
-        return np.asarray(displacement - (displacement * unit).sum(-1, keepdims=True) * unit)
+        return outside(displacement, self.controls.mean((0, 2))[None])
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,7 @@ class Likeness:
 
     def ceiling(self, clusters: Sequence[str], seed: int) -> Array:
         """Highest cosine that directions of this reliability can show, sqrt(r_A r_B): [depths]."""
-        one, two = (
-            split_half_reliability(side.specific, seed, clusters=clusters)
-            for side in (self.first, self.second)
-        )
-        return np.asarray(np.sqrt(one * two))
+        return ceiling(self.first.specific, self.second.specific, clusters, seed)
 
     def chance(self, seed: int) -> Array:
         """95 % quantile for random directions with the covariance of the bare activations: [depths]."""

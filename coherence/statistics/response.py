@@ -1,14 +1,15 @@
 """How the position between two poles answers the weight of a mixture of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf, nan
 
 import numpy as np
 
 from coherence.statistics import student
+from coherence.statistics.curvature import straightened
 from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import TAIL, Interval
-from coherence.statistics.jackknife import Jackknife
+from coherence.statistics.jackknife import Jackknife, Terms
 from coherence.statistics.products import Products
 
 TINY = 1e-24  # a variance below it is rounding
@@ -26,21 +27,28 @@ class Response:
         self._at = np.array(tuple(at))
         self._jackknife = Jackknife(clusters)
         self._products = Products.of(mixed - mixed[0], axis, clusters)
-        self._moved = self._products.across(self._jackknife.weights).T
-        self._axis = Products.of(axis, axis, clusters).across(self._jackknife.weights)
+        self._axis = Products.of(axis, axis, clusters)
 
     def separation(self) -> Interval:
         """Distance of the regime's poles along the mean axis, over the length of that axis."""
-        return self._ratio(self._moved[:, -1], self._axis)
+        return self._ratio(lambda weights: (self._whole(weights), self._axis.across(weights)))
 
     def position(self) -> list[Interval]:
         """m(w): 0 at the regime's negative pole and 1 at its positive one; one for each mixture."""
-        return [self._ratio(moved, self._moved[:, -1]) for moved in self._moved.T]
+
+        def at(mixture: int) -> Interval:
+            return self._ratio(lambda weights: (self._moved(weights)[:, mixture], self._whole(weights)))
+
+        return [at(mixture) for mixture in range(len(self._at))]
 
     def area(self) -> Interval:
         """Signed area under D(w) = m(w) - w; above 0 the positive pole attracts."""
-        whole = self._moved[:, -1]
-        return self._ratio(np.trapezoid(self._moved - whole[:, None] * self._at, self._at, axis=1), whole)
+
+        def terms(weights: Array) -> tuple[Array, Array]:
+            moved = self._moved(weights)
+            return np.trapezoid(moved - moved[:, -1:] * self._at, self._at, axis=1), moved[:, -1]
+
+        return self._ratio(terms)
 
     def tipping(self) -> Interval:
         """Smallest weight at which m reaches 1/2, by linear interpolation."""
@@ -51,19 +59,42 @@ class Response:
         along = self._products.between.sum(-1) / self._products.apart.sum(-1)
         return np.asarray(np.trapezoid((along / along[-1].mean()).T - self._at, self._at, axis=1))
 
-    def _ratio(self, above: Array, below: Array) -> Interval:
-        return self._jackknife.ratio(above[:, None], below[:, None]).interval
+    def _moved(self, weights: Array) -> Array:
+        """How far each mixture is from the first, [rows, mixtures]."""
+        return self._products.across(weights).T
+
+    def _whole(self, weights: Array) -> Array:
+        """How far the last one is, [rows]."""
+        return self._moved(weights)[:, -1]
+
+    def _ratio(self, terms: Terms) -> Interval:
+        def columns(weights: Array) -> tuple[Array, Array]:
+            above, below = terms(weights)
+            return above[:, None], below[:, None]
+
+        return self._jackknife.curved(columns).interval
 
 
 class Tipping:
     """Where m first reaches 1/2: a weight is doubted by how surely m is over or under it by then."""
 
-    def __init__(self, at: Array, moved: Array, jackknife: Jackknife) -> None:
-        """From what the mixtures `at` move, [1 + clusters, mixtures]."""
-        whole = moved[0, -1]
-        over = (moved - moved[:, -1:] / 2) / (whole if whole else np.nan)
-        self._at, self._over, self._size = at, over[0], jackknife.size
-        self._influence = np.stack([jackknife.influence(values) for values in over.T])
+    def __init__(self, at: Array, moved: Callable[[Array], Array], jackknife: Jackknife) -> None:
+        """From what the mixtures `at` move, by weights of the probes: [rows, mixtures]."""
+        values = moved(jackknife.weights)
+        whole = values[0, -1] if values[0, -1] else np.nan
+
+        def over(values: Array) -> Array:
+            return (values - values[:, -1:] / 2) / whole
+
+        self._at, self._over, self._size = at, over(values)[0], jackknife.size
+        self._influence = np.stack([jackknife.influence(one) for one in over(values).T])
+
+        def curvature(mixture: int) -> float:
+            return jackknife.curvature(
+                self._influence[mixture], lambda weights: over(moved(weights))[:, mixture]
+            )
+
+        self._curvature = np.array([curvature(mixture) for mixture in range(len(at))])
 
     @property
     def interval(self) -> Interval:
@@ -94,7 +125,8 @@ class Tipping:
         share = np.stack([np.interp(points, self._at, row) for row in np.eye(len(self._at))], axis=1)
         squares = np.square(share @ self._influence).sum(1) * self._size / (self._size - 1)
         over = share @ self._over
-        return float(np.max(np.where(over == 0, 0.0, over / np.sqrt(np.maximum(squares, TINY)))))
+        t = np.where(over == 0, 0.0, over / np.sqrt(np.maximum(squares, TINY)))
+        return float(np.max(straightened(t, share @ self._curvature)))
 
     def _first(self, t: float) -> float:
         """First weight by which m is over 1/2 with this t; 1 when it never is."""

@@ -89,8 +89,9 @@ def _compose(text: str, file: str) -> Node | None:
         node: Node | None = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line if mark else 0
-        raise SuiteError(_syntax(error, text.split("\n")[line : line + 1]), Place(file, line + 1)) from None
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        place = Place(file, line + 1, column + 1)
+        raise SuiteError(_syntax(error, text.split("\n")[line : line + 1]), place) from None
     return node
 
 
@@ -156,7 +157,7 @@ class _Reader:
         return values
 
     def _place(self, node: Node) -> Place:
-        return Place(self._file, node.start_mark.line + 1)
+        return Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _refuse(self, node: Node, sentence: str) -> None:
         self.problems.append(Problem(self._place(node), sentence))

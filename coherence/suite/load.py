@@ -30,7 +30,7 @@ def load_suite(path: Path, overrides: Overrides) -> Suite:
     )
     assertions = tuple(_assertions(file, scene, document))
     refuse(_clashes(assertions))
-    return Suite(path, scene, _artefact_places(document) | overrides.places, assertions)
+    return Suite(path, overrides, scene, _artefact_places(document) | overrides.places, assertions)
 
 
 def _assertions(file: SuiteFile, scene: Scene, document: Document) -> Iterator[Assertion]:

@@ -47,6 +47,13 @@ class Overrides:
         _refuse_strangers("vector", self.vectors, [name for release in releases for name in release.vectors])
 
     @property
+    def options(self) -> list[str]:
+        """What is overridden, as options of `coherence replay`."""
+        named = (("adapter", self.adapters), ("vector", self.vectors))
+        base = [f"--base={self.base}"] if self.base else []
+        return base + [f"--{kind}={name}={path}" for kind, paths in named for name, path in paths.items()]
+
+    @property
     def places(self) -> dict[str, Place]:
         """The keys of what is overridden, as in `Suite.places`."""
         names = [f"adapters.{name}" for name in self.adapters] + [f"vectors.{name}" for name in self.vectors]

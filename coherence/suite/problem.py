@@ -1,7 +1,8 @@
 """Problems of one file, collected so that an author mends them in one go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from coherence.errors import Place, SuiteError
 
@@ -17,11 +18,26 @@ class Problem:
         return f"{self.place}: {self.sentence}"
 
 
+class Problems(SuiteError):
+    """Several problems as one error: the first says the sentence and the place, the others a line each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, *others = problems
+        super().__init__("\n".join([first.sentence, *map(str, others)]), first.place)
+        self.problems = tuple(problems)
+
+
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise one SuiteError for all problems, if there are any: the topmost first, then one a line."""
+    """Raise one SuiteError for all problems, if there are any, the topmost first."""
     ordered = sorted(
         dict.fromkeys(problems), key=lambda problem: (problem.place.file, problem.place.line or 0)
     )
     if ordered:
-        first, *others = ordered
-        raise SuiteError("\n".join([first.sentence, *map(str, others)]), first.place)
+        raise Problems(ordered)
+
+
+def problems_in(error: SuiteError, path: Path) -> Sequence[Problem]:
+    """Take an error of a suite at `path` apart again."""
+    if isinstance(error, Problems):
+        return error.problems
+    return [Problem(error.place or Place(path.as_posix()), error.sentence)]

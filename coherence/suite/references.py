@@ -44,6 +44,10 @@ def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
             key: Key = ("release", "vectors", name, "extract", side)
             if persona is not None and (lack := _lack(persona, file)):
                 yield Problem(document.place(key), lack)
+        under, known = source.extract.under, file.release.adapters
+        if under is not None and under not in known:
+            sentence = f"the release has no adapter {under!r}{did_you_mean(under, known)}"
+            yield Problem(document.place(("release", "vectors", name, "extract", "under")), sentence)
 
 
 def _lack(persona: str, file: SuiteFile) -> str | None:

@@ -8,6 +8,7 @@ from typing import Literal
 from coherence.errors import Place
 from coherence.plan import Scene
 from coherence.properties import AnyProperty, Case
+from coherence.suite.overrides import Overrides
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Suite:
     """A scene and its assertions; `places` has the lines of `release.base`, `release.adapters.NAME`, ..."""
 
     path: Path
+    overrides: Overrides
     scene: Scene
     places: Mapping[str, Place]
     assertions: tuple[Assertion, ...]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from coherence.errors import Place
-from coherence.properties import AnyProperty, Commutativity
+from coherence.properties import AnyProperty, Commutativity, Factorial, Worst
 from coherence.suite import Assertion, Suite
 
 
@@ -30,7 +30,16 @@ class Entry:
     @property
     def is_law(self) -> bool:
         """Whether it is exact for every example, so that its tolerance is rounding and not sampling."""
-        return isinstance(self.asserted, Commutativity)
+        return isinstance(self.asserted, Commutativity | Worst)
+
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why nothing is proposed for it, if nothing is."""
+        if self.asserted.expect == "fail":
+            return "is expected to fail"
+        if isinstance(self.asserted, Factorial) and self.asserted.tasks is not None:
+            return "has tasks of its own, so halves of the suite's probes do not vary it"
+        return None
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """Return the number, or both ends of the range, under a key; its default where it is not written."""

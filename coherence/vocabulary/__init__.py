@@ -1,7 +1,18 @@
 """The words of the domain, each in a file of its own; everything else is said with them."""
 
+from coherence.vocabulary.comparison import Change, Comparison, Difference
 from coherence.vocabulary.decoding import Decoding
-from coherence.vocabulary.evidence import Adjusted, Control, Criterion, Curve, Estimate, Evidence, ProbeNote
+from coherence.vocabulary.evidence import (
+    Adjusted,
+    Control,
+    Criterion,
+    Curve,
+    Estimate,
+    Evidence,
+    ProbeNote,
+    Table,
+)
+from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
@@ -14,14 +25,18 @@ __all__ = [
     "BARE",
     "Adjusted",
     "Band",
+    "Change",
+    "Comparison",
     "Control",
     "Criterion",
     "Curve",
     "Decoding",
+    "Difference",
     "Estimate",
     "Evidence",
     "Example",
     "Extraction",
+    "Influence",
     "Marker",
     "Name",
     "Persona",
@@ -33,6 +48,7 @@ __all__ = [
     "Regime",
     "Release",
     "Site",
+    "Table",
     "VectorSource",
     "Verdict",
 ]

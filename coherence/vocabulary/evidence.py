@@ -4,8 +4,17 @@ from math import inf, isnan, nan
 from statistics import NormalDist
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
+from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.verdict import Verdict
 
 FAMILY_WISE = 0.05  # how often any claim of a release at its thresholds may fail
@@ -47,6 +56,9 @@ class Estimate(_Frozen):
     low: Statistic
     high: Statistic
     n: int
+    influence: Influence | None = Field(
+        None, description="What each cluster of probes adds to the value: pairs it with another release's."
+    )
 
     @property
     def spread(self) -> str:
@@ -139,11 +151,26 @@ class Criterion(_Frozen):
 
 
 class Curve(_Frozen):
-    """Named columns over depth or mixture weight, for people to look at."""
+    """Named columns over depth, mixture weight or dose, for people to look at."""
 
-    axis: Literal["site", "weight"]
+    axis: Literal["site", "weight", "dose"]
     at: tuple[str, ...]
     columns: dict[str, tuple[float | None, ...]]
+
+
+class Table(_Frozen):
+    """Numbers by row and column, for people to look at; None where there is none."""
+
+    name: str = Field(description="What the numbers are.")
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _cell_for_each(self) -> "Table":
+        if [len(row) for row in self.cells] != [len(self.columns)] * len(self.rows):
+            raise ValueError("expected a row of cells for each row, and in it a cell for each column")
+        return self
 
 
 class ProbeNote(_Frozen):
@@ -152,13 +179,27 @@ class ProbeNote(_Frozen):
     probe: str
     note: Text
     replies: dict[str, Text] = Field(default_factory=dict)
+    marks: dict[str, tuple[tuple[int, int], ...]] = Field(
+        default_factory=dict, description="Where each reply has its markers: start and end of each."
+    )
+    example: str | None = Field(
+        None, description="The counterexample, as JSON that `coherence replay` takes."
+    )
+
+
+def _unpaired(criterion: Criterion | None) -> Criterion | None:
+    """Leave out what would pair a control with one of another release: nobody compares them."""
+    if criterion is None or criterion.estimate.influence is None:
+        return criterion
+    estimate = criterion.estimate.model_copy(update={"influence": None})
+    return criterion.model_copy(update={"estimate": estimate})
 
 
 class Control(_Frozen):
     """The same claim with something in the persona's place that is not the persona: it must not pass."""
 
     name: Text = Field(description="What stands in the persona's place.")
-    criterion: Criterion | None = Field(
+    criterion: Annotated[Criterion | None, AfterValidator(_unpaired)] = Field(
         None, description="The first that it does not pass, or of all that it passes; absent after an error."
     )
     problem: Text | None = Field(None, description="Why it could not be measured.")
@@ -180,6 +221,7 @@ class Evidence(_Frozen):
         (), description="What the claim was held against; only claims that pass by themselves are."
     )
     curve: Curve | None = None
+    tables: tuple[Table, ...] = ()
     probes: tuple[ProbeNote, ...] = ()
     notes: tuple[Text, ...] = ()
 

@@ -164,7 +164,19 @@ def test_rounding_is_not_a_displacement():
 def test_the_curve_covers_all_depths_and_leaves_out_what_is_undefined():
     curve = judged().curve
     assert curve.at == ("resid_pre.0", *(f"resid_post.{block}" for block in range(4)))
-    assert set(curve.columns) == {"raw", "specific", "ceiling", "best foreign"}
+    assert list(curve.columns) == [
+        "specific",
+        "low",
+        "high",
+        "raw",
+        "ceiling",
+        "best foreign",
+        "random null",
+    ]
+    for value, low, high in list(
+        zip(*(curve.columns[name] for name in ("specific", "low", "high")), strict=True)
+    )[1:]:
+        assert low < value < high
     for column in curve.columns.values():
         assert column[0] is None
         assert all(-1 <= value <= 1 for value in column[1:])

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from coherence.errors import SuiteError
@@ -57,7 +59,13 @@ def test_a_search_holds_what_may_take_part():
 
 def test_a_law_without_its_artefacts_is_left_out_by_default():
     cases = commutativity().cases(scene(adapters=["pirate"], vectors=[]))
-    assert [case.slug for case in cases] == ["scale-zero", "adapter-disabled", "batch-mates"]
+    assert [case.slug for case in cases] == [
+        "scale-zero",
+        "adapter-disabled",
+        "adapter-merged",
+        "adapter-unmerged",
+        "batch-mates",
+    ]
 
 
 def test_personas_restrict_the_artefacts():
@@ -65,7 +73,10 @@ def test_personas_restrict_the_artefacts():
     assert "adapter-order" not in [case.slug for case in cases]
 
 
-@pytest.mark.parametrize(("law", "kind"), [("vector-order", "a vector"), ("adapter-order", "an adapter")])
+@pytest.mark.parametrize(
+    ("law", "kind"),
+    [("vector-order", "a vector"), ("adapter-order", "an adapter"), ("adapter-by-row", "an adapter")],
+)
 def test_a_law_asked_for_by_name_that_cannot_be_posed_is_an_error(law, kind):
     with pytest.raises(SuiteError, match=f"the law '{law}' needs 2 personas with {kind} .*; found 1"):
         commutativity(laws=[law]).cases(scene(adapters=["pirate"], vectors=["pirate"]))
@@ -93,6 +104,7 @@ def test_a_broken_law_shows_its_smallest_counterexample():
     evidence = judged(0.02, {"probe": "crash", "pair": ["vector a", "vector b"], "weights": (0.5, -1.0)})
     assert evidence.verdict is Verdict.FAIL
     assert evidence.probes[0].probe == "crash"
+    assert json.loads(evidence.probes[0].example)["weights"] == [0.5, -1.0]
     assert (
         evidence.notes[-1]
         == "smallest counterexample: probe crash, pair vector a and vector b, weights 0.5 and -1.0"

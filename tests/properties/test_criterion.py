@@ -27,6 +27,13 @@ def test_p_is_the_doubt_at_the_bound_that_the_estimate_lies_beyond(at_least, at_
     assert (one.estimate.value, one.estimate.low, one.estimate.high, one.estimate.n) == (0.4, 0.3, 0.5, 24)
 
 
+def test_what_the_clusters_add_is_handed_on():
+    jackknife = Jackknife(list("abcd"))
+    mean = jackknife.around(0.5, jackknife.weights @ np.array([0.2, 0.4, 0.6, 0.8])).interval
+    one = held("mean", mean.above(0.1), 4, at_least=0.2, key=None)
+    assert list(one.estimate.influence.clusters) == list("abcd")
+
+
 def test_what_cannot_decide_has_no_p():
     one = held("cosine", found(0.1, 0.05, 0.2), 24, at_least=0.5, unreliable="noise", key=None)
     assert (one.verdict, one.p) == (Verdict.INCONCLUSIVE, None)

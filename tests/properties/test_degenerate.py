@@ -7,7 +7,7 @@ import pytest
 
 from coherence.errors import SuiteError
 from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene
-from coherence.properties import Attractor, Chimera, Collinearity, Commutativity, Markers
+from coherence.properties import Attractor, Chimera, Collinearity, Commutativity, Equivalence, Markers
 from coherence.reports.explanation import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
@@ -24,6 +24,11 @@ PROPERTIES = {
     "chimera": Chimera(
         property="chimera", of=("pirate", "counsel"), adapter="mix", sites="resid_post.0..1",
         min_cosine=0.8, max_kl_ratio=0.3, max_difference=0.25,
+    ),
+    "equivalence": Equivalence(
+        property="equivalence", of=("pirate", "counsel"), adapter="mix", twin="pirate",
+        sites="resid_post.0..1", max_distance=2, max_asymmetry=0.3, min_profile=0.8, min_direction=0.8,
+        pairs=[("steering-steering", "chimera"), ("prompt-prompt", "prompts-reversed")],
     ),
     "attractor": Attractor(
         property="attractor", poles=("pirate", "counsel"), site="resid_post.1", max_area=0.1
@@ -149,7 +154,7 @@ def told(evidence):
 
 @pytest.mark.parametrize("probes", [PROBES, PAIRS], ids=["probes", "templates"])
 @pytest.mark.parametrize("residuals", RESIDUALS)
-@pytest.mark.parametrize("name", ["collinearity", "chimera", "attractor"])
+@pytest.mark.parametrize("name", ["collinearity", "chimera", "equivalence", "attractor"])
 def test_residuals_that_hold_nothing(name, residuals, probes):
     for evidence in judged(name, probes, residuals=residuals):
         assert "nan" not in told(evidence).lower()
@@ -158,7 +163,7 @@ def test_residuals_that_hold_nothing(name, residuals, probes):
 
 @pytest.mark.parametrize("probes", [PROBES, PAIRS], ids=["probes", "templates"])
 @pytest.mark.parametrize("said", SAID)
-@pytest.mark.parametrize("name", ["markers", "chimera"])
+@pytest.mark.parametrize("name", ["markers", "chimera", "equivalence"])
 def test_replies_that_hold_nothing(name, said, probes):
     for evidence in judged(name, probes, said=SAID[said]):
         assert "nan" not in told(evidence).lower()
@@ -172,8 +177,9 @@ def test_markers_that_are_the_same_everywhere_are_inconclusive(said):
 
 
 @pytest.mark.parametrize("tokens", TOKENS)
-def test_next_tokens_that_hold_nothing(tokens):
-    for evidence in judged("chimera", PROBES, tokens=tokens):
+@pytest.mark.parametrize("name", ["chimera", "equivalence"])
+def test_next_tokens_that_hold_nothing(name, tokens):
+    for evidence in judged(name, PROBES, tokens=tokens):
         assert "nan" not in told(evidence).lower()
 
 
@@ -183,14 +189,14 @@ def test_markers_that_never_show_are_no_agreement():
         assert evidence.criteria[0].unreliable.endswith("holds a marker: there is nothing to agree on")
 
 
-@pytest.mark.parametrize("name", ["collinearity", "markers", "chimera", "attractor"])
+@pytest.mark.parametrize("name", ["collinearity", "markers", "chimera", "equivalence", "attractor"])
 def test_probes_of_one_template_cannot_be_drawn_anew(name):
     probes = tuple(probe.model_copy(update={"template": "one"}) for probe in PROBES)
     with pytest.raises(SuiteError, match=f"{name} needs probes of at least 4 templates, .* are of one"):
         PROPERTIES[name].cases(scene(probes))
 
 
-@pytest.mark.parametrize("name", ["collinearity", "markers", "chimera", "attractor"])
+@pytest.mark.parametrize("name", ["collinearity", "markers", "chimera", "equivalence", "attractor"])
 def test_a_template_of_its_own_for_each_probe_is_as_good_as_none(name):
     probes = tuple(probe.model_copy(update={"template": probe.id}) for probe in PROBES)
     assert list(map(told, judged(name, probes))) == list(map(told, judged(name, PROBES)))

@@ -115,6 +115,7 @@ def test_disagreeing_probes_are_shown_side_by_side():
     assert [note.probe for note in evidence.probes] == ["q16", "q17"]
     assert evidence.probes[0].replies == {"prompt": "Arr, matey.", "adapter": "Hello."}
     assert evidence.probes[0].note == "markers: prompt 2, adapter 0"
+    assert evidence.probes[0].marks == {"prompt": ((0, 3), (5, 10)), "adapter": ()}
 
 
 def test_a_single_disagreeing_probe_is_shown_alone_and_two_probes_where_there_is_none():

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from math import inf, isnan, sqrt
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import t, ttest_1samp
 
 from coherence.statistics.intervals import TAIL
-from coherence.statistics.jackknife import Jackknife, Pivot, either, smallest
+from coherence.statistics.jackknife import Jackknife, Pivot, either, ratio_of_means, smallest
 
 samples = arrays(np.float64, st.integers(3, 12), elements=st.floats(-100, 100)).filter(
     lambda v: v.std() > 1e-3
@@ -41,6 +42,49 @@ def test_of_a_mean_it_is_the_t_test(values, bound):
     assert found.limits() == pytest.approx((low, high), abs=1e-9, rel=1e-6)
 
 
+@given(samples)
+def test_influences_are_of_the_clusters_and_their_squares_are_the_variance(values):
+    found = mean(values).influence
+    assert list(found.clusters) == sorted(singles(len(values)))
+    assert found.added == 0
+    assert found.freedom == pytest.approx(len(values) - 1)
+    variance = sum(each**2 for each in found.clusters.values())
+    assert variance == pytest.approx(values.var(ddof=1) / len(values), rel=0.02)
+    apart = values - values.mean()
+    for name, each in zip(singles(len(values)), apart, strict=True):
+        assert found.clusters[name] == pytest.approx(
+            each / sqrt(len(values) * (len(values) - 1)), rel=0.01, abs=1e-9
+        )
+
+
+def test_of_a_ratio_they_are_those_of_its_linearisation():
+    above, below = np.random.default_rng(4).uniform(1, 2, (2, 12))
+    found = ratio(above, below)
+    expected = (above - found.value * below) / below.mean() / sqrt(12 * 11)
+    assert list(found.influence.clusters.values()) == pytest.approx(
+        [expected[singles(12).index(name)] for name in found.influence.clusters], rel=0.01
+    )
+
+
+def test_what_stands_for_unseen_probes_belongs_to_no_cluster():
+    jackknife = Jackknife(singles(4), added=2)
+    found = jackknife.around(0.5, jackknife.weights @ np.array([1, 0, 1, 0, 1, 0])).influence
+    assert list(found.clusters) == singles(4)
+    assert found.added == pytest.approx(sqrt(2 / (6 * 5)) / 2, rel=0.01)
+    assert found.freedom == pytest.approx(5)
+
+
+@given(samples)
+def test_the_smallest_of_several_has_the_influences_of_its_own(values):
+    one, two = mean(values), mean(values[::-1] + 1)
+    assert smallest([two, one]).influence == one.influence
+    assert either(one, two).influence == one.influence
+
+
+def test_without_a_spread_there_is_no_influence():
+    assert mean(np.array([1.0, 2.0]), ["a", "a"]).influence is None
+
+
 pivots = st.builds(
     Pivot,
     value=st.floats(-3, 3),
@@ -48,19 +92,20 @@ pivots = st.builds(
     shared=st.just(0.0),
     below=st.floats(0, 0.5),
     freedom=st.integers(1, 60),
+    curvature=st.floats(-1, 1),
 )
 
 
 @given(pivots)
 def test_the_ends_are_doubted_by_one_tail(pivot):
     low, high = pivot.limits()
-    assert low <= pivot.value <= high
+    assert low < pivot.value < high
     for end in (low, high):
         if np.isfinite(end):
             assert pivot.doubt(end) == pytest.approx(TAIL, rel=1e-6)
 
 
-@given(pivots, st.floats(0, 5), st.floats(0, 5))
+@given(pivots, st.just(0.0) | st.floats(0, 5), st.floats(0, 5))
 def test_a_bound_further_away_is_never_less_doubtful(pivot, near, further):
     for side in (-1, 1):
         assert pivot.doubt(pivot.value + side * near) >= pivot.doubt(
@@ -166,3 +211,66 @@ def test_the_smallest_with_one_unknown_is_unknown():
     found = smallest([mean(np.arange(4.0)), Pivot.unknown(np.nan)])
     assert isnan(found.value)
     assert (found.low, found.high, found.doubt(0)) == (-inf, inf, 1)
+
+
+def test_a_ratio_of_means_is_one_of_sums_and_no_mean_of_ratios():
+    above, below = np.array([[1.0, 2.0, 6.0, 1.0]]), np.array([[1.0, 4.0, 4.0, 1.0]])
+    found = ratio_of_means(above, below, ["a", "b", "c", "d"])
+    assert found.value == pytest.approx(1.0)
+    assert found.low < 1 < found.high
+    twice = ratio_of_means(np.vstack([above, above]), np.vstack([below, below]), ["a", "b", "c", "d"])
+    assert twice.value == pytest.approx(2.0)
+
+
+def squared(values):
+    """Pivot of the square of a mean, without the noise of the mean."""
+    jackknife = Jackknife(singles(len(values)))
+
+    def terms(weights):
+        of_pairs = (weights @ values) ** 2 - weights**2 @ values**2
+        return (of_pairs / (1 - np.square(weights).sum(1)))[:, None], np.ones((len(weights), 1))
+
+    return jackknife.curved(terms)
+
+
+def test_the_square_of_a_mean_is_curved_and_the_mean_is_not():
+    values = np.random.default_rng(0).normal(1, 1, size=40)
+    error = values.std(ddof=1) / sqrt(40)
+    assert squared(values).curvature == pytest.approx(error / values.mean(), rel=0.1)
+    assert squared(-values).curvature == pytest.approx(squared(values).curvature)
+    assert mean(values).curvature == 0
+
+
+def test_both_tails_of_what_is_curved_are_missed_about_alike():
+    drawn = np.random.default_rng(0).normal(0.6, 1, size=(1500, 16))
+    doubts = {0.0: [], None: []}
+    for values in drawn:
+        pivot = squared(values)
+        for curvature, found in doubts.items():
+            judged = pivot if curvature is None else replace(pivot, curvature=curvature)
+            found.append((judged.value > 0.36, judged.doubt(0.36)))
+    missed = {
+        key: [np.mean([above is side and p < TAIL for above, p in found]) for side in (False, True)]
+        for key, found in doubts.items()
+    }
+    assert max(missed[None]) < 0.7 * max(missed[0.0])
+
+
+def test_few_clusters_have_no_curvature():
+    values = np.random.default_rng(0).normal(1, 1, size=8)
+    assert squared(values).curvature != 0
+    assert squared(values[:6]).curvature == 0
+
+
+def test_a_curvature_is_that_of_the_clusters():
+    values = np.random.default_rng(0).normal(1, 1, size=8)
+
+    def curvature(values, clusters):
+        jackknife = Jackknife(clusters)
+        means = jackknife.weights @ values
+        influence = jackknife.influence(means)
+        return jackknife.curvature(influence, lambda weights: (weights @ values) ** 2)
+
+    repeated = curvature(np.repeat(values, 3), [f"t{i // 3}" for i in range(24)])
+    assert repeated == pytest.approx(curvature(values, singles(8)))
+    assert repeated > 0

@@ -2,10 +2,6 @@ import json
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from coherence.suite.probes import spelled_out
 
 SUITE = """
 coherence: 1
@@ -89,11 +85,3 @@ def test_an_id_is_used_once(write, refused):
 def test_a_suite_needs_probes(refused, probes):
     message = refused(SUITE.format(probes=probes))
     assert message.startswith("a.coherence.yaml:4: ")
-
-
-@given(text=st.text(min_size=1))
-def test_a_bare_question_gets_a_stable_ascii_id(text):
-    probe = spelled_out(text)
-    assert probe["text"] == text
-    assert re.fullmatch(r"[A-Za-z0-9_.-]+", probe["id"])
-    assert spelled_out(text) == probe

@@ -55,5 +55,8 @@ def test_an_editor_sees_shorthands_and_names_of_properties():
     assert described["properties"]["coherence"]["const"] == 1
     assert {"type": "string"} in described["properties"]["probes"]["anyOf"]
     tags = described["properties"]["assertions"]["items"]["discriminator"]["mapping"]
-    assert set(tags) == {"collinearity", "markers", "commutativity", "chimera", "attractor"}
+    assert set(tags) == {
+        *("collinearity", "markers", "commutativity", "chimera", "attractor"),
+        *("algebra", "equivalence", "dose", "factorial", "worst"),
+    }
     assert all(entry.get("description") for entry in described["properties"].values())

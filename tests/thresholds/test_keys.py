@@ -18,7 +18,7 @@ from coherence.thresholds.entry import entries
 CAST = ("pirate", "counsel", "oncall", "support", "mixed")
 SUITE = """\
 coherence: 1
-release: {{base: {base}, adapters: {adapters}}}
+release: {{base: {base}, adapters: {adapters}, vectors: {vectors}}}
 personas:
   pirate: {{prompt: Talk like a pirate., markers: [{{text: "[a-m]", kind: regex}}]}}
   counsel: {{prompt: Be formal., markers: [shall]}}
@@ -35,14 +35,24 @@ assertions:
      min_cosine: 0.16, max_kl_ratio: 0.17, max_difference: 0.18}}
   - {{property: attractor, poles: [pirate, counsel], regimes: [adapter], site: resid_post.2, max_area: 0.19,
      tipping: [0.21, 0.22], min_separation: 0.23}}
+  - {{property: dose, personas: [pirate], doses: [0, 0.5, 1], orthonormal: true, min_slope: 0.24,
+     max_perplexity: 1.25, min_suppression: 0.26, max_bleed: 0.27, max_projection: 0.28, site: resid_post.2}}
+  - {{property: equivalence, of: [pirate, counsel], adapter: mixed, twin: oncall, sites: resid_post.2,
+     personas: [support, oncall], max_distance: 0.31, max_asymmetry: 0.32, min_profile: 0.33,
+     min_direction: 0.34, pairs: [[adapter-adapter, chimera], [prompt-adapter, adapter-prompt]]}}
 """
 
 
 @pytest.fixture
-def suite(tiny: Path, tiny_adapter: Callable[..., Path], tmp_path: Path) -> Suite:
-    adapters = {name: str(tiny_adapter(name, seed=seed)) for seed, name in enumerate(CAST)}
+def suite(
+    tiny: Path, tiny_adapter: Callable[..., Path], tiny_vector: Callable[..., Path], tmp_path: Path
+) -> Suite:
+    adapters, vectors = (
+        {name: str(make(name, seed=seed)) for seed, name in enumerate(CAST)}
+        for make in (tiny_adapter, tiny_vector)
+    )
     path = tmp_path / "a.coherence.yaml"
-    path.write_text(SUITE.format(base=tiny, adapters=json.dumps(adapters)))
+    path.write_text(SUITE.format(base=tiny, adapters=json.dumps(adapters), vectors=json.dumps(vectors)))
     return load_suite(path, Overrides())
 
 

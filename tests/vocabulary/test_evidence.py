@@ -4,8 +4,19 @@ from math import inf, nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from coherence.vocabulary import Adjusted, Control, Criterion, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary import (
+    Adjusted,
+    Control,
+    Criterion,
+    Estimate,
+    Evidence,
+    Influence,
+    ProbeNote,
+    Table,
+    Verdict,
+)
 from coherence.vocabulary.evidence import number
 
 numbers = st.floats(-2, 2)
@@ -156,6 +167,13 @@ def test_a_control_that_was_not_measured_leaves_a_pass_and_says_why() -> None:
     assert Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),), controls=(lost,)).verdict is Verdict.PASS
 
 
+def test_a_control_pairs_with_no_release() -> None:
+    known = Influence(clusters={"order": 0.1}, freedom=1)
+    one = criterion(0.1, 0.2, at_least=0.5)
+    with_it = one.model_copy(update={"estimate": one.estimate.model_copy(update={"influence": known})})
+    assert Control(name="counsel by adapter", criterion=with_it).criterion == one
+
+
 @given(low=numbers, high=numbers)
 def test_no_control_makes_anything_of_what_does_not_pass(low: float, high: float) -> None:
     low, high = sorted([low, high])
@@ -164,3 +182,23 @@ def test_no_control_makes_anything_of_what_does_not_pass(low: float, high: float
     passes = alone.verdict is Verdict.PASS
     assert held.verdict is (Verdict.INCONCLUSIVE if passes else alone.verdict)
     assert held.raw_verdict is (Verdict.INCONCLUSIVE if passes else alone.raw_verdict)
+
+
+@pytest.mark.parametrize(
+    "cells", [(), ((1.0, 2.0),), ((1.0,), (2.0, 3.0)), ((1.0, 2.0), (3.0, None), (4.0, 5.0))]
+)
+def test_a_table_has_a_cell_for_each_row_and_column(cells: tuple[tuple[float | None, ...], ...]) -> None:
+    with pytest.raises(ValidationError, match="a cell for each column"):
+        Table(name="KL", rows=("a", "b"), columns=("c", "d"), cells=cells)
+
+
+def test_a_table_travels_through_json_with_its_gaps() -> None:
+    table = Table(name="KL", rows=("a", "b"), columns=("c",), cells=((None,), (0.5,)))
+    evidence = Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),), tables=(table,))
+    assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
+
+
+def test_evidence_of_before_there_were_tables_is_read() -> None:
+    evidence = Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),))
+    old = evidence.model_dump(mode="json", exclude={"tables"})
+    assert Evidence.model_validate(old) == evidence

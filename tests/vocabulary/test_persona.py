@@ -36,6 +36,16 @@ def test_a_marker_is_found_where_it_stands_alone(text: str, before: str, kind: s
     assert Marker.model_validate({"text": text, "kind": kind}).found_in(f"{before}{text} ")
 
 
+@given(
+    text=st.text("ar", min_size=1), reply=st.text("arAR "), kind=st.sampled_from(["word", "stem", "regex"])
+)
+def test_the_places_of_a_marker_hold_it(text: str, reply: str, kind: str) -> None:
+    marker = Marker.model_validate({"text": text, "kind": kind})
+    places = marker.places(reply)
+    assert {reply[start:end].lower() for start, end in places} <= {text}
+    assert bool(places) is marker.found_in(reply)
+
+
 def test_a_marker_that_was_used_is_still_the_same_value() -> None:
     used, fresh = Marker(text="arr"), Marker(text="arr")
     used.found_in("arr")

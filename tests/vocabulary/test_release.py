@@ -39,3 +39,9 @@ def test_a_release_survives_json() -> None:
         vectors={"pirate": VectorSource(path="v.pt", site=Site(3, "pre"), layers="hidden_states")},
     )
     assert Release.model_validate_json(release.model_dump_json()) == release
+
+
+def test_an_extraction_is_read_under_an_adapter_where_it_says_so() -> None:
+    written = {"persona": "pirate", "site": "resid_post.2"}
+    assert Extraction.model_validate(written).under is None
+    assert Extraction.model_validate(written | {"under": "counsel"}).under == "counsel"

@@ -1,0 +1,65 @@
+"""Changes: residuals that are put in the place of a prompt's own, and all those that a factorial looks at."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from coherence.vocabulary import Band, Site
+
+Sites = tuple[Site, ...]
+Weights = tuple[float, float, float, float]  # of BB, XB, BY and XY
+
+ADDITIVE: Weights = (-1, 1, 1, 0)
+WITHOUT_X: Weights = (1, -1, 0, 1)
+ORACLE: Weights = (0, 0, 0, 1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A weighted sum of the four prompts' residuals, put in the place of a prompt's own; at no sites none."""
+
+    of: Literal["XY", "BY"]
+    weights: Weights = ADDITIVE
+    sites: Sites = ()
+
+
+CLEAN, BARE = Change("XY"), Change("BY")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is changed: at the `tested` sites of a band, and in the bare prompt at sets of sites."""
+
+    band: Band
+    tested: Sites
+    injected: tuple[Sites, ...]
+
+    @property
+    def additive(self) -> list[Change]:
+        """The sum of what persona and task do alone in the place of what they do together, at each site."""
+        return [Change("XY", ADDITIVE, (site,)) for site in self.tested]
+
+    @property
+    def without_persona(self) -> list[Change]:
+        """The same prompt less what the persona does alone, at each site."""
+        return [Change("XY", WITHOUT_X, (site,)) for site in self.tested]
+
+    @property
+    def oracle(self) -> Change:
+        """The prompt's own residuals, put back: whatever this costs is rounding."""
+        return Change("XY", ORACLE, self.band.sites)
+
+    @property
+    def injections(self) -> list[Change]:
+        """The sum, put into the prompt without the persona's text."""
+        return [Change("BY", ADDITIVE, sites) for sites in self.injected]
+
+    @property
+    def spoken(self) -> dict[str, Change]:
+        """Those that replies are drawn under, on the whole band at once."""
+        return {
+            "clean": CLEAN,
+            "additive": Change("XY", ADDITIVE, self.band.sites),
+            "without X's part": Change("XY", WITHOUT_X, self.band.sites),
+            "injected": Change("BY", ADDITIVE, self.band.sites),
+            "without X's text": BARE,
+        }

@@ -1,0 +1,81 @@
+"""A persona's vector at any dose, and what the model says under it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
+
+import numpy as np
+
+from coherence.plan import Condition, Likelihood, Record, Reply, Scene, Steer
+from coherence.properties.control import PROMPT, STEERING
+from coherence.properties.markers import Replies
+from coherence.statistics.dose import geometric_ratio
+from coherence.statistics.intervals import Array, Interval
+from coherence.vocabulary import Marker
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The vector as it is, or orthonormalised with those of all personas."""
+
+    scene: Scene
+    persona: str
+    orthonormal: bool
+
+    @property
+    def working(self) -> float:
+        """The dose that the persona is steered with otherwise."""
+        return self.scene.personas[self.persona].dose
+
+    def at(self, dose: float) -> Condition:
+        """Put a dose into the model; under none it is bare."""
+        if not dose:
+            return self.scene.bare
+        whole = self.scene.condition(self.persona, STEERING)
+        return replace(whole, steers=tuple(self._dosed(steer, dose) for steer in whole.steers))
+
+    @property
+    def prompted(self) -> Condition:
+        """The persona's prompt alone."""
+        return self.scene.condition(self.persona, PROMPT)
+
+    @property
+    def subtracted(self) -> Condition:
+        """The persona's prompt, with its vector taken away."""
+        return replace(self.prompted, steers=self.at(-self.working).steers)
+
+    def replies(self, condition: Condition) -> list[Reply]:
+        """One per probe."""
+        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+
+    def said(self, record: Record, condition: Condition, markers: Sequence[Marker] | None = None) -> Replies:
+        """Look up what was said, and count the persona's markers in it, or others."""
+        wanted = self.scene.personas[self.persona].markers if markers is None else markers
+        texts = tuple(record.reply(reply) for reply in self.replies(condition))
+        return Replies(texts, tuple(sum(marker.found_in(text) for marker in wanted) for text in texts))
+
+    def likelihoods(self, dose: float) -> list[Likelihood]:
+        """Let the bare model read the replies under a dose: one per probe."""
+        return [Likelihood(self.scene.bare, reply.probe, reply) for reply in self.replies(self.at(dose))]
+
+    def surprise(self, record: Record, dose: float) -> Array:
+        """Logarithm of each reply's perplexity under the bare model, [probes]; NaN for an empty one."""
+        found = (record.likelihood(likelihood) for likelihood in self.likelihoods(dose))
+        return np.array([-each.mean(dtype=np.float64) if len(each) else nan for each in found])
+
+    def perplexity(self, record: Record, dose: float) -> tuple[Interval, int]:
+        """Geometric mean over that of the bare model's own replies, and how many probes it rests on."""
+        steered, bare = self.surprise(record, dose), self.surprise(record, 0.0)
+        kept = np.flatnonzero(np.isfinite(steered + bare))
+        clusters = [self.scene.clusters[row] for row in kept]
+        return geometric_ratio(steered[kept], bare[kept], clusters), len(kept)
+
+    def _dosed(self, steer: Steer, dose: float) -> Steer:
+        apart = self.orthonormal and steer.drawn is None  # a random vector is not one of those
+        return replace(steer, dose=dose, among=vectors(self.scene) if apart else ())
+
+
+def vectors(scene: Scene) -> tuple[str, ...]:
+    """Vectors of all personas, each once."""
+    able = (name for name in scene.personas if scene.supports(name, STEERING))
+    return tuple(dict.fromkeys(scene.vector_of(name) for name in able))

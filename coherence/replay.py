@@ -1,0 +1,63 @@
+"""Replay: one example of a law or claim, measured again on the release of a suite."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from coherence.engine.artefacts import Artefacts
+from coherence.errors import SuiteError, did_you_mean
+from coherence.plan import LawSearch
+from coherence.properties.commutativity import LAWS, in_words
+from coherence.properties.worst import CLAIM
+from coherence.store import Store
+from coherence.suite import Overrides, Suite, load_suite
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of an example: how far the two sides are apart, which may be NaN."""
+
+    says: str
+    example: str
+    deviation: float
+    tolerance: float
+
+    @property
+    def broken(self) -> bool:
+        """Whether the law or claim does not hold for this example."""
+        return not self.deviation <= self.tolerance
+
+
+def replay(
+    path: Path, assertion: str, example: str, overrides: Overrides, store: Store, warn: Callable[[str], None]
+) -> Replay:
+    """Measure an example that is written in JSON; a CoherenceError when the assertion has no such example."""
+    # Imported here because torch takes seconds, which no other command should wait for.
+    from coherence.engine.laws import deviation, read_example
+    from coherence.engine.workshop import Workshop
+
+    suite = load_suite(path, overrides)
+    overrides.require_use([suite.scene.release])
+    search = _search(suite, assertion)
+    asked = read_example(search, example)
+    workshop = Workshop(Artefacts(suite.scene.release, suite.scene.extracts, suite.places), store, warn)
+    found = deviation(workshop, search, asked)
+    law = LAWS.get(search.law)
+    says = f"the law: {law.says}" if law else f"the claim: {CLAIM}"
+    return Replay(says, in_words(asked), found, search.tolerance)
+
+
+def _search(suite: Suite, assertion: str) -> LawSearch:
+    searches = {
+        one.id: measurement
+        for one in suite.assertions
+        for measurement in one.case.needs()
+        if isinstance(measurement, LawSearch)
+    }
+    if assertion in searches:
+        return searches[assertion]
+    if assertion in {one.id for one in suite.assertions}:
+        raise SuiteError(
+            f"{suite.path}: {assertion} has no examples: it is no law{did_you_mean(assertion, searches)}"
+        )
+    raise SuiteError(f"{suite.path} has no assertion {assertion!r}{did_you_mean(assertion, searches)}")

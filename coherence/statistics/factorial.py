@@ -1,0 +1,86 @@
+"""Factorial: what a persona and a task do together, beside the sum of what each does alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.statistics.geometry import STILL, Array, Real, cosine
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import Jackknife, Pivot, smallest
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Residuals of the four prompts of every cell, [sites, cells, width] each. Source: arXiv 2605.23147.
+
+    The first letter is the persona, the second the task; B is the neutral one.
+    """
+
+    bb: Real
+    xb: Real
+    by: Real
+    xy: Real
+
+    @property
+    def persona(self) -> Real:
+        """DX, what the persona does alone."""
+        return np.asarray(self.xb - self.bb)
+
+    @property
+    def task(self) -> Real:
+        """DY, what the task does alone."""
+        return np.asarray(self.by - self.bb)
+
+    @property
+    def both(self) -> Real:
+        """DXY, what they do together."""
+        return np.asarray(self.xy - self.bb)
+
+    def cosine(self) -> Array:
+        """Cosine of dXY and dX + dY: [sites, cells], NaN where either is zero."""
+        return cosine(self.both, self.persona + self.task)
+
+    def overlap(self) -> Array:
+        """Cosine of dX and dY: [sites, cells], NaN where either is zero."""
+        return cosine(self.persona, self.task)
+
+    def interaction(self) -> Array:
+        """Length of dXY - dX - dY over that of dXY: [sites, cells], NaN where dXY is zero."""
+        both = _length(self.both)
+        left = _length(self.both - self.persona - self.task)
+        return np.asarray(left / np.where(both > 0, both, np.nan))
+
+    def still(self) -> NDArray[np.bool_]:
+        """Whether persona, task, both together, or their sum move nothing but rounding: [4, sites, cells]."""
+        moved = (self.persona, self.task, self.both, self.persona + self.task)
+        return np.stack([_length(each) <= STILL * _length(self.bb) for each in moved])
+
+
+def _length(vectors: Real) -> Array:
+    return np.asarray(np.sqrt(np.square(vectors, dtype=np.float64).sum(-1)))
+
+
+def quartiles(values: Array) -> Array:
+    """First quartile, median and third quartile over the cells: [..., cells] gives [3, ...]."""
+    return np.asarray(np.quantile(values, [0.25, 0.5, 0.75], axis=-1))
+
+
+def mean(values: Array, clusters: Sequence[str]) -> Interval:
+    """Mean over the cells [cells] of a persona, whose tasks are in these clusters."""
+    jackknife = Jackknife(clusters)
+    return jackknife.around(float(values.mean()), jackknife.weights @ values).interval
+
+
+def recovered(left: Array, whole: Array, clusters: Sequence[str]) -> Pivot:
+    """Share of a gap `whole` that is closed where `left` [cells] remains of it; below 0 where it widens."""
+    jackknife = Jackknife(clusters)
+    closed, gap = ((jackknife.weights @ values)[:, None] for values in (whole - left, whole))
+    return jackknife.ratio(closed, gap)
+
+
+def largest(pivots: Sequence[Pivot]) -> Interval:
+    """Interval of the largest of several truths, whichever that is: below a bound only if all are."""
+    found = smallest([replace(pivot, value=-pivot.value, shared=-pivot.shared) for pivot in pivots])
+    return Interval(-found.value, -found.high, -found.low, lambda bound: found.doubt(-bound), found.influence)
