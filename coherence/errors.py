@@ -1,16 +1,17 @@
 """Errors written as sentences: which file and line, what was found, what was expected."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file that somebody wrote; lines count from 1."""
+    """A line of a file that somebody wrote; lines and columns count from 1."""
 
     file: str
     line: int | None = None
+    column: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"

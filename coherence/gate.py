@@ -1,10 +1,12 @@
 """The gate: one plan for all assertions of a run, measured once, then a verdict for each."""
 
+import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
 
@@ -15,7 +17,7 @@ from coherence.engine.engine import Engine
 from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.progress import SILENT, Progress
 from coherence.errors import CoherenceError
-from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, stream
+from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.statistics.multiplicity import holm
 from coherence.store import Store
@@ -119,7 +121,9 @@ class Gate:
             tolerated=undecided and self._policy.inconclusive == "warn",
             sentence=sentence_of(assertion.id, verdict, assertion.expect, evidence, problem),
             evidence=evidence,
+            replay=_replay(alone.suite, assertion, evidence) if evidence else None,
             release=alone.release,
+            asked=_asked(alone.suite.scene),
             seconds=alone.seconds,
         )
 
@@ -187,8 +191,26 @@ def results_of(
     )
 
 
+def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | None:
+    example = next((probe.example for probe in evidence.probes if probe.example), None)
+    if example is None:
+        return None
+    asked = [assertion.place.file, assertion.id, example, *suite.overrides.options]
+    return shlex.join(["coherence", "replay", *asked])
+
+
 def _release_key(suite: Suite) -> str:
     return f"{suite.scene.release.model_dump_json()} {suite.scene.extracts!r}"
+
+
+def _asked(scene: Scene) -> dict[str, str]:
+    written = {
+        "probes": "\n".join(probe.model_dump_json() for probe in scene.probes),
+        "neutral prompt": scene.neutral,
+        "decoding": scene.decoding.model_dump_json(),
+    }
+    digests = {name: sha256(text.encode()).hexdigest()[:12] for name, text in written.items()}
+    return digests | {"dtype": str(scene.release.dtype)}
 
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:

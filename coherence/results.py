@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
-from coherence.vocabulary import Criterion, Evidence, Policy, Verdict
+from coherence.vocabulary import Comparison, Criterion, Evidence, Policy, Verdict
 from coherence.vocabulary.evidence import Text
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 Expectation = Literal["pass", "fail"]
 
@@ -40,8 +40,16 @@ class AssertionResult(_Frozen):
     )
     sentence: Text = Field(description="The verdict with its numbers, in one line: see `sentence_of`.")
     evidence: Evidence | None = Field(None, description="Absent when the verdict is an error.")
+    replay: Text | None = Field(
+        None, description="The command that measures the counterexample again, as a shell reads it."
+    )
     release: dict[str, str] = Field(
         default_factory=dict, description="Artefact name to what it was and its digest."
+    )
+    asked: dict[str, str] = Field(
+        default_factory=dict,
+        description="What must be the same for two releases to be compared: probes, neutral prompt and "
+        "decoding by their digests, and the type of the weights.",
     )
     seconds: float = 0.0
 
@@ -64,13 +72,16 @@ class AssertionResult(_Frozen):
 class Results(_Frozen):
     """Everything a report shows."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[2, 3] = Field(
+        FORMAT, description="2 lacks what a baseline needs: it is read, and compared without pairs."
+    )
     started: str = Field(description="ISO 8601, UTC.")
     seconds: float
     seed: int
     policy: Policy = Policy()
     versions: dict[str, str]
     assertions: tuple[AssertionResult, ...]
+    comparison: Comparison | None = Field(None, description="With a baseline, where there is one.")
 
     def by_persona(self) -> dict[str, list[AssertionResult]]:
         """Group the assertions, personas in order of first appearance."""
@@ -88,10 +99,12 @@ class Results(_Frozen):
         """Read a results document back; a CoherenceError says why it is not one."""
         try:
             return cls.model_validate_json(path.read_bytes())
+        except OSError as problem:
+            raise CoherenceError(f"cannot be read: {problem.strerror or problem}", Place(str(path))) from None
         except ValidationError as problem:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the document"
-            sentence = f"not a results document of format {FORMAT}: {where}: {first['msg']}"
+            sentence = f"not a results document of format {FORMAT}, or 2: {where}: {first['msg']}"
             raise CoherenceError(sentence, Place(str(path))) from None
 
 

@@ -1,6 +1,7 @@
 """The gate on the tiny model: one plan, measured once, a verdict for each assertion."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_a_verdict_carries_what_it_is_about(load, store, tiny):
     assert result.release["base"].startswith(f"{tiny} ")
     assert set(result.release) == {"base", *(f"adapter {name}" for name in PERSONAS)}
     assert found["a", DISABLED].verdict is Verdict.PASS
+
+
+def test_what_was_asked_is_said_and_does_not_depend_on_what_is_tested(load, store, tiny_adapter):
+    one, two = load(LAW), load(LAW, name="b", seed=3, adapters=str(tiny_adapter("newer", seed=9)))
+    found = judged(Gate(selected(one, two), store), one, two)
+    asked = found["a", DISABLED].asked
+    assert asked == found["b", DISABLED].asked
+    assert set(asked) == {"probes", "neutral prompt", "decoding", "dtype"}
+    scene = replace(one.scene, probes=one.scene.probes[1:], neutral="Be brief.")
+    other = replace(one, scene=scene)
+    (changed,) = judged(Gate(selected(other), store), other).values()
+    assert {name for name in asked if asked[name] != changed.asked[name]} == {"probes", "neutral prompt"}
 
 
 def test_nothing_is_measured_before_it_is_asked_for(load, store):

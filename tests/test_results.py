@@ -1,3 +1,4 @@
+import json
 from math import inf, nan
 
 import pytest
@@ -210,11 +211,29 @@ def test_a_document_reads_back_whatever_it_holds(tmp_path, value, text):
 def test_a_document_that_is_none_is_refused_with_its_name(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('{"format": 1}')
-    with pytest.raises(CoherenceError, match=r"results\.json: not a results document of format 2: format: "):
+    with pytest.raises(
+        CoherenceError, match=r"results\.json: not a results document of format 3, or 2: format: "
+    ):
         Results.read(path)
     path.write_text("arr")
     with pytest.raises(CoherenceError, match="the document: Invalid JSON"):
         Results.read(path)
+
+
+def test_a_document_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(CoherenceError, match=r"lost\.json: cannot be read: No such file"):
+        Results.read(tmp_path / "lost.json")
+
+
+def test_a_document_of_format_2_is_read(tmp_path):
+    path = tmp_path / "results.json"
+    run(result(evidence=found(0.6, 0.55, 0.7))).write(path)
+    older = json.loads(path.read_text())
+    older["format"] = 2
+    del older["comparison"], older["assertions"][0]["asked"]
+    del older["assertions"][0]["evidence"]["criteria"][0]["estimate"]["influence"]
+    path.write_text(json.dumps(older))
+    assert Results.read(path).assertions[0].evidence.criteria[0].estimate.influence is None
 
 
 def test_writing_replaces_the_old_document_and_leaves_nothing_else(tmp_path):

@@ -1,6 +1,7 @@
 """The pytest plugin: inert, and light to import, unless `--coherence` is given."""
 
 from argparse import ArgumentTypeError
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,18 @@ import pytest
 POLICIES = {
     "adjust": (("holm", "none"), "How fails are adjusted for the number of claims in the run"),
     "inconclusive": (("fail", "warn"), "What an inconclusive verdict does"),
+}
+
+CHOICES = POLICIES | {
+    "baseline-missing": (("fail", "warn", "record"), "What is done where there is no baseline yet"),
+    "baseline-fail": (
+        ("regressed", "vanished", "none"),
+        "What since the baseline fails the run; vanished: what regressed as well",
+    ),
+    "annotations": (
+        ("auto", "github", "none"),
+        "Commands that make GitHub show verdicts at their lines of the suites; auto: where it runs them",
+    ),
 }
 
 FAMILIES = ("collinearity", "markers", "commutativity", "attractor")
@@ -37,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="Vector file in place of the release's vector of that name. Repeatable.",
     )
+    group.addoption(
+        "--coherence-dtype",
+        choices=["float32", "bfloat16", "float16"],
+        metavar="DTYPE",
+        help="What the base is computed in, in place of the suites' own: float32, bfloat16 or float16.",
+    )
     group.addoption("--coherence-seed", type=_seed, metavar="N", help="Seed in place of the suites' own.")
     group.addoption(
         "--coherence-store",
@@ -56,10 +75,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="How many actors Ray measures with. Default: one per GPU, or per 4 cores.",
     )
-    for name, (choices, what) in POLICIES.items():
+    for name, (choices, what) in CHOICES.items():
         text = f"{what}: {' or '.join(choices)}. Default: {choices[0]}."
         group.addoption(f"--coherence-{name}", metavar="CHOICE", help=text)
-        parser.addini(f"coherence_{name}", text)
+        parser.addini(f"coherence_{name.replace('-', '_')}", text)
+    group.addoption(
+        "--coherence-baseline",
+        type=Path,
+        metavar="PATH",
+        help="Compare with what `coherence bless` wrote: what regressed, improved, appeared and vanished.",
+    )
+    group.addoption(
+        "--coherence-baseline-tolerance",
+        type=_amount,
+        default=0.05,
+        metavar="X",
+        help="How much worse is not a regression, in units of the statistic. Default: 0.05.",
+    )
+    group.addoption(
+        "--coherence-baseline-anyway",
+        action="store_true",
+        help="Compare with a baseline of other probes or of another base as well.",
+    )
     group.addoption(
         "--coherence-results",
         type=Path,
@@ -71,9 +108,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--coherence-junit", type=Path, metavar="PATH", help="Write a JUnit report of the verdicts."
     )
     group.addoption(
+        "--coherence-markdown",
+        type=Path,
+        metavar="PATH",
+        help="Write a summary in markdown; it is added to the file that is $GITHUB_STEP_SUMMARY.",
+    )
+    group.addoption(
         "--coherence-junit-strict",
         action="store_true",
         help="Leave out of the JUnit report what Jenkins' junit-10.xsd refuses (file and line).",
+    )
+    group.addoption(
+        "--coherence-html", type=Path, metavar="PATH", help="Write a report to look at: one HTML file."
     )
 
 
@@ -94,6 +140,16 @@ def _seed(written: str) -> int:
     if not written.isdecimal():
         raise ArgumentTypeError(f"expected a whole number from 0 up, found {written!r}")
     return int(written)
+
+
+def _amount(written: str) -> float:
+    try:
+        found = float(written)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < inf:
+        raise ArgumentTypeError(f"expected a number from 0 up, found {written!r}")
+    return found
 
 
 def _count(written: str) -> int:

@@ -5,19 +5,20 @@ from typing import Any
 import pytest
 
 from coherence.errors import did_you_mean
-from coherence.plugin import POLICIES
+from coherence.plugin import CHOICES, POLICIES
 from coherence.vocabulary import Policy
 
 
 def policy(config: pytest.Config) -> Policy:
     """Read `--coherence-adjust` and its like; a choice that is none is a UsageError."""
-    chosen: dict[str, Any] = {name: _chosen(config, name) for name in POLICIES}
+    chosen: dict[str, Any] = {name: choice(config, name) for name in POLICIES}
     return Policy(**chosen)
 
 
-def _chosen(config: pytest.Config, name: str) -> str:
-    choices, _ = POLICIES[name]
-    option, key = f"--coherence-{name}", f"coherence_{name}"
+def choice(config: pytest.Config, name: str) -> str:
+    """Read one of the options with choices; what is none of them is a UsageError."""
+    choices, _ = CHOICES[name]
+    option, key = f"--coherence-{name}", f"coherence_{name.replace('-', '_')}"
     given, configured = config.getoption(option), config.getini(key)
     where, found = (option, given) if given is not None else (f"{config.inipath}: {key}", configured)
     if given is None and not configured:

@@ -1,6 +1,7 @@
 """What happens around the items: measure before the first, report after the last."""
 
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,11 +12,16 @@ import pytest
 from coherence import __version__
 from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
+from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
-from coherence.plugin.policy import policy
+from coherence.plugin.policy import choice, policy
+from coherence.reports.annotations import annotations
+from coherence.reports.comparison import compared
+from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
+from coherence.reports.markdown import write_markdown
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.store import Store, store_root
@@ -40,9 +46,12 @@ class CoherenceSession:
             adapters=_pairs(config, "--coherence-adapter"),
             vectors=_pairs(config, "--coherence-vector"),
             seed=config.getoption("--coherence-seed"),
+            dtype=config.getoption("--coherence-dtype"),
         )
         self._store = Store(config.getoption("--coherence-store") or store_root())
         self._policy = policy(config)
+        self._against = Against(config, self._policy.adjust == "holm")
+        self._annotates = choice(config, "annotations")
         self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
@@ -157,13 +166,21 @@ class CoherenceSession:
             self._write_reports()
         if exitstatus == pytest.ExitCode.OK and not self._results:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        elif exitstatus == pytest.ExitCode.OK and self._unwritten:
+        elif exitstatus == pytest.ExitCode.OK and (self._unwritten or self._against.problems):
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif (
+            exitstatus == pytest.ExitCode.OK
+            and self._document.comparison
+            and self._document.comparison.failing
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_reports(self) -> None:
         results, strict = self._document, self._config.getoption("--coherence-junit-strict")
         self._write("--coherence-results", results.write)
         self._write("--coherence-junit", partial(write_junit, results, strict=strict))
+        self._write("--coherence-markdown", partial(write_markdown, results))
+        self._write("--coherence-html", partial(write_html, results))
 
     def _write(self, option: str, write: Callable[[Path], None]) -> None:
         path: Path | None = self._config.getoption(option)
@@ -189,13 +206,26 @@ class CoherenceSession:
         terminalreporter.write_line(summary(self._document, width, writer.hasmarkup, ascii_only=plain))
         if not self._unwritten:
             terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
-        for sentence in self._unwritten:
+        if found := self._document.comparison:
+            terminalreporter.write_line(f"\n{compared(found, width, writer.hasmarkup, ascii_only=plain)}")
+        for note in self._against.notes:
+            terminalreporter.write_line(note)
+        for sentence in (*self._unwritten, *self._against.problems):
             terminalreporter.write_line(sentence, red=True)
+        for command in self._annotations:
+            terminalreporter.write_line(command)
 
     @cached_property
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
-        return results_of(self._results.values(), self._started, self._seed, self._policy)
+        results = results_of(self._results.values(), self._started, self._seed, self._policy)
+        return self._against.compared(results)
+
+    @property
+    def _annotations(self) -> Iterable[str]:
+        asked = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
+        root = Path(os.environ.get("GITHUB_WORKSPACE", self._config.invocation_params.dir))
+        return annotations(self._document, root) if asked[self._annotates] else ()
 
     def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
         said = getattr(report, "coherence", None)

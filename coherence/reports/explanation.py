@@ -11,8 +11,10 @@ from rich.text import Text
 from coherence.reports.plain import cell, clipped, one_line, rendered, table, visible
 from coherence.results import AssertionResult
 from coherence.vocabulary import Curve, Evidence, ProbeNote
+from coherence.vocabulary import Table as Numbers
 from coherence.vocabulary.evidence import number
 
+_AXES = {"site": "depth", "weight": "mixture weight", "dose": "dose"}
 _ROWS = 10
 _PROBES = 5
 _REPLY_BYTES = 600
@@ -24,6 +26,8 @@ def explain(result: AssertionResult, width: int = 100) -> str:
     Control characters are written out; a reply is cut after 600 bytes, the whole is not.
     """
     head = f"{one_line(result.sentence)}\nstated in {one_line(result.suite)}:{result.line}"
+    if result.replay:  # in one line whatever the width, for a shell
+        head += f"\nreplay: {visible(result.replay)}"
     if result.evidence is None:
         return head
     sections = (Group(Text(f"\n{title}"), content) for title, content in _sections(result.evidence))
@@ -62,13 +66,15 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     if evidence.controls:
         yield "controls, none of which may pass", _controls_table(evidence)
     if curve := evidence.curve:
-        yield f"over {'depth' if curve.axis == 'site' else 'mixture weight'}", _curve_table(curve)
+        yield f"over {_AXES[curve.axis]}", _curve_table(curve)
     if evidence.probes:
         yield _count("worst probes", _PROBES, len(evidence.probes)), _probe_table(evidence.probes[:_PROBES])
     if spoken := next((probe for probe in evidence.probes if probe.replies), None):
         yield f"replies to {one_line(spoken.probe)}", Group(*_side_by_side(spoken.replies))
     if evidence.notes:
         yield "notes", Group(*map(cell, evidence.notes))
+    for numbers in evidence.tables:
+        yield one_line(numbers.name), _table_of(numbers)
 
 
 def _count(title: str, shown: int, available: int) -> str:
@@ -82,6 +88,18 @@ def _curve_table(curve: Curve) -> Table:
         shown.add_row(
             cell(curve.at[row]), *(cell("-" if value is None else number(value)) for value in values)
         )
+    return shown
+
+
+def _table_of(numbers: Numbers) -> Table:
+    """Show every cell; columns that are called as the rows are have the rows' numbers instead."""
+    square = numbers.columns == numbers.rows
+    names = [str(place + 1) for place in range(len(numbers.rows))] if square else numbers.columns
+    shown = table("", *names, numbers=tuple(names))
+    shown.box, shown.collapse_padding = None, True  # a square of thirteen has just room
+    for place, (row, cells) in enumerate(zip(numbers.rows, numbers.cells, strict=True)):
+        name = f"{place + 1} {row}" if square else row
+        shown.add_row(cell(name), *(cell("-" if value is None else number(value)) for value in cells))
     return shown
 
 

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from coherence.files import replace_file
+from coherence.reports.comparison import compared, verdict
 from coherence.reports.explanation import criteria_table, explain
 from coherence.reports.plain import clipped, one_line, rendered
 from coherence.results import AssertionResult, Results
-from coherence.vocabulary import Evidence, Verdict
+from coherence.vocabulary import Comparison, Evidence, Verdict
 
 _TEXT_BYTES = 4000
 
@@ -24,6 +25,8 @@ def write_junit(results: Results, path: Path, strict: bool = False) -> None:
     verdict's sentence stands in both.
     """
     suites = [_suite(results, persona, strict) for persona in results.by_persona()]
+    if results.comparison:
+        suites.append(TestSuite("baseline", [_baseline(results.comparison, strict)]))
     replace_file(path, _tidied(to_xml_report_string(suites, prettyprint=False), strict))
 
 
@@ -54,6 +57,20 @@ def _case(result: AssertionResult, strict: bool) -> TestCase:
     if not result.green:
         report = case.add_error_info if result.verdict is Verdict.ERROR else case.add_failure_info
         report(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES), result.outcome)
+    return case
+
+
+def _baseline(comparison: Comparison, strict: bool) -> TestCase:
+    case = TestCase(
+        "baseline",
+        classname="coherence",
+        elapsed_sec=0.0,
+        stdout=clipped(compared(comparison, 100, ascii_only=True), _TEXT_BYTES),
+        file=None if strict else one_line(comparison.baseline),
+    )
+    if failing := comparison.failing:
+        said = [verdict(comparison), *map(one_line, map(str, failing))]
+        case.add_failure_info(said[0], clipped("\n".join(said), _TEXT_BYTES), failing[0].kind)
     return case
 
 

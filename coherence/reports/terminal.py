@@ -25,7 +25,7 @@ _ROOMY = 96
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
     """Show the table of verdicts and, in the last line, their counts; no line is wider than `width`."""
-    shown = rendered(Group(_verdicts(results, width, ascii_only), Text(), _counts(results)), width, color)
+    shown = rendered(Group(_verdicts(results, width, ascii_only), Text(), _last_line(results)), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
@@ -66,10 +66,15 @@ def _said(result: AssertionResult) -> str:
     return f"{result.outcome},\n{result.raw_verdict} alone" if differs else result.outcome
 
 
-def _counts(results: Results) -> Text:
-    counts = Counter(result.outcome for result in results.assertions)
-    if not counts:
-        return Text("nothing was evaluated", "red")
-    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _STYLES if counts[outcome])
-    green = all(result.green for result in results.assertions)
-    return Text(f"{said} in {results.seconds:.1f} s", "green" if green else "red")
+def counts(results: Results) -> str:
+    """Count the outcomes of a run, in a line."""
+    found = Counter(result.outcome for result in results.assertions)
+    if not found:
+        return "nothing was evaluated"
+    said = ", ".join(f"{found[outcome]} {outcome}" for outcome in _STYLES if found[outcome])
+    return f"{said} in {results.seconds:.1f} s"
+
+
+def _last_line(results: Results) -> Text:
+    green = bool(results.assertions) and all(result.green for result in results.assertions)
+    return Text(counts(results), "green" if green else "red")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,3 +101,18 @@ def test_the_vectors_that_the_suite_makes_itself() -> None:
         "gloomy": Extract(sigh, arr, Site.parse("resid_post.2"), Position.RESPONSE_MEAN),
         "made": Extract(arr, Condition("Neutral."), Site.parse("resid_post.1"), Position.USER_LAST),
     }
+
+
+def test_both_sides_of_an_extraction_are_read_under_the_adapter_that_it_names() -> None:
+    source = {
+        "extract": {"persona": "gloomy", "site": "resid_post.2", "against": "pirate", "under": "shared"}
+    }
+    release = Release.model_validate({"adapters": {"shared": "b"}, "vectors": {"late": source}})
+    carried = (("shared", 1.0),)
+    expected = Extract(
+        Condition("Neutral.", (SIGH,), carried),
+        Condition("Neutral.", (ARR,), carried),
+        Site.parse("resid_post.2"),
+        Position.RESPONSE_MEAN,
+    )
+    assert replace(scene(), release=release).extracts == {"late": expected}

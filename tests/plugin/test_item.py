@@ -177,3 +177,18 @@ def test_every_family_has_a_mark():
 
     properties = get_args(get_args(AnyProperty)[0])
     assert {one.family for one in properties} == set(FAMILIES)
+
+
+def test_a_broken_law_shows_the_command_that_replays_it(bench):
+    bench.suite(
+        "{property: commutativity, id: strict, laws: [vector-inverse], tolerance: 1.0e-30, examples: 1}"
+    )
+    run = bench.run("--coherence-junit", "junit.xml")
+    assert run.ret == 1
+    (command,) = (line for line in run.outlines if line.startswith("replay: "))
+    assert command.startswith(
+        'replay: coherence replay a.coherence.yaml release.strict.vector-inverse \'{"probe": '
+    )
+    assert bench.results().assertions[0].replay == command.removeprefix("replay: ")
+    (failure,) = ElementTree.parse(bench.path / "junit.xml").iter("failure")
+    assert command in failure.text.splitlines()

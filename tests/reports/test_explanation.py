@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.reports.explanation import explain
-from coherence.vocabulary import Curve, ProbeNote
+from coherence.vocabulary import Curve, ProbeNote, Table
 
 
 @pytest.fixture
@@ -113,3 +113,24 @@ def test_every_control_has_a_row(controlled):
         "pass",
         r"error: the prompt is too long\x1b",
     ]
+
+
+def test_a_square_table_has_numbered_columns_and_all_of_its_cells(failed):
+    ways = tuple(f"steering-steering-{place}" for place in range(13))
+    cells = tuple(tuple(None if one == other else -0.25 for other in ways) for one in ways)
+    numbers = Table(name="directions: cosine", rows=ways, columns=ways, cells=cells)
+    head, first, *rest = section(
+        explain(with_evidence(failed, tables=(numbers,)), width=120), "directions: cosine"
+    )
+    assert head.split() == [str(place + 1) for place in range(13)]
+    assert first.split() == ["1", "steering-steering-0", "-", *["-0.25"] * 12]
+    assert len(rest) == 12
+
+
+def test_another_table_names_its_columns(failed):
+    numbers = Table(
+        name="who wins", rows=("chimera",), columns=("lean", "shows pirate"), cells=((-0.5, 1.0),)
+    )
+    head, row = section(explain(with_evidence(failed, tables=(numbers,))), "who wins")
+    assert head.split() == ["lean", "shows", "pirate"]
+    assert row.split() == ["chimera", "-0.50", "1.00"]

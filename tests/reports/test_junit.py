@@ -10,7 +10,7 @@ from lxml import etree
 
 from coherence.reports.junit import write_junit
 from coherence.results import Results
-from coherence.vocabulary import ProbeNote
+from coherence.vocabulary import Change, Comparison, ProbeNote
 
 NASTY = "\x00\x1b[31m]]> <b a='1'>&amp;\r\n\ud800 \u202e \uffff ☠ " + "arr " * 5000
 FLAVOURS = {False: junitparser, True: xunit2}
@@ -119,6 +119,23 @@ def test_what_is_tolerated_is_skipped_with_its_sentence(undecided, tmp_path, str
         junit_schema.assertValid(etree.parse(tmp_path / "junit.xml"))
 
 
+def test_what_regressed_is_a_failure_of_its_own_case(results, tmp_path, strict, junit_schema):
+    changes = [
+        Change(suite="a", assertion=NASTY, statistic=NASTY, kind=kind, alone=kind)
+        for kind in ("regressed", "vanished", "level")
+    ]
+    compared = Comparison(baseline="b.json", started="2026", tolerance=0, changes=tuple(changes))
+    report = read(written(results.model_copy(update={"comparison": compared}), tmp_path, strict), strict)
+    *_, case = (case for suite in report for case in suite)
+    assert (case.name, case.classname) == ("baseline", "coherence")
+    (failure,) = case.result
+    assert failure.message.startswith("since the baseline of 2026: 1 regressed, 1 vanished, 1 level: 1 fails")
+    assert len(failure.text.encode()) < 4200
+    assert failure.type == "regressed"
+    if strict:
+        junit_schema.assertValid(etree.parse(tmp_path / "junit.xml"))
+
+
 def test_annotations_find_file_and_line_unless_strict(results, tmp_path, strict):
     case = etree.parse(written(results, tmp_path, strict)).find(".//testcase")
     expected = (None, None) if strict else ("suites/pirate.yaml", "12")
@@ -172,7 +189,7 @@ def test_any_text_makes_a_report_that_reads_back(results, tmp_path, strict, text
 
 def test_a_report_of_results_read_back_is_the_same(results, tmp_path, strict):
     results.write(tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "results.json").read_text())["format"] == 3
     first = written(results, tmp_path, strict).read_bytes()
     assert written(Results.read(tmp_path / "results.json"), tmp_path, strict).read_bytes() == first
 

@@ -1,0 +1,75 @@
+"""The baseline that the command line names: read before anything is measured, compared at the end."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from coherence.baseline import Baseline, Terms, compare
+from coherence.errors import CoherenceError
+from coherence.plugin.policy import choice
+from coherence.results import Results
+from coherence.vocabulary.comparison import Failing
+
+_OPTION = "--coherence-baseline"
+
+
+class Against:
+    """What a run is compared with; nothing where the option is not given."""
+
+    def __init__(self, config: pytest.Config, adjusted: bool) -> None:
+        self._missing = choice(config, "baseline-missing")
+        self._terms = Terms(
+            tolerance=config.getoption("--coherence-baseline-tolerance"),
+            fails_on=cast(Failing, choice(config, "baseline-fail")),
+            adjusted=adjusted,
+            anyway=config.getoption("--coherence-baseline-anyway"),
+        )
+        self._path: Path | None = config.getoption(_OPTION)
+        self._baseline = self._read(self._path) if self._path else None
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+
+    def compared(self, results: Results) -> Results:
+        """Put the comparison into the results; `problems` say why there is none, `notes` what was done."""
+        if self._path is None:
+            return results
+        if self._baseline is None:
+            self._first(self._path, results)
+            return results
+        try:
+            found = compare(str(self._path), self._baseline, Baseline.of(results), self._terms)
+        except CoherenceError as problem:
+            self.problems.append(f"{_OPTION} {self._path}: {problem}")
+            return results
+        return results.model_copy(update={"comparison": found})
+
+    def _read(self, path: Path) -> Baseline | None:
+        if not path.exists():
+            if self._missing == "fail":
+                raise pytest.UsageError(
+                    f"{_OPTION} {path}: there is no such file; `coherence bless RESULTS.json --out {path}` "
+                    f"makes it, {_OPTION}-missing=record makes it of the first green run, and =warn goes on"
+                )
+            return None
+        try:
+            return Baseline.read(path)
+        except CoherenceError as problem:
+            raise pytest.UsageError(f"{_OPTION} {problem}") from None
+
+    def _first(self, path: Path, results: Results) -> None:
+        if self._missing == "warn":
+            self.notes.append(f"there is no baseline {path}: nothing was compared")
+        elif not all(result.green for result in results.assertions):
+            self.notes.append(f"there is no baseline {path}, and none is recorded of a run that is not green")
+        else:
+            self._record(path, results)
+
+    def _record(self, path: Path, results: Results) -> None:
+        baseline = Baseline.of(results)
+        try:
+            baseline.write(path.absolute())
+        except OSError as problem:
+            self.problems.append(f"{_OPTION} {path} cannot be written: {problem.strerror or problem}")
+            return
+        self.notes.append(f"recorded as the baseline {path}, of {baseline.size} criteria: commit it")

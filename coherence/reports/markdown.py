@@ -1,0 +1,95 @@
+"""Markdown for the page of a CI run: worst first, within a size, and no text of a model comes alive."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from coherence.files import replace_file
+from coherence.reports.comparison import changes_table, verdict, worth_showing
+from coherence.reports.explanation import explain
+from coherence.reports.order import worst_first
+from coherence.reports.plain import clipped, one_line, rendered
+from coherence.reports.terminal import counts
+from coherence.results import AssertionResult, Results
+
+# GitHub drops a summary of more than 1 MiB as a whole.
+MOST_BYTES = 1_000_000
+_EXPLAINED_BYTES = 4000
+_COMPARED_BYTES = 100_000
+
+
+def write_markdown(results: Results, path: Path) -> None:
+    """Write the summary. Of the file that GitHub names it becomes the end: others may write there as well."""
+    shared = os.environ.get("GITHUB_STEP_SUMMARY")
+    before = path.read_bytes() if shared and path == Path(shared).absolute() and path.exists() else b""
+    replace_file(path, before + markdown(results, MOST_BYTES - len(before)).encode())
+
+
+def markdown(results: Results, most: int = MOST_BYTES) -> str:
+    """Lay out a table of the verdicts, what changed since the baseline, and the evidence of what is red.
+
+    At most `most` bytes of UTF-8, down to the heading, which is always there. What is left out is counted.
+    """
+    ordered = worst_first(results.assertions)
+    red = [result for result in ordered if not result.green]
+    text = f"## coherence\n\n{counts(results)}\n\n"
+    if results.comparison:
+        text += f"{_compared(results)}\n"
+    rows = _fitting(ordered, _row, (most - len(text.encode())) // 2)
+    text += "\n".join(["| assertion | verdict | what was found |", "| --- | --- | --- |", *rows, ""])
+    left = most - len(text.encode())
+    return text + "\n".join(["", *_fitting(red, _evidence, left)]) if red else text
+
+
+def code(text: str) -> str:
+    """Make a code span of one line, for a table too: no markup, link or mention works in it."""
+    content = re.sub(r"(\\*)\|", lambda found: found[1] * 2 + r"\|", one_line(text))
+    fence = "`" * (1 + _longest(content))
+    pad = " " if content.startswith("`") or content.endswith("`") or not content else ""
+    return f"{fence}{pad}{content}{pad}{fence}"
+
+
+def block(text: str) -> str:
+    """Make a code block of several lines. The text must be `visible`."""
+    fence = "`" * max(3, 1 + _longest(text))
+    return f"{fence}text\n{text}\n{fence}\n"
+
+
+def _longest(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _row(result: AssertionResult) -> str:
+    mark = "" if result.green else " :x:"
+    return f"| {code(result.id)} | {result.outcome}{mark} | {code(result.sentence)} |"
+
+
+def _evidence(result: AssertionResult) -> str:
+    shown = block(clipped(explain(result), _EXPLAINED_BYTES))
+    return f"#### {code(result.id)}\n\n<details><summary>evidence</summary>\n\n{shown}\n</details>\n"
+
+
+def _compared(results: Results) -> str:
+    comparison = results.comparison
+    assert comparison is not None
+    shown = worth_showing(comparison)
+    table = clipped(rendered(changes_table(shown), 120), _COMPARED_BYTES) if shown else ""
+    notes = "\n".join(map(one_line, comparison.notes))
+    said = "\n\n".join(part for part in (verdict(comparison), notes, table) if part)
+    return block(said)
+
+
+def _fitting(
+    results: Iterable[AssertionResult], shown: Callable[[AssertionResult], str], most: int
+) -> Iterator[str]:
+    """Show as many as fit, and count the others."""
+    left, waiting = most - 100, list(results)
+    for index, result in enumerate(waiting):
+        text = shown(result)
+        left -= len(text.encode()) + 1
+        if left < 0:
+            cut = f"{len(waiting) - index} of {len(waiting)} assertions"
+            yield f"\n{cut} are left out here: see the results document\n"
+            return
+        yield text

@@ -1,0 +1,401 @@
+import base64
+import hashlib
+import re
+import shlex
+from math import inf, isfinite, nan
+
+import lxml.html
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nasty import NASTY, saying
+
+from coherence.reports.html import curve, forest, write_html
+from coherence.reports.html.page import page
+from coherence.reports.html.text import LIMIT, attribute, marked, plain, shown
+from coherence.results import Results
+from coherence.vocabulary import (
+    Change,
+    Comparison,
+    Control,
+    Criterion,
+    Curve,
+    Difference,
+    Estimate,
+    Evidence,
+    ProbeNote,
+    Table,
+)
+from coherence.vocabulary.evidence import number
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def parsed(results):
+    return lxml.html.document_fromstring(page(results))
+
+
+def text_of(element):
+    return " ".join(element.text_content().split())
+
+
+def values(element):
+    return [float(found.get("value")) for found in element.iter("data")]
+
+
+def article(document, name):
+    (found,) = (one for one in document.iter("article") if text_of(one.find(".//h3")) == name)
+    return found
+
+
+def with_evidence(results, **changes):
+    """The same run, whose second assertion has other evidence."""
+    first, second, *rest = results.assertions
+    second = second.model_copy(update={"evidence": second.evidence.model_copy(update=changes)})
+    return results.model_copy(update={"assertions": (first, second, *rest)})
+
+
+@pytest.fixture(scope="module")
+def document(results):
+    return parsed(results)
+
+
+def test_the_verdicts_come_first_and_the_worst_of_them_first(document, results):
+    table = next(document.iter("table"))
+    rows = table.findall("tbody/tr")
+    names = [text_of(row.find("th")) for row in rows]
+    assert sorted(names) == sorted(result.id for result in results.assertions)
+    outcomes = [text_of(row.find("td")) for row in rows]
+    green = ["pass", "expected fail"]
+    assert outcomes[0] == "error"
+    assert outcomes[-2:] in (green, green[::-1])
+    assert document.find(".//main/section").get("id") == "verdicts"
+
+
+def test_a_verdict_leads_to_its_assertion(document, results):
+    articles = {found.get("id"): found for found in document.iter("article")}
+    assert len(articles) == len(results.assertions)
+    for row in next(document.iter("table")).findall("tbody/tr"):
+        link = row.find(".//a")
+        target = articles[link.get("href").removeprefix("#")]
+        assert text_of(target.find(".//h3")) == text_of(link)
+
+
+def test_what_is_not_as_expected_is_open_and_the_rest_is_closed(document, results):
+    for result in results.assertions:
+        found = article(document, result.id)
+        assert result.sentence in text_of(found)
+        assert f"{result.suite}:{result.line}" in text_of(found)
+        assert (found.find("details").get("open") is None) == result.green
+
+
+def test_the_head_says_how_many_are_not_as_expected(document, results):
+    missed = sum(not result.green for result in results.assertions)
+    assert (
+        text_of(document.find(".//p[@class='answer red']")) == f"{missed} of 6 assertions are not as expected"
+    )
+
+
+def test_nothing_wrong_is_said_so(results):
+    fine = results.model_copy(update={"assertions": results.assertions[:1]})
+    assert text_of(parsed(fine).find(".//p[@class='answer green']")) == "All 1 are as expected"
+
+
+def test_nothing_at_all_is_no_success(results):
+    nothing = parsed(results.model_copy(update={"assertions": ()}))
+    assert text_of(nothing.find(".//p[@class='answer red']")) == "Nothing was evaluated"
+
+
+def test_numbers_are_those_of_the_document(document, results):
+    for result in results.assertions:
+        if result.evidence is None:
+            continue
+        rows = article(document, result.id).findall(".//tr[@class='criterion']")
+        estimates = [criterion.estimate for criterion in result.evidence.criteria]
+        assert [values(row) for row in rows] == [[e.value, e.low, e.high, e.n] for e in estimates]
+        (row,) = (
+            row
+            for row in next(document.iter("table")).findall("tbody/tr")
+            if text_of(row.find("th")) == result.id
+        )
+        e = result.evidence.decisive.estimate
+        assert values(row) == [e.value, e.low, e.high, e.n]
+
+
+def test_an_estimate_without_a_value_or_an_end_is_said_in_words(results):
+    criterion = results.assertions[1].evidence.criteria[0]
+    unknown = Estimate(name="unknown", value=nan, low=-inf, high=inf, n=8)
+    endless = Estimate(name="endless", value=1.0, low=-inf, high=inf, n=8)
+    exact = Estimate(name="exact", value=1.0, low=1.0, high=1.0, n=8)
+    criteria = tuple(criterion.model_copy(update={"estimate": one}) for one in (unknown, endless, exact))
+    found = article(parsed(with_evidence(results, criteria=criteria)), results.assertions[1].id)
+    said = [text_of(row.findall("td")[0]) for row in found.findall(".//tr[@class='criterion']")]
+    assert said == ["undefined", "1.00 [-inf, inf]", "1.00"]
+
+
+def test_p_values_are_shown_alone_and_among_all(undecided):
+    row = article(parsed(undecided), undecided.assertions[0].id).findall(".//tr[@class='criterion']")[1]
+    assert [text_of(cell) for cell in row.findall("td")[3:]] == [
+        "0.01",
+        "0.12 of 96",
+        "inconclusive fails alone",
+    ]
+
+
+def test_a_control_that_passes_is_said_in_the_table_and_in_the_assertion(controlled):
+    document = parsed(controlled)
+    assert text_of(next(document.iter("table")).find("tbody/tr/td")) == "inconclusive the control passes too"
+    rows = document.findall(".//tr[@class='control']")
+    assert [text_of(row.findall("td")[-1]) for row in rows] == ["fail", "pass", "error"]
+    assert [text_of(row.find("th")) for row in rows] == [
+        "counsel by adapter",
+        "random vectors",
+        "a neutral prompt",
+    ]
+    assert text_of(rows[2].find("td")) == r"not measured: the prompt is too long\x1b"
+    assert [values(row) for row in rows] == [
+        [e.value, e.low, e.high, e.n]
+        for control in controlled.assertions[0].evidence.controls
+        if control.criterion
+        for e in [control.criterion.estimate]
+    ] + [[]]
+
+
+def test_every_curve_is_drawn_and_written_out(document, results):
+    curved = [result for result in results.assertions if result.evidence]
+    figures = document.findall(".//div[@class='charts']/figure")
+    assert sorted(text_of(one.find("figcaption/a")) for one in figures) == sorted(one.id for one in curved)
+    for figure in figures:
+        drawn = text_of(figure.find(".//svg"))
+        assert all(name in drawn for name in ("raw", "specific", "ceiling", "blocks passed"))
+    found = curved[0].evidence.curve
+    (rows,) = article(document, curved[0].id).xpath(".//table[caption='site']/tbody")
+    said = [[text_of(cell) for cell in row.findall("td")] for row in rows]
+    assert said == [
+        [number(value) if value is not None else "-" for value in row]
+        for row in zip(*found.columns.values(), strict=True)
+    ]
+
+
+def strokes(results, drawn):
+    """Colours of the lines in the chart of a curve."""
+    document = parsed(
+        with_evidence(results.model_copy(update={"assertions": results.assertions[:2]}), curve=drawn)
+    )
+    chart = document.findall(".//div[@class='charts']/figure//svg")[1]
+    paths = chart.xpath(".//*[contains(@class, 'mark-line')]/*[local-name()='path']")
+    return chart, [path.get("stroke") for path in paths]
+
+
+def test_a_mixture_has_its_interval_and_the_diagonal(results):
+    columns = {"m": (0.0, 0.6, 1.0), "low": (0.0, 0.5, 1.0), "high": (0.0, 0.7, 1.0)}
+    chart, lines = strokes(results, Curve(axis="weight", at=("0", "0.5", "1"), columns=columns))
+    assert set(lines) == {"var(--series-1)", "var(--series-2)"}
+    assert "a linear response" in text_of(chart)
+    (area,) = chart.xpath(".//*[contains(@class, 'mark-area')]/*[local-name()='path']")
+    assert area.get("fill") == "var(--series-1)"
+
+
+@pytest.mark.parametrize("axis", ["site", "dose"])
+def test_other_curves_have_no_diagonal(results, axis):
+    chart, lines = strokes(
+        results, Curve(axis=axis, at=("0", "0.5"), columns={"m": (0.0, 0.6), "D": (0.1, None)})
+    )
+    assert set(lines) == {"var(--series-1)", "var(--series-2)"}
+    assert "linear" not in text_of(chart)
+
+
+@pytest.mark.parametrize("at", [(), ("nan", "inf")])
+def test_a_curve_of_nothing_is_drawn_too(results, at):
+    column = tuple(inf for _ in at)
+    _, lines = strokes(results, Curve(axis="weight", at=at, columns={"m": column}))
+    assert lines is not None
+
+
+def test_regimes_stand_against_each_other(document, results):
+    matrix = document.find(".//table[@class='matrix']")
+    assert text_of(matrix.find("caption")) == "collinearity, regime against regime"
+    assert [text_of(cell) for cell in matrix.findall("thead/tr/th")] == ["adapter", "steering"]
+    prompt, adapter = matrix.findall("tbody/tr")
+    assert [text_of(cell) for cell in prompt.findall("td")] == [
+        "cosine 0.81 [0.75, 0.87] n 24, pass",
+        "cosine 0.12 [0.05, 0.20] n 24, fail",
+    ]
+    assert text_of(adapter.findall("td")[1]).endswith("expected fail")
+
+
+def test_replies_stand_side_by_side(document, results):
+    found = article(document, results.assertions[1].id)
+    said = {
+        text_of(one.find("figcaption")): text_of(one.find("blockquote"))
+        for one in found.findall(".//div[@class='replies']/figure")
+    }
+    assert said == results.assertions[1].evidence.probes[0].replies
+    assert "broken-lamp cosine -0.12" in text_of(found.find(".//dl"))
+
+
+def test_markers_are_marked(results):
+    marks = {"prompt": ((0, 3), (5, 10), (8, 12))}
+    probe = ProbeNote(probe="p", note="", replies={"prompt": "Arr, matey <b> ye"}, marks=marks)
+    found = article(parsed(with_evidence(results, probes=(probe,))), results.assertions[1].id)
+    said = found.find(".//blockquote")
+    assert [mark.text_content() for mark in said.iter("mark")] == ["Arr", "matey", " <"]
+    assert said.text_content() == "Arr, matey <b> ye"
+
+
+@given(ANY_TEXT, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted)))
+def test_marks_change_no_text(text, places):
+    assert lxml.html.fragment_fromstring(str(marked(text, places))).text_content() == plain(text)
+
+
+def test_tables_are_shown_whole(results):
+    table = Table(name="cosines", rows=("a", "b"), columns=("x",), cells=((0.5,), (None,)))
+    found = article(parsed(with_evidence(results, tables=(table,))), results.assertions[1].id)
+    (shown,) = found.xpath(".//table[caption='cosines']")
+    assert text_of(shown) == "cosines x a 0.50 b -"
+
+
+def test_a_counterexample_says_how_to_measure_it_again(results):
+    first = results.assertions[0].model_copy(update={"replay": "coherence replay '{}'"})
+    found = parsed(results.model_copy(update={"assertions": (first,)}))
+    assert "coherence replay '{}'" in text_of(article(found, first.id))
+
+
+def test_what_changed_since_the_baseline(results):
+    difference = Difference(value=-0.3, low=-0.4, high=-0.2, paired=False)
+    change = Change(
+        suite="s",
+        assertion="pirate.a",
+        statistic="cosine",
+        kind="regressed",
+        alone="regressed",
+        before=0.8,
+        now=0.5,
+        difference=difference,
+        p=0.01,
+    )
+    gone = Change(suite="s", assertion="pirate.b", statistic="cosine", kind="vanished", alone="vanished")
+    level = change.model_copy(update={"kind": "level", "alone": "level"})
+    changes = (change, gone, level)
+    comparison = Comparison(baseline="b.json", started="2026", tolerance=0.01, changes=changes)
+    document = parsed(results.model_copy(update={"comparison": comparison}))
+    section = document.get_element_by_id("comparison")
+    sentence = "since the baseline of 2026: 1 regressed, 1 vanished, 1 level: 1 fails the run"
+    assert text_of(section.find(".//p")) == sentence
+    assert sentence in [text_of(answer) for answer in document.findall(".//p[@class='answer red']")]
+    first, second = section.findall(".//tr[@class='change']")
+    assert text_of(first) == ("regressed pirate.a cosine 0.80 0.50 -0.30 [-0.40, -0.20] unpaired 0.01")
+    assert values(first) == [0.8, 0.5, -0.3, -0.4, -0.2]
+    assert text_of(second) == "vanished pirate.b cosine - - - -"
+
+
+def test_the_provenance_says_what_was_tested_and_how_to_do_it_again(results):
+    release = {
+        "base": "reference 0123456789ab",
+        "adapter pirate": "my adapters/pirate 00000000000a",
+        "vector pirate": "extracted 00000000000b",
+        "problem": "there is no such folder",
+    }
+    first = results.assertions[0].model_copy(update={"release": release})
+    section = parsed(results.model_copy(update={"assertions": (first,)})).get_element_by_id("provenance")
+    assert shlex.split(text_of(section.find("pre"))) == [
+        "pytest",
+        "--coherence",
+        "suites/pirate.yaml",
+        "--coherence-seed=7",
+        "--coherence-adjust=holm",
+        "--coherence-inconclusive=fail",
+        "--coherence-base=reference",
+        "--coherence-adapter=pirate=my adapters/pirate",
+    ]
+    rows = [[text_of(cell) for cell in row] for row in section.findall(".//tbody/tr")]
+    assert rows == [
+        ["base", "reference", "0123456789ab"],
+        ["adapter pirate", "my adapters/pirate", "00000000000a"],
+        ["vector pirate", "extracted", "00000000000b"],
+        ["problem", "there is no such folder", ""],
+    ]
+    assert "torch 2.13.0" in text_of(section)
+
+
+def test_the_page_loads_nothing_and_runs_its_own_script_alone(document, results):
+    policy = document.find(".//meta[@http-equiv='Content-Security-Policy']").get("content")
+    assert policy.startswith("default-src 'none'; ")
+    for name in ("style", "script"):
+        (inline,) = document.iter(name)
+        digest = base64.b64encode(hashlib.sha256(inline.text.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    attributes = [(name, value) for element in document.iter() for name, value in element.items()]
+    assert not [name for name, _ in attributes if name in {"src", "style"} or name.startswith("on")]
+    assert all(value.startswith("#") for name, value in attributes if name == "href")
+    assert not re.search(r"url\(|@import|https?:", page(results).replace("http://www.w3.org/", ""))
+
+
+def test_what_somebody_wrote_is_read_and_never_obeyed(results):
+    written = page(saying(results, NASTY))
+    assert not BAD.search(written)
+    document = lxml.html.document_fromstring(written)
+    plain_page = parsed(results)
+    for name in ("script", "style", "img"):
+        assert len(list(document.iter(name))) == len(list(plain_page.iter(name)))
+    attributes = [(name, value) for element in document.iter() for name, value in element.items()]
+    assert not [name for name, _ in attributes if name.startswith("on")]
+    assert not [value for _, value in attributes if "<bdi" in value]
+    shown_text = " ".join(plain(NASTY).split())
+    assert shown_text in text_of(document.find(".//blockquote"))
+    assert r"\x00\x1b[31m" in shown_text
+    assert r"\u202e \u200f" in shown_text
+    assert all(isolated.find(".//div") is None for isolated in document.iter("bdi"))
+
+
+def test_a_megabyte_in_one_line_is_cut_and_counted(results):
+    probe = ProbeNote(probe="long", note="", replies={"prompt": "arr" * 350_000})
+    written = page(with_evidence(results, probes=(probe,)))
+    assert len(written) < 200_000
+    assert f"… {1_050_000 - LIMIT:,} more characters are in the results document" in written
+
+
+@given(text=ANY_TEXT)
+def test_any_text_is_shown_isolated_and_reads_as_written_out(text):
+    found = lxml.html.fragment_fromstring(str(shown(text)))
+    assert found.tag == "bdi"
+    assert {inner.tag for inner in found.iter()} <= {"bdi", "code"}
+    assert found.text_content() == plain(text)
+    assert not BAD.search(plain(text))
+
+
+@given(text=ANY_TEXT)
+def test_any_text_stays_within_its_attribute(text):
+    (found,) = lxml.html.fragments_fromstring(f'<p title="{attribute(text)}">')
+    assert dict(found.attrib) == {"title": plain(text)}
+
+
+@settings(max_examples=15, deadline=None)
+@given(ANY_TEXT, st.lists(st.none() | st.floats(), max_size=5), st.sampled_from(["site", "weight", "dose"]))
+def test_any_curve_can_be_drawn(name, column, axis):
+    at = tuple(f"resid_post.{row}" for row in range(len(column)))
+    columns = dict.fromkeys([name, "low", "high"], tuple(column))
+    assert "<svg" in curve.chart(Curve(axis=axis, at=at, columns=columns))
+
+
+@settings(max_examples=15, deadline=None)
+@given(ANY_TEXT, st.floats(), st.floats(), st.floats())
+def test_any_estimate_can_be_drawn(name, value, low, bound):
+    estimate = Estimate(name=name, value=value, low=low, high=value, n=8)
+    criterion = Criterion(estimate=estimate, at_least=bound)
+    control = Control(name=name, criterion=criterion)
+    drawn = forest.chart(Evidence(criteria=(criterion,), controls=(control,)))
+    assert (drawn is not None) == isfinite(value)
+
+
+def test_a_law_has_no_interval_to_draw():
+    exact = Estimate(name="deviation", value=0.0, low=0.0, high=0.0, n=8)
+    assert forest.chart(Evidence(criteria=(Criterion(estimate=exact, at_most=1e-4, law=True),))) is None
+
+
+def test_stored_results_make_the_same_page(results, tmp_path):
+    results.write(tmp_path / "r.json")
+    write_html(Results.read(tmp_path / "r.json"), tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text() == page(results)
+    assert {path.name for path in tmp_path.iterdir()} == {"r.json", "r.html"}
