@@ -1,4 +1,4 @@
-"""The shipped suites and their release as plain values, which a fault or a variant changes."""
+"""The shipped suites that judge artefacts, and their release, as plain values, which a fault or a variant changes."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -24,6 +24,9 @@ from coherence.suite import Overrides, Suite, load_suite
 from coherence.vocabulary import Regime, Site
 
 Values = NDArray[np.float32]
+
+# What judges artefacts. The suite of algebra asks how artefacts are put together, and takes as long as all of these.
+SUITES = ("composition", "personas", "poles")
 
 
 @dataclass
@@ -118,7 +121,7 @@ def _written() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     company["probes"] = str(fixtures / company["probes"])
     suites = {
         path.name: yaml.safe_load(path.read_text()) | {"include": ["../company.yaml"]}
-        for path in sorted((ROOT / "suites").glob("*.coherence.yaml"))
+        for path in (ROOT / "suites" / f"{name}.coherence.yaml" for name in SUITES)
     }
     return company, suites
 

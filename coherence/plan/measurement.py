@@ -66,7 +66,7 @@ class Likelihood:
 class Divergence:
     """KL(reference || condition) of the next token, at the tokens of a reply. Value: float32 [tokens], nats.
 
-    Both read the probe and the reply's tokens (teacher-forced). The first value is that of the token after the
+    Both read the probe and the reply, token by token. The first value is that of the token after the
     prompt and `given` tokens of the reply; there are `tokens` of them, or as many as the reply has from there
     on, with the one that ends it.
     """

@@ -7,6 +7,7 @@ from pathlib import Path
 from coherence.errors import Place, SuiteError, did_you_mean
 from coherence.suite.paths import artefact
 from coherence.vocabulary import Release
+from coherence.vocabulary.release import Dtype
 
 COMMAND_LINE = Place("the command line")
 
@@ -19,6 +20,7 @@ class Overrides:
     adapters: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
+    dtype: Dtype | None = None
 
     def apply(self, release: Release) -> Release:
         """Replace the release's artefacts by name; a vector keeps its site and layer convention.
@@ -34,6 +36,7 @@ class Overrides:
         return release.model_copy(
             update={
                 "base": _here(self.base) if self.base else release.base,
+                "dtype": self.dtype or release.dtype,
                 "adapters": release.adapters | adapters,
                 "vectors": release.vectors | vectors,
             }
@@ -51,6 +54,7 @@ class Overrides:
         """What is overridden, as options of `coherence replay`."""
         named = (("adapter", self.adapters), ("vector", self.vectors))
         base = [f"--base={self.base}"] if self.base else []
+        base += [f"--dtype={self.dtype}"] if self.dtype else []
         return base + [f"--{kind}={name}={path}" for kind, paths in named for name, path in paths.items()]
 
     @property

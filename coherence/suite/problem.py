@@ -1,4 +1,4 @@
-"""Problems of one file, collected so that an author mends them in one go."""
+"""ProblemsError of one file, collected so that an author mends them in one go."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Problem:
         return f"{self.place}: {self.sentence}"
 
 
-class Problems(SuiteError):
+class ProblemsError(SuiteError):
     """Several problems as one error: the first says the sentence and the place, the others a line each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -33,11 +33,11 @@ def refuse(problems: Iterable[Problem]) -> None:
         dict.fromkeys(problems), key=lambda problem: (problem.place.file, problem.place.line or 0)
     )
     if ordered:
-        raise Problems(ordered)
+        raise ProblemsError(ordered)
 
 
 def problems_in(error: SuiteError, path: Path) -> Sequence[Problem]:
     """Take an error of a suite at `path` apart again."""
-    if isinstance(error, Problems):
+    if isinstance(error, ProblemsError):
         return error.problems
     return [Problem(error.place or Place(path.as_posix()), error.sentence)]

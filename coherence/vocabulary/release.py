@@ -8,6 +8,7 @@ from coherence.vocabulary.site import Position, Site
 
 REFERENCE = "reference"
 
+Dtype = Literal["float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -58,7 +59,7 @@ class Release(_Frozen):
     """Base model, adapters and vectors: hub ids, or local paths relative to the file that names them."""
 
     base: str = Field(REFERENCE, description="Hub id, local folder, or `reference` for the embedded default.")
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Dtype = "float32"
     adapters: dict[Name, str] = Field(default_factory=dict, description="Name to PEFT LoRA folder or hub id.")
     vectors: dict[
         Name, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]

@@ -22,7 +22,7 @@ def test_no_override_changes_nothing():
 
 
 def test_artefacts_are_replaced_by_name():
-    overrides = Overrides(base="org/newer", adapters={"pirate": "org/pirate-2"})
+    overrides = Overrides(base="org/newer", adapters={"pirate": "org/pirate-2"}, dtype="bfloat16")
     release = overrides.apply(RELEASE)
     assert release.base == "org/newer"
     assert release.adapters == {"pirate": "org/pirate-2", "counsel": "org/counsel"}
