@@ -1,4 +1,4 @@
-"""The shipped suites that judge artefacts, and their release, as plain values, which a fault or a variant changes."""
+"""The shipped suites that judge artefacts, and their release, as values that a fault or a variant changes."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from coherence.vocabulary import Regime, Site
 
 Values = NDArray[np.float32]
 
-# What judges artefacts. The suite of algebra asks how artefacts are put together, and takes as long as all of these.
+# What judges artefacts. The suite of algebra asks how they are put together, and takes as long as these.
 SUITES = ("composition", "personas", "poles")
 
 

@@ -50,9 +50,7 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         implementation = attention(config)
         tokenizer = _tokenizer(folder)
-        needed = weights_size(folder, dtype)
-        device = placement(needed)
-        check_memory(needed, _free(device), dtype)
+        device = room(folder, dtype)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
@@ -68,6 +66,30 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     if dtype == "float16":
         _check_overflow(model, tokenizer)
     return model, tokenizer
+
+
+def load_skeleton(folder: Path) -> PreTrainedModel:
+    """Make the model of a folder without its weights, on the meta device, where it takes no memory.
+
+    An ArtefactError says why that folder is no causal LM with a tokenizer.
+    """
+    with _in_one_sentence():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        implementation = attention(config)
+        _tokenizer(folder)
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                config, attn_implementation=implementation, trust_remote_code=False
+            )
+    return model
+
+
+def room(folder: Path, dtype: str) -> str:
+    """Return the device map for the weights of a folder; an ArtefactError when they do not fit."""
+    needed = weights_size(folder, dtype)
+    device = placement(needed)
+    check_memory(needed, _free(device), dtype)
+    return device
 
 
 @contextmanager

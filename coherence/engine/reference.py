@@ -47,9 +47,9 @@ def reference_model(progress: Progress | None = None) -> Path:
     The first call downloads 93 MB and takes about half a minute; it draws a bar unless `progress` is given.
     ArtefactError: the model cannot be made.
     """
-    folder = cache_root() / f"reference-{VERSION}"
-    if _complete(folder):
+    if folder := fetched():
         return folder
+    folder = _folder()
     try:
         cache_root().mkdir(parents=True, exist_ok=True)
         with FileLock(cache_root() / f"reference-{VERSION}.lock"), ProgressBar() as bar:
@@ -61,6 +61,15 @@ def reference_model(progress: Progress | None = None) -> Path:
             f"set COHERENCE_CACHE to a folder with 1 GB of room, {_OTHERWISE}"
         ) from problem
     return folder
+
+
+def fetched() -> Path | None:
+    """Return that folder if it was made before."""
+    return _folder() if _complete(_folder()) else None
+
+
+def _folder() -> Path:
+    return cache_root() / f"reference-{VERSION}"
 
 
 def _complete(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from coherence.engine.reference import reference_model
+from coherence.engine.reference import fetched, reference_model
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
 
@@ -20,7 +20,28 @@ def adapter_folder(named: str) -> Path:
     return _folder(named, _ADAPTER_FILES)
 
 
-def _folder(named: str, files: list[str]) -> Path:
+def base_here(named: str) -> Path | None:
+    """Folder of a base model if it is on this machine; nothing is fetched."""
+    return fetched() if named == REFERENCE else _folder_here(named, _BASE_FILES)
+
+
+def adapter_here(named: str) -> Path | None:
+    """Folder of an adapter if it is on this machine; nothing is fetched."""
+    return _folder_here(named, _ADAPTER_FILES)
+
+
+def _folder_here(named: str, files: list[str]) -> Path | None:
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return _folder(named, files, local_files_only=True)
+    except ArtefactError as problem:
+        if isinstance(problem.__cause__, LocalEntryNotFoundError | HfHubHTTPError):
+            return None
+        raise
+
+
+def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:
     local = Path(named)
     if local.is_dir():
         return local
@@ -30,7 +51,7 @@ def _folder(named: str, files: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(named, allow_patterns=files))
+        return Path(snapshot_download(named, allow_patterns=files, local_files_only=local_files_only))
     except Exception as problem:  # the hub client raises its HTTP library's errors as well as its own
         reason = str(problem).splitlines()[0]
         raise ArtefactError(
