@@ -159,11 +159,12 @@ def _about(grids: Sequence[Grid], asked: Namespace) -> str:
         f"{grid.seconds / 60:.1f} minutes with all replies"
         for grid in grids
     )
+    times = _naive(first) / first.intervening
     return (
         f"Base `{asked.base or 'reference'}`, {asked.dtype or 'float32'}, {torch.get_num_threads()} threads, "
         f"from an empty store. {sizes}. The interventions of the {first.name} grid alone took "
         f"{first.intervening:.0f} s, with the loading of the model; a pass of its own over prompt and reply "
-        f"for each of them, by a plain hook, would take {_naive(first) / first.intervening:.1f} times as long."
+        f"for each of them, by a plain hook, would take {times:.1f} times as long."
     )
 
 
