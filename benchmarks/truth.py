@@ -10,13 +10,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import truth_page
 from rounds import CONSOLE, table
-from truth_claims import AGREEMENT, PLAIN, Population
+from truth_claims import AGREEMENT, PLAIN, PLANTED, Population
+from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
-from truth_page import NUMBERS, POWER
+from truth_page import NUMBERS, OF_COMPOSITION, POWER
 
 from coherence.store import Store
 
+COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition")
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
 GAPS = {
@@ -109,15 +111,18 @@ def tell(command: str, found: Sequence[Found], keep: bool) -> None:
     """Print what was asked for; keep the numbers of a whole run."""
     rows = [one.row for one in found]
     intervals = [row for row in rows if not row.estimate.endswith(PLAIN)]
-    if command in ("coverage", "all"):
+    composed = command == "composition"
+    if composed or command in ("coverage", "all"):
         coverage(intervals)
-    if command in ("bias", "all"):
+    if composed or command in ("bias", "all"):
         bias(rows)
-    if command in ("false-alarm", "all"):
+    if composed or command in ("false-alarm", "all"):
         false_alarm(intervals)
     curves = power(found) if command in ("power", "all") else None
     if keep:
-        _write(NUMBERS, [asdict(row) for row in rows])
+        _write(OF_COMPOSITION if composed else NUMBERS, [asdict(row) for row in rows])
+    if keep and composed:
+        truth_page.write_composition()
     if keep and curves:
         lines = [
             {"estimate": kind, "probes": probes, "n": n, "decided": round(share, 4)}
@@ -131,19 +136,21 @@ def tell(command: str, found: Sequence[Found], keep: bool) -> None:
 def main() -> None:
     """Plant, measure, draw, judge, and tell."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("command", choices=("coverage", "bias", "power", "false-alarm", "all"))
+    options.add_argument("command", choices=COMMANDS)
     options.add_argument("--replications", type=int, default=1000)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
     replications, templates = (40, 60) if asked.quick else (asked.replications, TEMPLATES)
+    tried = COMPOSITION if asked.command == "composition" else PLANTED
     with TemporaryDirectory() as folder:
         with CONSOLE.status("measuring the population"):
             world = World(Path(folder) / "world", asked.seed, templates)
-            population = Population(world, Store(Path(folder) / "store"))
+            population = Population(world, Store(Path(folder) / "store"), tried)
         size = len(population.scene.probes)
         CONSOLE.print(f"seed {asked.seed}, {replications} replications, drawn from {size} questions")
-        planted(population, world)
+        if tried is PLANTED:
+            planted(population, world)
         tell(asked.command, replicated(population, replications, asked.seed), keep=not asked.quick)
 
 

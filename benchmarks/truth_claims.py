@@ -4,11 +4,14 @@ A truth is computed from means over the whole population by the textbook formula
 estimates it from a sample.
 """
 
-from collections.abc import Iterator
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from math import inf
+from typing import TypeVar
 
 import numpy as np
 from truth_model import PERSONAS, World
@@ -16,20 +19,22 @@ from truth_model import PERSONAS, World
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
-from coherence.plan import Condition, Measurement, NextToken, Plan, Reading, Record, Reply, Scene
-from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers
+from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene
+from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers, Property
 from coherence.properties.attractor import AttractorCase
 from coherence.properties.chimera import ChimeraCase
 from coherence.properties.collinearity import CollinearityCase
 from coherence.properties.markers import MarkersCase
 from coherence.properties.reading import Readings
 from coherence.store import Store
-from coherence.vocabulary import Band, Estimate, Probe
+from coherence.vocabulary import Band, Estimate, Marker, Probe
 
 JUDGED = (PERSONAS[0], PERSONAS[3])  # the most and the least alike in both regimes
 FIRST, SITE = "resid_post.0", "resid_post.2"
 PLAIN, AGREEMENT = "plain cosine", "kappa or AC1"
-CLAIMS = (
+SEVERAL = ("attractor", "equivalence", "algebra")
+"""Claims that have several cases of the same personas here."""
+CLAIMS: tuple[Property, ...] = (
     Collinearity(
         property="collinearity",
         personas=JUDGED,
@@ -59,18 +64,20 @@ def alone(probe: Probe) -> Probe:
     return probe.model_copy(update={"template": None})
 
 
+_Value = TypeVar("_Value")
+
+
 class Population:
     """All questions of a world, measured under all conditions that the claims need."""
 
-    def __init__(self, world: World, store: Store) -> None:
-        self.scene = world.scene
+    def __init__(self, world: World, store: Store, tried: "Tried") -> None:
+        self.scene, self._tried = world.scene, tried
         bare = replace(self.scene, probes=tuple(map(alone, self.scene.probes)))
-        plan = Plan([*(need for case in cases(bare) for need in case.needs()), *_samples(bare)])
+        plan = Plan([need for case in self.cases(bare) for need in case.rests_on()])
         artefacts = Artefacts(self.scene.release, self.scene.extracts)
         found = Engine(artefacts, store).measure(plan)
         templated = dict(zip(bare.probes, self.scene.probes, strict=True))
-        self._values = found | {_with(key, templated): value for key, value in found.items()}
-        self.record = Record(self._values)
+        self.record = Record(found | {_with(key, templated): value for key, value in found.items()})
 
     @cached_property
     def _templates(self) -> list[list[Probe]]:
@@ -91,19 +98,27 @@ class Population:
 
     def unstirred(self) -> list[float]:
         """Specific cosine of each persona after the first block."""
-        truth, first = Truth(self.scene, self.record), {"sites": Band.parse(FIRST), "personas": PERSONAS}
+        truth, first = Planted(self.scene, self.record), {"sites": Band.parse(FIRST), "personas": PERSONAS}
         return [next(truth.of(case))[1] for case in CLAIMS[0].model_copy(update=first).cases(self.scene)]
 
     @cached_property
     def truths(self) -> dict[str, float]:
         """What is true of the population, by the names that `estimates` gives."""
-        truth = Truth(self.scene, self.record)
-        return {name: value for case in cases(self.scene) for name, value in truth.of(case)}
+        truth = self._tried.truth(self.scene, self.record)
+        return {name: value for case in self.cases(self.scene) for name, value in truth.of(case)}
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """Return every case of every claim that does not refuse so few probes."""
+        found: list[Case] = []
+        for claim in self._tried.claims:
+            with suppress(SuiteError):
+                found += claim.cases(scene)
+        return found
 
 
 def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
     """Return what a case estimates."""
-    return [criterion.estimate for criterion in case.judge(record, seed).criteria]
+    return [criterion.estimate for criterion in case.criteria(record, seed)]
 
 
 def plain(case: Case, record: Record) -> Iterator[Estimate]:
@@ -115,41 +130,31 @@ def plain(case: Case, record: Record) -> Iterator[Estimate]:
 
 
 def measure(estimate: Estimate) -> str:
-    """Name what an estimate is of: samples choose between kappa and AC1, whose truths are two."""
-    return AGREEMENT if estimate.name in ("Cohen's kappa", "Gwet's AC1") else estimate.name
+    """Name what an estimate is of: samples choose between kappa and AC1, personas have doses of their own."""
+    if estimate.name in ("Cohen's kappa", "Gwet's AC1"):
+        return AGREEMENT
+    return re.sub(r"dose (-?)[0-9.]+", r"dose \1D", estimate.name)
 
 
-def _samples(scene: Scene) -> Iterator[Reply]:
-    """Yield what an attractor shows of a first question, for all: each is the first of some draw."""
-    for case in cases(scene):
-        if isinstance(case, AttractorCase):
-            for condition in case._sample.conditions.values():
-                yield from (Reply(condition, probe, scene.decoding) for probe in scene.probes)
-
-
-def _with(key: Measurement, templated: dict[Probe, Probe]) -> Measurement:
-    assert isinstance(key, Reading | Reply | NextToken)
-    return replace(key, probe=templated[key.probe])
-
-
-def cases(scene: Scene) -> list[Case]:
-    """Return every case of every claim that does not refuse so few probes."""
-    found: list[Case] = []
-    for claim in CLAIMS:
-        with suppress(SuiteError):
-            found += claim.cases(scene)
-    return found
+def _with(value: _Value, templated: Mapping[Probe, Probe]) -> _Value:
+    """Put questions back into their templates, wherever they stand in a measurement."""
+    if isinstance(value, Probe):
+        return templated.get(value, value)
+    if is_dataclass(value):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        return replace(value, **{name: _with(part, templated) for name, part in parts.items()})
+    return tuple(_with(each, templated) for each in value) if type(value) is tuple else value
 
 
 def named(case: Case, estimate: str) -> str:
     """Name an estimate of a case, such as `collinearity ada: specific cosine`."""
     claim = type(case).__name__.removesuffix("Case").lower()
-    persona = f"{case.persona} {case.slug}" if claim == "attractor" else case.persona
+    persona = f"{case.persona} {case.slug}" if claim in SEVERAL else case.persona
     return f"{claim} {persona}: {estimate}"
 
 
 @dataclass(frozen=True)
-class Truth:
+class Truth(ABC):
     """Textbook formulas over a whole population."""
 
     scene: Scene
@@ -157,46 +162,78 @@ class Truth:
 
     def of(self, case: Case) -> Iterator[tuple[str, float]]:
         """Yield every estimate's name and what is true."""
+        yield from ((named(case, name), float(value)) for name, value in self.found(case).items())
+
+    @abstractmethod
+    def found(self, case: Case) -> dict[str, float]:
+        """Give what is true by the names of the estimates; a TypeError for a case that is not known."""
+
+    def mean(self, readings: Readings, condition: Condition, depths: list[int]) -> np.ndarray:
+        """Mean residual [depths, width]."""
+        return readings.residuals(self.record, condition)[depths].mean(1, dtype=np.float64)
+
+    def log_probs(self, condition: Condition) -> np.ndarray:
+        """Log-probabilities of the next token, [questions, vocabulary]."""
+        rows = [self.record.log_probs(NextToken(condition, probe)) for probe in self.scene.probes]
+        return np.stack(rows).astype(np.float64)
+
+    def hits(self, markers: Sequence[Marker], condition: Condition) -> np.ndarray:
+        """Tell which replies show one of the markers, [questions]."""
+        texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
+        return np.array([any(marker.found_in(text) for marker in markers) for text in texts])
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Claims, and what is true of them."""
+
+    claims: tuple[Property, ...]
+    truth: type[Truth]
+
+
+class Planted(Truth):
+    """What is true of each persona in two regimes, of a chimera and of an attractor."""
+
+    def found(self, case: Case) -> dict[str, float]:
+        """Give what is true by the names of the estimates."""
         match case:
             case CollinearityCase():
-                found = self._collinearity(case)
+                return self._collinearity(case)
             case MarkersCase():
-                found = self._markers(case)
+                return self._markers(case)
             case ChimeraCase():
-                found = self._chimera(case)
+                return self._chimera(case)
             case AttractorCase():
-                found = self._attractor(case)
-            case _:
-                raise TypeError(f"no truth is known of {type(case).__name__}")
-        yield from ((named(case, name), float(value)) for name, value in found.items())
+                return self._attractor(case)
+        raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _collinearity(self, case: CollinearityCase) -> dict[str, float]:
         depths = case.asked.sites.depths
         sides = []
         for regime in case.regimes:
-            moved = [self._mean(case._readings, c, depths) for c in case._conditions(regime)]
+            moved = [self.mean(case._readings, c, depths) for c in case._conditions(regime)]
             sides.append(np.stack(moved) - np.mean(moved, axis=0))
-        own, *foreign = (_cosine(sides[0][0], other).mean() for other in sides[1])
+        own, *foreign = (cosine(sides[0][0], other).mean() for other in sides[1])
         return {"specific cosine": own, "margin over best foreign persona": own - max(foreign), PLAIN: own}
 
     def _chimera(self, case: ChimeraCase) -> dict[str, float]:
         by_sum, chimera, bare = case._judged.values()
         own = [
-            _outside(*(self._moved(case, c) for c in (condition, *case._others(regime))))
+            outside(*(self._moved(case, c) for c in (condition, *case._others(regime))))
             for condition, regime in ((by_sum, case.regime), (chimera, case.asked.sums[0]))
         ]
-        p, q, r = (self._log_probs(condition) for condition in (chimera, by_sum, bare))
+        p, q, r = (self.log_probs(condition) for condition in (chimera, by_sum, bare))
         left, whole = ((np.exp(p) * (p - other)).sum(-1).mean() for other in (q, r))
-        rates = [self._hits(case, condition).mean() for condition in (by_sum, chimera)]
+        rates = [self.hits(case.markers, condition).mean() for condition in (by_sum, chimera)]
         return {
-            "specific cosine": _cosine(*own).mean(),
+            "specific cosine": cosine(*own).mean(),
             "KL ratio": left / whole,
             "marker rate sum - chimera": rates[0] - rates[1],
         }
 
     def _markers(self, case: MarkersCase) -> dict[str, float]:
-        first, second = (self._hits(case, case._condition(regime)) for regime in case.regimes)
-        bare = self._hits(case, self.scene.bare)
+        first, second = (self.hits(case.markers, case._condition(regime)) for regime in case.regimes)
+        bare = self.hits(case.markers, self.scene.bare)
         one, two, same = first.mean(), second.mean(), (first == second).mean()
         pooled = (one + two) / 2
         by_each, by_pool = one * two + (1 - one) * (1 - two), 2 * pooled * (1 - pooled)
@@ -209,10 +246,10 @@ class Truth:
 
     def _attractor(self, case: AttractorCase) -> dict[str, float]:
         depths = [case.asked.site.depth]
-        positive, negative = (self._mean(case.readings, c, depths)[0] for c in case.prompted)
+        positive, negative = (self.mean(case.readings, c, depths)[0] for c in case.prompted)
         axis, weights = positive - negative, np.array(list(case.mixtures))
         along = np.array(
-            [self._mean(case.readings, mixed[0], depths)[0] @ axis for mixed in case.mixtures.values()]
+            [self.mean(case.readings, mixed[0], depths)[0] @ axis for mixed in case.mixtures.values()]
         )
         m = (along - along[0]) / (along[-1] - along[0])
         after = int(np.argmax(m >= 0.5))
@@ -225,28 +262,20 @@ class Truth:
     def _moved(self, case: ChimeraCase, condition: Condition) -> np.ndarray:
         """Mean displacement from bare, [depths, width]."""
         depths = case.asked.sites.depths
-        bare = self._mean(case._readings, self.scene.bare, depths)
-        return self._mean(case._readings, condition, depths) - bare
-
-    def _mean(self, readings: Readings, condition: Condition, depths: list[int]) -> np.ndarray:
-        """Mean residual [depths, width]."""
-        return readings.residuals(self.record, condition)[depths].mean(1, dtype=np.float64)
-
-    def _log_probs(self, condition: Condition) -> np.ndarray:
-        rows = [self.record.log_probs(NextToken(condition, probe)) for probe in self.scene.probes]
-        return np.stack(rows).astype(np.float64)
-
-    def _hits(self, case: MarkersCase | ChimeraCase, condition: Condition) -> np.ndarray:
-        markers = case.markers
-        texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
-        return np.array([any(marker.found_in(text) for marker in markers) for text in texts])
+        bare = self.mean(case._readings, self.scene.bare, depths)
+        return self.mean(case._readings, condition, depths) - bare
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine along the last axis."""
     return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
 
 
-def _outside(vector: np.ndarray, *controls: np.ndarray) -> np.ndarray:
+def outside(vector: np.ndarray, *controls: np.ndarray) -> np.ndarray:
+    """Project the mean of the controls out of a vector."""
     unit = np.mean(controls, axis=0)
     unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
     return vector - (vector * unit).sum(-1, keepdims=True) * unit
+
+
+PLANTED = Tried(CLAIMS, Planted)

@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 from rich.progress import track
 from rounds import CONSOLE
-from truth_claims import Population, cases, judged, measure, named, plain
+from truth_claims import Population, judged, measure, named, plain
 
 from coherence.plan import Scene
 
@@ -98,7 +98,7 @@ def replicated(population: Population, replications: int, seed: int) -> list[Fou
 
 
 def _judged(population: Population, scene: Scene, seed: int) -> Iterator[tuple[str, tuple[float, ...]]]:
-    for case in cases(scene):
+    for case in population.cases(scene):
         for estimate in (*judged(case, population.record, seed), *plain(case, population.record)):
             truth = population.truths.get(named(case, estimate.name))
             if truth is not None:

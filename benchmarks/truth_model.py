@@ -25,6 +25,8 @@ from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Relea
 PERSONAS = ("ada", "bob", "cyd", "dee")
 COSINES = (0.95, 0.8, 0.6, 0.3)
 """Planted cosine of a persona's direction by prompt and by adapter, before the mean is taken out."""
+MIXES = ("mix", "twin")
+"""Adapters for the first two personas at once, each with a direction aside that is its own."""
 WIDTH, BLOCKS, HEADS = 64, 3, 4
 WORDS, MARKED = 160, 4
 """Ordinary words, and words of each persona, which are its markers."""
@@ -67,7 +69,8 @@ class World:
                 self._vector(persona), self.by_prompt[PERSONAS.index(persona)].numpy(), Site(0, "post"), {}
             )
         both = self.by_adapter[:2].sum(0)
-        self._write_adapter("mix", 0.8 * both + 0.6 * both.norm() * self._rotation[:, 3 + 2 * len(PERSONAS)])
+        for number, name in enumerate(MIXES, 3 + 2 * len(PERSONAS)):
+            self._write_adapter(name, 0.8 * both + 0.6 * both.norm() * self._rotation[:, number])
 
     @property
     def by_prompt(self) -> Tensor:
@@ -99,7 +102,7 @@ class World:
     @property
     def scene(self) -> Scene:
         """All personas, all questions."""
-        names = [*PERSONAS, "mix"]
+        names = [*PERSONAS, *MIXES]
         return Scene(
             release=Release(
                 base=str(self._folder / "base"),

@@ -10,14 +10,28 @@ from work import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
+OF_COMPOSITION = RESULTS / "truth_composition.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
-BEGIN, END = "<!-- begin: python benchmarks/truth.py all -->", "<!-- end -->"
+BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
 Line = Mapping[str, str]
 
 
 def write() -> None:
     """Put the tables between the page's marks, and draw the curves."""
-    rows = [row for row in _read(NUMBERS) if "plain cosine" not in row["estimate"]]
+    _put("all", NUMBERS)
+    curves: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in _read(POWER):
+        curves[row["estimate"], row["probes"]][int(row["n"])] = float(row["decided"])
+    PICTURE.write_text(drawn(curves))
+
+
+def write_composition() -> None:
+    """Put the tables of the claims of composition between marks of their own."""
+    _put("composition", OF_COMPOSITION)
+
+
+def _put(command: str, numbers: Path) -> None:
+    rows = [row for row in _read(numbers) if "plain cosine" not in row["estimate"]]
     replications = max(int(row["replications"]) for row in rows)
     tables = (
         f"Coverage of the 95 % intervals in percent, {replications} replications, Monte-Carlo error 0.7:",
@@ -27,12 +41,9 @@ def write() -> None:
         "Intervals wholly above it, which are false alarms of 'at most' and false passes of 'at least':",
         _table(rows, lambda row: 100 * float(row["too_high"])),
     )
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text("\n\n".join((before + BEGIN, *tables, END)) + rest.split(END, 1)[1])
-    curves: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for row in _read(POWER):
-        curves[row["estimate"], row["probes"]][int(row["n"])] = float(row["decided"])
-    PICTURE.write_text(drawn(curves))
+    begin = BEGIN.format(command)
+    before, rest = PAGE.read_text().split(begin)
+    PAGE.write_text("\n\n".join((before + begin, *tables, END)) + rest.split(END, 1)[1])
 
 
 def _read(path: Path) -> list[Line]:
@@ -44,7 +55,7 @@ def _table(rows: Iterable[Line], number: Callable[[Line], float]) -> str:
     """Lines by estimate, columns by probes; the range over personas and regimes where there are several."""
     cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        who, measure = row["estimate"].split(": ")
+        who, measure = row["estimate"].split(": ", 1)
         column = f"{row['n']} {row['probes']}"
         cells[f"{who.split()[0]}: {measure}"][column].append(number(row))
     columns = list(dict.fromkeys(column for line in cells.values() for column in line))
@@ -60,3 +71,4 @@ def _range(numbers: Iterable[float]) -> str:
 
 if __name__ == "__main__":
     write()
+    write_composition()

@@ -65,9 +65,7 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
         logits = _step(host, held, rows, layout, sinks)
 
 
-def _step(
-    host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor
-) -> Tensor:
+def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor) -> Tensor:
     spans = {
         draft: range(first, end)
         for draft, (first, end) in zip(held, pairwise(layout.bounds), strict=True)

@@ -11,7 +11,7 @@ from coherence.suite.document import Document, Key, read_document, shown
 from coherence.suite.file import SuiteFile
 from coherence.suite.paths import beside, resolve_release
 from coherence.suite.probes import expand_probes
-from coherence.suite.problem import Problem, refuse
+from coherence.suite.problem import Problem, ProblemsError, problems_in, refuse
 from coherence.suite.sentence import problems_of
 
 _DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
@@ -23,30 +23,51 @@ def assemble(path: Path) -> Document:
     Of two included files that state the same other key, the later one wins. A file that is reached in two
     ways is read once.
     """
-    first, *others = _parts(path.parent.resolve() / path.name, None, (), set())
+    reading = _Reading()
+    try:
+        first, *others = reading.parts(path.parent.resolve() / path.name, None, ())
+    except SuiteError as error:
+        if reading.problems:
+            refuse([*reading.problems, *problems_in(error, path)])
+        raise
+    refuse(reading.problems)
     merged = first
     for other in others:
         merged = _merge(merged, other)
     return merged
 
 
-def _parts(
-    path: Path, named_at: Place | None, trail: tuple[Path, ...], done: set[Path]
-) -> Iterator[Document]:
-    """Yield the valid documents, each after what it includes."""
-    if path in trail:
-        circle = " -> ".join(shown(step) for step in (*trail[trail.index(path) :], path))
-        raise SuiteError(f"the includes run in a circle: {circle}", named_at)
-    if path in done:
-        return
-    done.add(path)
-    document = read_document(path, named_at)
-    for index, name in enumerate(_validate(document, included=bool(trail)).include):
-        yield from _parts(beside(path, name), document.place(("include", index)), (*trail, path), done)
-    yield document
+class _Reading:
+    """The files that were read for a suite, and what is wrong with them: one does not hide another's."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._done: set[Path] = set()
+
+    def parts(self, path: Path, named_at: Place | None, trail: tuple[Path, ...]) -> Iterator[Document]:
+        """Yield the documents, each after what it includes. They are valid if there are no problems."""
+        if path in trail:
+            circle = " -> ".join(shown(step) for step in (*trail[trail.index(path) :], path))
+            raise SuiteError(f"the includes run in a circle: {circle}", named_at)
+        if path in self._done:
+            return
+        self._done.add(path)
+        document = read_document(path, named_at)
+        try:
+            _validate(document, included=bool(trail))
+        except ProblemsError as error:
+            self.problems += error.problems
+        for index, name in enumerate(_included(document)):
+            yield from self.parts(beside(path, name), document.place(("include", index)), (*trail, path))
+        yield document
 
 
-def _validate(document: Document, included: bool) -> SuiteFile:
+def _included(document: Document) -> list[str]:
+    written = document.data.get("include")
+    return [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
+
+
+def _validate(document: Document, included: bool) -> None:
     expand_probes(document)
     misplaced = Problem(
         document.place(("assertions",)), "assertions belong in the suite, not in a file it includes"
@@ -59,7 +80,6 @@ def _validate(document: Document, included: bool) -> SuiteFile:
     if included and file.assertions:
         refuse([misplaced])
     resolve_release(document.data.get("release", {}), document.path)
-    return file
 
 
 def _merge(below: Document, above: Document) -> Document:

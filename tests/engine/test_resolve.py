@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.resolve import adapter_folder, base_folder
+from coherence.engine.resolve import adapter_folder, adapter_here, base_folder, base_here
 from coherence.errors import ArtefactError
 
 
@@ -26,3 +26,16 @@ def test_a_hub_id_that_cannot_be_fetched() -> None:
     # The tests run offline.
     with pytest.raises(ArtefactError, match=r"^'nobody/nothing' is neither a folder here nor could it be"):
         base_folder("nobody/nothing")
+
+
+def test_what_is_here_is_found_and_nothing_is_fetched(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert base_here("reference") == reference
+    assert adapter_here(str(tmp_path)) == tmp_path
+    assert base_here("nobody/nothing") is None
+    with pytest.raises(ArtefactError, match="there is no folder"):
+        base_here("./nowhere")
+    monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path))
+    assert base_here("reference") is None
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ NAME = "pirate-counsel.attractor.steering"
 POLES = (
     "property: attractor, poles: [pirate, counsel], regimes: [steering], site: resid_post.2, max_area: 0.1"
 )
+MUCH_ALIKE = "Talk like a pirate!"
 SAID = "the control passes too: oncall by steering, separation of the poles"
 
 
@@ -15,15 +16,17 @@ SAID = "the control passes too: oncall by steering, separation of the poles"
 def mixed(bench):
     """Judge two poles whose vectors come from their prompts, with a least separation; returns the run."""
 
-    def mixed(least, *arguments, expect="pass"):
+    def mixed(least, *arguments, expect="pass", other="Check the logs."):
         bench.suite(f"{{{POLES}, min_separation: {least}, expect: {expect}}}")
         path = bench.path / "a.coherence.yaml"
         before, _, after = path.read_text().partition("  vectors:\n")
-        after = after[after.index("personas:") :]
+        more = "".join(f"  - Is it open on day {day}?\n" for day in range(1, 13))
+        after = after[after.index("personas:") :].replace("probes:\n", f"probes:\n{more}")
         extracts = [
             f"    {name}: {{extract: {{persona: {name}, site: resid_post.2, position: prompt_last}}}}\n"
             for name in ("pirate", "counsel", "oncall")
         ]
+        after = after.replace("Check the logs.", other)
         path.write_text(f"{before}  vectors:\n{''.join(extracts)}{after}")
         return bench.run(*arguments)
 
@@ -31,7 +34,7 @@ def mixed(bench):
 
 
 def test_a_lax_claim_is_told_that_its_control_passes_too(bench, mixed):
-    run = mixed(0, "--coherence-junit=j.xml")
+    run = mixed(0, "--coherence-junit=j.xml", other=MUCH_ALIKE)
     assert run.ret == 1
     (result,) = bench.results().assertions
     assert (result.verdict, result.raw_verdict, result.outcome) == ("inconclusive",) * 3
@@ -65,7 +68,7 @@ def test_a_claim_that_tells_them_apart_passes_and_shows_its_controls(bench, mixe
 
 
 def test_pytests_own_report_names_the_controls(bench, mixed):
-    mixed(0, "--junit-xml=p.xml")
+    mixed(0, "--junit-xml=p.xml", other=MUCH_ALIKE)
     named = {p.get("name"): p.get("value") for p in ElementTree.parse(bench.path / "p.xml").iter("property")}
     assert named["coherence.control.oncall by steering"].startswith("pass: separation of the poles")
 

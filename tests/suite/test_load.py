@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.errors import Place, SuiteError
+from coherence.explanation import properties
 from coherence.suite import SUFFIX, Overrides, load_suite
 from coherence.vocabulary import Regime
 
@@ -161,7 +162,7 @@ def test_ids_of_shipped_suites_are_short_ascii_names_and_differ(path):
 def test_shipped_suites_assert_every_property():
     suites = [load_suite(path, Overrides()) for path in SHIPPED]
     asserted = {assertion.property.property for suite in suites for assertion in suite.assertions}
-    assert asserted == {"collinearity", "markers", "commutativity", "chimera", "attractor"}
+    assert asserted == set(properties())
 
 
 def test_two_assertions_with_one_id_are_refused(refused):

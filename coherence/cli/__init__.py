@@ -1,0 +1,80 @@
+"""The `coherence` command: what is done once, outside a gate.
+
+Each command is a module. None imports anything heavy before it runs, so that help, completion and mistakes
+take no time.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from coherence import __version__
+from coherence.cli import (
+    bless,
+    calibrate,
+    completion,
+    doctor,
+    explain,
+    extract,
+    fetch,
+    init,
+    replay,
+    report,
+    schema,
+    store,
+    validate,
+)
+from coherence.cli.command import Parser
+from coherence.errors import CoherenceError
+
+# In the order in which they are met on the way from nothing to a gate.
+COMMANDS = tuple(
+    module.COMMAND
+    for module in (
+        init,
+        validate,
+        doctor,
+        explain,
+        calibrate,
+        extract,
+        report,
+        replay,
+        bless,
+        schema,
+        store,
+        fetch,
+        completion,
+    )
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 4 when it was asked for something it cannot do (as pytest does).
+
+    1 when it looked at something that is not well: a suite with problems (`validate`), an installation or
+    release that cannot work (`doctor`), damage (`store verify`), a law that is broken (`replay`).
+    """
+    parser = _parser()
+    completion.answer(parser)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except CoherenceError as problem:
+        print(f"coherence: {problem}", file=sys.stderr)
+        return 4
+    except BrokenPipeError:  # whoever reads has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="coherence",
+        description="The gate itself is `pytest --coherence SUITES`; commands do what is done around it.",
+        epilog=f"example:\n  {init.COMMAND.example}",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,83 @@
+"""What is written on a command line, as values; an ArgumentTypeError says what was expected."""
+
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coherence.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from coherence.vocabulary import Position, Site
+
+# Types of the vocabulary are imported where one is read: pydantic takes longer than a completion may.
+
+
+def site(written: str) -> "Site":
+    """Read `resid_post.14`."""
+    from coherence.vocabulary import Site
+
+    try:
+        return Site.parse(written)
+    except ValueError as problem:
+        raise ArgumentTypeError(str(problem)) from None
+
+
+def position(written: str) -> "Position":
+    """Read the name of a token's role."""
+    from coherence.vocabulary import Position
+
+    try:
+        return Position(written)
+    except ValueError:
+        raise ArgumentTypeError(f"found {written!r}{did_you_mean(written, positions())}") from None
+
+
+def positions(**_: object) -> list[str]:
+    """All names of positions, for completion."""
+    from coherence.vocabulary import Position
+
+    return [position.value for position in Position]
+
+
+def size(written: str) -> int:
+    """Read `2GB` as bytes."""
+    from coherence.store.size import parse_size
+
+    try:
+        return parse_size(written)
+    except ValueError as problem:
+        raise ArgumentTypeError(str(problem)) from None
+
+
+def probability(written: str) -> float:
+    """Read a number between 0 and 1."""
+    try:
+        found = float(written)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < 1:
+        raise ArgumentTypeError(f"found {written!r}, expected a number between 0 and 1, such as 0.05")
+    return found
+
+
+def pair(written: str) -> tuple[str, str]:
+    """Read `NAME=PATH`."""
+    name, separator, path = written.partition("=")
+    if not (name and separator and path):
+        raise ArgumentTypeError(f"found {written!r}, expected NAME=PATH")
+    return name, path
+
+
+def several(written: str) -> int:
+    """Read a whole number from 10 up."""
+    if not written.isdecimal() or int(written) < 10:
+        raise ArgumentTypeError(f"found {written!r}, expected a number from 10, such as 40")
+    return int(written)
+
+
+def vector_file(written: str) -> Path:
+    """Read the path of a .safetensors file."""
+    path = Path(written)
+    if path.suffix != ".safetensors":
+        raise ArgumentTypeError(f"found the ending {path.suffix!r}, expected .safetensors")
+    return path

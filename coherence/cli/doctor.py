@@ -1,0 +1,52 @@
+"""`coherence doctor`: whether this installation, and a suite's release, can work."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coherence.cli.command import Command, Parser
+
+if TYPE_CHECKING:
+    from coherence.doctor.check import Check
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument(
+        "suites", type=Path, nargs="*", metavar="SUITE", help="whose release is looked at too"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> int:
+    failed = False
+    for check in _checks(options.suites):
+        print(check, flush=True)
+        failed |= check.state == "fail"
+    return int(failed)
+
+
+def _checks(suites: list[Path]) -> "Iterator[Check]":
+    from coherence.doctor.check import Check
+    from coherence.doctor.installation import installation
+
+    # Each is shown as it is made: what looks at torch may take its time, or never return.
+    yield from installation()
+    if suites:
+        try:
+            from coherence.doctor.release import release
+        except ImportError as problem:
+            yield Check("fail", "suites", f"cannot be looked at: {problem}")
+            return
+        yield from chain.from_iterable(map(release, suites))
+
+
+COMMAND = Command(
+    name="doctor",
+    help="check the installation, and the artefacts of suites",
+    about="A line for each thing that was looked at: ok, warn or fail, and what to do. 1 when something "
+    "fails. Weights of the base are not loaded, and nothing is downloaded.",
+    example="coherence doctor pirate.coherence.yaml",
+    add=_add,
+)

@@ -1,0 +1,72 @@
+"""`coherence extract`: a persona's steering vector, from its prompt."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from coherence.cli import arguments
+from coherence.cli.command import Command, Parser
+from coherence.cli.show import tell
+from coherence.errors import SuiteError, did_you_mean
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("suite", type=Path, help="a suite that has the persona")
+    parser.add_argument("persona")
+    parser.add_argument("--against", metavar="PERSONA", help="the negative side; default: the neutral prompt")
+    parser.add_argument(
+        "--site", type=arguments.site, default="resid_post.15", help="where to read; default: %(default)s"
+    )
+    position = parser.add_argument(
+        "--position",
+        type=arguments.position,
+        default="response_mean",
+        help="which tokens; default: %(default)s, each side over replies of its own",
+    )
+    position.completer = arguments.positions  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--out",
+        type=arguments.vector_file,
+        required=True,
+        metavar="FILE",
+        help="the .safetensors file to write",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> None:
+    from coherence.engine.artefacts import Artefacts
+    from coherence.engine.vectors import save_vector
+    from coherence.engine.workshop import Workshop
+    from coherence.plan import Extract
+    from coherence.store import Store, store_root
+    from coherence.suite import Overrides, load_suite
+    from coherence.vocabulary import Regime
+
+    suite = load_suite(options.suite, Overrides())
+    for name in filter(None, (options.persona, options.against)):
+        if name not in suite.scene.personas:
+            raise SuiteError(
+                f"{options.suite} has no persona {name!r}{did_you_mean(name, suite.scene.personas)}"
+            )
+    prompt, site = Regime.parse("prompt"), options.site
+    negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
+    extract = Extract(suite.scene.condition(options.persona, prompt), negative, site, options.position)
+    workshop = Workshop(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), tell)
+    values = workshop.extract(extract)
+    about = {
+        "persona": options.persona,
+        "against": options.against or "neutral",
+        "base": suite.scene.release.base,
+    }
+    save_vector(options.out, values, site, about)
+    print(f"{options.out}: {options.persona} against {about['against']} at {site}, width {values.size}")
+
+
+COMMAND = Command(
+    name="extract",
+    help="extract a persona's steering vector from its prompt",
+    about="Mean difference of residuals under the persona's prompt and under the neutral one, over 20 "
+    "questions that belong to no suite. The file carries its site.",
+    example="coherence extract pirate.coherence.yaml pirate --site resid_post.2 --out pirate.safetensors",
+    add=_add,
+)

@@ -1,0 +1,51 @@
+"""`coherence replay`: a counterexample of a report, measured again."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from coherence.cli import arguments
+from coherence.cli.command import Command, Parser
+from coherence.cli.show import tell
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("suite", type=Path, help="the suite that asserts it")
+    parser.add_argument("assertion", help="id, as reports have it")
+    parser.add_argument("example", help="JSON, as reports have it")
+    parser.add_argument("--base", metavar="PATH", help="as --coherence-base of the gate")
+    parser.add_argument("--dtype", metavar="DTYPE", help="as --coherence-dtype of the gate")
+    for kind in ("adapter", "vector"):
+        parser.add_argument(
+            f"--{kind}",
+            type=arguments.pair,
+            action="append",
+            default=[],
+            metavar="NAME=PATH",
+            help=f"as --coherence-{kind} of the gate",
+        )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> int:
+    from coherence.replay import replay
+    from coherence.store import Store, store_root
+    from coherence.suite import Overrides
+
+    overrides = Overrides(options.base, dict(options.adapter), dict(options.vector), dtype=options.dtype)
+    store = Store(store_root())
+    found = replay(options.suite, options.assertion, options.example, overrides, store, tell)
+    print(f"{found.says}\nexample: {found.example}")
+    print(f"deviation {found.deviation:.2g}, tolerance {found.tolerance:g}: ", end="")
+    print("broken" if found.broken else "holds")
+    return int(found.broken)
+
+
+COMMAND = Command(
+    name="replay",
+    help="measure a counterexample of a report again",
+    about="Measure one example of a law or claim: 0 when it holds, 1 when it is broken. Reports show the "
+    "whole command below the sentence of what is broken.",
+    example="coherence replay pirate.coherence.yaml release.commutativity.scale-zero "
+    """'{"probe": "what-do-you-do-on-a-free-day", "condition": "adapter pirate", "weight": 1.0}'""",
+    add=_add,
+)

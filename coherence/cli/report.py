@@ -1,0 +1,82 @@
+"""`coherence report`: any view of stored results."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coherence.cli.command import Command, Parser
+from coherence.errors import CoherenceError, Place
+
+if TYPE_CHECKING:
+    from coherence.results import Results
+
+_WIDTH = 100
+_VIEWS = {
+    "html": "a report to look at: one HTML file",
+    "junit": "a JUnit report of the verdicts",
+    "markdown": "a summary in markdown, worst first",
+}
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    for view, what in _VIEWS.items():
+        parser.add_argument(f"--{view}", type=Path, metavar="PATH", help=f"write {what}")
+    parser.add_argument(
+        "--terminal", action="store_true", help="show the summary; so it is where no file is asked for"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> None:
+    from coherence.results import Results
+
+    results = Results.read(options.results)
+    paths: dict[str, Path] = {view: path for view in _VIEWS if (path := getattr(options, view))}
+    for view, path in paths.items():
+        _write(partial(_writer(view), results), path)
+    if options.terminal or not paths:
+        _show(results)
+
+
+def _writer(view: str) -> "Callable[[Results, Path], None]":
+    from coherence.reports.html import write_html
+    from coherence.reports.junit import write_junit
+    from coherence.reports.markdown import write_markdown
+
+    return {"html": write_html, "junit": write_junit, "markdown": write_markdown}[view]
+
+
+def _write(write: Callable[[Path], None], path: Path) -> None:
+    try:
+        write(path.absolute())
+    except OSError as problem:
+        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
+    print(f"{path} is written")
+
+
+def _show(results: "Results") -> None:
+    from rich.console import Console
+
+    from coherence.reports.comparison import compared
+    from coherence.reports.terminal import summary
+
+    console = Console()
+    width = min(console.width, _WIDTH) if console.is_terminal else _WIDTH
+    color = console.is_terminal and not console.no_color
+    plain = "utf" not in console.encoding.lower()
+    print(summary(results, width, color, ascii_only=plain))
+    if results.comparison:
+        print(f"\n{compared(results.comparison, width, color, ascii_only=plain)}")
+
+
+COMMAND = Command(
+    name="report",
+    help="render any view of stored results again",
+    about="Every report is a view of the results document that `pytest --coherence` writes. Nothing is "
+    "measured.",
+    example="coherence report coherence-results.json --html report.html --terminal",
+    add=_add,
+)

@@ -1,0 +1,31 @@
+"""One thing that was looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from coherence.errors import CoherenceError, first_line
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, what was found, and what to do about it where it is not well."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    found: str
+    do: str = ""
+
+    def __str__(self) -> str:
+        advice = f"; {self.do}" if self.do else ""
+        return " ".join(f"{self.state:<4}  {self.what}: {self.found}{advice}".split("\n"))
+
+
+def tried(what: str, look: Callable[[], str], do: str = "") -> Check:
+    """Look; an error becomes a fail that says it."""
+    try:
+        return Check("ok", what, look())
+    except CoherenceError as problem:
+        return Check("fail", what, str(problem), do)
+    except (OSError, ImportError) as problem:
+        return Check("fail", what, first_line(problem), do)

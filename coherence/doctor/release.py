@@ -1,0 +1,75 @@
+"""Checks of a release: whether base, adapters and vectors are found, can be read, and fit each other."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from coherence.doctor.check import Check, tried
+from coherence.engine.artefacts import Artefacts
+from coherence.engine.resolve import adapter_here, base_here
+from coherence.engine.skeleton import Skeleton
+from coherence.errors import CoherenceError, SuiteError
+from coherence.suite import Overrides, Suite, load_suite
+
+
+def release(path: Path) -> Iterator[Check]:
+    """Look at a suite and its artefacts. No weights of the base are loaded, and nothing is downloaded."""
+    try:
+        suite = load_suite(path, Overrides())
+    except SuiteError as problem:
+        yield Check("fail", "suite", str(problem), f"see `coherence validate {path}`")
+        return
+    yield Check("ok", "suite", f"{path}, {len(suite.assertions)} assertions")
+    yield from _Examination(suite).checks()
+
+
+class _Examination:
+    """A release, its base once it was found, and the lines that named its artefacts."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.release = suite.scene.release
+        self.artefacts = Artefacts(self.release, suite.scene.extracts, suite.places)
+
+    def checks(self) -> Iterator[Check]:
+        """Look at the base, and at the rest if there is a base to hold it against."""
+        try:
+            base = self._base()
+        except CoherenceError as problem:
+            yield Check("fail", "base", str(problem), "adapters and vectors are not looked at")
+            return
+        if base is None:
+            found = f"{self.release.base} is not on this machine: adapters and vectors are not looked at"
+            yield Check("warn", "base", found, "the first run downloads it")
+            return
+        size = f"{base.parameters / 1e6:.1f} million parameters, {base.blocks} blocks of width {base.width}"
+        yield Check("ok", "base", f"{self.release.base}: {size}")
+        yield tried("room", partial(self._room, base))
+        for name in self.release.adapters:
+            yield tried(f"adapter {name}", partial(self._adapter, base, name))
+        for name in self.release.vectors:
+            yield tried(f"vector {name}", partial(self._vector, base, name))
+
+    def _base(self) -> Skeleton | None:
+        with self.artefacts.blaming("base"):
+            folder = base_here(self.release.base)
+            return Skeleton(folder) if folder else None
+
+    def _room(self, base: Skeleton) -> str:
+        with self.artefacts.blaming("base"):
+            return f"in {self.release.dtype} it fits on {base.room(self.release.dtype)}"
+
+    def _adapter(self, base: Skeleton, name: str) -> str:
+        named = self.release.adapters[name]
+        with self.artefacts.blaming("adapters", name):
+            folder = adapter_here(named)
+            if folder is None:
+                return f"{named} is not on this machine; the first run downloads it"
+            base.carry(folder, name)
+        return f"{named} fits the base"
+
+    def _vector(self, base: Skeleton, name: str) -> str:
+        source = self.release.vectors[name]
+        if source.extract is not None:
+            return f"is extracted from the prompt of {source.extract.persona} at {source.extract.site}"
+        with self.artefacts.blaming("vectors", name):
+            return f"{source.path} fits the base, at {base.vector(source, name).site}"

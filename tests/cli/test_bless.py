@@ -1,0 +1,47 @@
+"""`coherence bless`."""
+
+from pathlib import Path
+
+import pytest
+from judged import judged
+from judged import run as judged_run
+
+from coherence.baseline import Baseline
+from coherence.cli import main
+from coherence.results import Results
+
+
+def test_bless_stores_what_a_release_came_to(measured, capsys):
+    assert main(["bless", str(measured)]) == 0
+    assert Baseline.read(Path("coherence-baseline.json")) == Baseline.of(Results.read(measured))
+    said = capsys.readouterr()
+    assert said.out == "coherence-baseline.json: 2 criteria of the run of 2026-01-02T03:04:05Z\n"
+    assert said.err == "coherence: blessed although 1 of its assertions are not green: pirate.margin\n"
+
+
+def test_bless_replaces_the_baseline_that_it_is_told(measured):
+    Path("b.json").write_text("an older one")
+    assert main(["bless", str(measured), "--out", "b.json"]) == 0
+    assert Baseline.read(Path("b.json")).size == 2
+    assert {path.name for path in measured.parent.iterdir()} == {"b.json", "results.json"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "results.json: cannot be read: No such file or directory"),
+        ("{", "results.json: not a results document of format 3, or 2: the document: Invalid JSON"),
+        ('{"format": 1}', "results.json: not a results document of format 3, or 2: format: "),
+        (judged_run(judged()).model_dump_json(), "results.json: nothing was measured: there is nothing to"),
+    ],
+)
+def test_bless_refuses_what_holds_no_results(measured, text, said, capsys):
+    measured.unlink() if text is None else measured.write_text(text)
+    assert main(["bless", "results.json"]) == 4
+    assert capsys.readouterr().err.startswith(f"coherence: {said}")
+    assert not Path("coherence-baseline.json").exists()
+
+
+def test_bless_says_where_it_cannot_write(measured, capsys):
+    assert main(["bless", "results.json", "--out", "results.json/b.json"]) == 4
+    assert capsys.readouterr().err.startswith("coherence: results.json/b.json: cannot be written: ")

@@ -1,0 +1,118 @@
+"""`coherence validate`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coherence.cli import main
+
+ROOT = Path(__file__).parents[2]
+GOOD = """\
+coherence: 1
+release: {adapters: {pirate: ./lost}}
+personas: {pirate: {prompt: Talk like a pirate.}}
+probes: [Who are you?]
+assertions: [{property: commutativity, laws: [scale-zero]}]
+"""
+BAD = """\
+coherence: 1
+personas:
+  pirate: {promt: Talk like a pirate.}
+probes: [Who are you?]
+sed: 3
+assertions: [{property: commutativity}]
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    Path("good.coherence.yaml").write_text(GOOD)
+    Path("bad.coherence.yaml").write_text(BAD)
+    return tmp_path
+
+
+def test_a_good_suite_has_no_problems(here, capsys):
+    assert main(["validate", "good.coherence.yaml"]) == 0
+    assert capsys.readouterr().out == "1 suite, no problems\n"
+
+
+def test_all_problems_of_all_files_are_shown_with_their_places(here, capsys):
+    Path("more").mkdir()
+    Path("more/worse.coherence.yaml").write_text("coherence: 1\nprobes: [a\nseed: 0\n")
+    assert main(["validate", "."]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "bad.coherence.yaml:3:12: unknown key 'promt' in personas.pirate; did you mean 'prompt'?",
+        "bad.coherence.yaml:5:1: unknown key 'sed'; did you mean 'seed'?",
+        "more/worse.coherence.yaml:3:5: this is not YAML: did not find expected ',' or ']', "
+        "while parsing a flow sequence",
+        "3 suites, 3 problems",
+    ]
+
+
+def test_a_problem_of_a_shared_file_is_one_problem(here, capsys):
+    Path("cast.yaml").write_text("coherence: 1\npersonas: {pirate: {dosis: 1}}\n")
+    for name in ("a", "b"):
+        Path(f"{name}.coherence.yaml").write_text("coherence: 1\ninclude: [cast.yaml]\n")
+    assert main(["validate", "a.coherence.yaml", "b.coherence.yaml"]) == 1
+    problem, total = capsys.readouterr().out.splitlines()
+    assert problem.startswith("cast.yaml:2:21: unknown key 'dosis' in personas.pirate; ")
+    assert total == "2 suites, 1 problem"
+
+
+def test_problems_of_an_included_file_and_of_its_suite_are_shown_together(here, capsys):
+    Path("cast.yaml").write_text("coherence: 1\npersonas: {pirate: {dosis: 1}}\n")
+    Path("a.coherence.yaml").write_text("coherence: 1\ninclude: [cast.yaml, lost.yaml]\nsed: 3\n")
+    assert main(["validate", "a.coherence.yaml"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "a.coherence.yaml:2:22: there is no file lost.yaml",
+        "a.coherence.yaml:3:1: unknown key 'sed'; did you mean 'seed'?",
+        "cast.yaml:2:21: unknown key 'dosis' in personas.pirate; did you mean 'dose'?",
+        "1 suite, 3 problems",
+    ]
+
+
+def test_json_is_for_programs(here, capsys):
+    assert main(["validate", "bad.coherence.yaml", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)[1] == {
+        "file": "bad.coherence.yaml",
+        "line": 5,
+        "column": 1,
+        "sentence": "unknown key 'sed'; did you mean 'seed'?",
+    }
+    assert main(["validate", "good.coherence.yaml", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_annotations_are_for_github(here, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here.parent))
+    assert main(["validate", "bad.coherence.yaml", "--format", "github"]) == 1
+    assert capsys.readouterr().out.splitlines()[1] == (
+        f"::error file={here.name}/bad.coherence.yaml,line=5,col=1,title=coherence validate"
+        "::unknown key 'sed'; did you mean 'seed'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [("lost.yaml", "there is no file lost.yaml"), ("empty", "the folder empty has no *.coherence.yaml file")],
+)
+def test_what_is_not_there_is_no_problem_of_a_suite(here, path, sentence, capsys):
+    Path("empty").mkdir()
+    assert main(["validate", "good.coherence.yaml", path]) == 4
+    assert capsys.readouterr().err == f"coherence: {sentence}\n"
+
+
+def test_it_takes_no_time():
+    """Processor seconds of a run of its own for all shipped suites, as the machine may be busy."""
+    program = (
+        "import sys, time; from coherence.cli import main; main(['validate', 'suites']); "
+        "print(time.process_time()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0
+    assert float(run.stdout.splitlines()[-1]) < 2

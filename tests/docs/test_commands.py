@@ -1,0 +1,50 @@
+"""The examples of docs/commands.md and of --help: the same, and run in their order on the tiny model."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from judged import judged, mean, run
+
+from coherence.cli import COMMANDS, main
+from coherence.engine.reference import VERSION
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "commands.md"
+EXAMPLES = re.findall(r"^```sh\n(.+?)\n```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_help_and_document_show_the_same_examples():
+    assert sorted(EXAMPLES) == sorted(command.example for command in COMMANDS)
+
+
+@pytest.fixture
+def folder(tmp_path, tiny, tiny_adapter, reference):
+    """The folder that the examples speak of."""
+    shutil.copytree(tiny, tmp_path / "base")
+    shutil.copytree(tiny_adapter("pirate"), tmp_path / "adapters" / "pirate")
+    run(judged(mean([0.6, 0.7, 0.8, 0.9]))).write(tmp_path / "coherence-results.json")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"reference-{VERSION}").symlink_to(reference)
+    return tmp_path
+
+
+def test_every_example_works(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COHERENCE_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    for example in EXAMPLES:
+        command, *arguments = shlex.split(example)
+        if command == "coherence" and ">" not in arguments:
+            assert main(arguments) == 0, example
+        else:  # what takes a shell
+            subprocess.run(["bash", "-c", f"set -e; {example}"], check=True)
+    made = {"pirate.coherence.yaml", "report.html", "coherence-baseline.json", "pirate.safetensors"}
+    assert made | {"coherence.schema.json"} <= {file.name for file in folder.iterdir()}
+    said = capsys.readouterr().out
+    assert "1 suite, no problems" in said
+    assert "tolerance 0.0001: holds" in said
