@@ -128,8 +128,8 @@ class Composed(Truth):
         )
         left, whole = (np.sqrt((moved**2).sum(-1)).mean() for moved in (judged - stacked, stacked - bare))
         return {
-            "residuals are those of the stack: displacement": left / whole,
-            "next tokens are those of the stack: KL": self._kl(case._stacked, case.judged),
+            "displacement from the stack": left / whole,
+            "KL from the stack": self._kl(case._stacked, case.judged),
         }
 
     def _cost(self, case: FactorialCase, change: Change) -> float:

@@ -22,9 +22,9 @@ from coherence.properties.reading import Readings, unmoved
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.departure import Departure
 from coherence.statistics.divergence import divergence
-from coherence.statistics.factorial import mean
 from coherence.statistics.geometry import Real
 from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Band, Criterion, Estimate, Evidence, Position, Regime
 from coherence.vocabulary.evidence import number
 
@@ -93,7 +93,7 @@ class AlgebraCase(Case):
 
     def _weights(self, errors: Real) -> Criterion:
         largest = float(errors.max())
-        name = "weights are the sum of the changes: largest error"
+        name = "error of the weights"
         return Criterion(
             estimate=Estimate(name=name, value=largest, low=largest, high=largest, n=len(errors)),
             at_most=self.asked.max_weight_error,
@@ -103,7 +103,7 @@ class AlgebraCase(Case):
     def _residuals(self, departure: Departure) -> Criterion:
         undefined = unmoved(departure.still[None], ("the stack",), self.asked.sites)
         return held(
-            "residuals are those of the stack: displacement",
+            "displacement from the stack",
             Interval(nan, -inf, inf) if undefined else departure.ratio(self.scene.clusters),
             self._n,
             at_most=self.asked.max_displacement,
@@ -113,8 +113,8 @@ class AlgebraCase(Case):
 
     def _next_tokens(self, kl: Array) -> Criterion:
         return held(
-            "next tokens are those of the stack: KL",
-            mean(kl, self.scene.clusters),
+            "KL from the stack",
+            positive_mean(kl, self.scene.clusters),
             self._n,
             at_most=self.asked.max_kl,
             key="max_kl",
@@ -123,7 +123,7 @@ class AlgebraCase(Case):
     def _markers(self, answers: Mapping[str, Replies], largest: float) -> Criterion:
         judged, stacked = answers.values()
         return held(
-            f"markers are those of the stack: rate {self.slug} - stacked",
+            f"marker rate {self.slug} - stacked",
             paired_difference(stacked.hits, judged.hits, self.scene.clusters),
             self._n,
             at_least=-largest,

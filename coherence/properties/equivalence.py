@@ -36,6 +36,7 @@ from coherence.vocabulary import (
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
+LEAST_MARKERS = 8
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,15 @@ class EquivalenceCase(Case):
             found,
             self._n,
             at_least=self.asked.min_profile,
-            unreliable=flat if np.isnan(found.value) else None,
+            unreliable=self._few_markers() or (flat if np.isnan(found.value) else None),
             key="min_profile",
         )
+
+    def _few_markers(self) -> str | None:
+        # Noise along a profile does not turn it: with few markers a cosine is too near to 1, and too sure of it.
+        found = len(self.markers)
+        enough = found >= LEAST_MARKERS
+        return None if enough else f"{found} markers make no profile, at least {LEAST_MARKERS} are needed"
 
     def _direction(self, band: Moves, seed: int) -> Criterion:
         conditions = self._conditions
@@ -351,7 +358,8 @@ class Equivalence(Property):
     min_profile: float = Field(
         ge=-1,
         le=1,
-        description="Least cosine of the marker profiles: how often each marker shows, beyond bare.",
+        description="Least cosine of the marker profiles: how often each marker shows, beyond bare. It takes "
+        "eight markers.",
     )
     min_direction: float = Field(
         ge=-1, le=1, description="Least specific cosine of the directions, divided by its ceiling."

@@ -21,8 +21,9 @@ from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import within_reach
-from coherence.statistics.factorial import largest, mean, recovered
-from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.factorial import largest, recovered
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import mean, positive_mean
 from coherence.vocabulary import Band, Criterion, Evidence, Marker, Position, Probe, Prompt, Regime, Site
 from coherence.vocabulary.evidence import number
 from coherence.vocabulary.persona import WrittenPrompt
@@ -88,10 +89,11 @@ class FactorialCase(Case):
 
     def _criteria(self, effects: Effects) -> Iterator[Criterion]:
         n, undefined = len(self.grid.tasks), self._undefined(effects)
-        cosine = Interval(nan, -inf, inf) if undefined else self._mean(effects.band.cosine().mean(0))
+        along = effects.band.cosine().mean(0)
+        cosine = Interval(nan, -inf, inf) if undefined else mean(along, self._clusters)
         yield held("cosine", cosine, n, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
         rounded = undefined or self._rounded(effects.rounding)
-        kl = self._mean(effects.additive)
+        kl = positive_mean(effects.additive, self._clusters)
         yield held("KL", kl, n, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
         most, least = self.asked.max_recovered, self.asked.min_recovered
         if most is not None:
@@ -166,9 +168,6 @@ class FactorialCase(Case):
             )
             for name, said in texts.items()
         }
-
-    def _mean(self, values: Array) -> Interval:
-        return mean(values, self._clusters)
 
     def _divergences(self, changes: Iterable[Change]) -> list[Measurement]:
         return [self.grid.divergence(task, change) for change in changes for task in self.grid.tasks]

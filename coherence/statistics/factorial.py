@@ -67,12 +67,6 @@ def quartiles(values: Array) -> Array:
     return np.asarray(np.quantile(values, [0.25, 0.5, 0.75], axis=-1))
 
 
-def mean(values: Array, clusters: Sequence[str]) -> Interval:
-    """Mean over the cells [cells] of a persona, whose tasks are in these clusters."""
-    jackknife = Jackknife(clusters)
-    return jackknife.around(float(values.mean()), jackknife.weights @ values).interval
-
-
 def recovered(left: Array, whole: Array, clusters: Sequence[str]) -> Pivot:
     """Share of a gap `whole` that is closed where `left` [cells] remains of it; below 0 where it widens."""
     jackknife = Jackknife(clusters)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import copysign, inf, isfinite, nan, sqrt
+from math import copysign, exp, inf, isfinite, log, nan, sqrt
 
 import numpy as np
 
@@ -159,6 +159,31 @@ class Jackknife:
         rest = float(np.linalg.norm(adds[len(named) :]))
         influence = Influence(clusters=named, added=rest, freedom=self.size - 1)
         return replace(Pivot.of(value, above, below, self.size), influence=influence)
+
+
+def mean(values: Array, clusters: Sequence[str]) -> Interval:
+    """Mean of values [probes]."""
+    jackknife = Jackknife(clusters)
+    return jackknife.around(float(values.mean()), jackknife.weights @ values).interval
+
+
+def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
+    """Mean of values [probes] that are never negative, such as KL: from the spread of its logarithm.
+
+    A few large values make such a mean, so that a sample without them is too low and too sure of it: its
+    upper end must reach further than the lower one.
+    """
+    plain = mean(values, clusters)
+    jackknife = Jackknife(clusters)
+    means = jackknife.weights @ values
+    if not (means > 0).all():
+        return plain
+    logarithm = jackknife.around(log(means[0]), np.log(means)).interval
+
+    def doubt(bound: float) -> float:
+        return logarithm.doubt(log(bound)) if bound > 0 else 0.0
+
+    return Interval(plain.value, exp(logarithm.low), exp(logarithm.high), doubt, plain.influence)
 
 
 def ratio_of_means(above: Array, below: Array, clusters: Sequence[str]) -> Interval:

@@ -15,10 +15,10 @@ DEPTH, WIDTH, VOCABULARY, MODULES = 4, 16, 30, 12
 WAYS = ["cat", "linear", "svd", "ties", "merged", "merged-bfloat16", "unmerged"]
 # By the keys of their thresholds. That of the weights is exact, and none to calibrate.
 LAWS = {
-    None: "weights are the sum of the changes: largest error",
-    "max_displacement": "residuals are those of the stack: displacement",
-    "max_kl": "next tokens are those of the stack: KL",
-    "max_difference": "markers are those of the stack: rate merged - stacked",
+    None: "error of the weights",
+    "max_displacement": "displacement from the stack",
+    "max_kl": "KL from the stack",
+    "max_difference": "marker rate merged - stacked",
 }
 
 

@@ -1,5 +1,5 @@
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -21,13 +21,18 @@ def scene(names=NAMES, probes=PROBES, adapters=(*NAMES, "mix", "again"), vectors
             adapters={name: f"adapters/{name}" for name in adapters},
             vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in vectors},
         ),
-        personas={name: Persona(prompt=f"Be {name}.", markers=[name, f"{name}s"]) for name in names},
+        personas={name: Persona(prompt=f"Be {name}.", markers=markers_of(name)) for name in names},
         probes=probes,
         regimes=(),
         neutral="Be helpful.",
         decoding=Decoding(),
         seed=0,
     )
+
+
+def markers_of(name):
+    """Four of them, of which the first is said."""
+    return [name, f"{name}s", f"{name}ing", f"{name}ed"]
 
 
 def equivalence(**fields):
@@ -427,3 +432,12 @@ def test_a_persona_without_markers_is_an_error():
 def test_nothing_is_compared_with_itself(fields, message):
     with pytest.raises(ValidationError, match=message):
         equivalence(**fields)
+
+
+def test_few_markers_make_no_profile():
+    few = {name: Persona(prompt=f"Be {name}.", markers=[name, f"{name}s"]) for name in NAMES}
+    found = equivalence().cases(replace(scene(), personas=few))
+    case = next(case for case in found if case.slug == SUM)
+    criterion = by_key(case.judge(World(case).record(), 0))["min_profile"]
+    assert criterion.verdict is Verdict.INCONCLUSIVE
+    assert criterion.unreliable == "4 markers make no profile, at least 8 are needed"

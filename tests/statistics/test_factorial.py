@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from coherence.statistics.factorial import Cells, largest, mean, quartiles, recovered
+from coherence.statistics.factorial import Cells, largest, quartiles, recovered
 
 SITES, CELLS, WIDTH = 2, 6, 5
 CLUSTERS = list("abcdef")
@@ -67,21 +67,6 @@ def test_what_moves_nothing_is_undefined_and_never_0():
 def test_quartiles_are_those_of_numpy_over_the_last_axis(values):
     assert quartiles(values)[1] == pytest.approx(np.median(values, axis=-1))
     assert (np.diff(quartiles(values), axis=0) >= 0).all()
-
-
-def test_a_mean_has_students_interval():
-    found = mean(np.array([1.0, 2, 3, 4, 5, 6]), CLUSTERS)
-    assert found.value == 3.5
-    # 2.5706 is the .975 quantile of t with 5 degrees of freedom.
-    assert found.high - 3.5 == pytest.approx(2.5706 * np.sqrt(3.5 / 6), abs=1e-3)
-    assert 3.5 - found.low == pytest.approx(found.high - 3.5)
-
-
-def test_cells_of_one_template_count_once():
-    values = np.repeat([1.0, 2, 4, 8], 4)
-    apart = mean(values, [str(row) for row in range(16)])
-    together = mean(values, [str(row // 4) for row in range(16)])
-    assert together.high - together.low > 1.5 * (apart.high - apart.low)
 
 
 @pytest.mark.parametrize(("left", "share"), [(0.0, 1.0), (5.0, 0.5), (10.0, 0.0), (20.0, -1.0)])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import t, ttest_1samp
 
+from coherence.statistics import jackknife
 from coherence.statistics.intervals import TAIL
 from coherence.statistics.jackknife import Jackknife, Pivot, either, ratio_of_means, smallest
 
@@ -274,3 +275,36 @@ def test_a_curvature_is_that_of_the_clusters():
     repeated = curvature(np.repeat(values, 3), [f"t{i // 3}" for i in range(24)])
     assert repeated == pytest.approx(curvature(values, singles(8)))
     assert repeated > 0
+
+
+def test_clusters_count_once_in_a_mean():
+    values = np.repeat([1.0, 2, 4, 8], 4)
+    apart = jackknife.mean(values, [str(row) for row in range(16)])
+    together = jackknife.mean(values, [str(row // 4) for row in range(16)])
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+
+
+@given(arrays(np.float64, 8, elements=st.floats(1e-6, 1e3)))
+def test_a_positive_mean_is_that_of_the_logarithm_in_every_unit(values):
+    found, scaled = (jackknife.positive_mean(scale * values, singles(8)) for scale in (1, 10))
+    assert found.value == pytest.approx(values.mean())
+    assert 0 < found.low <= found.value * (1 + 1e-9) <= found.high * (1 + 2e-9)
+    assert scaled.low == pytest.approx(10 * found.low)
+    assert found.low * found.high == pytest.approx(found.value**2)
+    assert found.doubt(found.high) == pytest.approx(found.doubt(found.low))
+    assert found.doubt(0) == 0
+
+
+def test_the_upper_end_of_a_positive_mean_reaches_further_than_students():
+    values = np.random.default_rng(0).lognormal(size=(2000, 8))
+    truth = np.exp(0.5)
+    missed = {
+        mean: np.mean([mean(sample, singles(8)).high < truth for sample in values])
+        for mean in (jackknife.mean, jackknife.positive_mean)
+    }
+    assert missed[jackknife.positive_mean] < 0.7 * missed[jackknife.mean]
+
+
+def test_a_mean_of_zeros_is_zero():
+    found = jackknife.positive_mean(np.zeros(8), singles(8))
+    assert (found.value, found.low, found.high) == (0, 0, 0)
