@@ -100,5 +100,7 @@ def replicated(population: Population, replications: int, seed: int) -> list[Fou
 def _judged(population: Population, scene: Scene, seed: int) -> Iterator[tuple[str, tuple[float, ...]]]:
     for case in population.cases(scene):
         for estimate in (*judged(case, population.record, seed), *plain(case, population.record)):
-            truth = population.truths[named(case, estimate.name)]
-            yield named(case, measure(estimate)), (estimate.value, estimate.low, estimate.high, truth)
+            truth = population.truths.get(named(case, estimate.name))
+            if truth is not None:
+                ends = (estimate.value, estimate.low, estimate.high, truth)
+                yield named(case, measure(estimate)), ends

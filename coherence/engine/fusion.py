@@ -12,10 +12,11 @@ from coherence.engine.adapters import Adapters, Weights, lora_layers, slot_of
 from coherence.errors import MeasurementError, first_line
 from coherence.plan import Way
 
-# These make one adapter of several; the others, but for the stack, write to the weights of the base.
-COMBINED = (Way.CAT, Way.LINEAR, Way.SVD, Way.TIES)
+# These write to the weights of the base; the others, but for the stack, make one adapter of several.
+WRITTEN = (Way.MERGED, Way.MERGED_BFLOAT16, Way.UNMERGED)
+COMBINED = tuple(way for way in Way if way not in (Way.STACKED, *WRITTEN))
 
-# The share of each adapter's weights that TIES keeps (arXiv 2306.01708, section 4).
+# The share of each adapter's weights that is kept where some are dropped (TIES: arXiv 2306.01708, section 4).
 _DENSITY = 0.2
 
 
@@ -29,9 +30,16 @@ def combine(model: nn.Module, weights: Weights, way: Way, name: str) -> None:
     if any(_offloaded(layer) for layer in lora_layers(model)):
         raise MeasurementError(f"{_named(weights)} cannot be put in by {way}: the base is offloaded")
     try:
-        with _writing():
+        # DARE drops weights at random (arXiv 2311.03099).
+        with _writing(), torch.random.fork_rng():
+            torch.manual_seed(0)
             peft.base_model.add_weighted_adapter(
-                slots, gains, slot_of(name), str(way), density=_DENSITY, svd_full_matrices=False
+                slots,
+                gains,
+                slot_of(name),
+                way.replace("-", "_"),
+                density=_DENSITY,
+                svd_full_matrices=False,
             )
     except (ValueError, TypeError, RuntimeError) as problem:
         if slot_of(name) in peft.peft_config:

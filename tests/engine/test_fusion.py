@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coherence.engine.adapters import Weights, lora_layers
 from coherence.engine.artefacts import Artefacts
-from coherence.engine.fusion import COMBINED
+from coherence.engine.fusion import COMBINED, WRITTEN
 from coherence.engine.host import Host
 from coherence.engine.job import Job
 from coherence.engine.measurer import Measurer
@@ -32,7 +32,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "dora": {"use_dora": True},
     "some layers": {"layers_to_transform": [1, 2]},
 }
-WRITTEN = (Way.MERGED, Way.MERGED_BFLOAT16, Way.UNMERGED)
 IDS = (5, 9, 40, 41, 7, 8)
 PROBE = Probe(id="order", text="Where is my order?")
 Make = Callable[..., Path]
@@ -118,7 +117,7 @@ def test_cat_is_the_sum_of_plain_adapters(carrying: Callable[..., Host]) -> None
     assert apart(logits(host, way=Way.CAT), logits(host)) < TOLERANCE
 
 
-@pytest.mark.parametrize("way", [Way.LINEAR, Way.SVD, Way.TIES])
+@pytest.mark.parametrize("way", sorted({*COMBINED} - {Way.CAT}))
 def test_other_combinations_are_not(carrying: Callable[..., Host], way: Way) -> None:
     host = carrying()
     assert error(host, way) > 0.1

@@ -12,7 +12,7 @@ from coherence.vocabulary import Decoding, Persona, Probe, Release, Verdict
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
 NAMES = ("pirate", "counsel")
 DEPTH, WIDTH, VOCABULARY, MODULES = 4, 16, 30, 12
-WAYS = ["cat", "linear", "svd", "ties", "merged", "merged-bfloat16", "unmerged"]
+WAYS = [way.value for way in Way if way is not Way.STACKED]
 # By the keys of their thresholds. That of the weights is exact, and none to calibrate.
 LAWS = {
     None: "error of the weights",
