@@ -153,7 +153,7 @@ class EquivalenceCase(Case):
         )
 
     def _few_markers(self) -> str | None:
-        # Noise along a profile does not turn it: with few markers a cosine is too near to 1, and too sure of it.
+        # Noise along a profile does not turn it: of few markers a cosine is too near to 1, and sure of it.
         found = len(self.markers)
         enough = found >= LEAST_MARKERS
         return None if enough else f"{found} markers make no profile, at least {LEAST_MARKERS} are needed"
