@@ -23,7 +23,7 @@ from coherence.properties.property import Case, Property
 from coherence.properties.reading import within_reach
 from coherence.statistics.factorial import largest, recovered
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import mean, positive_mean
+from coherence.statistics.jackknife import mean_cosine, positive_mean
 from coherence.vocabulary import Band, Criterion, Evidence, Marker, Position, Probe, Prompt, Regime, Site
 from coherence.vocabulary.evidence import number
 from coherence.vocabulary.persona import WrittenPrompt
@@ -90,7 +90,7 @@ class FactorialCase(Case):
     def _criteria(self, effects: Effects) -> Iterator[Criterion]:
         n, undefined = len(self.grid.tasks), self._undefined(effects)
         along = effects.band.cosine().mean(0)
-        cosine = Interval(nan, -inf, inf) if undefined else mean(along, self._clusters)
+        cosine = Interval(nan, -inf, inf) if undefined else mean_cosine(along, self._clusters)
         yield held("cosine", cosine, n, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
         rounded = undefined or self._rounded(effects.rounding)
         kl = positive_mean(effects.additive, self._clusters)

@@ -186,6 +186,15 @@ def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
     return Interval(plain.value, exp(logarithm.low), exp(logarithm.high), doubt, plain.influence)
 
 
+def mean_cosine(values: Array, clusters: Sequence[str]) -> Interval:
+    """Mean of cosines [probes], whose long tail is that of their distance from 1."""
+    apart = positive_mean(1 - values, clusters)
+    influence = mean(values, clusters).influence
+    return Interval(
+        1 - apart.value, 1 - apart.high, 1 - apart.low, lambda bound: apart.doubt(1 - bound), influence
+    )
+
+
 def ratio_of_means(above: Array, below: Array, clusters: Sequence[str]) -> Interval:
     """Sum over terms of the mean of above over that of below, both [terms, probes]."""
     jackknife = Jackknife(clusters)

@@ -308,3 +308,16 @@ def test_the_upper_end_of_a_positive_mean_reaches_further_than_students():
 def test_a_mean_of_zeros_is_zero():
     found = jackknife.positive_mean(np.zeros(8), singles(8))
     assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_a_mean_cosine_mirrors_the_distance_from_one():
+    values = 1 - np.random.default_rng(0).lognormal(-3, 1, size=12)
+    cosine, apart = (
+        mean(sample, singles(12))
+        for mean, sample in ((jackknife.mean_cosine, values), (jackknife.positive_mean, 1 - values))
+    )
+    assert cosine.value == pytest.approx(values.mean())
+    assert (cosine.low, cosine.high) == (1 - apart.high, 1 - apart.low)
+    assert cosine.value - cosine.low > cosine.high - cosine.value
+    assert cosine.doubt(cosine.low) == pytest.approx(TAIL, rel=1e-6)
+    assert cosine.influence == jackknife.mean(values, singles(12)).influence
