@@ -6,9 +6,7 @@ from pathlib import Path
 
 from coherence.engine.artefacts import Artefacts
 from coherence.errors import SuiteError, did_you_mean
-from coherence.plan import LawSearch
-from coherence.properties.commutativity import LAWS, in_words
-from coherence.properties.worst import CLAIM
+from coherence.properties.search import SearchCase, in_words
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
 
@@ -38,22 +36,15 @@ def replay(
 
     suite = load_suite(path, overrides)
     overrides.require_use([suite.scene.release])
-    search = _search(suite, assertion)
-    asked = read_example(search, example)
+    case = _case(suite, assertion)
+    asked = read_example(case.search, example)
     workshop = Workshop(Artefacts(suite.scene.release, suite.scene.extracts, suite.places), store, warn)
-    found = deviation(workshop, search, asked)
-    law = LAWS.get(search.law)
-    says = f"the law: {law.says}" if law else f"the claim: {CLAIM}"
-    return Replay(says, in_words(asked), found, search.tolerance)
+    found = deviation(workshop, case.search, asked)
+    return Replay(case.says, in_words(asked), found, case.search.tolerance)
 
 
-def _search(suite: Suite, assertion: str) -> LawSearch:
-    searches = {
-        one.id: measurement
-        for one in suite.assertions
-        for measurement in one.case.needs()
-        if isinstance(measurement, LawSearch)
-    }
+def _case(suite: Suite, assertion: str) -> SearchCase:
+    searches = {one.id: one.case for one in suite.assertions if isinstance(one.case, SearchCase)}
     if assertion in searches:
         return searches[assertion]
     if assertion in {one.id for one in suite.assertions}:

@@ -1,16 +1,16 @@
 """Commutativity: the exact laws of composition, which hold for a release or are broken."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from coherence.errors import SuiteError
-from coherence.plan import Condition, LawName, LawSearch, Measurement, Record, Scene
+from coherence.plan import Condition, LawName, LawSearch, Scene
 from coherence.properties.property import Case, Property
-from coherence.vocabulary import BARE, Criterion, Estimate, Evidence, ProbeNote, Regime
+from coherence.properties.search import SearchCase
+from coherence.vocabulary import BARE, Regime
 
 ADAPTER, STEERING = Regime.parse("adapter"), Regime.parse("steering")
 
@@ -56,55 +56,6 @@ LAWS: dict[str, Law] = {
 }
 
 
-@dataclass(frozen=True)
-class CommutativityCase(Case):
-    """One law, held against the release as a whole."""
-
-    persona: str
-    slug: str
-    search: LawSearch
-
-    def needs(self) -> Iterable[Measurement]:
-        """One search for a counterexample."""
-        return [self.search]
-
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Say the law, and the smallest example that breaks it."""
-        outcome = record.law(self.search)
-        says = f"the law: {LAWS[self.search.law].says}"
-        broken = counterexample(outcome.counterexample) if outcome.counterexample else None
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            probes=(broken,) if broken else (),
-            notes=(says, broken.note) if broken else (says,),
-        )
-
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Hold the largest deviation against the tolerance; a law is exact, so its interval has no width."""
-        outcome = record.law(self.search)
-        seen = outcome.deviation
-        estimate = Estimate(name="deviation", value=seen, low=seen, high=seen, n=outcome.examples)
-        yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
-
-
-def counterexample(found: Mapping[str, object]) -> ProbeNote:
-    """Show the smallest example that breaks a law or claim."""
-    return ProbeNote(
-        probe=str(found.get("probe", "any")),
-        note=f"smallest counterexample: {in_words(found)}",
-        example=json.dumps(found),
-    )
-
-
-def in_words(example: Mapping[str, object]) -> str:
-    """Say an example of a law."""
-    return ", ".join(f"{name} {_words(value)}" for name, value in example.items())
-
-
-def _words(value: object) -> str:
-    return " and ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
-
-
 class Commutativity(Property):
     """The exact laws: vectors and adapters commute, nothing at strength zero acts, rows are independent."""
 
@@ -129,10 +80,12 @@ class Commutativity(Property):
             law: LAWS[law].conditions(scene, self.personas or scene.personas) for law in self.laws or LawName
         }
         return [
-            CommutativityCase(
+            SearchCase(
                 persona="release",
                 slug=law.value,
                 search=LawSearch(law, found, scene.probes, self.tolerance, self.examples, scene.seed),
+                says=f"the law: {LAWS[law].says}",
+                statistic="deviation",
             )
             for law, found in posed.items()
             if self._can_be_posed(law, len(found))

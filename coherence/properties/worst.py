@@ -1,49 +1,16 @@
 """Worst: two personas summed at inference are the adapter trained on their mix, at the worst probe too."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from coherence.errors import SuiteError, did_you_mean
-from coherence.plan import ClaimName, Condition, LawSearch, Measurement, Record, Scene
-from coherence.properties.cast import Couple
-from coherence.properties.commutativity import counterexample
+from coherence.plan import ClaimName, Condition, LawSearch, Scene
+from coherence.properties.cast import Couple, require_adapter
 from coherence.properties.property import Case, Property
-from coherence.vocabulary import Criterion, Estimate, Evidence, Regime
+from coherence.properties.search import SearchCase
+from coherence.vocabulary import Regime
 
-CLAIM = "the next token of the sum is that of the chimera, at every probe and strength"
-
-
-@dataclass(frozen=True)
-class WorstCase(Case):
-    """The sum of two personas in one regime, held against the adapter trained on their mix."""
-
-    persona: str
-    slug: str
-    search: LawSearch
-
-    def needs(self) -> Iterable[Measurement]:
-        """One search for a counterexample."""
-        return [self.search]
-
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Say the claim, and the smallest example that breaks it."""
-        found = record.law(self.search).counterexample
-        broken = counterexample(found) if found else None
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            probes=(broken,) if broken else (),
-            notes=(f"the claim: {CLAIM}", *([broken.note] if broken else [])),
-        )
-
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Hold the largest KL against the bound; it is that of these very probes, and has no interval."""
-        outcome = record.law(self.search)
-        seen = outcome.deviation
-        estimate = Estimate(name="KL at the worst probe", value=seen, low=seen, high=seen, n=outcome.examples)
-        yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
+CLAIM = "the claim: the next token of the sum is that of the chimera, at every probe and strength"
 
 
 class Worst(Property):
@@ -69,13 +36,16 @@ class Worst(Property):
 
     def cases(self, scene: Scene) -> list[Case]:
         """One case per regime; both personas and the adapter must be there."""
-        if self.adapter not in scene.release.adapters:
-            raise SuiteError(
-                f"no adapter of the release is named {self.adapter!r}"
-                f"{did_you_mean(self.adapter, scene.release.adapters)}"
-            )
+        require_adapter(scene, self.adapter)
         return [
-            WorstCase("+".join(self.of), str(regime), self._search(regime, scene)) for regime in self.sums
+            SearchCase(
+                persona="+".join(self.of),
+                slug=str(regime),
+                search=self._search(regime, scene),
+                says=CLAIM,
+                statistic="KL at the worst probe",
+            )
+            for regime in self.sums
         ]
 
     def _search(self, regime: Regime, scene: Scene) -> LawSearch:
