@@ -34,7 +34,7 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
     shown.collapse_padding = True
     if width >= _ROOMY:  # names are read first: they keep to a line
-        shown.columns[0].min_width, shown.columns[1].max_width = 30, 15
+        shown.columns[0].min_width, shown.columns[1].max_width = 31, 15
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))
         for assertion in assertions:

@@ -36,11 +36,13 @@ Statistic = Annotated[
 
 
 def number(value: float) -> str:
-    """Two decimals, or two significant digits where decimals would say nothing (0.00002 is 2e-05)."""
+    """Two decimals, fewer from 10 on, or two significant digits where decimals would say nothing (2e-05)."""
     if isnan(value):
         return "undefined"
     value = round(value, 12) + 0.0  # what rounding errors leave of a zero is a zero, and has no sign
-    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e6 else f"{value:.2g}"
+    if value == 0 or 0.01 <= abs(value) < 1e6:
+        return f"{value:.{2 if abs(value) < 10 else 1}f}"
+    return f"{value:.2g}"
 
 
 def enough(n: int, needed: float) -> str:

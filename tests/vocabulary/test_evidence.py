@@ -120,7 +120,7 @@ def test_a_criterion_says_estimate_interval_and_threshold() -> None:
         (-1e-17, "0.00"),
         (2e-5, "2e-05"),
         (-0.004, "-0.004"),
-        (123456.0, "123456.00"),
+        (123456.0, "123456.0"),
         (2e7, "2e+07"),
         (inf, "inf"),
         (nan, "undefined"),
