@@ -156,10 +156,7 @@ class AlgebraCase(Case):
     def _answers(self, record: Record) -> dict[str, Replies]:
         markers = [marker for name in self.asked.of for marker in self.scene.personas[name].markers]
         said = [[record.reply(each) for each in replies(self.scene, one)] for one in self._answering]
-        counted = [
-            Replies(tuple(texts), tuple(sum(marker.found_in(text) for marker in markers) for text in texts))
-            for texts in said
-        ]
+        counted = [Replies.of(texts, markers) for texts in said]
         return dict(zip((self.slug, "stacked"), counted, strict=False))
 
     @property

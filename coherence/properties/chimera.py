@@ -190,8 +190,8 @@ class ChimeraCase(Case):
         return {name: self._answers(record, condition) for name, condition in self._judged.items()}
 
     def _answers(self, record: Record, condition: Condition) -> Replies:
-        texts = tuple(record.reply(reply) for reply in self._replies(condition))
-        return Replies(texts, tuple(sum(m.found_in(text) for m in self.markers) for text in texts))
+        texts = (record.reply(reply) for reply in self._replies(condition))
+        return Replies.of(texts, self.markers)
 
     @property
     def _n(self) -> int:

@@ -162,12 +162,7 @@ class FactorialCase(Case):
             name: tuple(record.reply(self.grid.reply(task, change)) for task in self.grid.tasks)
             for name, change in self._heard.items()
         }
-        return {
-            name: Replies(
-                said, tuple(sum(marker.found_in(text) for marker in self._markers) for text in said)
-            )
-            for name, said in texts.items()
-        }
+        return {name: Replies.of(each, self._markers) for name, each in texts.items()}
 
     def _divergences(self, changes: Iterable[Change]) -> list[Measurement]:
         return [self.grid.divergence(task, change) for change in changes for task in self.grid.tasks]

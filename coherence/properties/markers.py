@@ -35,6 +35,12 @@ class Replies:
     texts: tuple[str, ...]
     counts: tuple[int, ...]
 
+    @classmethod
+    def of(cls, texts: Iterable[str], markers: Sequence[Marker]) -> "Replies":
+        """Count the markers that each text shows."""
+        said = tuple(texts)
+        return cls(said, tuple(sum(marker.found_in(text) for marker in markers) for text in said))
+
     @property
     def hits(self) -> Hits:
         """Whether a probe's reply holds a marker."""
@@ -184,7 +190,7 @@ class MarkersCase(Case):
 
     def _replies(self, record: Record, regime: Regime) -> Replies:
         texts = tuple(record.reply(self._reply(regime, row)) for row in range(len(self.scene.probes)))
-        return Replies(texts, tuple(sum(m.found_in(text) for m in self.markers) for text in texts))
+        return Replies.of(texts, self.markers)
 
     def _reply(self, regime: Regime, row: int) -> Reply:
         return Reply(self._condition(regime), self.scene.probes[row], self.scene.decoding)

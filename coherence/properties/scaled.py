@@ -51,8 +51,8 @@ class Scaled:
     def said(self, record: Record, condition: Condition, markers: Sequence[Marker] | None = None) -> Replies:
         """Look up what was said, and count the persona's markers in it, or others."""
         wanted = self.scene.personas[self.persona].markers if markers is None else markers
-        texts = tuple(record.reply(reply) for reply in self.replies(condition))
-        return Replies(texts, tuple(sum(marker.found_in(text) for marker in wanted) for text in texts))
+        texts = (record.reply(reply) for reply in self.replies(condition))
+        return Replies.of(texts, wanted)
 
     def likelihoods(self, dose: float) -> list[Likelihood]:
         """Let the bare model read the replies under a dose: one per probe."""
