@@ -144,13 +144,18 @@ class CoherenceSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send the result along with the report, from a worker to the controller too."""
         report = yield
-        judged = isinstance(item, AssertionItem) and hasattr(item, "result")
-        if judged and (report.when == "call" or (report.when == "setup" and report.failed)):
+        if not (isinstance(item, AssertionItem) and hasattr(item, "result")):
+            return report
+        if report.when == "call" or (report.when == "setup" and report.failed):
             report.coherence = item.result.model_dump(mode="json")  # type: ignore[attr-defined]
+            crash = getattr(report.longrepr, "reprcrash", None)
+            if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
+                # pytest repeats this one in its summary, in CI all lines of it.
+                crash.message = item.result.sentence
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -84,7 +84,7 @@ def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
     assert run.outlines[head + 2] == f"stated in a.coherence.yaml:{lines['fails']}"
     assert "Traceback" not in text
     assert ".py:" not in text
-    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - Failed: {sentence[:110]}" in text
+    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - {sentence[:110]}" in text
 
 
 def test_replies_stand_side_by_side_in_a_failure(bench):
@@ -154,7 +154,7 @@ def test_the_junit_report_of_pytest_carries_the_numbers(bench):
     assert numbers(found[bench.ids["passes"]])["coherence.verdict"] == "pass"
     failure = found[bench.ids["fails"]].find("failure")
     assert failure.text.startswith(result.sentence)
-    assert failure.get("message").startswith(f"Failed: {result.sentence}")
+    assert failure.get("message") == result.sentence
 
 
 def test_fixtures_of_a_conftest_reach_the_assertions(bench):
@@ -169,6 +169,17 @@ def test_fixtures_of_a_conftest_reach_the_assertions(bench):
     run = bench.run()
     run.assert_outcomes(passed=1, skipped=1)
     assert bench.verdicts() == {bench.ids["passes"]: "pass"}
+
+
+def test_a_summary_in_ci_quotes_the_sentence_alone(bench, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    bench.suite("fails")
+    run = bench.run("--junit-xml", "pytest.xml")
+    (line,) = (line for line in run.outlines if line.startswith("FAILED "))
+    assert line.endswith(f" - {bench.sentence('fails')}")
+    assert run.outlines[-2] == line
+    (failure,) = ElementTree.parse(bench.path / "pytest.xml").iter("failure")
+    assert failure.get("message") == bench.sentence("fails")
 
 
 def test_every_family_has_a_mark():
