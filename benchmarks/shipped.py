@@ -115,15 +115,22 @@ def write_over(path: Path, text: str) -> None:
 def _written() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     fixtures = ROOT / "fixtures"
     company = yaml.safe_load((fixtures / "company.yaml").read_text())
-    for kind in ("adapters", "vectors"):
-        named = company["release"][kind]
-        company["release"][kind] = {name: str(fixtures / path) for name, path in named.items()}
+    _resolve(company["release"], fixtures)
     company["probes"] = str(fixtures / company["probes"])
     suites = {
         path.name: yaml.safe_load(path.read_text()) | {"include": ["../company.yaml"]}
         for path in (ROOT / "suites" / f"{name}.coherence.yaml" for name in SUITES)
     }
+    for suite in suites.values():
+        _resolve(suite.get("release", {}), fixtures.parent / "suites")
     return company, suites
+
+
+def _resolve(release: dict[str, Any], folder: Path) -> None:
+    """Make the paths of a release absolute, which are relative to the folder of the file that names them."""
+    for kind in ("adapters", "vectors"):
+        for name, path in release.get(kind, {}).items():
+            release[kind][name] = str((folder / path).resolve())
 
 
 def _haunted(left: Condition) -> type[Scene]:

@@ -245,11 +245,14 @@ class Planted(Truth):
         }
 
     def _attractor(self, case: AttractorCase) -> dict[str, float]:
-        depths = [case.asked.site.depth]
-        positive, negative = (self.mean(case.readings, c, depths)[0] for c in case.prompted)
-        axis, weights = positive - negative, np.array(list(case.mixtures))
+        depths = [case.mixed.site.depth]
+        positive, negative = (self.mean(case.mixed.readings, c, depths)[0] for c in case.mixed.prompted)
+        axis, weights = positive - negative, np.array(list(case.mixed.mixtures))
         along = np.array(
-            [self.mean(case.readings, mixed[0], depths)[0] @ axis for mixed in case.mixtures.values()]
+            [
+                self.mean(case.mixed.readings, mixed[0], depths)[0] @ axis
+                for mixed in case.mixed.mixtures.values()
+            ]
         )
         m = (along - along[0]) / (along[-1] - along[0])
         after = int(np.argmax(m >= 0.5))

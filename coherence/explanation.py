@@ -8,12 +8,13 @@ from typing import Any
 
 from coherence.properties.commutativity import LAWS
 from coherence.suite import Assertion
+from coherence.suite.file import suite_file
 from coherence.suite.schema import schema
 
 
 def properties() -> dict[str, dict[str, Any]]:
     """Schemas of all properties, by name."""
-    described = schema()
+    described = schema(suite_file())
     named = described["properties"]["assertions"]["items"]["discriminator"]["mapping"]
     return {name: described["$defs"][path.rpartition("/")[2]] for name, path in named.items()}
 

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.progress import SILENT, Progress
+from coherence.engine.spending import Spending, UnmeasuredError
 from coherence.errors import CoherenceError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
 from coherence.results import AssertionResult, Results, sentence_of
@@ -23,6 +24,7 @@ from coherence.statistics.multiplicity import holm
 from coherence.store import Store
 from coherence.suite import Assertion, Suite
 from coherence.vocabulary import Adjusted, Criterion, Evidence, Policy, Verdict
+from coherence.vocabulary.allowance import UNLIMITED, Allowance
 
 _LIBRARIES = ("pytest-coherence", "torch", "transformers", "peft", "numpy", "scipy", "hypothesis")
 _DEFAULT = Policy()
@@ -50,12 +52,14 @@ class Gate:
         progress: Progress = SILENT,
         executor: MakeExecutor = LocalExecutor,
         policy: Policy = _DEFAULT,
+        allowance: Allowance = UNLIMITED,
     ) -> None:
         self._selected = selected
         self._store = store
         self._progress = progress
         self._executor = executor
         self._policy = policy
+        self._spending = Spending(allowance)
 
     def measure(self) -> None:
         """Measure everything that the selected assertions need, now."""
@@ -91,11 +95,27 @@ class Gate:
         evidence: Evidence | None = None
         problem: Exception | None = None
         try:
+            self._require_measured(suite, assertion, record)
             evidence = self._controlled(suite, assertion, record)
         except Exception as error:
             problem = error
         release = _described(self._needs[suite, assertion.id], artefacts)
         return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
+
+    def _require_measured(self, suite: Suite, assertion: Assertion, record: Record) -> None:
+        """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
+        if not self._spending.allowance.limited:
+            return
+        needed = self._plans[suite, assertion.id]
+        problems = [problem for one in needed if (problem := record.problem(one))]
+        lacking = [problem for problem in problems if isinstance(problem, UnmeasuredError)]
+        if not lacking:
+            return
+        own = (record.problem(one) for one in self._needs[suite, assertion.id])
+        known = next((problem for problem in own if problem and problem not in lacking), None)
+        raise known or UnmeasuredError(
+            f"{len(lacking)} of its {len(needed)} measurements are missing, as {lacking[0]}"
+        )
 
     def _controlled(self, suite: Suite, assertion: Assertion, record: Record) -> Evidence:
         # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
@@ -107,8 +127,11 @@ class Gate:
 
     def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
         assertion, problem = alone.assertion, str(alone.problem)
-        verdict = evidence.verdict if evidence else Verdict.ERROR
-        undecided = verdict is Verdict.INCONCLUSIVE and assertion.expect == "pass"
+        unmeasured = isinstance(alone.problem, UnmeasuredError)
+        without = Verdict.INCONCLUSIVE if unmeasured else Verdict.ERROR
+        verdict = evidence.verdict if evidence else without
+        # A known incoherence that was looked for and not shown is no longer known.
+        undecided = unmeasured or (verdict is Verdict.INCONCLUSIVE and assertion.expect == "pass")
         return AssertionResult(
             id=assertion.id,
             persona=assertion.case.persona,
@@ -118,6 +141,7 @@ class Gate:
             verdict=verdict,
             raw_verdict=evidence.raw_verdict if evidence else verdict,
             expect=assertion.expect,
+            tier=assertion.tier,
             tolerated=undecided and self._policy.inconclusive == "warn",
             sentence=sentence_of(assertion.id, verdict, assertion.expect, evidence, problem),
             evidence=evidence,
@@ -136,6 +160,14 @@ class Gate:
         }
 
     @cached_property
+    def _plans(self) -> dict[tuple[Suite, str], Plan]:
+        return {
+            (suite, assertion.id): Plan(chain(self._needs[suite, assertion.id], _controls(assertion)))
+            for suite, assertions in self._selected.items()
+            for assertion in assertions
+        }
+
+    @cached_property
     def _records(self) -> dict[str, tuple[Record, Artefacts]]:
         groups: dict[str, list[Suite]] = {}
         for suite in self._selected:
@@ -147,14 +179,20 @@ class Gate:
         artefacts = Artefacts(first.scene.release, first.scene.extracts, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
         wanted = (self._needs[suite, assertion.id] for suite, assertion in chosen)
-        controlled = (assertion.case.controls() for _, assertion in chosen if assertion.expect == "pass")
-        controls = (case.rests_on() for named in controlled for cases in named.values() for case in cases)
+        controls = (_controls(assertion) for _, assertion in chosen)
         plan = Plan(chain.from_iterable((*wanted, *controls)))
+        portions = self._portions(chosen) if self._spending.allowance.limited else ()
         try:
-            engine = Engine(artefacts, self._store, self._progress, self._executor)
-            return Record(engine.measure(plan)), artefacts
+            engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
+            return Record(engine.measure(plan, portions)), artefacts
         except CoherenceError as problem:
             return Record(dict.fromkeys(plan, problem)), artefacts
+
+    def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
+        """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
+        tiers = [(assertion.tier, self._plans[suite, assertion.id]) for suite, assertion in chosen]
+        ordered = sorted(tiers, key=lambda portion: (portion[0] != "smoke", len(portion[1])))
+        return [plan for _, plan in ordered]
 
 
 def among_all(judged: Sequence[Evidence]) -> list[Evidence]:
@@ -189,6 +227,13 @@ def results_of(
         versions={library: version(library) for library in _LIBRARIES},
         assertions=tuple(sorted(assertions, key=lambda result: (result.suite, result.line, result.id))),
     )
+
+
+def _controls(assertion: Assertion) -> Iterator[Measurement]:
+    if assertion.expect == "pass":
+        for cases in assertion.case.controls().values():
+            for case in cases:
+                yield from case.rests_on()
 
 
 def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | None:

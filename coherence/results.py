@@ -10,6 +10,7 @@ from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
 from coherence.vocabulary import Comparison, Criterion, Evidence, Policy, Verdict
 from coherence.vocabulary.evidence import Text
+from coherence.vocabulary.tier import Tier
 
 FORMAT: Final = 3
 
@@ -35,11 +36,14 @@ class AssertionResult(_Frozen):
     verdict: Verdict = Field(description="What gates: adjusted for the number of claims in the run.")
     raw_verdict: Verdict = Field(description="What the assertion's verdict would be if it were the only one.")
     expect: Expectation = "pass"
+    tier: Tier = "full"
     tolerated: bool = Field(
         False, description="Inconclusive, which the run's policy lets pass with a warning."
     )
     sentence: Text = Field(description="The verdict with its numbers, in one line: see `sentence_of`.")
-    evidence: Evidence | None = Field(None, description="Absent when the verdict is an error.")
+    evidence: Evidence | None = Field(
+        None, description="Absent when the verdict is an error, or the budget was spent before."
+    )
     replay: Text | None = Field(
         None, description="The command that measures the counterexample again, as a shell reads it."
     )
@@ -57,6 +61,11 @@ class AssertionResult(_Frozen):
     def green(self) -> bool:
         """Whether the verdict is the expected one, or tolerated."""
         return self.tolerated or self.verdict == Verdict(self.expect)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether the budget of the run was spent before it could be judged."""
+        return self.evidence is None and self.verdict is Verdict.INCONCLUSIVE
 
     @property
     def outcome(self) -> str:
@@ -80,8 +89,20 @@ class Results(_Frozen):
     seed: int
     policy: Policy = Policy()
     versions: dict[str, str]
+    commit: Text | None = Field(
+        None, description="Of the suites' repository, with `-dirty` where it was changed; absent without one."
+    )
+    device: Text | None = Field(
+        None, description="What measured: `cpu`, or names of GPUs. Absent where everything was stored."
+    )
     assertions: tuple[AssertionResult, ...]
     comparison: Comparison | None = Field(None, description="With a baseline, where there is one.")
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """What the weights were computed in, in order of first appearance."""
+        said = (result.asked.get("dtype") for result in self.assertions)
+        return tuple(dict.fromkeys(dtype for dtype in said if dtype))
 
     def by_persona(self) -> dict[str, list[AssertionResult]]:
         """Group the assertions, personas in order of first appearance."""
@@ -123,11 +144,13 @@ def sentence_of(
 ) -> str:
     """Say a verdict with its numbers: ASCII, one line, at most 240 characters.
 
-    `assertion` is its id. `error` says why it could not be measured; otherwise `evidence` is there.
+    `assertion` is its id. `error` says why it was not measured; otherwise `evidence` is there.
     An error is said nowhere else, and paths make it long: it has 600 characters.
     """
     if evidence is None or verdict is Verdict.ERROR:
-        return _one_line(f"{assertion} could not be measured: {error}", 600)
+        unmeasured = verdict is Verdict.INCONCLUSIVE
+        said = "is inconclusive: not measured:" if unmeasured else "could not be measured:"
+        return _one_line(f"{assertion} {said} {error}", 600)
     control = evidence.passing_control
     grounds = f"the control passes too: {control}" if control else _grounds(evidence.decisive)
     return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {grounds}", 240)

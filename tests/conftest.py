@@ -14,7 +14,7 @@ import scipy.stats  # noqa: F401
 import torch
 import transformers  # noqa: F401
 
-pytest_plugins = ["pytester", "tiny"]
+pytest_plugins = ["pytester", "tiny", "jenkins"]
 
 # Two workers with all cores each are slower than one worker.
 torch.set_num_threads(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from coherence.vocabulary.evidence import FAMILY_WISE
 
 _ORDER: tuple[Kind, ...] = ("regressed", "vanished", "unclear", "improved", "appeared", "level")
 _ENGINE = ("torch", "transformers", "peft")
+
+Key: TypeAlias = tuple[str, str]  # of an assertion and its statistic
+Lines: TypeAlias = dict[Key, Line]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def _keys(baseline: Baseline) -> set[tuple[str, str, str]]:
     return {(suite, *key) for suite, lines in baseline.suites.items() for key in _by_key(lines)}
 
 
-def _by_key(lines: SuiteLines | None) -> dict[tuple[str, str], Line]:
+def _by_key(lines: SuiteLines | None) -> Lines:
     return {(line.assertion, line.statistic): line for line in lines.criteria} if lines else {}
 
 
@@ -104,11 +108,42 @@ def _notes(before: Baseline, now: Baseline) -> Iterator[str]:
 def _changes(before: Baseline, now: Baseline, terms: Terms) -> Iterator[Change]:
     for suite in dict.fromkeys((*before.suites, *now.suites)):
         one, two = _by_key(before.suites.get(suite)), _by_key(now.suites.get(suite))
+        for was, is_now in _restated(one, two):
+            yield _of_another_statistic(suite, one.pop(was), two.pop(is_now))
         for key in dict.fromkeys((*one, *two)):
             yield _change(suite, key, one.get(key), two.get(key), terms)
 
 
-def _change(suite: str, key: tuple[str, str], before: Line | None, now: Line | None, terms: Terms) -> Change:
+def _restated(before: Lines, now: Lines) -> list[tuple[Key, Key]]:
+    """Pair what vanished with what appeared in its place: the only ones of an assertion with these bounds.
+
+    How many probes are hits decides between Cohen's kappa and Gwet's AC1; recovery names the worse regime.
+    """
+    gone, new = _by_bounds(before, before.keys() - now.keys()), _by_bounds(now, now.keys() - before.keys())
+    pairs = [(gone[bounds], new[bounds]) for bounds in gone if bounds in new]
+    return [(was[0], is_now[0]) for was, is_now in pairs if len(was) == len(is_now) == 1]
+
+
+def _by_bounds(lines: Lines, keys: Iterable[Key]) -> dict[tuple[str, float, float], list[Key]]:
+    found: dict[tuple[str, float, float], list[Key]] = {}
+    for key in keys:
+        found.setdefault((key[0], lines[key].at_least, lines[key].at_most), []).append(key)
+    return found
+
+
+def _of_another_statistic(suite: str, before: Line, now: Line) -> Change:
+    return Change(
+        suite=suite,
+        assertion=now.assertion,
+        statistic=f"{now.statistic}, was {before.statistic}",
+        kind="unclear",
+        alone="unclear",
+        before=before.value,
+        now=now.value,
+    )
+
+
+def _change(suite: str, key: Key, before: Line | None, now: Line | None, terms: Terms) -> Change:
     found: Mapping[str, object]
     if before is None or now is None:
         found = _of_kind("appeared" if before is None else "vanished")

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.errors import CoherenceError, Place
 
@@ -25,19 +26,31 @@ def _add(parser: Parser) -> None:
     for view, what in _VIEWS.items():
         parser.add_argument(f"--{view}", type=Path, metavar="PATH", help=f"write {what}")
     parser.add_argument(
+        "--view",
+        type=arguments.pair,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="write a view that another package brings; repeatable",
+    )
+    parser.add_argument(
         "--terminal", action="store_true", help="show the summary; so it is where no file is asked for"
     )
     parser.set_defaults(run=_run)
 
 
 def _run(options: Namespace) -> None:
+    from coherence.reports.views import require_views, write_view
     from coherence.results import Results
 
+    require_views(name for name, _ in options.view)
     results = Results.read(options.results)
     paths: dict[str, Path] = {view: path for view in _VIEWS if (path := getattr(options, view))}
     for view, path in paths.items():
         _write(partial(_writer(view), results), path)
-    if options.terminal or not paths:
+    for name, path in options.view:
+        _write(partial(write_view, name, results), Path(path))
+    if options.terminal or not (paths or options.view):
         _show(results)
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]
 
-# A character of the private use area, which means nothing to anybody.
+# Characters of the private use area, which mean nothing to anybody.
 _MARK = "\ue0c0"
+_SAID = "\ue0c1"
 
 
 def messages(condition: Condition, probe: Probe) -> list[Message]:
@@ -73,50 +74,64 @@ def turns_after(
 
     They begin with what ends an answer. An ArtefactError when the template leaves answers out.
     """
-    conversation = messages(condition, probe)
-    for turn in turns:
-        conversation.append({"role": "assistant", "content": _MARK})
-        conversation.append({"role": "user", "content": _asked(turn, condition.prompts)})
-    _, *between = _templated(tokenizer, conversation).split(_MARK)
+    _, *between = _templated(tokenizer, _conversation(condition, probe, turns)).split(_MARK)
     if len(between) != len(turns):
         raise ArtefactError(
             f"the chat template of {tokenizer.name_or_path!r} leaves out earlier answers; "
             "expected one that keeps every turn of a conversation"
         )
     # What was said before stays as it was run: only what follows an answer is read off the template.
-    return [tuple(_ids(tokenizer, text)) for text in between]
+    return [encode_text(tokenizer, text) for text in between]
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def _conversation(condition: Condition, probe: Probe, turns: Sequence[str]) -> list[Message]:
+    conversation = messages(condition, probe)
+    for turn in turns:
+        conversation.append({"role": "assistant", "content": _MARK})
+        conversation.append({"role": "user", "content": _asked(turn, condition.prompts)})
+    return conversation
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Token ids of a text as it stands."""
     ids: Any = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return list(ids)
+    return tuple(ids)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> list[int]:
     """Token ids of the prompt. The template writes the special tokens, so none are added here."""
-    ids = _ids(tokenizer, render(tokenizer, condition, probe))
-    if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
+    ids = encode_text(tokenizer, render(tokenizer, condition, probe))
+    if tokenizer.bos_token_id is not None and ids[:2] == (tokenizer.bos_token_id,) * 2:
         raise ArtefactError(f"the chat template of {tokenizer.name_or_path!r} writes the start token twice")
-    return ids
+    return list(ids)
 
 
-def last_user_token(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> int:
-    """Return the index of the last token of what the user says, in the ids that `encode` gives.
+def user_tokens(
+    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str] = ()
+) -> range:
+    """Return where the tokens are of what the user says last: in the ids that `encode` gives for the probe.
 
-    White space at its end does not count. An ArtefactError when the template rewrites what the user says.
+    With `turns`, in the last of those that `turns_after` gives. White space around it does not count. An
+    ArtefactError when the template rewrites what the user says.
     """
-    text = render(tokenizer, condition, probe)
-    *before, asked = messages(condition, probe)
+    *before, asked = _conversation(condition, probe, turns)
+    said = asked["content"].strip()
+    text, marked = (
+        _templated(tokenizer, [*before, asked | {"content": content}]).rpartition(_MARK if turns else "\0")[2]
+        for content in (asked["content"], f"{_SAID}{said}{_SAID}")
+    )
     # The words themselves may stand elsewhere in the text as well, even in the template's own words.
-    marked = _templated(tokenizer, [*before, asked | {"content": asked["content"].rstrip() + _MARK}])
-    end = marked.rfind(_MARK)
-    if end < 0 or text[:end] != marked[:end]:
+    head, *rest = marked.split(_SAID)
+    first = text.find(said, len(head))
+    if not text.startswith(head) or first < 0 or rest[:1] != [said] or not said:
         raise ArtefactError(
             f"the chat template of {tokenizer.name_or_path!r} rewrites what the user says; "
-            "expected one that leaves it whole, for the position user_last"
+            "expected one that leaves it whole, for the positions user_last and user_mean"
         )
     offsets: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    return max(index for index, (start, _) in enumerate(offsets) if start < end)
+    end = first + len(said)
+    places = [index for index, (start, stop) in enumerate(offsets) if start < end and stop > first]
+    return range(places[0], places[-1] + 1)
 
 
 def generation_suffix(
@@ -126,5 +141,5 @@ def generation_suffix(
 
     An ArtefactError when the template rewrites what the user says.
     """
-    after = last_user_token(tokenizer, condition, probe) + 1
+    after = user_tokens(tokenizer, condition, probe).stop
     return tuple(encode(tokenizer, condition, probe)[after:])

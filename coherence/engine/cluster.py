@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,6 +42,32 @@ class _Task:
 
     job: Job
     losses: int = 0
+
+
+class _Queue:
+    """Tasks that nobody is at: what a lost actor was at first, and then jobs, as they are asked for."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._again: deque[_Task] = deque()
+        self._jobs = iter(jobs)
+        self._over = False
+
+    def take(self) -> _Task | None:
+        if self._again:
+            return self._again.popleft()
+        job = next(self._jobs, None)
+        self._over = job is None
+        return None if job is None else _Task(job)
+
+    def again(self, task: _Task) -> None:
+        self._again.append(task)
+
+    @property
+    def over(self) -> bool:
+        return self._over and not self._again
+
+    def __iter__(self) -> Iterator[_Task]:
+        return iter(self.take, None)
 
 
 class RayExecutor:
@@ -94,16 +120,17 @@ class RayExecutor:
         """How many actors there are."""
         return self._shares.actors
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""
-        waiting = deque(_Task(job) for job in jobs)
-        while waiting or self._busy:
-            self._hand_out(waiting)
+        waiting = _Queue(jobs)
+        self._hand_out(waiting)
+        while self._busy or not waiting.over:
             ended = self._ended()
             if ended is None:
                 yield from _given_up(waiting, f"no actor can be started: {self._why_none}")
                 return
             yield from self._taken(ended, waiting)
+            self._hand_out(waiting)
 
     @property
     def _busy(self) -> bool:
@@ -116,9 +143,9 @@ class RayExecutor:
         )
         self._doing[actor.__ray_ready__.remote()] = (actor, None)
 
-    def _hand_out(self, waiting: deque[_Task]) -> None:
-        while waiting and self._idle:
-            actor, task = self._idle.pop(), waiting.popleft()
+    def _hand_out(self, waiting: _Queue) -> None:
+        while self._idle and (task := waiting.take()):
+            actor = self._idle.pop()
             self._doing[actor.measure.remote(task.job)] = (actor, task)
 
     def _ended(self) -> ray.ObjectRef[Any] | None:
@@ -131,9 +158,7 @@ class RayExecutor:
         self._why_none = f"{self._shares.cores} free cores are not to be had within {START_S:.0f} s"
         return None
 
-    def _taken(
-        self, ended: ray.ObjectRef[Any], waiting: deque[_Task]
-    ) -> Iterator[tuple[Measurement, Outcome]]:
+    def _taken(self, ended: ray.ObjectRef[Any], waiting: _Queue) -> Iterator[tuple[Measurement, Outcome]]:
         actor, task = self._doing.pop(ended)
         self._idle.append(actor)
         try:
@@ -157,7 +182,7 @@ class RayExecutor:
             yield measurement, np.array(outcome) if isinstance(outcome, np.ndarray) else outcome
 
     def _lost(
-        self, task: _Task | None, reason: str, waiting: deque[_Task]
+        self, task: _Task | None, reason: str, waiting: _Queue
     ) -> Iterator[tuple[Measurement, Outcome]]:
         if task is None:
             self._failed_starts += 1
@@ -169,7 +194,7 @@ class RayExecutor:
         task.losses += 1
         if task.losses < LOSSES:
             self._warn(f"an actor was lost, and what it measured is measured again by another: {reason}")
-            waiting.append(task)
+            waiting.again(task)
         else:
             yield from _given_up([task], f"{LOSSES} actors were lost while they measured it: {reason}")
 
@@ -186,7 +211,7 @@ def _settings(cores: int) -> dict[str, str]:
     return heeded | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores))}
 
 
-def _given_up(tasks: Sequence[_Task] | deque[_Task], why: str) -> Iterator[tuple[Measurement, Outcome]]:
+def _given_up(tasks: Iterable[_Task], why: str) -> Iterator[tuple[Measurement, Outcome]]:
     for task in tasks:
         yield from dict.fromkeys(task.job.measurements, MeasurementError(why)).items()
 

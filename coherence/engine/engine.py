@@ -1,13 +1,14 @@
 """The engine: measure a plan once, from the store where it can, from the model where it must."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from coherence.engine import keys
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor
-from coherence.engine.job import jobs, waves
+from coherence.engine.job import BUDGETED, MEASUREMENTS, jobs, waves
 from coherence.engine.progress import SILENT, Progress
+from coherence.engine.spending import Spending
 from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import (
     Divergence,
@@ -44,16 +45,20 @@ class Engine:
         store: Store,
         progress: Progress = SILENT,
         executor: MakeExecutor = LocalExecutor,
+        spending: Spending | None = None,
     ) -> None:
         self._artefacts = artefacts
         self._store = store
         self._progress = progress
         self._executor = executor
+        self._spending = spending or Spending()
 
-    def measure(self, plan: Plan) -> dict[Measurement, Outcome]:
-        """Value of every measurement, or the error that stood in its way.
+    def measure(self, plan: Plan, portions: Sequence[Plan] = ()) -> dict[Measurement, Outcome]:
+        """Value of every measurement, or the error that stood in its way, such as an UnmeasuredError.
 
-        One process measures at a time on one store; the others wait, and then find what it measured.
+        Portions are parts of the plan to be measured one after the other and not together, which takes longer
+        and leaves fewer half done. One process measures at a time on one store; the others wait, and then
+        find what it measured.
         """
         outcomes = self._stored(plan)
         if len(outcomes) < len(plan):
@@ -61,8 +66,11 @@ class Engine:
                 outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:
-                    outcomes |= self._measured(missing, outcomes)
-        return outcomes
+                    outcomes |= self._measured(missing, outcomes, portions or [plan])
+        if not self._spending.spent:
+            return outcomes
+        unmeasured = self._spending.unmeasured(len(outcomes), len(plan))
+        return dict.fromkeys(plan, unmeasured) | outcomes
 
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         found: dict[Measurement, Outcome] = {}
@@ -77,25 +85,39 @@ class Engine:
         return found
 
     def _measured(
-        self, missing: Sequence[Measurement], known: dict[Measurement, Outcome]
+        self, missing: Sequence[Measurement], known: dict[Measurement, Outcome], portions: Sequence[Plan]
     ) -> dict[Measurement, Outcome]:
         executor = self._executor(self._artefacts, self._store, self._progress.warn)
         outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
         left = [measurement for measurement in missing if measurement not in outcomes]
-        if left:
+        if left and not self._spending.spent:
             counted = _Counted(left, self._progress)
+            most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
             with executor:
-                for wave in waves(left):
-                    for measurement, outcome in executor.run(jobs(wave, known | outcomes, executor.workers)):
+                for wave in _waves(portions, left, outcomes):
+                    cut = jobs(wave, known | outcomes, executor.workers, most)
+                    begun = self._spending.affordable(cut)
+                    for measurement, outcome in executor.run(begun):
                         if measurement not in outcomes:
                             outcomes[measurement] = outcome
                             self._keep(measurement, outcome)
                             counted.done(measurement)
+                    if self._spending.spent:
+                        break
         return outcomes
 
     def _keep(self, measurement: Measurement, outcome: Outcome) -> None:
         if not isinstance(outcome, CoherenceError):
             self._store.put(keys.key_of(measurement, self._artefacts), outcome)
+
+
+def _waves(
+    portions: Iterable[Plan], left: Iterable[Measurement], outcomes: Mapping[Measurement, Outcome]
+) -> Iterator[list[Measurement]]:
+    """Yield the waves of each portion, without what has an outcome by then."""
+    wanted = frozenset(left)
+    for portion in portions:
+        yield from waves([one for one in portion if one in wanted and one not in outcomes])
 
 
 def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measurement, Outcome]:

@@ -1,6 +1,6 @@
 """Executors: who runs jobs. All give the same numbers; they differ in where, and in how many at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, get_args
@@ -40,8 +40,11 @@ class Executor(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
-        """Yield the outcome of every measurement of the jobs, in any order, as soon as it is there."""
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+        """Yield the outcome of every measurement of the jobs, in any order, as soon as it is there.
+
+        A job is asked for when there is who can begin it, as it may depend on the time whether there is one.
+        """
         ...
 
 
@@ -74,7 +77,7 @@ class LocalExecutor:
         del self._measurer
         self._held.close()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""
         for job in jobs:
             yield from self._measurer.measure(job)

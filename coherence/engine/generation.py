@@ -12,7 +12,8 @@ from coherence.engine.budget import Found
 from coherence.engine.host import Host
 from coherence.engine.layout import Layout
 from coherence.engine.means import mean_of
-from coherence.engine.rows import Asked, Row, Turn
+from coherence.engine.packed import Packed
+from coherence.engine.rows import Asked, Donor, Exchange, Row
 from coherence.engine.taps import Taps, sum_over
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
@@ -61,8 +62,21 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
         else:
             layout = layout.followed([draft.next for draft in held], [places[draft] for draft in held])
         places = {draft: place for place, draft in enumerate(held)}
+        for draft, place in places.items() if turned else ():
+            if draft.donor:
+                _give(host, draft.donor, layout, place)
         ran = [draft for draft in held if draft.next]
         logits = _step(host, held, rows, layout, sinks)
+
+
+def _give(host: Host, donor: Donor, layout: Layout, place: int) -> None:
+    """Put a donor's keys and values into the cache of a row, before it goes on."""
+    own = host.laid_out([donor.row])
+    with host.put([donor.row], own):
+        host.core(**own.inputs())
+    assert isinstance(own, Packed)
+    assert isinstance(layout, Packed)
+    layout.give(place, donor.ours, own.states(0, donor.theirs, donor.layers))
 
 
 def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor) -> Tensor:
@@ -83,9 +97,9 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
 class _Said:
     """One answer so far."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Exchange) -> None:
         self.turn = turn
-        self.ids: list[int] = []
+        self.ids: list[int] = list(turn.said or ())
         self.sums: Tensor | None = None
         self.problem: MeasurementError | None = None
 
@@ -99,20 +113,26 @@ class _Draft:
         self.row = replace(row, patch=None)
         self.next: list[int] = []
         self.ended = False
+        self.donor: Donor | None = None
         self._said = [_Said(turn) for turn in asked.turns]
         self._now, *self._later = self._said
+        self._ran = len(row.ids)
         self._decoding = asked.decoding
         self._stops = stops
         self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
-        """Append the next token to the answer, or end it."""
+        """Append the next token to the answer, or end it. What is said already has ended."""
+        self._ran += len(self.next)
         self.next = []
         if not logits.isfinite().all():
             problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
             for said in (self._now, *self._later):
                 said.problem = problem
             self.ended = True
+            return
+        if self._now.turn.said is not None:
+            self.ended = not self._later
             return
         limit = self._decoding.max_new_tokens
         if len(self._now.ids) == limit or (token := self._choose(logits)) in self._stops:
@@ -121,19 +141,33 @@ class _Draft:
         self._now.ids.append(token)
         self.ended = len(self._now.ids) == limit and not self._later and not self._now.turn.means
         if not self.ended:
-            self.next = [token]
+            self._go_on([token])
 
     def turn(self) -> None:
-        """Begin the next answer with what comes before it."""
+        """Begin the next answer with what comes before it, under what the model is under from there on."""
+        self.donor = None
         if self._later:
             self._now, *self._later = self._later
-            self.next = list(self._now.turn.before)
+            turn = self._now.turn
+            self.donor = turn.donor
+            if under := turn.under:
+                self.row = replace(
+                    self.row, adapters=under.adapters, deltas=under.deltas, capped=under.capped
+                )
+            self._go_on([*turn.before, *self._now.ids], len(turn.before))
+
+    def _go_on(self, tokens: list[int], before: int = 0) -> None:
+        """Run tokens next, the assistant's but for those before."""
+        self.next = tokens
+        if self.row.capped:
+            capped = self.row.capped.followed(self._ran + before, self._ran + len(tokens))
+            self.row = replace(self.row, capped=capped)
 
     def whole(self) -> Row:
         """Return the row with everything that was said, up to what is to be run."""
-        said = [token for one in self._said for token in (*one.turn.before, *one.ids)]
-        later = sum(len(one.turn.before) for one in self._later)
-        return replace(self._begun, ids=(*self.row.ids, *said[: len(said) - later]))
+        begun = self._said[: len(self._said) - len(self._later)]
+        said = [token for one in begun for token in (*one.turn.before, *one.ids)]
+        return replace(self._begun, ids=(*self._begun.ids, *said), capped=self.row.capped)
 
     @property
     def is_heard(self) -> bool:
@@ -147,6 +181,10 @@ class _Draft:
     def results(self, host: Host) -> Found:
         """Yield the replies and the means over their tokens that are wanted."""
         for said in self._said:
+            if said.turn.expected not in (None, tuple(said.ids)):
+                said.problem = MeasurementError(
+                    f"said again, the answer is another one: {self.row.label}; expected the same tokens"
+                )
             if said.turn.reply is not None:
                 text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
                 assert isinstance(text, str)

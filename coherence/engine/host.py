@@ -14,13 +14,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.engine.adapters import Weights, lora_layers, mount
 from coherence.engine.attention import configs_of
 from coherence.engine.blocks import find_blocks
+from coherence.engine.capping import Capping, bounds_of
 from coherence.engine.fusion import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.layout import Layout, Padded
 from coherence.engine.loading import load_model
 from coherence.engine.mixed import mixed, mixes
 from coherence.engine.packed import Packed, window
 from coherence.engine.patching import Patches, Patching
-from coherence.engine.rows import Asked, Row, Turn
+from coherence.engine.rows import Asked, Exchange, Row
 from coherence.engine.steering import Deltas, Steering, stack_deltas
 from coherence.errors import ArtefactError
 from coherence.plan import Way
@@ -124,7 +125,7 @@ class Host:
 
     @contextmanager
     def put(self, rows: Sequence[Row], layout: Layout) -> Iterator[None]:
-        """Put each row of the forward passes inside, laid out so, under its adapters, steering and patch."""
+        """Put each row of the passes inside, laid out so, under its adapters, steering, patch and cap."""
         with ExitStack() as stack:
             stack.enter_context(layout.attending())
             stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
@@ -133,6 +134,7 @@ class Host:
                 self.steered({depth: layout.spread(delta) for depth, delta in deltas.items()})
             )
             stack.enter_context(Patching(self.blocks, _patches(rows, layout)))
+            stack.enter_context(Capping(self.blocks, bounds_of(rows, layout)))
             yield
 
     def logits(self, layout: Layout, counts: Sequence[int] | None = None) -> Tensor:
@@ -171,6 +173,15 @@ class Host:
         except RuntimeError:
             return False
         return _agree(found, torch.cat([switched, base]))
+
+    @cached_property
+    def shifts(self) -> bool:
+        """Whether it is all the same to packed rows at which position they begin."""
+        rows = [Row(self._sample, packed=True, offset=offset) for offset in (0, len(self._sample))]
+        layout = self.laid_out(rows)
+        with self.switched(()), self.put(rows, layout):
+            found = self.logits(layout)
+        return _agree(found[1:], found[:1])
 
     def _packs(self) -> bool:
         # Families differ in what their attention is told, and in whether it can be replaced: it is tried.
@@ -213,7 +224,7 @@ def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
     return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in found.items()}
 
 
-_AN_ANSWER = (Asked(Decoding(max_new_tokens=1), (Turn(),)),)
+_AN_ANSWER = (Asked(Decoding(max_new_tokens=1), (Exchange(),)),)
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

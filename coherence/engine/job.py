@@ -1,13 +1,16 @@
 """Jobs: what an executor is handed at a time, cut so that the rows of a condition stay together."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
-from coherence.plan import Alone, Divergence, Measurement, Outcome, Reading, Reply, rests_on
-from coherence.vocabulary import Position
+from coherence.plan import Alone, Divergence, Measurement, Outcome, Reading, rests_on
 
 # Large enough to fill batches, small enough to be stored, shown and repeated without pain.
 MEASUREMENTS = 256
+
+# What a budget may be overspent by: about a batch.
+BUDGETED = 32
 
 # Less than that is not worth a batch.
 FEWEST = 8
@@ -19,6 +22,10 @@ class Job:
 
     measurements: tuple[Measurement, ...]
     known: Mapping[Measurement, Outcome]
+
+    def first(self, most: int | None) -> Self:
+        """Cut it short. What rests on others stands behind them, so that nothing loses its ground."""
+        return replace(self, measurements=self.measurements[:most])
 
 
 def waves(missing: Sequence[Measurement]) -> Iterator[list[Measurement]]:
@@ -35,7 +42,10 @@ def waves(missing: Sequence[Measurement]) -> Iterator[list[Measurement]]:
 
 
 def jobs(
-    measurements: Iterable[Measurement], known: Mapping[Measurement, Outcome], workers: int = 1
+    measurements: Iterable[Measurement],
+    known: Mapping[Measurement, Outcome],
+    workers: int = 1,
+    most: int = MEASUREMENTS,
 ) -> list[Job]:
     """Cut a wave into jobs, whose order does not matter: whole conditions, and what is measured by itself.
 
@@ -50,28 +60,25 @@ def jobs(
             alone = isinstance(part[0], Alone)
             if not found or alone or isinstance(found[-1][0], Alone) or len(found[-1]) >= size:
                 found.append([])
-                size = _size(left, workers)
+                size = _size(left, workers, most)
             found[-1] += part
             left -= len(part)
     return [Job(tuple(members), _rested_on(members, known)) for members in found]
 
 
-def _size(left: int, workers: int) -> int:
-    return MEASUREMENTS if workers == 1 else min(MEASUREMENTS, max(FEWEST, left // (2 * workers)))
+def _size(left: int, workers: int, most: int) -> int:
+    return most if workers == 1 else min(most, max(FEWEST, left // (2 * workers)))
 
 
 def _before(measurement: Measurement) -> list[Measurement]:
     return [needed for needed in rests_on(measurement) if not _heard(measurement, needed)]
 
 
-def _heard(measurement: Measurement, text: Measurement) -> bool:
+def _heard(measurement: Measurement, needed: Measurement) -> bool:
     """Whether it is taken while the text is said."""
-    return (
-        isinstance(measurement, Reading)
-        and measurement.position is Position.RESPONSE_MEAN
-        and measurement.text == text
-        and (text.condition, text.probe) == (measurement.condition, measurement.probe)
-    )
+    if not (isinstance(measurement, Reading) and measurement.text and measurement.is_heard):
+        return False
+    return needed in measurement.text.conversation and needed not in measurement.text.known
 
 
 def _by_condition(measurements: Iterable[Measurement]) -> Collection[list[Measurement]]:
@@ -106,6 +113,5 @@ def _grouped(
 def _rested_on(
     measurements: Iterable[Measurement], known: Mapping[Measurement, Outcome]
 ) -> dict[Measurement, Outcome]:
-    needed = [before for one in measurements for before in rests_on(one)]
-    said = [earlier for before in needed if isinstance(before, Reply) for earlier in before.conversation]
-    return {before: known[before] for before in (*needed, *said) if before in known}
+    needed = (before for one in measurements for before in rests_on(one))
+    return {before: known[before] for before in needed if before in known}

@@ -7,6 +7,8 @@ from typing import Any
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.chat import messages
 from coherence.plan import (
+    Cache,
+    Cap,
     Condition,
     Divergence,
     Extract,
@@ -18,6 +20,7 @@ from coherence.plan import (
     Reading,
     Reply,
     Steer,
+    Turn,
     Way,
     WeightError,
 )
@@ -74,13 +77,14 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
             "tolerance": measurement.tolerance,
             "examples": measurement.examples,
             "seed": measurement.seed,
+            **({"read": [*map(str, measurement.read)]} if measurement.read else {}),
         }
     if isinstance(measurement, WeightError):
         return {"change": _applied(measurement.condition, artefacts)}
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own["decoding"] = measurement.decoding.model_dump()
-        own["turns"] = list(measurement.turns)
+        own["turns"] = [_turn(turn, artefacts) for turn in measurement.turns]
     elif isinstance(measurement, Likelihood):
         own["text"] = key_of(measurement.text, artefacts)
     elif isinstance(measurement, Divergence):
@@ -91,9 +95,30 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         own["position"] = str(measurement.position)
         own["text"] = key_of(measurement.text, artefacts) if measurement.text else None
         own["through"] = str(measurement.through) if measurement.through else None
+        if measurement.cache:
+            own["cache"] = str(measurement.cache)
     else:
         assert isinstance(measurement, NextToken)
     return own
+
+
+def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:
+    changes: dict[str, Any] = {}
+    if turn.after is not None:
+        changes["after"] = turn.after
+    if turn.condition:
+        changes["condition"] = _conditioned(turn.condition, artefacts)
+    if turn.cache is not Cache.KEPT:
+        changes["cache"] = str(turn.cache)
+    if turn.edit:
+        sites = [str(site) for site in turn.edit.sites]
+        changes["edit"] = {"donor": _conditioned(turn.edit.donor, artefacts), "sites": sites}
+    return {"text": turn.text, **changes} if changes else turn.text
+
+
+def _conditioned(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
+    prompts = [prompt.model_dump() for prompt in condition.prompts]
+    return _applied(condition, artefacts) | {"neutral": condition.neutral, "prompts": prompts}
 
 
 def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
@@ -103,22 +128,19 @@ def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
 def _said(condition: Condition, artefacts: Artefacts) -> Key:
     # With their names, because a counterexample is told in them.
     names = [name for name, _ in condition.adapters] + [steer.vector for steer in condition.steers]
-    prompts = [prompt.model_dump() for prompt in condition.prompts]
-    return _applied(condition, artefacts) | {
-        "names": names,
-        "neutral": condition.neutral,
-        "prompts": prompts,
-    }
+    return _conditioned(condition, artefacts) | {"names": names}
 
 
 def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
     way = {"way": str(condition.way)} if condition.way is not Way.STACKED else {}
     patch = {"patch": _patch(condition.patch, artefacts)} if condition.patch else {}
+    cap = {"cap": _cap(condition.cap, artefacts)} if condition.cap else {}
     return {
         "adapters": [[artefacts.adapter_digest(name), weight] for name, weight in condition.adapters],
         "steers": [_steer(steer, artefacts) for steer in condition.steers],
         **way,
         **patch,
+        **cap,
     }
 
 
@@ -127,6 +149,16 @@ def _patch(patch: Patch, artefacts: Artefacts) -> Key:
         "sum": [[weight, key_of(reading, artefacts)] for weight, reading in patch.sum],
         "sites": [str(site) for site in patch.sites],
         "position": str(patch.position),
+    }
+
+
+def _cap(cap: Cap, artefacts: Artefacts) -> Key:
+    return {
+        "low": [key_of(reading, artefacts) for reading in cap.low],
+        "high": [key_of(reading, artefacts) for reading in cap.high],
+        "sites": [str(site) for site in cap.sites],
+        "at": cap.at,
+        "tokens": str(cap.tokens),
     }
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from coherence.engine.chat import generation_suffix, last_user_token, turns_after
-from coherence.engine.rows import Patched, Row
+from coherence.engine.chat import encode_text, generation_suffix, turns_after, user_tokens
+from coherence.engine.rows import Bound, Capped, Patched, Row
+from coherence.engine.transcript import NOTHING, Transcript
 from coherence.errors import CoherenceError, MeasurementError
-from coherence.plan import Answer, Condition, Measurement, Outcome, Patch, Reading, Reply, Value
+from coherence.plan import Answer, Condition, Measurement, Outcome, Patch, Reading, Reply, Turn, Value
 from coherence.plan.record import Array
 from coherence.vocabulary import Position, Probe, Site
 
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
 
 
 _Prompt = tuple[Condition, Probe]
+
+
+class Beginning(NamedTuple):
+    """The first answers of a conversation."""
+
+    reply: Reply
+    answers: int
+
+    @classmethod
+    def of(cls, reply: Reply, answers: int) -> Beginning:
+        """Name the first answers by what they depend on, and nothing that comes after them."""
+        turns = reply.turns[: answers - 1]
+        if answers <= len(reply.turns) and reply.turns[answers - 1].after is not None:
+            turns = (*turns, Turn("", reply.turns[answers - 1].after))
+        return cls(replace(reply, turns=turns), answers)
+
+    @property
+    def turns(self) -> list[str]:
+        """What the user says between the answers."""
+        return [turn.text for turn in self.reply.turns[: self.answers - 1]]
 
 
 class Known:
@@ -48,27 +70,37 @@ class Known:
             raise MeasurementError(f"the reply to probe {reply.probe.id!r} is empty: it has no response_mean")
         return said
 
-    def between(self, reply: Reply) -> list[tuple[int, ...]]:
-        """Token ids before each answer of a conversation."""
-        if not reply.turns:
+    def between(self, reply: Reply, condition: Condition) -> list[tuple[int, ...]]:
+        """Token ids before each answer of a conversation, as the prompts of a condition have them."""
+        turns = [turn.text for turn in reply.turns]
+        if not turns:
             return [()]
         with self._workshop.artefacts.blaming("base"):
-            tokenizer = self._workshop.host.tokenizer
-            return [(), *turns_after(tokenizer, reply.condition, reply.probe, reply.turns)]
+            return [(), *turns_after(self._workshop.host.tokenizer, condition, reply.probe, turns)]
 
-    def transcript(self, reply: Reply) -> tuple[int, ...]:
-        """Token ids of a conversation, from its first answer to its last."""
-        answers = [self.spoken(said).ids for said in reply.conversation]
-        pairs = zip(self.between(reply), answers, strict=True)
-        return tuple(token for pair in pairs for ids in pair for token in ids)
+    def said(self, reply: Reply, count: int) -> tuple[int, ...]:
+        """Token ids of an answer of a conversation, from 0: the model's own, or what it is taken to be."""
+        after = reply.turns[count].after if count < len(reply.turns) else None
+        if after is None:
+            return self.answer(replace(reply, turns=reply.turns[:count])).ids
+        with self._workshop.artefacts.blaming("base"):
+            return encode_text(self._workshop.host.tokenizer, after)
 
-    def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
-        """Make the row of a probe under a condition, its patch among it, followed by response tokens."""
-        row = self._workshop.row(condition, probe, response)
+    def transcript(self, said: Beginning, condition: Condition) -> Transcript:
+        """Return the beginning of a conversation between the prompts of a condition."""
+        begun = replace(said.reply, turns=said.reply.turns[: said.answers - 1])
+        answers = [self.said(said.reply, count) for count in range(said.answers)]
+        return Transcript.of(self.between(begun, condition), answers)
+
+    def row(self, condition: Condition, probe: Probe, said: Transcript = NOTHING) -> Row:
+        """Make the row of a probe under a condition, its patch and cap among it, followed by a transcript."""
+        row = self._workshop.row(condition, probe, said.ids)
+        prompt = len(row.ids) - len(said.ids)
+        row = replace(row, capped=self.capped(condition, prompt, said))
         if condition.patch is None:
             return row
-        token = self.place(condition.patch.position, condition, probe, len(row.ids) - len(response))
-        if token >= len(row.ids):
+        token, *others = self.place(condition.patch.position, condition, probe, prompt) or [len(row.ids)]
+        if others or token >= len(row.ids):
             raise MeasurementError(
                 f"the patch at {condition.patch.position} lies beyond the text: {row.label}"
             )
@@ -78,12 +110,41 @@ class Known:
         group = replace(condition, patch=None)
         return replace(row, patch=Patched(token, self._residuals(condition.patch)), group=group)
 
-    def place(self, position: Position, condition: Condition, probe: Probe, prompt: int) -> int:
-        """Return the index of a position that is one token, after a prompt of so many."""
-        if position is Position.USER_LAST:
+    def capped(self, condition: Condition, prompt: int, said: Transcript = NOTHING) -> Capped | None:
+        """Return the bounds of a condition, for the tokens of a transcript after a prompt of so many."""
+        cap = condition.cap
+        if cap is None:
+            return None
+        self._require_sites(cap.sites)
+        low, high = (
+            np.asarray(np.mean([self._array(reading) for reading in readings], axis=0, dtype=np.float64))
+            for readings in (cap.low, cap.high)
+        )
+        bounds = {site.depth: _bound(low[site.depth], high[site.depth], cap.at, site) for site in cap.sites}
+        spans = tuple((prompt + first, prompt + end) for first, end in said.said)
+        return Capped(bounds, cap.tokens, spans)
+
+    def place(
+        self,
+        position: Position,
+        condition: Condition,
+        probe: Probe,
+        prompt: int,
+        said: Transcript = NOTHING,
+        turns: Sequence[str] = (),
+    ) -> range:
+        """Return the tokens of a position, after a prompt of so many and a transcript with further turns."""
+        if position in (Position.USER_LAST, Position.USER_MEAN):
             with self._workshop.artefacts.blaming("base"):
-                return last_user_token(self._workshop.host.tokenizer, condition, probe)
-        return prompt + (Position.PROMPT_LAST, Position.G1, Position.G2).index(position) - 1
+                asked = user_tokens(self._workshop.host.tokenizer, condition, probe, turns)
+            start = prompt + said.turned if turns else 0
+            first = asked.start if position is Position.USER_MEAN else asked.stop - 1
+            return range(start + first, start + asked.stop)
+        begun, end = (prompt + token for token in (said.said[-1] if said.said else (0, 0)))
+        if position is Position.RESPONSE_MEAN:
+            return range(begun, end)
+        token = begun + (Position.PROMPT_LAST, Position.G1, Position.G2).index(position) - 1
+        return range(token, token + 1)
 
     def _require_one_suffix(self, patch: Patch, prompt: _Prompt) -> None:
         # Else one token is put in the place of another that says something else.
@@ -103,16 +164,19 @@ class Known:
         return self._suffixes[plain, probe]
 
     def _residuals(self, patch: Patch) -> dict[int, torch.Tensor]:
-        deepest = len(self._workshop.host.blocks)
-        for site in patch.sites:
-            if site.depth > deepest:
-                last = Site.at_depth(deepest)
-                raise MeasurementError(f"{site} lies beyond the model, whose last site is {last}")
+        self._require_sites(patch.sites)
         terms = [(weight, self._array(reading)) for weight, reading in patch.sum]
         return {
             depth: torch.from_numpy(np.sum([weight * term[depth] for weight, term in terms], axis=0))
             for depth in (site.depth for site in patch.sites)
         }
+
+    def _require_sites(self, sites: Sequence[Site]) -> None:
+        deepest = len(self._workshop.host.blocks)
+        for site in sites:
+            if site.depth > deepest:
+                last = Site.at_depth(deepest)
+                raise MeasurementError(f"{site} lies beyond the model, whose last site is {last}")
 
     def _array(self, reading: Reading) -> Array:
         found = self._get(reading)
@@ -124,3 +188,12 @@ class Known:
         if isinstance(found, CoherenceError):
             raise found
         return found
+
+
+def _bound(low: NDArray[np.float64], high: NDArray[np.float64], at: float, site: Site) -> Bound:
+    axis = high - low
+    length = np.linalg.norm(axis)
+    if length == 0:
+        raise MeasurementError(f"the axis of the cap has no length at {site}: its two ends are the same")
+    unit = axis / length
+    return Bound(torch.tensor(unit, dtype=torch.float32), float((low + at * axis) @ unit))

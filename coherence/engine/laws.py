@@ -1,6 +1,6 @@
 """The exact laws of composition, searched by Hypothesis for the smallest example that breaks one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +16,7 @@ from coherence.engine.adapters import Weights
 from coherence.engine.claims import Claim, ClaimExamples
 from coherence.engine.examples import Counterexamples, Example, Form, name_of, written
 from coherence.engine.layout import Layout, Padded
+from coherence.engine.positions import PositionClaim, PositionExamples
 from coherence.engine.rows import Row
 from coherence.engine.steering import Deltas
 from coherence.engine.workshop import Workshop
@@ -45,7 +46,7 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     the examples that Hypothesis draws, every artefact has its turn once.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
-    That of a claim is a KL. Logits that are not finite are a MeasurementError.
+    That of a claim is a KL, or a distance of positions. Logits that are not finite are a MeasurementError.
     """
     law = _posed(workshop, wanted)
     tried = _Tried(law, wanted)
@@ -80,8 +81,7 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
 
 def read_example(wanted: LawSearch, text: str) -> Example:
     """Read an example of a search from JSON; a CoherenceError says how it is not one."""
-    examples = ClaimExamples(wanted) if isinstance(wanted.law, ClaimName) else _Examples(wanted)
-    return examples.form.read(text)
+    return _EXAMPLES.get(wanted.law, _Examples)(wanted).form.read(text)
 
 
 def deviation(workshop: Workshop, wanted: LawSearch, example: Example) -> float:
@@ -89,14 +89,14 @@ def deviation(workshop: Workshop, wanted: LawSearch, example: Example) -> float:
     return _posed(workshop, wanted).deviation(example)
 
 
-def _posed(workshop: Workshop, wanted: LawSearch) -> "_Law | Claim":
-    return Claim(workshop, wanted) if isinstance(wanted.law, ClaimName) else _Law(workshop, wanted)
+def _posed(workshop: Workshop, wanted: LawSearch) -> "_Law | Claim | PositionClaim":
+    return _POSED.get(wanted.law, _Law)(workshop, wanted)
 
 
 class _Tried:
     """What has been tried: replays cost nothing, and the budget bounds the shrinking."""
 
-    def __init__(self, law: "_Law | Claim", wanted: LawSearch) -> None:
+    def __init__(self, law: "_Law | Claim | PositionClaim", wanted: LawSearch) -> None:
         self._law = law
         self._wanted = wanted
         self.broken: Example = {}
@@ -303,3 +303,13 @@ class _Law(_Examples):
 
     def _logits_after(self, layout: Layout) -> Tensor:
         return self._workshop.host.logits(layout).float()
+
+
+_EXAMPLES: Mapping[str, type[_Examples | ClaimExamples | PositionExamples]] = {
+    ClaimName.NEXT_TOKEN: ClaimExamples,
+    ClaimName.SAME_POSITION: PositionExamples,
+}
+_POSED: Mapping[str, type[_Law | Claim | PositionClaim]] = {
+    ClaimName.NEXT_TOKEN: Claim,
+    ClaimName.SAME_POSITION: PositionClaim,
+}

@@ -1,6 +1,6 @@
 """The packed layout: all rows in one line, without padding, and what rows of a group share is there once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate, groupby, pairwise
 from math import inf
@@ -16,6 +16,8 @@ from coherence.engine.rows import Row
 
 # Tokens that room is made for at a time: a larger stride wastes memory, a smaller one copies more often.
 STRIDE = 16
+# By layer: keys and values [key heads, tokens, width].
+States = Mapping[int, tuple[Tensor, Tensor]]
 _KNOWN = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
@@ -89,6 +91,24 @@ class Packed(Layout):
                 groups.append(group.followed(*zip(*chosen, strict=True)))
         return Packed(self._configs, groups, self._device)
 
+    def states(self, row: int, tokens: Sequence[int], layers: Sequence[int]) -> "States":
+        """Return keys and values of tokens of a row, counted from 0, that have run."""
+        group, place = self._group_of(row)
+        return {layer: group.states(layer, place, tokens) for layer in layers}
+
+    def give(self, row: int, tokens: Sequence[int], states: "States") -> None:
+        """Put keys and values in the place of those of tokens of a row, which shares none of them."""
+        group, place = self._group_of(row)
+        for layer, of_layer in states.items():
+            group.give(layer, place, tokens, of_layer)
+
+    def _group_of(self, row: int) -> tuple["_Group", int]:
+        for group in self._groups:
+            if row < len(group.rows):
+                return group, row
+            row -= len(group.rows)
+        raise IndexError(f"no row {row} beyond the last")
+
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         found = queries.new_empty(queries.shape[1], len(queries), values.shape[2])
         for group in self._groups:
@@ -99,8 +119,9 @@ class Packed(Layout):
 class _Group:
     """Rows with a common beginning: `head` is what of it is run now, `rows` what is run of each row itself.
 
-    `counts` are the tokens of each row when this has been run. `seen` bool [rows, columns] tells which
-    columns of `memory`, by layer the keys and values of what was run before, hold a token.
+    `counts` are the tokens of each row when this has been run, `offsets` the positions of their first. `seen`
+    bool [rows, columns] tells which columns of `memory`, by layer the keys and values of what was run before,
+    hold a token.
     """
 
     def __init__(
@@ -108,10 +129,11 @@ class _Group:
         head: Sequence[int],
         rows: Sequence[Sequence[int]],
         counts: Sequence[int],
+        offsets: Sequence[int],
         seen: Tensor,
         memory: dict[int, "_Kept"] | None,
     ) -> None:
-        self.head, self.rows, self.counts = head, rows, counts
+        self.head, self.rows, self.counts, self._offsets = head, rows, counts, offsets
         self._seen, self._memory = seen, memory
 
     @property
@@ -124,9 +146,9 @@ class _Group:
     @property
     def positions(self) -> Iterator[int]:
         """Position of each token in its row."""
-        yield from range(len(self.head))
-        for row, count in zip(self.rows, self.counts, strict=True):
-            yield from range(count - len(row), count)
+        yield from range(self._offsets[0], self._offsets[0] + len(self.head))
+        for row, count, offset in zip(self.rows, self.counts, self._offsets, strict=True):
+            yield from range(offset + count - len(row), offset + count)
 
     @property
     def lengths(self) -> list[int]:
@@ -168,6 +190,21 @@ class _Group:
         rests = joint(queries[:, places], shared, own, visible, scale)
         found.index_copy_(0, self._into.to(found.device), rests.flatten(0, 1)[self._of.to(found.device)])
 
+    def states(self, layer: int, row: int, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return keys and values of tokens of a row."""
+        assert self._memory is not None
+        return self._memory[layer].at(row, self._columns(row, tokens))
+
+    def give(self, layer: int, row: int, tokens: Sequence[int], states: tuple[Tensor, Tensor]) -> None:
+        """Put keys and values in the place of those of tokens of a row."""
+        assert self._memory is not None
+        self._memory[layer].put(row, self._columns(row, tokens), states)
+
+    def _columns(self, row: int, tokens: Sequence[int]) -> Tensor:
+        own = self._seen[row].nonzero().flatten()
+        # Tokens of a shared beginning are nobody's own.
+        return own[torch.tensor(tokens) - (self.counts[row] - len(own))]
+
     def _own(self, states: Tensor) -> Tensor:
         own = states[:, self._places.to(states.device)]
         if self._absent is None:
@@ -182,7 +219,8 @@ class _Group:
             for kept in self._memory.values():
                 kept.keep(rows)
         counts = [self.counts[row] + len(ids) for row, ids in zip(rows, tokens, strict=True)]
-        return _Group((), tokens, counts, self._seen[list(rows)], self._memory)
+        offsets = [self._offsets[row] for row in rows]
+        return _Group((), tokens, counts, offsets, self._seen[list(rows)], self._memory)
 
 
 def _begun(rows: Sequence[Row], keeps: bool) -> _Group:
@@ -191,6 +229,7 @@ def _begun(rows: Sequence[Row], keeps: bool) -> _Group:
         rows[0].ids[:shared],
         [row.ids[shared:] for row in rows],
         [len(row.ids) for row in rows],
+        [row.offset for row in rows],
         torch.zeros(len(rows), 0, dtype=torch.bool),
         {} if keeps else None,
     )
@@ -209,6 +248,16 @@ class _Kept:
         """Append keys and values [key heads, rows, tokens, width]; return all."""
         (keys, values), (new_keys, new_values) = self._own, own
         return keys.followed(new_keys), values.followed(new_values)
+
+    def at(self, row: int, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a row at columns of its own."""
+        keys, values = (states.at(row, columns) for states in self._own)
+        return keys, values
+
+    def put(self, row: int, columns: Tensor, states: tuple[Tensor, Tensor]) -> None:
+        """Put keys and values of a row at columns of its own."""
+        for own, new in zip(self._own, states, strict=True):
+            own.put(row, columns, new)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, one of which may be named twice."""
@@ -236,6 +285,16 @@ class _Growing:
             self._states[:, :, held:end] = new
         self._held = end
         return self._states[:, :, :end]
+
+    def at(self, row: int, columns: Tensor) -> Tensor:
+        """Return the states [heads, columns, width] of a row."""
+        assert self._states is not None
+        return self._states[:, row, columns.to(self._states.device)]
+
+    def put(self, row: int, columns: Tensor, states: Tensor) -> None:
+        """Put states [heads, columns, width] in the place of a row's."""
+        assert self._states is not None
+        self._states[:, row, columns.to(self._states.device)] = states.to(self._states)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
 from coherence.engine.adapters import Weights
 from coherence.engine.steering import Deltas
-from coherence.plan import Way
+from coherence.plan import Tokens, Way
 from coherence.vocabulary import Decoding
+
+_Value = TypeVar("_Value")
 
 # Tokens that the logits of one weigh as much as.
 SCORED = 4
@@ -23,24 +25,76 @@ class Span(NamedTuple):
     through: int
 
 
+class Bound(NamedTuple):
+    """How far residuals may go along a unit axis [width]."""
+
+    axis: Tensor
+    at: float
+
+
 @dataclass(frozen=True, eq=False)
-class Turn:
+class Capped:
+    """Bounds by depth, for all tokens of a row or for those that the assistant `said`: [first, end) each."""
+
+    bounds: Mapping[int, Bound]
+    tokens: Tokens = Tokens.ALL
+    said: tuple[tuple[int, int], ...] = ()
+
+    def followed(self, first: int, end: int) -> "Capped":
+        """Let the assistant say the tokens from `first` to `end` next."""
+        if self.tokens is Tokens.ALL or first == end:
+            return self
+        *earlier, last = self.said or ((first, first),)
+        joined = ((last[0], end),) if last[1] == first else (last, (first, end))
+        return replace(self, said=(*earlier, *joined))
+
+
+@dataclass(frozen=True, eq=False)
+class Under:
+    """What is done to the model while tokens of a row run, on this row alone."""
+
+    adapters: Weights = ()
+    deltas: Deltas = field(default_factory=dict)
+    capped: Capped | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Donor:
+    """Keys and values for a cache: those that `row` has at `theirs`, put in the place of those at `ours`.
+
+    Both are tokens, counted from 0 in their rows, and at the same positions; `layers` are blocks.
+    """
+
+    row: "Row"
+    theirs: tuple[int, ...]
+    ours: tuple[int, ...]
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
     """An answer, and the token ids that come `before` it: after the answer before, or none after the prompt.
 
-    `reply` is its name, if it is wanted; `means` names the means over its tokens, each up to a depth.
+    `reply` is its name, if it is wanted; `means` names the means over its tokens, each up to a depth. What is
+    `said` already is run, and not said again; an answer must be what was `expected`. From here on the row is
+    `under` something else, and its cache holds what a donor gave.
     """
 
     reply: Hashable = None
     means: Mapping[Hashable, int] = field(default_factory=dict)
     before: tuple[int, ...] = ()
+    said: tuple[int, ...] | None = None
+    expected: tuple[int, ...] | None = None
+    under: Under | None = None
+    donor: Donor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A conversation that is wanted: a first turn, and more where the user goes on."""
+    """A conversation that is wanted: a first answer, and more where the user goes on."""
 
     decoding: Decoding
-    turns: tuple[Turn, ...]
+    turns: tuple[Exchange, ...]
 
     @property
     def wanted(self) -> list[Hashable]:
@@ -51,7 +105,20 @@ class Asked:
     @property
     def tokens(self) -> int:
         """Tokens that it has at most."""
-        return sum(len(turn.before) + self.decoding.max_new_tokens for turn in self.turns)
+        answers = (
+            self.decoding.max_new_tokens if turn.said is None else len(turn.said) for turn in self.turns
+        )
+        return sum(answers) + sum(len(turn.before) for turn in self.turns)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether a donor puts something into its cache."""
+        return any(turn.donor for turn in self.turns)
+
+    @property
+    def keeps_its_cache(self) -> bool:
+        """Whether it would be another conversation if the cache were made anew on the way."""
+        return any(turn.under or turn.donor for turn in self.turns)
 
 
 class Score(NamedTuple):
@@ -76,9 +143,9 @@ class Row:
     """Token ids, what is done to the model while they run, and what is wanted: each by its name.
 
     `adapters` act on this row alone; `switched` ones, which cannot, in their `way` on the whole batch, whose
-    rows all have them. Rows of a `group` are under one condition, so that a common beginning need be run only
-    once; without a group a row shares nothing. `packed` rows are run without padding; `shared` of their
-    tokens are run once for the whole group.
+    rows all have them. Positions of tokens count from `offset`. Rows of a `group` are under one condition, so
+    that a common beginning need be run only once; without a group a row shares nothing. `packed` rows are run
+    without padding; `shared` of their tokens are run once for the whole group.
     """
 
     ids: tuple[int, ...]
@@ -92,6 +159,8 @@ class Row:
     score: Score = NEXT
     patch: Patched | None = None
     way: Way = Way.STACKED
+    capped: Capped | None = None
+    offset: int = 0
     asked: tuple[Asked, ...] = ()
     packed: bool = False
     shared: int = 0
@@ -133,10 +202,11 @@ class Row:
     def through(self, depth: int) -> "Row":
         """Return the same row with nothing done to it beyond a depth."""
         patch = self.patch and Patched(self.patch.token, _through(self.patch.residuals, depth))
-        return replace(self, deltas=_through(self.deltas, depth), patch=patch)
+        capped = self.capped and replace(self.capped, bounds=_through(self.capped.bounds, depth))
+        return replace(self, deltas=_through(self.deltas, depth), patch=patch, capped=capped)
 
 
-def _through(by_depth: Mapping[int, Tensor], depth: int) -> dict[int, Tensor]:
+def _through(by_depth: Mapping[int, _Value], depth: int) -> dict[int, _Value]:
     return {at: values for at, values in by_depth.items() if at <= depth}
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from coherence.engine.budget import Found
 from coherence.engine.job import Job
-from coherence.engine.known import Known
+from coherence.engine.known import Beginning, Known
 from coherence.engine.rows import Row, Score
+from coherence.engine.transcript import Transcript
 from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import Divergence, Likelihood, Measurement
 
@@ -64,9 +65,9 @@ def _by_reference(divergences: Iterable[Divergence]) -> dict[Divergence, list[Di
 
 
 def _likelihood(known: Known, wanted: Likelihood) -> Row:
-    ids = known.transcript(wanted.text)
+    transcript = _transcript(known, wanted)
     said = torch.tensor(known.spoken(wanted.text).ids)
-    row = known.row(wanted.condition, wanted.probe, ids[:-1])
+    row = known.row(wanted.condition, wanted.probe, transcript.first(len(transcript.ids) - 1))
     return replace(row, score=Score(len(said), lambda found: found.gather(1, said[:, None])[:, 0]))
 
 
@@ -83,14 +84,22 @@ def _divergence(known: Known, wanted: Divergence, clean: Tensor | CoherenceError
 
 
 def _forced(known: Known, wanted: Divergence, value: Callable[[Tensor], Tensor]) -> Row:
+    transcript = _transcript(known, wanted)
     said = known.answer(wanted.text).ids
+    before = len(transcript.ids) - len(said)
     tokens = min(wanted.tokens, len(said) - wanted.given + 1)
     if tokens < 1:
         raise MeasurementError(
             f"the reply to probe {wanted.probe.id!r} has {len(said)} tokens; expected at least {wanted.given}"
         )
-    row = known.row(wanted.condition, wanted.probe, said[: wanted.given + tokens - 1])
+    forced = transcript.first(before + wanted.given + tokens - 1)
+    row = known.row(wanted.condition, wanted.probe, forced)
     return replace(row, score=Score(tokens, value))
+
+
+def _transcript(known: Known, wanted: Likelihood | Divergence) -> Transcript:
+    said = Beginning.of(wanted.text, len(wanted.text.turns) + 1)
+    return known.transcript(said, wanted.condition)
 
 
 def _kl(clean: Tensor, found: Tensor) -> Tensor:

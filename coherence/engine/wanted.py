@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from coherence.engine.branches import Branch, Opening
 from coherence.engine.job import Job
-from coherence.engine.known import Known
-from coherence.engine.rows import Asked, Row, Span, Turn
+from coherence.engine.known import Beginning, Known
+from coherence.engine.rows import Row, Span
+from coherence.engine.transcript import NOTHING, Transcript
 from coherence.errors import CoherenceError, MeasurementError
-from coherence.plan import Condition, Measurement, NextToken, Reading, Reply
-from coherence.vocabulary import Position, Probe
+from coherence.plan import Measurement, NextToken, Reading, Reply
+from coherence.vocabulary import Position
 
 if TYPE_CHECKING:
     from coherence.engine.workshop import Workshop
 
-# What is run: a probe under a condition, followed by a reply that is known or by none.
-_Prompt = tuple[Condition, Probe, Reply | None]
 _OfPrompt = Reply | Reading | NextToken
 
 
@@ -29,64 +29,78 @@ class Rows:
         self.made: list[Row] = []
         self._workshop = workshop
         self._known = Known(workshop, job.known)
-        for prompt, members in self._by_prompt(job.measurements).items():
+        for opening, members in self._by_opening(job.measurements).items():
             try:
-                self.made.append(self._row(prompt, members))
+                self.made.append(self._row(opening, members))
             except CoherenceError as problem:
                 self.problems.update(dict.fromkeys(members, problem))
 
-    def _by_prompt(self, measurements: Iterable[Measurement]) -> dict[_Prompt, list[_OfPrompt]]:
-        found: dict[_Prompt, list[_OfPrompt]] = {}
+    def _by_opening(self, measurements: Iterable[Measurement]) -> dict[Opening, list[_OfPrompt]]:
+        found: dict[Opening, list[_OfPrompt]] = {}
         for measurement in measurements:
             if isinstance(measurement, _OfPrompt):
-                text = measurement.text if isinstance(measurement, Reading) else None
-                said = text if text and self._known.has(text) else None
-                found.setdefault((measurement.condition, measurement.probe, said), []).append(measurement)
+                try:
+                    found.setdefault(self._opening(measurement), []).append(measurement)
+                except CoherenceError as problem:
+                    self.problems[measurement] = problem
         return found
 
-    def _row(self, prompt: _Prompt, members: Sequence[_OfPrompt]) -> Row:
-        condition, probe, said = prompt
-        transcript = self._known.transcript(said) if said else ()
-        row = self._known.row(condition, probe, transcript)
+    def _opening(self, wanted: _OfPrompt) -> Opening:
+        reply = wanted if isinstance(wanted, Reply) else None
+        if isinstance(wanted, Reading) and wanted.text:
+            if not self._is_heard(wanted):
+                said = Beginning.of(wanted.text, len(wanted.text.turns) + 1)
+                return Opening(wanted.condition, wanted.probe, said if self._known.has(wanted.text) else None)
+            reply = wanted.text
+        return self._branch(reply).opening if reply else Opening(wanted.condition, wanted.probe)
+
+    def _is_heard(self, reading: Reading) -> bool:
+        known = reading.text is not None and self._known.has(reading.text)
+        return reading.must_be_heard or (reading.is_heard and not known)
+
+    def _branch(self, reply: Reply) -> Branch:
+        return Branch(self._workshop, self._known, reply)
+
+    def _row(self, opening: Opening, members: Sequence[_OfPrompt]) -> Row:
+        condition, probe, said, offset = opening
+        transcript = self._known.transcript(said, condition) if said else NOTHING
+        row = replace(self._known.row(condition, probe, transcript), offset=offset)
         spans: dict[Hashable, Span] = {}
         means: dict[Reply, dict[Hashable, int]] = {}
         for reading in members:
             if not isinstance(reading, Reading):
                 continue
-            if reading.text and not said and reading.position is Position.RESPONSE_MEAN:
+            if reading.text and self._is_heard(reading):
                 means.setdefault(reading.text, {})[reading] = self._through(reading)
             else:
-                spans[reading] = self._span(reading, len(row.ids) - len(transcript), len(row.ids))
-        replies = dict.fromkeys([*means, *(member for member in members if isinstance(member, Reply))])
+                spans[reading] = self._span(reading, said, transcript, len(row.ids))
+        replies = [member for member in members if isinstance(member, Reply)]
+        asked = tuple(
+            self._branch(longest).asked(row, replies, means)
+            for longest in _longest(dict.fromkeys([*means, *replies]))
+        )
         return replace(
             row,
             spans=spans,
             log_probs=next((member for member in members if isinstance(member, NextToken)), None),
-            asked=tuple(self._asked(longest, replies, means) for longest in _longest(replies)),
+            asked=asked,
+            # What is put into its cache must not be seen by others.
+            group=None if any(one.is_edited for one in asked) else row.group,
         )
 
-    def _asked(
-        self, longest: Reply, replies: Container[Reply], means: Mapping[Reply, Mapping[Hashable, int]]
-    ) -> Asked:
-        turns = [
-            Turn(reply if reply in replies else None, means.get(reply, {}), before)
-            for reply, before in zip(longest.conversation, self._known.between(longest), strict=True)
-        ]
-        return Asked(longest.decoding, tuple(turns))
-
-    def _span(self, reading: Reading, prompt: int, end: int) -> Span:
-        through = self._through(reading)
-        if reading.position is Position.RESPONSE_MEAN:
-            # Of the last answer alone.
-            assert reading.text
-            return Span(end - len(self._known.spoken(reading.text).ids), end, through)
-        token = self._known.place(reading.position, reading.condition, reading.probe, prompt)
-        if token >= end:
+    def _span(self, reading: Reading, said: Beginning | None, transcript: Transcript, end: int) -> Span:
+        prompt = end - len(transcript.ids)
+        tokens = self._known.place(
+            reading.position, reading.condition, reading.probe, prompt, transcript, said.turns if said else ()
+        )
+        if reading.position is Position.RESPONSE_MEAN and reading.text:
+            self._known.spoken(reading.text)
+        if tokens.stop > end:
             raise MeasurementError(
-                f"the reply to probe {reading.probe.id!r} has {end - prompt} token: it has no "
+                f"the reply to probe {reading.probe.id!r} has {end - tokens.start + 1} token: it has no "
                 f"{reading.position}"
             )
-        return Span(token, token + 1, through)
+        return Span(tokens.start, tokens.stop, self._through(reading))
 
     def _through(self, reading: Reading) -> int:
         deepest = len(self._workshop.host.blocks)

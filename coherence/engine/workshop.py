@@ -72,8 +72,7 @@ class Workshop:
         """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
         self.mount(condition)
         release = self.artefacts.release
-        with self.artefacts.blaming("base"):
-            prompt = encode(self.host.tokenizer, condition, probe)
+        prompt = self.prompt(condition, probe)
         adapters, way = self.host.fit(condition.adapters, condition.way)
         by_row = self.host.by_row(adapters, way)
         return Row(
@@ -87,6 +86,11 @@ class Workshop:
             ),
             group=condition,
         )
+
+    def prompt(self, condition: Condition, probe: Probe) -> list[int]:
+        """Token ids of a prompt."""
+        with self.artefacts.blaming("base"):
+            return encode(self.host.tokenizer, condition, probe)
 
     def weight_errors(self, wanted: WeightError) -> Array:
         """Measure how far the change of weights is from the sum of the adapters' own, [modules]."""

@@ -1,10 +1,12 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
 from coherence.plan.calibration import CALIBRATION, NEUTRAL
-from coherence.plan.condition import Condition, Patch, Steer, Way
+from coherence.plan.condition import Cap, Condition, Patch, Steer, Tokens, Way
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import (
     Alone,
+    Cache,
+    CacheEdit,
     ClaimName,
     Divergence,
     LawName,
@@ -14,6 +16,7 @@ from coherence.plan.measurement import (
     NextToken,
     Reading,
     Reply,
+    Turn,
     WeightError,
     rests_on,
 )
@@ -28,6 +31,9 @@ __all__ = [
     "NEUTRAL",
     "Alone",
     "Answer",
+    "Cache",
+    "CacheEdit",
+    "Cap",
     "ClaimName",
     "Condition",
     "Divergence",
@@ -47,6 +53,8 @@ __all__ = [
     "Reply",
     "Scene",
     "Steer",
+    "Tokens",
+    "Turn",
     "Value",
     "Way",
     "WeightError",

@@ -59,6 +59,29 @@ class Patch:
     position: Position = Position.PROMPT_LAST
 
 
+class Tokens(StrEnum):
+    """Which tokens of a conversation something is done to."""
+
+    ALL = "all"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A bound on how far residuals may go along an axis: what lies beyond it is taken away.
+
+    At each of the sites the axis leads from the mean of the `low` readings to that of the `high` ones, and
+    the bound lies `at` of the way: h <- h - max(0, h.v - t) v, with v the unit axis (activation capping,
+    arXiv 2601.10387).
+    """
+
+    low: tuple[Reading, ...]
+    high: tuple[Reading, ...]
+    sites: tuple[Site, ...]
+    at: float
+    tokens: Tokens = Tokens.ALL
+
+
 @dataclass(frozen=True)
 class Condition:
     """Prompts, weighted adapters and dosed vectors, by their names in the release. Empty: bare."""
@@ -69,3 +92,4 @@ class Condition:
     steers: tuple[Steer, ...] = ()
     way: Way = Way.STACKED
     patch: Patch | None = None
+    cap: Cap | None = None

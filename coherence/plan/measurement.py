@@ -8,6 +8,45 @@ from coherence.plan.condition import Condition
 from coherence.vocabulary import Decoding, Position, Probe, Site
 
 
+class Cache(StrEnum):
+    """What becomes of the keys and values of a conversation so far: kept, or made anew from its text."""
+
+    KEPT = "kept"
+    REBUILT = "rebuilt"
+
+
+@dataclass(frozen=True)
+class CacheEdit:
+    """Keys and values put in the place of those that a cache holds for the assistant's tokens.
+
+    They are those that `donor` has at the blocks of the sites when it reads the same transcript.
+    """
+
+    donor: Condition
+    sites: tuple[Site, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user says next.
+
+    `after` is what the assistant is taken to have said before it, in the place of an answer of its own. With
+    a `condition` the model is under that from here on; a cache that is kept holds the prompt as it was. The
+    cache may be rebuilt without a change of condition, and edited.
+    """
+
+    text: str
+    after: str | None = None
+    condition: Condition | None = None
+    cache: Cache = Cache.KEPT
+    edit: CacheEdit | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether something is done to the model or its cache before it."""
+        return bool(self.condition or self.edit) or self.cache is Cache.REBUILT
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the model answers. Value: `Answer`.
@@ -19,12 +58,23 @@ class Reply:
     condition: Condition
     probe: Probe
     decoding: Decoding
-    turns: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
     @property
     def conversation(self) -> tuple["Reply", ...]:
-        """All answers up to this one, in their order."""
-        return tuple(replace(self, turns=self.turns[:count]) for count in range(len(self.turns) + 1))
+        """All answers of the model's own up to this one, in their order."""
+        own = (count for count, turn in enumerate(self.turns) if turn.after is None)
+        return tuple(replace(self, turns=self.turns[:count]) for count in (*own, len(self.turns)))
+
+    @property
+    def begun(self) -> int:
+        """How many of the turns lie behind the last change, and the answers before them: they are known."""
+        return max((count for count, turn in enumerate(self.turns, 1) if turn.changes), default=0)
+
+    @property
+    def known(self) -> tuple["Reply", ...]:
+        """The answers that must have been said before: those before the last change."""
+        return tuple(reply for reply in self.conversation if len(reply.turns) < self.begun)
 
 
 @dataclass(frozen=True)
@@ -32,7 +82,12 @@ class Reading:
     """Residuals at one position. Value: float32 array [blocks + 1, width], row `Site.depth`.
 
     `text` is the reply that is appended to the prompt (teacher-forced) for positions in the response.
-    With `through`, nothing beyond that site is read, and the array ends there.
+    Of a conversation, the position is that in its last turn. With `through`, nothing beyond that site is
+    read, and the array ends there.
+
+    A reply's own condition has the same residuals while the reply is said (`cache` kept) and when the whole
+    text is read at once (rebuilt), up to rounding: unless it is said which, either is given. Where the
+    conversation changes on its way, they are those while it is said.
     """
 
     condition: Condition
@@ -40,6 +95,22 @@ class Reading:
     position: Position = Position.PROMPT_LAST
     text: Reply | None = None
     through: Site | None = None
+    cache: Cache | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it can be taken while its text is said."""
+        return (
+            self.position is Position.RESPONSE_MEAN
+            and self.text is not None
+            and (self.text.condition, self.text.probe) == (self.condition, self.probe)
+            and self.cache is not Cache.REBUILT
+        )
+
+    @property
+    def must_be_heard(self) -> bool:
+        """Whether it must be: reading the text at once would give something else, or not what is asked."""
+        return self.is_heard and self.text is not None and (self.cache is Cache.KEPT or self.text.begun > 0)
 
 
 @dataclass(frozen=True)
@@ -109,6 +180,7 @@ class ClaimName(StrEnum):
     """Claims about every probe, which a search holds against examples as it does laws."""
 
     NEXT_TOKEN = "next-token"
+    SAME_POSITION = "same-position"
 
 
 @dataclass(frozen=True)
@@ -116,7 +188,9 @@ class LawSearch:
     """A search for a counterexample to a law or claim. Value: LawOutcome.
 
     `conditions` hold the artefacts that may take part; `tolerance` bounds the relative logit deviation.
-    A claim has two conditions, and `tolerance` bounds KL(first || second) of the next token, in nats.
+    The claim of the next token has two conditions, and `tolerance` bounds KL(first || second), in nats. That
+    of the same position has the prompted poles, then both poles in each regime, the positive one first;
+    `read` says where, and `tolerance` bounds how far two positions are apart.
     """
 
     law: LawName | ClaimName
@@ -125,6 +199,7 @@ class LawSearch:
     tolerance: float
     examples: int
     seed: int
+    read: tuple[Site, Position] | None = None
 
 
 # Measured by themselves, and not from rows of prompts.
@@ -136,11 +211,26 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
     """Yield what must be measured before, nearest first."""
     if isinstance(measurement, Alone):
         return
-    if isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
-        yield measurement.text
-    conditions = [measurement.condition]
-    if isinstance(measurement, Divergence):
-        conditions.append(measurement.reference)
-    for condition in conditions:
+    if isinstance(measurement, Reply):
+        yield from reversed(measurement.known)
+    elif isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
+        yield from reversed(measurement.text.conversation)
+    for condition in _conditions(measurement):
         if condition.patch:
             yield from (reading for _, reading in condition.patch.sum)
+        if condition.cap:
+            yield from (*condition.cap.low, *condition.cap.high)
+
+
+def _conditions(measurement: Reply | Reading | NextToken | Likelihood | Divergence) -> Iterator[Condition]:
+    """Yield every condition that the model is under while it is measured."""
+    yield measurement.condition
+    if isinstance(measurement, Divergence):
+        yield measurement.reference
+    heard = isinstance(measurement, Reading) and measurement.is_heard
+    said = measurement.text if isinstance(measurement, Reading) and heard else measurement
+    for turn in said.turns if isinstance(said, Reply) else ():
+        if turn.condition:
+            yield turn.condition
+        if turn.edit:
+            yield turn.edit.donor

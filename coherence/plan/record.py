@@ -78,6 +78,11 @@ class Record:
         """Return the outcome of a search for a counterexample."""
         return self._get(search, LawOutcome)
 
+    def problem(self, measurement: Measurement) -> CoherenceError | None:
+        """Return why there is no value, or None where there is one."""
+        value = self._values[measurement]
+        return value if isinstance(value, CoherenceError) else None
+
     def _get(self, measurement: Measurement, kind: type[_Kind]) -> _Kind:
         value = self._values[measurement]
         if isinstance(value, CoherenceError):

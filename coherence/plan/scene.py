@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan.condition import Condition, Steer
 from coherence.plan.extract import Extract
-from coherence.vocabulary import Decoding, Extraction, Persona, Probe, Regime, Release
+from coherence.vocabulary import Decoding, Extraction, Persona, Probe, Regime, Release, Script
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Scene:
     neutral: str
     decoding: Decoding
     seed: int
+    scripts: tuple[Script, ...] = ()
 
     @property
     def clusters(self) -> list[str]:

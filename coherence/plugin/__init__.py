@@ -1,10 +1,15 @@
 """The pytest plugin: inert, and light to import, unless `--coherence` is given."""
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from coherence.plugin.suites import Suites
 
 # The first choice of each is the default.
 POLICIES = {
@@ -13,6 +18,10 @@ POLICIES = {
 }
 
 CHOICES = POLICIES | {
+    "tier": (
+        ("full", "smoke"),
+        "Which assertions are judged; smoke: those alone that the suites mark with `tier: smoke`",
+    ),
     "baseline-missing": (("fail", "warn", "record"), "What is done where there is no baseline yet"),
     "baseline-fail": (
         ("regressed", "vanished", "none"),
@@ -75,6 +84,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="How many actors Ray measures with. Default: one per GPU, or per 4 cores.",
     )
+    group.addoption(
+        "--coherence-budget",
+        metavar="BUDGET",
+        help="What measuring may take: a time in s, m or h (from the end of collection on, loading the model "
+        "included), a number of calls, or both: 90s, 2m, '5000 calls' or '2m, 5000 calls'. A call is one "
+        "measurement, of which a prompt may take several: a reply, its residuals, a score; a law's search is "
+        "one too. Once it is spent no job is begun; what was measured is kept, and the next run goes on from "
+        "there. An assertion that lacks measurements is inconclusive. Default: no end.",
+    )
     for name, (choices, what) in CHOICES.items():
         text = f"{what}: {' or '.join(choices)}. Default: {choices[0]}."
         group.addoption(f"--coherence-{name}", metavar="CHOICE", help=text)
@@ -121,6 +139,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--coherence-html", type=Path, metavar="PATH", help="Write a report to look at: one HTML file."
     )
+    group.addoption(
+        "--coherence-report",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="Write a view that another package brings. Repeatable.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -130,10 +155,25 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
     if config.getoption("--coherence"):
         from coherence.plugin.session import CoherenceSession
+        from coherence.properties.installed import added
 
+        for family in added().families:
+            config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
         # A broken suite is reported as an error beside the others, and does not hide them.
         config.option.continue_on_collection_errors = True
         config.pluginmanager.register(CoherenceSession(config), "coherence-session")
+
+
+@pytest.fixture(scope="session")
+def coherence(pytestconfig: pytest.Config) -> "Iterator[Suites]":
+    """Open a suite: `coherence("suites/a.coherence.yaml")`. Without --coherence the test is skipped."""
+    if not pytestconfig.getoption("--coherence"):
+        pytest.skip("it measures a model, which takes --coherence")
+    from coherence.plugin.suites import SUITES
+
+    suites = pytestconfig.stash[SUITES]
+    yield suites
+    suites.close()
 
 
 def _seed(written: str) -> int:

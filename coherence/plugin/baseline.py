@@ -1,5 +1,6 @@
 """The baseline that the command line names: read before anything is measured, compared at the end."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
@@ -30,15 +31,24 @@ class Against:
         self.problems: list[str] = []
         self.notes: list[str] = []
 
-    def compared(self, results: Results) -> Results:
-        """Put the comparison into the results; `problems` say why there is none, `notes` what was done."""
+    def compared(self, results: Results, left_out: Collection[tuple[str, str]] = ()) -> Results:
+        """Put the comparison into the results; `problems` say why there is none, `notes` what was done.
+
+        `left_out` are suite and id of assertions that are not of the tier that was asked for. They have not
+        vanished, nor has what the budget left unmeasured.
+        """
         if self._path is None:
             return results
         if self._baseline is None:
             self._first(self._path, results)
             return results
+        passed_over = {*left_out, *((one.suite, one.id) for one in results.assertions if one.unmeasured)}
+        before, now = _without(self._baseline, passed_over), Baseline.of(results)
+        if passed_over and not (before.size and now.size):
+            self.notes.append(f"nothing of the baseline {self._path} was measured: nothing was compared")
+            return results
         try:
-            found = compare(str(self._path), self._baseline, Baseline.of(results), self._terms)
+            found = compare(str(self._path), before, now, self._terms)
         except CoherenceError as problem:
             self.problems.append(f"{_OPTION} {self._path}: {problem}")
             return results
@@ -60,6 +70,8 @@ class Against:
     def _first(self, path: Path, results: Results) -> None:
         if self._missing == "warn":
             self.notes.append(f"there is no baseline {path}: nothing was compared")
+        elif any(result.unmeasured for result in results.assertions):
+            self.notes.append(f"there is no baseline {path}, and none is recorded of a part of a run")
         elif not all(result.green for result in results.assertions):
             self.notes.append(f"there is no baseline {path}, and none is recorded of a run that is not green")
         else:
@@ -73,3 +85,15 @@ class Against:
             self.problems.append(f"{_OPTION} {path} cannot be written: {problem.strerror or problem}")
             return
         self.notes.append(f"recorded as the baseline {path}, of {baseline.size} criteria: commit it")
+
+
+def _without(baseline: Baseline, passed_over: Collection[tuple[str, str]]) -> Baseline:
+    suites = {
+        name: suite.model_copy(
+            update={
+                "criteria": tuple(one for one in suite.criteria if (name, one.assertion) not in passed_over)
+            }
+        )
+        for name, suite in baseline.suites.items()
+    }
+    return baseline.model_copy(update={"suites": suites})

@@ -70,6 +70,10 @@ class AssertionItem(pytest.Function):
         item.add_marker(assertion.family)
         return item
 
+    def __repr__(self) -> str:
+        """Show the tier, where `--collect-only` lists what there is."""
+        return f"<{type(self).__name__} {self.name} ({self.assertion.tier})>"
+
     def setup(self) -> None:
         """Judge. What could not be measured is an error of the set-up, not a failed gate."""
         super().setup()

@@ -10,19 +10,22 @@ from typing import Any
 import pytest
 
 from coherence import __version__
-from coherence.errors import SuiteError
+from coherence.errors import CoherenceError, SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
-from coherence.plugin.policy import choice, policy
+from coherence.plugin.policy import allowance, choice, policy
+from coherence.plugin.provenance import commit, device
+from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.comparison import compared
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
 from coherence.reports.markdown import write_markdown
 from coherence.reports.terminal import summary
+from coherence.reports.views import require_views, write_view
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.store import Store, store_root
 from coherence.suite import SUFFIX, Overrides
@@ -33,6 +36,12 @@ WIDTH = 100
 
 # Under which a worker of pytest-xdist tells the controller what is wrong with the command line.
 _MISUSE = "coherence-misuse"
+
+# Under which it tells which assertions are of another tier than was asked for.
+_LEFT_OUT = "coherence-left-out"
+
+# Under which it tells what it measured on.
+_DEVICE = "coherence-device"
 
 
 class CoherenceSession:
@@ -53,10 +62,19 @@ class CoherenceSession:
         self._against = Against(config, self._policy.adjust == "holm")
         self._annotates = choice(config, "annotations")
         self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
+        self._tier = choice(config, "tier")
+        self._allowance = allowance(config)
+        self._left_out: set[tuple[str, str]] = set()
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
         self._results: dict[str, AssertionResult] = {}
+        self._views = _pairs(config, "--coherence-report")
+        self._require_views()
         self._unwritten: list[str] = []
+        self._suites = config.stash[SUITES] = Suites(
+            config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
+        )
+        self._device: str | None = None
 
     def pytest_report_header(self) -> str:
         """Say where measurements are kept and made, and what the command line replaces."""
@@ -67,6 +85,8 @@ class CoherenceSession:
         changes = f", with {', '.join(replaced)}" if replaced else ""
         named = self._config.getoption("--coherence-engine")
         where = "" if named == "local" else f", engine {named}"
+        where += "" if self._tier == "full" else f", {self._tier} tier"
+        where += f", budget {self._allowance}" if self._allowance.limited else ""
         where += "" if self._policy.adjust == "holm" else ", fails not adjusted"
         where += "" if self._policy.inconclusive == "fail" else ", inconclusive verdicts warn"
         return f"coherence: {__version__}, store {self._store.root}{where}{changes}"
@@ -93,6 +113,21 @@ class CoherenceSession:
         self._keep(report)
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect what is not of the tier that was asked for."""
+        beyond = [item for item in items if isinstance(item, AssertionItem) and not self._is_asked(item)]
+        if not beyond:
+            return
+        items[:] = [item for item in items if item not in beyond]
+        config.hook.pytest_deselected(items=beyond)
+        self._left_out = {(item.assertion.place.file, item.assertion.id) for item in beyond}
+        if _is_worker(config):
+            config.workeroutput[_LEFT_OUT] = [list(key) for key in self._left_out]  # type: ignore[attr-defined]
+
+    def _is_asked(self, item: AssertionItem) -> bool:
+        return self._tier == "full" or item.assertion.tier == self._tier
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what the selected assertions need."""
         self._require_used_overrides()
@@ -101,8 +136,16 @@ class CoherenceSession:
             if isinstance(item, AssertionItem):
                 selected.setdefault(item.suite, []).append(item.assertion)
         self._display = Display(self._config)
-        self._config.stash[GATE] = Gate(selected, self._store, self._display, self._engine, self._policy)
+        self._config.stash[GATE] = Gate(
+            selected, self._store, self._display, self._engine, self._policy, self._allowance
+        )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
+
+    def _require_views(self) -> None:
+        try:
+            require_views(self._views)
+        except CoherenceError as problem:
+            raise pytest.UsageError(f"--coherence-report: {problem}") from None
 
     def _require_used_overrides(self) -> None:
         # A suite that could not be read, or that --lf passed over, may have the name.
@@ -118,9 +161,11 @@ class CoherenceSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
-        """Refuse in the controller of pytest-xdist what its workers found wrong with the command line."""
-        sentence = (getattr(node, "workeroutput", None) or {}).get(_MISUSE)
-        if sentence:
+        """Take in the controller of pytest-xdist what its workers found, wrong with the command line too."""
+        found = getattr(node, "workeroutput", None) or {}
+        self._device = self._device or found.get(_DEVICE)
+        self._left_out.update((suite, assertion) for suite, assertion in found.get(_LEFT_OUT, ()))
+        if sentence := found.get(_MISUSE):
             raise pytest.UsageError(sentence)
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
@@ -148,6 +193,7 @@ class CoherenceSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send the result along with the report, from a worker to the controller too."""
         report = yield
+        report.coherence_required = self._suites.required()  # type: ignore[attr-defined]
         if not (isinstance(item, AssertionItem) and hasattr(item, "result")):
             return report
         if report.when == "call" or (report.when == "setup" and report.failed):
@@ -165,7 +211,10 @@ class CoherenceSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports. A run that judged nothing, or cannot say what it judged, is no success."""
-        if _is_worker(self._config) or self._config.option.collectonly:
+        if _is_worker(self._config):
+            self._config.workeroutput[_DEVICE] = device()  # type: ignore[attr-defined]
+            return
+        if self._config.option.collectonly:
             return
         if self._results:
             self._write_reports()
@@ -186,15 +235,23 @@ class CoherenceSession:
         self._write("--coherence-junit", partial(write_junit, results, strict=strict))
         self._write("--coherence-markdown", partial(write_markdown, results))
         self._write("--coherence-html", partial(write_html, results))
+        for name, path in self._views.items():
+            self._write_to(
+                f"--coherence-report {name}={path}", Path(path), partial(write_view, name, results)
+            )
 
     def _write(self, option: str, write: Callable[[Path], None]) -> None:
         path: Path | None = self._config.getoption(option)
-        if path is None:
-            return
+        if path is not None:
+            self._write_to(f"{option} {path}", path, write)
+
+    def _write_to(self, asked: str, path: Path, write: Callable[[Path], None]) -> None:
         try:
             write(path.absolute())
         except OSError as problem:
-            self._unwritten.append(f"{option} {path} cannot be written: {problem.strerror or problem}")
+            self._unwritten.append(f"{asked} cannot be written: {problem.strerror or problem}")
+        except CoherenceError as problem:
+            self._unwritten.append(f"{asked} cannot be written: {problem}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
@@ -224,7 +281,9 @@ class CoherenceSession:
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
         results = results_of(self._results.values(), self._started, self._seed, self._policy)
-        return self._against.compared(results)
+        suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
+        made = {"commit": commit(suite.parent), "device": device() or self._device}
+        return self._against.compared(results.model_copy(update=made), self._left_out)
 
     @property
     def _annotations(self) -> Iterable[str]:
@@ -237,6 +296,15 @@ class CoherenceSession:
         if said is not None:
             result = AssertionResult.model_validate(said)
             self._results[report.nodeid] = result
+        for required in getattr(report, "coherence_required", ()):
+            result = AssertionResult.model_validate(required)
+            name = f"{result.suite} {result.id}"
+            self._results[name] = max(self._results.get(name, result), result, key=_badness)
+
+
+def _badness(result: AssertionResult) -> tuple[bool, int]:
+    """Order what is required twice by one id, in one file: no success may hide a failure."""
+    return not result.green, result.verdict.severity
 
 
 def _is_worker(config: pytest.Config) -> bool:

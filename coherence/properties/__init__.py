@@ -9,9 +9,11 @@ from coherence.properties.attractor import Attractor
 from coherence.properties.chimera import Chimera
 from coherence.properties.collinearity import Collinearity
 from coherence.properties.commutativity import Commutativity
+from coherence.properties.criterion import held
 from coherence.properties.dose import Dose
 from coherence.properties.equivalence import Equivalence
 from coherence.properties.factorial import Factorial
+from coherence.properties.gap import Gap
 from coherence.properties.markers import Markers
 from coherence.properties.property import Case, Property
 from coherence.properties.worst import Worst
@@ -24,6 +26,7 @@ AnyProperty = Annotated[
     | Chimera
     | Worst
     | Attractor
+    | Gap
     | Dose
     | Equivalence
     | Factorial,
@@ -41,7 +44,9 @@ __all__ = [
     "Dose",
     "Equivalence",
     "Factorial",
+    "Gap",
     "Markers",
     "Property",
     "Worst",
+    "held",
 ]

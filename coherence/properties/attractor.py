@@ -3,170 +3,190 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, ClassVar, Literal
+from math import inf
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.cast import Couple, require_probes
+from coherence.plan import Measurement, Record, Scene
 from coherence.properties.control import random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.curve import column
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, Residuals, Sample, within_reach
+from coherence.properties.mixing import PROMPT
+from coherence.properties.poles import Mixed, Poles
+from coherence.properties.property import Case
+from coherence.properties.reading import Sample
 from coherence.statistics.intervals import Interval
 from coherence.statistics.response import Response
-from coherence.vocabulary import (
-    Criterion,
-    Curve,
-    Evidence,
-    Position,
-    ProbeNote,
-    Regime,
-    Site,
-)
+from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Table
 
-LEAST_PROBES = 4
-PROMPT = Regime.parse("prompt")
-PROMPT_WEIGHTS = (0.0, 0.5, 1.0)  # two instructions are either both there or one of them
+LEAST_STEEP = 5  # weights; through fewer points a logistic curve passes whatever they are
 
 
 @dataclass(frozen=True)
 class AttractorCase(Case):
-    """Two poles in one regime, mixed at several weights."""
+    """Two poles mixed in one way, at several weights."""
 
     persona: str
     slug: str
     asked: "Attractor"
-    regime: Regime
-    readings: Readings
-    prompted: tuple[Condition, Condition]  # the positive pole, then the negative one
-    mixtures: dict[float, tuple[Condition, ...]]  # by rising weight; several conditions are averaged
+    mixed: Mixed
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the prompted poles, for the axis, and every mixture, on every probe; replies to look at."""
+        """Read every mixture on the axis, and have replies to look at."""
         return [*self.rests_on(), *self._sample.replies.values()]
 
     def rests_on(self) -> Iterable[Measurement]:
         """List the readings."""
-        mixed = [condition for conditions in self.mixtures.values() for condition in conditions]
-        return [r for condition in (*self.prompted, *mixed) for r in self.readings.of(condition)]
+        return self.mixed.needs
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
-        response = self._response(record)
+        response = self.mixed.response(record)
         curve = response.position()
         criteria = tuple(self._criteria(response))
         apart = criteria[1].unreliable is None
         return Evidence(
             criteria=criteria,
             curve=self._curve(curve),
+            tables=(self._departures(curve),),
             probes=(*(self._strongest(response) if apart else ()), self._sample.note(record)),
-            notes=(*self._notes(criteria, curve), *self._by_length(response)) if apart else (),
+            notes=(*self._notes(response, criteria, curve), *self._by_length(response)) if apart else (),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield the same criteria alone."""
-        return self._criteria(self._response(record))
+        return self._criteria(self.mixed.response(record))
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
         """Put another persona, or a random vector, in the place of the positive pole.
 
         Its mixtures are measured for this alone, so one of each has a turn. None between prompts, which are
-        what is measured with.
+        what is measured with, and none where nobody else has examples or adapters trained on a mixture.
         """
-        if self.regime == PROMPT:
+        regime, scene = self.mixed.regime, self._scene
+        if regime is None or regime == PROMPT:
             return {}
-        scene, (positive, _) = self.readings.scene, self.asked.poles
+        positive = self.asked.poles[0]
         others = (name for name in scene.personas if name not in self.asked.poles)
         scenes = (
-            *islice(stand_ins(scene, positive, self.regime, others), 1),
-            *random_vectors(scene, positive, (self.regime,), at_most=1),
+            *islice(stand_ins(scene, positive, regime, others), 1),
+            *random_vectors(scene, positive, (regime,), at_most=1),
         )
-        return {name: [self.asked.case(self.regime, other) for other in several] for name, several in scenes}
+        return {
+            name: [self.asked.case(self.asked.by(regime, other)) for other in several]
+            for name, several in scenes
+        }
 
     def _criteria(self, response: Response) -> Iterator[Criterion]:
-        separation = response.separation()
-        n, most, (first, last) = len(self.readings.scene.probes), self.asked.max_area, self.asked.tipping
-        poles = held(
-            "separation of the poles", separation, n, self.asked.min_separation, key="min_separation"
+        asked, n, (first, last) = self.asked, self.mixed.n, self.asked.tipping
+        yield held(
+            "separation of the poles",
+            response.separation(),
+            n,
+            asked.min_separation,
+            unreliable=self.mixed.without_axis(response),
+            key="min_separation",
         )
-        apart = separation.low > 0 or separation.high < 0
-        missing = poles.unreliable or poles.estimate.lacking(0)
-        together = f"the poles do not lie apart under {self.slug}: {poles.estimate}; {missing}"
-        unreliable = None if apart else together
-        yield poles
+        unreliable, most = self.mixed.together(response), asked.max_area
         yield held("signed area", response.area(), n, -most, most, unreliable, key="max_area")
         yield held("tipping weight", response.tipping(), n, first, last, unreliable, key="tipping")
+        if asked.min_step is not None:
+            yield self._step(response, asked.min_step, unreliable)
+        if asked.max_steepness is not None and self._steep:
+            yield self._steepness(response, asked.max_steepness, unreliable)
+
+    def _step(self, response: Response, least: float = -inf, unreliable: str | None = None) -> Criterion:
+        found = response.smallest_step()
+        return held("smallest step", found, self.mixed.n, least, unreliable=unreliable, key="min_step")
+
+    def _steepness(self, response: Response, most: float = inf, unreliable: str | None = None) -> Criterion:
+        found = response.steepness()
+        return held("steepness", found, self.mixed.n, -inf, most, unreliable, key="max_steepness")
+
+    @property
+    def _steep(self) -> bool:
+        """Whether a switch can be told from a slide: prompts have too few weights."""
+        return len(self.mixed.mixtures) >= LEAST_STEEP
 
     def _curve(self, curve: Sequence[Interval]) -> Curve:
         return Curve(
             axis="weight",
-            at=tuple(f"{weight:g}" for weight in self.mixtures),
+            at=tuple(f"{weight:g}" for weight in self.mixed.mixtures),
             columns={
                 "m": column(point.value for point in curve),
                 "low": column(point.low for point in curve),
                 "high": column(point.high for point in curve),
-                "D": column(point.value - weight for point, weight in zip(curve, self.mixtures, strict=True)),
+                "D": column(point.value for point in self._off(curve)),
             },
         )
+
+    def _departures(self, curve: Sequence[Interval]) -> Table:
+        return Table(
+            name="D(w) = m(w) - w, and its interval",
+            rows=tuple(f"weight {weight:g}" for weight in self.mixed.mixtures),
+            columns=("D", "low", "high"),
+            cells=tuple(column((point.value, point.low, point.high)) for point in self._off(curve)),
+        )
+
+    def _off(self, curve: Sequence[Interval]) -> list[Interval]:
+        """How far each mixture is from where a linear response has it."""
+        return [point.above(weight) for point, weight in zip(curve, self.mixed.mixtures, strict=True)]
 
     def _strongest(self, response: Response) -> tuple[ProbeNote, ...]:
         pull = response.pull()
         return tuple(
             ProbeNote(
-                probe=self.readings.scene.probes[row].id,
+                probe=self._scene.probes[row].id,
                 note=f"pulled towards {self._pole(pull[row])}: area {pull[row]:+.2f}",
             )
             for row in np.argsort(-np.abs(pull), kind="stable")[:3]
         )
 
-    def _notes(self, criteria: Sequence[Criterion], curve: Sequence[Interval]) -> tuple[str, ...]:
+    def _notes(
+        self, response: Response, criteria: Sequence[Criterion], curve: Sequence[Interval]
+    ) -> tuple[str, ...]:
         separation, area = criteria[0].estimate, criteria[1].estimate
-        weights, position = list(self.mixtures), [point.value for point in curve]
-        steps = np.diff(position) / np.diff(weights)
+        weights, position = list(self.mixed.mixtures), [point.value for point in curve]
         half = np.interp(0.5, weights, position)
         puller = self._pole(area.value) if area.low > 0 or area.high < 0 else "neither pole"
-        shape = "rises throughout" if min(steps) >= 0 else "is not monotone"
         notes = (
             f"{puller} attracts: an even mixture stands {half:.2f} of the way to {self.asked.poles[0]}",
-            f"the response {shape}, at its steepest {max(steps):.1f} times as fast as a linear one",
+            self._monotony(response),
+            *((self._shape(response),) if self._steep else ()),
         )
         return (*notes, f"{self.slug} moves against the prompts") if separation.high < 0 else notes
 
+    def _monotony(self, response: Response) -> str:
+        step = self._step(response).estimate
+        turns = "is not monotone" if step.high < 0 else "may not be monotone"
+        return f"the response {'rises throughout' if step.low > 0 else turns}: {step} (a linear one: 1)"
+
+    def _shape(self, response: Response) -> str:
+        steepness = self._steepness(response).estimate
+        better = "neither a line nor a logistic curve clearly"
+        if steepness.low > 0 or steepness.high < 0:
+            better = "a logistic curve" if steepness.low > 0 else "a line"
+        slope = f"the curve is {response.logistic().slope:.1f} times as steep as a linear response"
+        return f"{better} fits the response better: {steepness}; {slope}"
+
     def _by_length(self, response: Response) -> tuple[str, ...]:
         pull = f"the pull towards {self.asked.poles[0]}"
-        return by_length(pull, response.pull(), self.readings.scene.probes)
+        return by_length(pull, response.pull(), self._scene.probes)
+
+    @property
+    def _scene(self) -> Scene:
+        return self.mixed.readings.scene
 
     @property
     def _sample(self) -> Sample:
-        mixed = {f"weight {weight:g}": conditions[0] for weight, conditions in self.mixtures.items()}
-        return Sample(self.readings.scene, mixed)
+        mixed = {f"weight {weight:g}": conditions[0] for weight, conditions in self.mixed.mixtures.items()}
+        return Sample(self._scene, mixed)
 
     def _pole(self, pull: float) -> str:
         return self.asked.poles[0] if pull > 0 else self.asked.poles[1]
-
-    def _response(self, record: Record) -> Response:
-        positive, negative = (self._residuals(record, condition) for condition in self.prompted)
-        mixed = [
-            np.mean([self._residuals(record, condition) for condition in conditions], axis=0)
-            for conditions in self.mixtures.values()
-        ]
-        return Response(self.mixtures, np.stack(mixed), positive - negative, self.readings.scene.clusters)
-
-    def _residuals(self, record: Record, condition: Condition) -> Residuals:
-        by_depth = self.readings.residuals(record, condition)
-        return np.asarray(by_depth[within_reach(self.asked.site, len(by_depth)).depth])
-
-
-def _rising(weights: tuple[float, ...]) -> tuple[float, ...]:
-    if len(weights) < 3 or (weights[0], weights[-1]) != (0, 1) or min(np.diff(weights)) <= 0:
-        raise ValueError(
-            f"the weights {list(weights)} do not rise from 0 to 1 over at least one mixture between them"
-        )
-    return weights
 
 
 def _within_weights(tipping: tuple[float, float]) -> tuple[float, float]:
@@ -176,7 +196,7 @@ def _within_weights(tipping: tuple[float, float]) -> tuple[float, float]:
     return tipping
 
 
-class Attractor(Property):
+class Attractor(Poles):
     """How the model answers a mixture of two contradictory poles; a linear answer has area 0 and tips at 1/2.
 
     Which pole attracts may differ by regime (arXiv 2607.00006). Under prompts only the weights 0, 1/2 and 1
@@ -186,17 +206,6 @@ class Attractor(Property):
     family: ClassVar[str] = "attractor"
 
     property: Literal["attractor"] = Field(description="Names this property.")
-    personas: None = Field(None, description="Not used here: the poles are the personas.")
-    poles: Couple = Field(description="Two contradictory personas, the positive one first.")
-    regimes: tuple[Regime, ...] = Field(
-        (Regime.parse("steering"), Regime.parse("adapter")),
-        description="Regimes to mix in; one assertion each.",
-    )
-    weights: Annotated[tuple[float, ...], AfterValidator(_rising)] = Field(
-        (0.0, 0.25, 0.5, 0.75, 1.0), description="Weights of the positive pole, rising from 0 to 1."
-    )
-    site: Site = Field(description="Where the position between the poles is read.")
-    position: Position = Field(Position.PROMPT_LAST, description="At which token it is read.")
     max_area: float = Field(
         ge=0, description="Largest area, of either sign, between the response and a linear one."
     )
@@ -210,34 +219,30 @@ class Attractor(Property):
         description="Least distance of the regime's poles, as a share of the distance of the prompted poles.",
     )
 
-    def cases(self, scene: Scene) -> list[Case]:
-        """One case per regime; the axis comes from the prompts, so both poles must have one."""
-        require_probes(scene, LEAST_PROBES, "attractor")
-        return [self.case(regime, scene) for regime in self.regimes]
+    min_step: float | None = Field(
+        None,
+        description="Least rise from one weight to the next, per unit of weight; a linear response has 1, "
+        "and one that turns back less than 0.",
+    )
+    max_steepness: float | None = Field(
+        None,
+        description="Most by which a logistic curve may fit better than a line (difference of the root mean "
+        "square errors of the position).",
+    )
 
-    def case(self, regime: Regime, scene: Scene) -> Case:
-        """Make the case of one regime."""
-        positive, negative = self.poles
-        return AttractorCase(
-            persona=f"{positive}-{negative}",
-            slug=str(regime),
-            asked=self,
-            regime=regime,
-            readings=Readings(scene, self.position, through=self.site),
-            prompted=(scene.condition(positive, PROMPT), scene.condition(negative, PROMPT)),
-            mixtures=self._mixtures(scene, regime),
-        )
-
-    def _mixtures(self, scene: Scene, regime: Regime) -> dict[float, tuple[Condition, ...]]:
-        prompted = PROMPT.layers <= regime.layers
-        orders = (self.poles, self.poles[::-1]) if prompted else (self.poles,)
-        return {
-            weight: tuple(
-                dict.fromkeys(scene.mixture(self._shares(order, weight), regime) for order in orders)
+    @model_validator(mode="after")
+    def _steep_enough(self) -> Self:
+        if self.max_steepness is not None and len(self.weights) < LEAST_STEEP:
+            raise ValueError(
+                f"max_steepness needs at least {LEAST_STEEP} weights; through the {len(self.weights)} of "
+                f"{list(self.weights)} a logistic curve passes whatever the response is"
             )
-            for weight in (PROMPT_WEIGHTS if prompted else self.weights)
-        }
+        return self
 
-    def _shares(self, order: tuple[str, ...], weight: float) -> dict[str, float]:
-        share = dict(zip(self.poles, (weight, 1 - weight), strict=True))
-        return {pole: share[pole] for pole in order if share[pole] > 0}
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per way of mixing."""
+        return [self.case(mixed) for mixed in self.ways(scene)]
+
+    def case(self, mixed: Mixed) -> AttractorCase:
+        """Make the case of one way."""
+        return AttractorCase("-".join(self.poles), mixed.slug, self, mixed)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from coherence.errors import CoherenceError
 from coherence.plan import Measurement, Record, Scene
 from coherence.vocabulary import Control, Criterion, Evidence, Verdict
+from coherence.vocabulary.tier import Tier
 
 
 class Case(ABC):
@@ -84,6 +85,9 @@ class Property(BaseModel, ABC):
     )
     expect: Literal["pass", "fail"] = Field(
         "pass", description="`fail` states a known incoherence, strictly."
+    )
+    tier: Tier = Field(
+        "full", description="`smoke`: judged by --coherence-tier=smoke too, the run of two minutes."
     )
 
     @abstractmethod

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coherence.reports.plain import cell, clipped, one_line, rendered, table, visible
+from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.results import AssertionResult
 from coherence.vocabulary import Curve, Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
@@ -17,17 +17,19 @@ from coherence.vocabulary.evidence import number
 _AXES = {"site": "depth", "weight": "mixture weight", "dose": "dose"}
 _ROWS = 10
 _PROBES = 5
-_REPLY_BYTES = 600
+_TEXT_BYTES = 600
 
 
 def explain(result: AssertionResult, width: int = 100) -> str:
     """Put the verdict's sentence on the first line and the evidence below it, `width` columns wide.
 
-    Control characters are written out; a reply is cut after 600 bytes, the whole is not.
+    Control characters and the commands of CI runners are written out. A reply or note is cut after 600 bytes,
+    the whole is not.
     """
     head = f"{one_line(result.sentence)}\nstated in {one_line(result.suite)}:{result.line}"
     if result.replay:  # in one line whatever the width, for a shell
         head += f"\nreplay: {visible(result.replay)}"
+    head = inert(head)
     if result.evidence is None:
         return head
     sections = (Group(Text(f"\n{title}"), content) for title, content in _sections(result.evidence))
@@ -70,9 +72,12 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     if evidence.probes:
         yield _count("worst probes", _PROBES, len(evidence.probes)), _probe_table(evidence.probes[:_PROBES])
     if spoken := next((probe for probe in evidence.probes if probe.replies), None):
-        yield f"replies to {one_line(spoken.probe)}", Group(*_side_by_side(spoken.replies))
+        yield (
+            f"replies to {one_line(excerpt(spoken.probe, _TEXT_BYTES))}",
+            Group(*_side_by_side(spoken.replies)),
+        )
     if evidence.notes:
-        yield "notes", Group(*map(cell, evidence.notes))
+        yield "notes", Group(*map(_text, evidence.notes))
     for numbers in evidence.tables:
         yield one_line(numbers.name), _table_of(numbers)
 
@@ -122,7 +127,7 @@ def _extremes(column: tuple[float | None, ...]) -> list[int]:
 def _probe_table(probes: tuple[ProbeNote, ...]) -> Table:
     shown = table("probe", "note")
     for probe in probes:
-        shown.add_row(cell(probe.probe), cell(probe.note))
+        shown.add_row(_text(probe.probe), _text(probe.note))
     return shown
 
 
@@ -135,5 +140,9 @@ def _side_by_side(replies: dict[str, str]) -> Iterator[Table]:
         shown.expand = True
         for column in shown.columns:
             column.ratio = 1
-        shown.add_row(*(cell(clipped(visible(replies[regime]), _REPLY_BYTES)) for regime in pair))
+        shown.add_row(*(_text(replies[regime]) for regime in pair))
         yield shown
+
+
+def _text(written: str) -> Text:
+    return cell(excerpt(written, _TEXT_BYTES))

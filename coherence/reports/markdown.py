@@ -9,7 +9,8 @@ from coherence.files import replace_file
 from coherence.reports.comparison import changes_table, verdict, worth_showing
 from coherence.reports.explanation import explain
 from coherence.reports.order import worst_first
-from coherence.reports.plain import clipped, one_line, rendered
+from coherence.reports.plain import clipped, one_line, rendered, visible
+from coherence.reports.reproduce import command
 from coherence.reports.terminal import counts
 from coherence.results import AssertionResult, Results
 
@@ -27,7 +28,7 @@ def write_markdown(results: Results, path: Path) -> None:
 
 
 def markdown(results: Results, most: int = MOST_BYTES) -> str:
-    """Lay out a table of the verdicts, what changed since the baseline, and the evidence of what is red.
+    """Lay out the verdicts, what changed since the baseline, how to run it again, and the red ones' evidence.
 
     At most `most` bytes of UTF-8, down to the heading, which is always there. What is left out is counted.
     """
@@ -38,6 +39,8 @@ def markdown(results: Results, most: int = MOST_BYTES) -> str:
         text += f"{_compared(results)}\n"
     rows = _fitting(ordered, _row, (most - len(text.encode())) // 2)
     text += "\n".join(["| assertion | verdict | what was found |", "| --- | --- | --- |", *rows, ""])
+    again = _again(results)
+    text += again if len((text + again).encode()) <= most else ""
     left = most - len(text.encode())
     return text + "\n".join(["", *_fitting(red, _evidence, left)]) if red else text
 
@@ -68,6 +71,12 @@ def _row(result: AssertionResult) -> str:
 def _evidence(result: AssertionResult) -> str:
     shown = block(clipped(explain(result), _EXPLAINED_BYTES))
     return f"#### {code(result.id)}\n\n<details><summary>evidence</summary>\n\n{shown}\n</details>\n"
+
+
+def _again(results: Results) -> str:
+    commit = f"commit {code(results.commit)}, " if results.commit else ""
+    said = f"{commit}seed {results.seed}; to run it again:\n\n{block(visible(command(results)))}"
+    return f"\n<details><summary>provenance</summary>\n\n{said}\n</details>\n"
 
 
 def _compared(results: Results) -> str:

@@ -1,5 +1,6 @@
 """Plain text: what every terminal, XML parser and web page can take."""
 
+import re
 from io import StringIO
 from unicodedata import bidirectional, category
 
@@ -11,6 +12,9 @@ from rich.text import Text
 # Control, unassigned, surrogate, line and paragraph separator; and what makes text read in another order.
 _UNSEEN = {"Cc", "Cn", "Cs", "Zl", "Zp"}
 _REORDERING = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# How lines of GitHub's and Azure's workflow commands begin, and how they may stand anywhere in a line.
+_COMMAND = re.compile(r"(?m)^([^\S\n]*):(?=:)")
+_OLD_COMMAND = re.compile(r"#(?=#\w*\[)")
 
 
 def visible(text: str) -> str:
@@ -29,13 +33,30 @@ def one_line(text: str) -> str:
     return " ".join(visible(text).split())
 
 
+def excerpt(text: str, limit: int) -> str:
+    """Visible, cut after `limit` bytes of UTF-8, with how much is missing; what is cut is never laid out."""
+    head = text[:limit]
+    shown = visible(head)
+    kept = shown.encode()[:limit].decode("utf-8", "ignore")
+    return _with_rest(kept, len(shown) - len(kept) + len(text) - len(head))
+
+
 def clipped(text: str, limit: int) -> str:
     """Cut after `limit` bytes of UTF-8 and say how much is missing. The text must be `visible`."""
     encoded = text.encode()
     if len(encoded) <= limit:
         return text
     kept = encoded[:limit].decode("utf-8", "ignore")
-    return f"{kept}\n... {len(text) - len(kept)} more characters are in the results document"
+    return _with_rest(kept, len(text) - len(kept))
+
+
+def _with_rest(kept: str, missing: int) -> str:
+    return f"{kept}\n... {missing} more characters are in the results document" if missing else kept
+
+
+def inert(text: str) -> str:
+    """Write out what a CI runner would obey in a log: `::` where a line begins; `##[` and `##vso[`."""
+    return _OLD_COMMAND.sub(r"\\x23", _COMMAND.sub(r"\1\\x3a", text))
 
 
 def table(*columns: str, numbers: tuple[str, ...] = (), box: Box = ASCII) -> Table:
@@ -52,7 +73,10 @@ def cell(content: object, style: str = "") -> Text:
 
 
 def rendered(content: RenderableType, width: int, color: bool = False) -> str:
-    """Lay out in `width` columns; nothing of the environment matters. No white space at line ends."""
+    """Lay out in `width` columns; nothing of the environment matters. `inert`, no white space at line ends.
+
+    A line that would be obeyed is three columns wider.
+    """
     page = StringIO()
     console = Console(
         file=page,
@@ -64,4 +88,4 @@ def rendered(content: RenderableType, width: int, color: bool = False) -> str:
         _environ={},
     )
     console.print(content)
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+    return inert("\n".join(line.rstrip() for line in page.getvalue().splitlines()))

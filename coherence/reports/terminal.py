@@ -21,6 +21,7 @@ _STYLES = {
 }
 
 _ROOMY = 96
+_NARROW = 72
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
@@ -35,15 +36,19 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     shown.collapse_padding = True
     if width >= _ROOMY:  # names are read first: they keep to a line
         shown.columns[0].min_width, shown.columns[1].max_width = 31, 15
+    elif width >= _NARROW:  # ... or to two, broken where it says something
+        shown.columns[0].min_width, shown.columns[1].max_width, shown.columns[2].min_width = 26, 12, 13
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))
         for assertion in assertions:
-            shown.add_row(*_row(assertion))
+            shown.add_row(*_row(assertion, width))
     return shown
 
 
-def _row(result: AssertionResult) -> tuple[Text, ...]:
+def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
     name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
+    if width < _ROOMY:
+        name = cell(name.plain.replace(".", ".\n    ", 1))
     verdict = cell(_said(result), _STYLES[result.outcome])
     if result.evidence is None:
         return name, cell("not measured"), cell(""), cell(""), cell(""), verdict
@@ -52,7 +57,7 @@ def _row(result: AssertionResult) -> tuple[Text, ...]:
     return (
         name,
         cell(estimate.name),
-        cell(estimate.spread),
+        cell(estimate.spread if width >= _ROOMY else estimate.spread.replace(" [", "\n[")),
         cell(criterion.threshold),
         cell(estimate.n),
         verdict,

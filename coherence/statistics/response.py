@@ -9,8 +9,9 @@ from coherence.statistics import student
 from coherence.statistics.curvature import straightened
 from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import TAIL, Interval
-from coherence.statistics.jackknife import Jackknife, Terms
+from coherence.statistics.jackknife import Jackknife, Pivot, Terms, smallest
 from coherence.statistics.products import Products
+from coherence.statistics.shape import Logistic, Shape, line
 
 TINY = 1e-24  # a variance below it is rounding
 HALVINGS = 30  # of the range of weights, to find an end of the tipping weight's interval
@@ -28,6 +29,11 @@ class Response:
         self._jackknife = Jackknife(clusters)
         self._products = Products.of(mixed - mixed[0], axis, clusters)
         self._axis = Products.of(axis, axis, clusters)
+        self._lengths = np.square(axis, dtype=np.float64).sum(-1)
+
+    def axis(self) -> Interval:
+        """Share of the probes' squared axes that they have in common; not above 0 when it is noise alone."""
+        return self._ratio(lambda weights: (self._axis.across(weights), weights @ self._lengths))
 
     def separation(self) -> Interval:
         """Distance of the regime's poles along the mean axis, over the length of that axis."""
@@ -40,6 +46,49 @@ class Response:
             return self._ratio(lambda weights: (self._moved(weights)[:, mixture], self._whole(weights)))
 
         return [at(mixture) for mixture in range(len(self._at))]
+
+    def gap(self, other: "Response", weight: float) -> Interval:
+        """m(w) here minus m(w) there, at a weight that both have; the probes are the same."""
+        here, there = (int(np.flatnonzero(side._at == weight)[0]) for side in (self, other))
+
+        def terms(weights: Array) -> tuple[Array, Array]:
+            own, others = self._moved(weights), other._moved(weights)
+            above = np.stack([own[:, here], -others[:, there]], axis=1)
+            return above, np.stack([own[:, -1], others[:, -1]], axis=1)
+
+        return self._jackknife.curved(terms).interval
+
+    def smallest_step(self) -> Interval:
+        """Least rise of m from one mixture to the next, per unit of weight; below 0 where it turns back."""
+
+        def step(after: int) -> Pivot:
+            unit = self._at[after] - self._at[after - 1]
+
+            def terms(weights: Array) -> tuple[Array, Array]:
+                moved = self._moved(weights)
+                return (moved[:, [after]] - moved[:, [after - 1]]) / unit, moved[:, -1:]
+
+            return self._jackknife.curved(terms)
+
+        return smallest([step(after) for after in range(1, len(self._at))])
+
+    def logistic(self) -> Logistic:
+        """Find the logistic curve nearest to m(w)."""
+        return Logistic.nearest(self._at, self._positions[0])
+
+    def steepness(self) -> Interval:
+        """Root mean square error of the nearest line minus that of the nearest logistic curve, over m(w).
+
+        The curves of the whole sample are held against the samples without a cluster as well: as both are
+        nearest, their errors change by their own movement to second order only.
+        """
+        positions = self._positions
+        if not np.isfinite(positions).all():
+            return Interval(nan, -inf, inf)
+        shapes: tuple[Shape, Shape] = line(self._at, positions[0]), self.logistic()
+        straight, switch = (np.sqrt(np.square(positions - shape(self._at)).mean(1)) for shape in shapes)
+        apart = straight - switch
+        return self._jackknife.around(float(apart[0]), apart).interval
 
     def area(self) -> Interval:
         """Signed area under D(w) = m(w) - w; above 0 the positive pole attracts."""
@@ -58,6 +107,12 @@ class Response:
         """Signed area of each probe on the scale of them all: [probes]."""
         along = self._products.between.sum(-1) / self._products.apart.sum(-1)
         return np.asarray(np.trapezoid((along / along[-1].mean()).T - self._at, self._at, axis=1))
+
+    @property
+    def _positions(self) -> Array:
+        """m(w) of the sample, and without each of its clusters: [1 + clusters, mixtures]."""
+        moved = self._moved(self._jackknife.weights)
+        return moved / np.where(moved[:, -1:] == 0, nan, moved[:, -1:])
 
     def _moved(self, weights: Array) -> Array:
         """How far each mixture is from the first, [rows, mixtures]."""

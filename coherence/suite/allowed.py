@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from coherence.suite.document import Key
-from coherence.suite.file import SuiteFile
+from coherence.suite.file import suite_file
 
 
 def allowed_keys(key: Key, data: object) -> set[str]:
@@ -60,4 +60,4 @@ def _branches(node: dict[str, Any], data: object) -> Iterator[dict[str, Any]]:
 
 @cache
 def _format() -> dict[str, Any]:
-    return SuiteFile.model_json_schema()
+    return suite_file().model_json_schema()

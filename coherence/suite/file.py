@@ -1,12 +1,16 @@
 """The format of a suite file, and of the files that it includes."""
 
-from typing import Any, Literal
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from coherence.properties import AnyProperty
+from coherence.properties.installed import BUILT_IN, added
 from coherence.vocabulary import Decoding, Name, Persona, Regime, Release
 from coherence.vocabulary.probe import WrittenProbe
+from coherence.vocabulary.script import WrittenScript
 
 REGIMES = tuple(Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
@@ -33,6 +37,9 @@ class SuiteFile(BaseModel):
         description="Questions, and paths of .jsonl files with a probe per line.",
         json_schema_extra=_or_a_path,
     )
+    scripts: tuple[WrittenScript, ...] = Field(
+        (), description="Conversations: the user's turns, which the model answers."
+    )
     regimes: tuple[Regime, ...] = Field(
         REGIMES, min_length=1, description="The regimes to hold against each other."
     )
@@ -47,3 +54,14 @@ class SuiteFile(BaseModel):
             if regime in regimes[:index]:
                 raise ValueError(f"the regime {regime} is listed twice")
         return regimes
+
+
+@cache
+def suite_file() -> type[SuiteFile]:
+    """Return the format with the properties that other distributions add to it, if they add any."""
+    found = added().properties
+    if not found:
+        return SuiteFile
+    every: Any = Annotated[reduce(or_, (*BUILT_IN, *found)), Field(discriminator="property")]
+    assertions = tuple[every, ...], SuiteFile.model_fields["assertions"]
+    return create_model("SuiteFile", __base__=SuiteFile, __doc__=SuiteFile.__doc__, assertions=assertions)

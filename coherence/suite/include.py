@@ -1,6 +1,6 @@
 """A suite and the files that it includes, as one document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,18 @@ from pydantic import ValidationError
 
 from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, Key, read_document, shown
-from coherence.suite.file import SuiteFile
+from coherence.suite.file import suite_file
 from coherence.suite.paths import beside, resolve_release
 from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, ProblemsError, problems_in, refuse
 from coherence.suite.sentence import problems_of
 
 _DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
+_ADDED = ("probes", "scripts")
 
 
 def assemble(path: Path) -> Document:
-    """Read a suite and its includes: definitions and probes add up, any other key of an including file wins.
+    """Read a suite and its includes: definitions, probes and scripts add up, other keys of an including file win.
 
     Of two included files that state the same other key, the later one wins. A file that is reached in two
     ways is read once.
@@ -73,7 +74,7 @@ def _validate(document: Document, included: bool) -> None:
         document.place(("assertions",)), "assertions belong in the suite, not in a file it includes"
     )
     try:
-        file = SuiteFile.model_validate(document.data)
+        file = suite_file().model_validate(document.data)
     except ValidationError as error:
         refuse(problems_of(error, document))
         raise
@@ -84,9 +85,11 @@ def _validate(document: Document, included: bool) -> None:
 
 def _merge(below: Document, above: Document) -> Document:
     refuse(_clashes(below, above))
-    probes = below.data.get("probes", [])
-    data = _joined(below.data, above.data) | {"probes": probes + above.data.get("probes", [])}
-    places = {_shifted(key, len(probes)): place for key, place in above.places.items()}
+    before = {name: below.data.get(name, []) for name in _ADDED}
+    added = {name: listed + above.data.get(name, []) for name, listed in before.items()}
+    data = _joined(below.data, above.data) | {name: listed for name, listed in added.items() if listed}
+    offsets = {name: len(listed) for name, listed in before.items()}
+    places = {_shifted(key, offsets): place for key, place in above.places.items()}
     return Document(above.path, data, below.places | places)
 
 
@@ -99,10 +102,10 @@ def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return below | above | both
 
 
-def _shifted(key: Key, offset: int) -> Key:
+def _shifted(key: Key, offsets: Mapping[str, int]) -> Key:
     match key:
-        case ("probes", int(index), *rest):
-            return ("probes", index + offset, *rest)
+        case (str(name), int(index), *rest) if name in offsets:
+            return (name, index + offsets[name], *rest)
     return key
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from coherence.errors import Place, SuiteError
 from coherence.plan import Scene
+from coherence.properties import AnyProperty
 from coherence.suite.document import Document, shown
-from coherence.suite.file import SuiteFile
+from coherence.suite.file import suite_file
 from coherence.suite.include import assemble
 from coherence.suite.overrides import Overrides
 from coherence.suite.problem import Problem, refuse
@@ -14,11 +15,14 @@ from coherence.suite.references import loose_ends
 from coherence.suite.suite import Assertion, Suite
 
 
-def load_suite(path: Path, overrides: Overrides) -> Suite:
-    """Read a suite with what it includes; a SuiteError says what is wrong, in which file, on which line."""
+def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Suite:
+    """Read a suite with what it includes; a SuiteError says what is wrong, in which file, on which line.
+
+    One that asserts nothing is refused, unless it need not.
+    """
     document = assemble(path)
-    file = SuiteFile.model_validate(document.data)
-    refuse(loose_ends(file, document))
+    file = suite_file().model_validate(document.data)
+    refuse(loose_ends(file, document, must_assert))
     scene = Scene(
         release=overrides.apply(file.release),
         personas=file.personas,
@@ -26,17 +30,24 @@ def load_suite(path: Path, overrides: Overrides) -> Suite:
         regimes=file.regimes,
         neutral=file.neutral,
         decoding=file.decoding,
+        scripts=file.scripts,
         seed=file.seed if overrides.seed is None else overrides.seed,
     )
-    assertions = tuple(_assertions(file, scene, document))
-    refuse(_clashes(assertions))
+    stated = [(one, document.place(("assertions", index))) for index, one in enumerate(file.assertions)]
+    assertions = assertions_of(stated, scene)
     return Suite(path, overrides, scene, _artefact_places(document) | overrides.places, assertions)
 
 
-def _assertions(file: SuiteFile, scene: Scene, document: Document) -> Iterator[Assertion]:
+def assertions_of(stated: Iterable[tuple[AnyProperty, Place]], scene: Scene) -> tuple[Assertion, ...]:
+    """Generate the assertions of properties, each with its place; a SuiteError says what is wrong where."""
+    assertions = tuple(_assertions(stated, scene))
+    refuse(_clashes(assertions))
+    return assertions
+
+
+def _assertions(stated: Iterable[tuple[AnyProperty, Place]], scene: Scene) -> Iterator[Assertion]:
     problems = []
-    for index, asserted in enumerate(file.assertions):
-        place = document.place(("assertions", index))
+    for asserted, place in stated:
         try:
             cases = asserted.cases(scene)
         except SuiteError as error:
@@ -48,7 +59,7 @@ def _assertions(file: SuiteFile, scene: Scene, document: Document) -> Iterator[A
             )
         for case in cases:
             name = f"{case.persona}.{asserted.id or asserted.property}.{case.slug}"
-            yield Assertion(name, asserted.family, asserted, case, asserted.expect, place)
+            yield Assertion(name, asserted.family, asserted, case, asserted.expect, asserted.tier, place)
     refuse(problems)
 
 

@@ -10,12 +10,13 @@ from coherence.suite.file import SuiteFile
 from coherence.suite.problem import Problem
 
 
-def loose_ends(file: SuiteFile, document: Document) -> Iterator[Problem]:
+def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) -> Iterator[Problem]:
     """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
     yield from _artefacts(file, document)
     yield from _extractions(file, document)
     yield from _probes(file, document)
-    if not file.assertions:
+    yield from _scripts(file, document)
+    if must_assert and not file.assertions:
         yield Problem(
             document.place(("assertions",)), "the suite asserts nothing; expected a list under 'assertions:'"
         )
@@ -72,6 +73,12 @@ def _probes(file: SuiteFile, document: Document) -> Iterator[Problem]:
         if index not in duplicates:
             taken = f"the probe id {file.probes[index].id!r} is taken by {document.place(('probes', first))}"
             yield Problem(document.place(("probes", index)), f"{taken}; give this one another with 'id:'")
+
+
+def _scripts(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    for index, first in _repeated(script.id for script in file.scripts):
+        taken = f"the script id {file.scripts[index].id!r} is taken by {document.place(('scripts', first))}"
+        yield Problem(document.place(("scripts", index)), f"{taken}; give this one another with 'id:'")
 
 
 def _asked(text: str) -> str:

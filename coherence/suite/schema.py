@@ -28,9 +28,9 @@ class _Generator(GenerateJsonSchema):
         return described | {"additionalProperties": False} if "patternProperties" in described else described
 
 
-def schema() -> dict[str, Any]:
+def schema(file: type[SuiteFile] = SuiteFile) -> dict[str, Any]:
     """Return the schema (draft 2020-12) that the pydantic models describe."""
-    described = SuiteFile.model_json_schema(schema_generator=_Generator)
+    described = file.model_json_schema(schema_generator=_Generator)
     return {"$schema": GenerateJsonSchema.schema_dialect, **described}
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from coherence.errors import did_you_mean
+from coherence.properties.installed import added
 from coherence.suite.allowed import allowed_keys, allowed_range
 from coherence.suite.document import Document, Key
 from coherence.suite.problem import Problem
@@ -78,11 +79,14 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
         options = _quoted(detail["ctx"]["expected_tags"])
         tag = str(detail["ctx"]["tag"])
         place = document.place((*key, "property"))
+        if tag in added().problems:
+            return Problem(place, f"the property {tag!r} cannot be used: {added().problems[tag]}")
         return Problem(place, f"{tag!r} is not a property{did_you_mean(tag, options)}")
     if name == "[key]":
-        sentence = (
-            f"{found!r} cannot be a name in {_spelled(key[:-1])}; expected ASCII letters, digits, - and _"
-        )
+        number = kind == "float_parsing"
+        expected = "a number" if number else "ASCII letters, digits, - and _"
+        where = f"a {'key' if number else 'name'} in {_spelled(key[:-1])}"
+        sentence = f"{found!r} cannot be {where}; expected {expected}"
         return Problem(document.place(key), sentence)
     if kind in _BOUNDS and (span := allowed_range(key, document.data)):
         sentence = f"{_spelled(key)}: expected a number {span}, found {_described(found)}"

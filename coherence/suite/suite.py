@@ -9,6 +9,7 @@ from coherence.errors import Place
 from coherence.plan import Scene
 from coherence.properties import AnyProperty, Case
 from coherence.suite.overrides import Overrides
+from coherence.vocabulary.tier import Tier
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Assertion:
     property: AnyProperty
     case: Case
     expect: Literal["pass", "fail"]
+    tier: Tier
     place: Place
 
 

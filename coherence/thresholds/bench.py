@@ -7,6 +7,7 @@ from itertools import chain
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene, stream
 from coherence.properties import Case
+from coherence.properties.search import SearchCase
 from coherence.suite import Assertion, Suite
 from coherence.thresholds.entry import entries
 from coherence.thresholds.halves import halves, names
@@ -40,7 +41,8 @@ class Bench:
         self._scene = suite.scene
         self._halves = halves(suite.scene, terms.halves, terms.seed)
         self._cases = [
-            (entry, [self._cases_of(assertion) for assertion in entry.assertions]) for entry in calibrated
+            (entry, [self._cases_of(one) for one in entry.assertions if not isinstance(one.case, SearchCase)])
+            for entry in calibrated
         ]
 
     def needs(self) -> Iterator[Measurement]:

@@ -18,6 +18,7 @@ from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
 from coherence.vocabulary.regime import BARE, Regime
 from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
+from coherence.vocabulary.script import Kind, Script, ScriptTurn
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.verdict import Verdict
 
@@ -37,6 +38,7 @@ __all__ = [
     "Example",
     "Extraction",
     "Influence",
+    "Kind",
     "Marker",
     "Name",
     "Persona",
@@ -47,6 +49,8 @@ __all__ = [
     "Prompt",
     "Regime",
     "Release",
+    "Script",
+    "ScriptTurn",
     "Site",
     "Table",
     "VectorSource",

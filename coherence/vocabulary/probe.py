@@ -27,10 +27,11 @@ class Probe(BaseModel):
 
 def spelled_out(written: object) -> object:
     """Give a bare question an id made of its words."""
-    return {"id": _slug(written), "text": written} if isinstance(written, str) else written
+    return {"id": slug(written), "text": written} if isinstance(written, str) else written
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Make a short ASCII name of the words of a text."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_text)[:_LONGEST_ID].strip("-")
     return words or f"probe-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"

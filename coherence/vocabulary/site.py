@@ -13,6 +13,7 @@ class Position(StrEnum):
 
     PROMPT_LAST = "prompt_last"
     USER_LAST = "user_last"
+    USER_MEAN = "user_mean"
     G1 = "g1"
     G2 = "g2"
     RESPONSE_MEAN = "response_mean"

@@ -92,6 +92,30 @@ def test_what_is_there_once_appeared_or_vanished():
     assert found.changes[0].kind == "vanished"
 
 
+def test_another_statistic_in_its_place_is_one_line_that_says_so():
+    agreement, rate = mean(GOOD, name="Cohen's kappa"), mean(GOOD, name="rate", at_least=0.1)
+    found = compared(judged(agreement, rate), judged(mean(GOOD - 0.1, name="Gwet's AC1"), rate))
+    changed, level = found.changes
+    assert (changed.statistic, changed.kind) == ("Gwet's AC1, was Cohen's kappa", "unclear")
+    assert (changed.before, changed.now) == pytest.approx((np.mean(GOOD), np.mean(GOOD) - 0.1), abs=1e-5)
+    assert str(changed) == "pirate.cosine.adapter, Gwet's AC1, was Cohen's kappa: unclear"
+    assert (level.statistic, level.kind) == ("rate", "level")
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        [mean(GOOD, name="new", at_least=0.2)],
+        [mean(GOOD, name="new"), mean(GOOD, name="newer")],
+    ],
+    ids=["other bounds", "two of them"],
+)
+def test_what_cannot_be_paired_vanished_and_appeared(now):
+    before = [mean(GOOD), mean(GOOD, name="kept", at_least=0.1)]
+    found = compared(judged(*before), judged(before[1], *now))
+    assert [change.kind for change in found.changes] == ["vanished", *["appeared"] * len(now), "level"]
+
+
 def law(deviation):
     estimate = Estimate(name="deviation", value=deviation, low=deviation, high=deviation, n=9)
     return judged(Criterion(estimate=estimate, at_most=1e-4, law=True))

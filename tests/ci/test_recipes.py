@@ -62,7 +62,7 @@ def test_github_runs_the_gate_with_a_summary_and_annotations(ci, pytester, monke
 
 
 def test_gitlab_reads_the_report_also_after_a_failed_gate(ci):
-    artifacts = yaml.safe_load((ci / "gitlab-ci.yml").read_text())["persona coherence"]["artifacts"]
+    artifacts = yaml.safe_load((ci / "gitlab-ci.yml").read_text())[".coherence"]["artifacts"]
     assert artifacts["when"] == "always"
     assert artifacts["reports"]["junit"] == "coherence-junit.xml"
 

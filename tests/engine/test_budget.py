@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.budget import ROWS, Budget
-from coherence.engine.rows import Asked, Row, Span, Turn, size
+from coherence.engine.rows import Asked, Exchange, Row, Span, size
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
 
@@ -30,7 +30,7 @@ def made(index: int, length: int, wants: str = "s", switched: bool = False) -> R
         label=f"probe {index}",
         spans={index: Span(0, length, 0), (index, "b"): Span(0, 1, 0)} if wants == "s" else {},
         log_probs=index if wants == "l" else None,
-        asked=(Asked(Decoding(max_new_tokens=5), (Turn(index),)),) if wants == "r" else (),
+        asked=(Asked(Decoding(max_new_tokens=5), (Exchange(index),)),) if wants == "r" else (),
     )
 
 

@@ -6,10 +6,10 @@ from tiny import CHATML, tokenizer
 from coherence.engine.chat import (
     encode,
     generation_suffix,
-    last_user_token,
     messages,
     render,
     turns_after,
+    user_tokens,
 )
 from coherence.errors import ArtefactError
 from coherence.plan import Condition
@@ -98,7 +98,7 @@ def test_a_start_token_that_is_written_twice() -> None:
 def said_until(condition: Condition, text: str) -> tuple[str, str]:
     """What the ids say up to the last user token, without it and with it."""
     ids = encode(WORDS, condition, probe(text))
-    last = last_user_token(WORDS, condition, probe(text))
+    last = user_tokens(WORDS, condition, probe(text))[-1]
     return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
 
 
@@ -129,14 +129,14 @@ def test_a_user_prompt_is_part_of_what_the_user_says() -> None:
 def test_a_template_that_trims_is_understood() -> None:
     words = templated(CHATML.replace("message['content']", "(message['content'] | trim)"))
     ids = encode(words, BARE, probe("  Why?  "))
-    last = last_user_token(words, BARE, probe("  Why?  "))
+    last = user_tokens(words, BARE, probe("  Why?  "))[-1]
     assert words.decode(ids[: last + 1]).endswith("user\nWhy?")
 
 
 def test_a_template_that_rewrites_what_the_user_says() -> None:
     words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
     with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
-        last_user_token(words, BARE, probe("Why?"))
+        user_tokens(words, BARE, probe("Why?"))[-1]
 
 
 TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))
@@ -206,6 +206,6 @@ def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
 
 
 def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
-    last = last_user_token(WORDS, BARE, probe("Why?"))
+    last = user_tokens(WORDS, BARE, probe("Why?"))[-1]
     ids = encode(WORDS, BARE, probe("Why?"))
     assert [*ids[: last + 1], *generation_suffix(WORDS, BARE, probe("Why?"))] == ids

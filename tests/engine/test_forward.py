@@ -13,7 +13,7 @@ from torch import Tensor
 from coherence.engine.budget import Budget
 from coherence.engine.forward import token_norms
 from coherence.engine.host import Host
-from coherence.engine.rows import Asked, Patched, Row, Score, Span, Turn
+from coherence.engine.rows import Asked, Exchange, Patched, Row, Score, Span
 from coherence.engine.taps import Taps
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -232,7 +232,7 @@ def test_replies_scores_and_readings_come_from_one_row(host: Host, measure: Meas
         (5, 9, 40),
         spans={"last": Span(2, 3, 2)},
         log_probs="scores",
-        asked=(Asked(Decoding(max_new_tokens=3), (Turn("reply", {"mean": 4}),)),),
+        asked=(Asked(Decoding(max_new_tokens=3), (Exchange("reply", {"mean": 4}),)),),
     )
     found = measure(host, [row])
     assert found.keys() == {"last", "scores", "reply", "mean"}
@@ -322,7 +322,7 @@ def test_a_reply_to_a_patched_prompt_is_that_of_its_first_pass(either: Host, mea
     row = Row(
         ids,
         patch=Patched(2, {2: 10 * delta(1)}),
-        asked=(Asked(Decoding(max_new_tokens=4), (Turn("reply"),)),),
+        asked=(Asked(Decoding(max_new_tokens=4), (Exchange("reply"),)),),
     )
     said: tuple[int, ...] = ()
     while len(said) < 4:

@@ -13,7 +13,7 @@ from coherence.engine.budget import Budget
 from coherence.engine.forward import run
 from coherence.engine.generation import stop_tokens
 from coherence.engine.host import Host
-from coherence.engine.rows import Asked, Row, Span, Turn
+from coherence.engine.rows import Asked, Exchange, Row, Span
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
 from coherence.vocabulary import Decoding
@@ -39,7 +39,7 @@ def asked(decoding: Decoding = GREEDY) -> list[Row]:
     ]
     adapted = [Row(ids, PIRATE, label="adapter", group="adapter") for ids in PROMPTS[:3]]
     rows = [*bare, *steered, *adapted]
-    return [replace(row, asked=(Asked(decoding, (Turn(name),)),)) for name, row in enumerate(rows)]
+    return [replace(row, asked=(Asked(decoding, (Exchange(name),)),)) for name, row in enumerate(rows)]
 
 
 def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
@@ -126,9 +126,9 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
     ids = PROMPTS[3]
     decodings = [GREEDY, *(replace_seed(seed) for seed in range(4))]
     wanted = tuple(
-        Asked(decoding, (Turn(index, {(index,): DEPTH}),)) for index, decoding in enumerate(decodings)
+        Asked(decoding, (Exchange(index, {(index,): DEPTH}),)) for index, decoding in enumerate(decodings)
     )
-    mate = Row(PROMPTS[1], asked=(Asked(GREEDY, (Turn("mate"),)),))
+    mate = Row(PROMPTS[1], asked=(Asked(GREEDY, (Exchange("mate"),)),))
     run_of: list[int] = []
     handle = ready.blocks[0].register_forward_pre_hook(
         lambda module, args, kwargs: run_of.append((args or (kwargs["hidden_states"],))[0][..., 0].numel()),
@@ -159,7 +159,7 @@ def apart(one: torch.Tensor, two: torch.Tensor) -> float:
 def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, decoding: Decoding) -> None:
     depths = [DEPTH, 2, 0]
     rows = [
-        replace(row, asked=(Asked(decoding, (Turn(name, {(name, depth): depth for depth in depths}),)),))
+        replace(row, asked=(Asked(decoding, (Exchange(name, {(name, depth): depth for depth in depths}),)),))
         for name, row in enumerate(asked())
     ]
     found = answers(ready, rows)
@@ -180,7 +180,7 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
 
 def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> None:
     norms = torch.full((DEPTH + 1,), torch.inf)
-    row = replace(asked()[3], asked=(Asked(GREEDY, (Turn("reply", {"mean": DEPTH}),)),))
+    row = replace(asked()[3], asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),))
     whole = dict(run(ready, [row], norms, Budget(pytest.fail)))
     end = len(row.ids) + len(whole["reply"].ids)
     again = Row((*row.ids, *whole["reply"].ids), spans={"mean": Span(len(row.ids), end, DEPTH)})
@@ -202,7 +202,7 @@ def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> N
 
 def test_an_empty_reply_has_no_mean(ready: Host) -> None:
     row = replace(
-        asked()[0], label="probe 'quiet'", asked=(Asked(GREEDY, (Turn("reply", {"mean": DEPTH}),)),)
+        asked()[0], label="probe 'quiet'", asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),)
     )
     ready.model.generation_config.eos_token_id = naive(ready, row)[:1]
     found = answers(ready, [row])
@@ -223,7 +223,8 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
         expected = (host.model(input_ids=torch.tensor([ids])).logits[0, -1] / 0.5).softmax(dim=-1)
     likely = int(expected.argmax())
     wanted = tuple(
-        Asked(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Turn(seed),)) for seed in range(400)
+        Asked(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Exchange(seed),))
+        for seed in range(400)
     )
     hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, asked=wanted)]).values())
     share = expected[likely].item()
@@ -232,8 +233,8 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
 
 
 def test_decodings_do_not_mix(host: Host) -> None:
-    short = Row(PROMPTS[0], asked=(Asked(Decoding(max_new_tokens=2), (Turn("short"),)),))
-    long = Row(PROMPTS[1], asked=(Asked(Decoding(max_new_tokens=9), (Turn("long"),)),))
+    short = Row(PROMPTS[0], asked=(Asked(Decoding(max_new_tokens=2), (Exchange("short"),)),))
+    long = Row(PROMPTS[1], asked=(Asked(Decoding(max_new_tokens=9), (Exchange("long"),)),))
     assert answers(host, [short, long]) == {
         "short": said(host, naive(host, short)),
         "long": said(host, naive(host, long)),
@@ -247,7 +248,7 @@ def test_a_row_that_is_not_finite_is_an_error_of_its_own(ready: Host, odd: float
         (7, 8, 9),
         deltas={2: torch.full((WIDTH,), odd)},
         label="probe 'bad'",
-        asked=(Asked(GREEDY, (Turn("bad", {"mean": DEPTH}),)),),
+        asked=(Asked(GREEDY, (Exchange("bad", {"mean": DEPTH}),)),),
     )
     found = answers(ready, [*good, bad])
     assert str(found.pop("bad")) == "NaN or infinite logits while answering probe 'bad'"
@@ -279,7 +280,7 @@ def conversations(decoding: Decoding) -> list[Row]:
                 Asked(
                     decoding,
                     tuple(
-                        Turn((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
+                        Exchange((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
                         for turn in range(1 + name % 4)
                     ),
                 ),
@@ -300,7 +301,7 @@ def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Dec
             said = found[name, turn].ids
             lengths.add(len(said))
             if decoding is GREEDY:
-                alone = replace(row, ids=ids + BETWEEN[turn], asked=(Asked(GREEDY, (Turn("said"),)),))
+                alone = replace(row, ids=ids + BETWEEN[turn], asked=(Asked(GREEDY, (Exchange("said"),)),))
                 assert list(said) == naive(ready, alone)
             ids += BETWEEN[turn] + said
             if said:
@@ -321,7 +322,7 @@ def test_a_conversation_does_not_depend_on_its_batch_mates(ready: Host) -> None:
 
 def test_turns_that_nobody_asked_for_are_said_and_not_given(ready: Host) -> None:
     whole, row = conversations(GREEDY)[3], asked()[3]
-    turns = (*(Turn(before=ids) for ids in BETWEEN[:3]), Turn("last", {}, BETWEEN[3]))
+    turns = (*(Exchange(before=ids) for ids in BETWEEN[:3]), Exchange("last", {}, BETWEEN[3]))
     assert answers(ready, [replace(row, asked=(Asked(GREEDY, turns),))]) == {
         "last": answers(ready, [whole])[3, 3]
     }

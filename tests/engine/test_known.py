@@ -9,14 +9,16 @@ from conditions import BARE, PROMPT
 
 from coherence.engine.artefacts import Artefacts
 from coherence.engine.known import Known
+from coherence.engine.transcript import Transcript
 from coherence.engine.workshop import Workshop
 from coherence.errors import MeasurementError
-from coherence.plan import Answer, Condition, Patch, Reading, Reply
+from coherence.plan import Answer, Condition, Patch, Reading, Reply, Turn
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Site
 
 PROBE = Probe(id="order", text="Where is my order?")
 REPLY = Reply(PROMPT, PROBE, Decoding())
+SAID = Transcript((40, 41), ((0, 2),))
 SITES = (Site.parse("resid_pre.0"), Site.parse("resid_post.2"))
 ONE, TWO = Reading(BARE, PROBE), Reading(PROMPT, PROBE)
 RESIDUALS = {
@@ -45,7 +47,7 @@ def test_a_patch_is_the_weighted_sum_at_its_sites_in_place_of_its_token(
     workshop: Workshop, position: Position, after: int
 ) -> None:
     prompt = len(workshop.row(BARE, PROBE).ids)
-    row = Known(workshop, RESIDUALS).row(patched(position), PROBE, (40, 41))
+    row = Known(workshop, RESIDUALS).row(patched(position), PROBE, SAID)
     assert row.patch is not None
     assert row.patch.token == prompt + after
     assert {depth: float(values[1]) for depth, values in row.patch.residuals.items()} == {
@@ -61,7 +63,7 @@ def test_a_patched_row_begins_as_those_without_do(workshop: Workshop) -> None:
 
 def test_a_patch_beyond_the_text_is_a_sentence(workshop: Workshop) -> None:
     with pytest.raises(MeasurementError, match=r"^the patch at g2 lies beyond the text: probe 'order'"):
-        Known(workshop, RESIDUALS).row(patched(Position.G2), PROBE, (40,))
+        Known(workshop, RESIDUALS).row(patched(Position.G2), PROBE, SAID.first(1))
 
 
 @pytest.mark.parametrize("position", [Position.PROMPT_LAST, Position.G1])
@@ -76,11 +78,11 @@ def test_prompts_that_end_differently_are_not_patched_together(
         match=r"^the prompts of probes 'order' and 'order' end differently after what the user says; "
         f"expected the same tokens, for a patch at {position}$",
     ):
-        Known(workshop, RESIDUALS).row(patched(position), PROBE, (40, 41))
+        Known(workshop, RESIDUALS).row(patched(position), PROBE, SAID)
 
 
 def test_what_is_known_of_a_conversation_is_all_of_it(workshop: Workshop) -> None:
-    second = replace(REPLY, turns=("And now?",))
+    second = replace(REPLY, turns=(Turn("And now?"),))
     assert not Known(workshop, {second: Answer("Aye.", (7,))}).has(second)
     assert Known(workshop, {second: Answer("Aye.", (7,)), REPLY: Answer("Arr.", (8,))}).has(second)
 

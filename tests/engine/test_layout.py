@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from coherence.engine.host import Host
 from coherence.engine.layout import Padded
-from coherence.engine.rows import Asked, Row, Turn
+from coherence.engine.rows import Asked, Exchange, Row
 from coherence.vocabulary import Decoding
 
 CPU = torch.device("cpu")
-ONE = (Asked(Decoding(max_new_tokens=1), (Turn("reply"),)),)
+ONE = (Asked(Decoding(max_new_tokens=1), (Exchange("reply"),)),)
 rows = st.lists(
     st.lists(st.integers(1, 99), min_size=1, max_size=20).map(lambda ids: Row(tuple(ids))),
     min_size=1,

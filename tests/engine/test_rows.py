@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.adapters import Weights
-from coherence.engine.rows import Asked, Row, Span, Turn, fit_together, in_order, size
+from coherence.engine.rows import Asked, Exchange, Row, Span, fit_together, in_order, size
 from coherence.vocabulary import Decoding
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
@@ -20,7 +20,7 @@ rows = st.builds(
 
 
 def asked(name: str, tokens: int, **means: int) -> Asked:
-    return Asked(Decoding(max_new_tokens=tokens), (Turn(name, means),))
+    return Asked(Decoding(max_new_tokens=tokens), (Exchange(name, means),))
 
 
 def kind(row: Row) -> tuple[object, ...]:

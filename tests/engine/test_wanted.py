@@ -11,7 +11,7 @@ from coherence.engine.rows import Span
 from coherence.engine.wanted import Rows
 from coherence.engine.workshop import Workshop
 from coherence.errors import ArtefactError, MeasurementError
-from coherence.plan import Answer, Condition, Measurement, NextToken, Outcome, Reading, Reply
+from coherence.plan import Answer, Condition, Measurement, NextToken, Outcome, Reading, Reply, Turn
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site
 
@@ -21,7 +21,8 @@ ARR = Condition(BARE.neutral, (Prompt(text="Arr."),))
 BROKEN = Condition(BARE.neutral, adapters=(("broken", 1.0),))
 PROBE = Probe(id="order", text="Where is my order?")
 REPLY = Reply(BARE, PROBE, Decoding(max_new_tokens=6))
-THIRD = Reply(BARE, PROBE, REPLY.decoding, ("And my parcel?", "Thanks."))
+THIRD = Reply(BARE, PROBE, REPLY.decoding, (Turn("And my parcel?"), Turn("Thanks.")))
+LATER = [turn.text for turn in THIRD.turns]
 SAMPLES = [Reply(BARE, PROBE, Decoding(max_new_tokens=6, temperature=1.0, seed=seed)) for seed in range(3)]
 
 
@@ -70,7 +71,10 @@ def test_answers_of_one_conversation_are_turns_of_one_draft(workshop: Workshop) 
         (THIRD, {mean(THIRD): BLOCKS}),
     ]
     words = workshop.host.tokenizer
-    assert [turn.before for turn in talk.turns] == [(), *turns_after(words, BARE, PROBE, THIRD.turns)]
+    assert [turn.before for turn in talk.turns] == [
+        (),
+        *turns_after(words, BARE, PROBE, LATER),
+    ]
     assert [turn.reply for turn in sample.turns] == SAMPLES[:1]
 
 
@@ -79,7 +83,7 @@ def test_a_known_conversation_is_read_as_it_was_said(workshop: Workshop) -> None
     reading = mean(THIRD, ARR)
     (row,) = rows(workshop, reading, known=known).made
     words = workshop.host.tokenizer
-    second, third = turns_after(words, ARR, PROBE, THIRD.turns)
+    second, third = turns_after(words, ARR, PROBE, LATER)
     assert row.ids == (*encode(words, ARR, PROBE), 40, 50, *second, 41, 50, *third, 42, 50)
     assert row.spans == {reading: Span(len(row.ids) - 2, len(row.ids), BLOCKS)}
     assert not row.asked

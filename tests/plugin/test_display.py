@@ -1,6 +1,19 @@
 """Progress while the model works."""
 
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
+
+import pytest
+
+# What says of the terminal what it is not, PY_COLORS by pytester among them.
+_TERMINAL = {"COLUMNS", "CI", "NO_COLOR", "PY_COLORS"}
 
 
 def test_a_log_gets_a_line_for_each_stage(bench, tmp_path):
@@ -23,6 +36,38 @@ def test_a_terminal_gets_bars(bench, tmp_path):
     assert "40/40" in text
     assert re.search(r"replies .*━", text)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize(("no_color", "columns"), [("", 80), ("", 100), ("1", 80)])
+def test_a_pseudo_terminal_gets_bars_unless_no_color_is_wanted(bench, tmp_path, no_color, columns):
+    bench.suite("passes")
+    given = ["--coherence", f"--coherence-store={tmp_path / 'store'}", "a.coherence.yaml"]
+    drawn = on_terminal([sys.executable, "-m", "pytest", *given], columns, NO_COLOR=no_color)
+    assert ("\x1b[?25l" in drawn) == (not no_color)
+    if no_color:
+        assert "\x1b" not in drawn
+        assert "coherence: laws: 1 done" in drawn
+    else:
+        assert "━" in drawn
+        assert re.search("laws .* 1/1 .*0:00:00", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).split(" coherence ==")[1].splitlines()
+    assert max(map(len, shown[: shown.index("results: coherence-results.json")])) <= columns
+
+
+def on_terminal(command, columns, **environment):
+    """What a command writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    changed = {name: value for name, value in os.environ.items() if name not in _TERMINAL}
+    changed |= {"TERM": "xterm"} | {name: value for name, value in environment.items() if value}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=changed):
+        os.close(theirs)
+        found = b""
+        with suppress(OSError):  # which is how Linux says that the other end is closed
+            while part := os.read(ours, 1 << 16):
+                found += part
+    os.close(ours)
+    return found.decode().replace("\r", "")
 
 
 def test_quiet_means_quiet(bench, tmp_path):

@@ -1,6 +1,11 @@
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nasty import NASTY, saying
+from rich.cells import cell_len
 
 from coherence.reports.explanation import explain
 from coherence.vocabulary import Curve, ProbeNote, Table
@@ -96,7 +101,40 @@ def test_any_text_is_shown_within_the_width(results, reply, note, width):
     _, _, *below = explain(
         with_evidence(results.assertions[1], probes=(probe,), notes=(note,)), width
     ).splitlines()
-    assert all(len(line) <= width for line in below)
+    assert all(cell_len(line.replace(r"\x3a:", "::", 1)) <= width for line in below)
+
+
+# As GitHub's runner finds a command in a line of a log, of either kind.
+OBEYED = re.compile(r"^\s*::|##\w*\[")
+
+
+@pytest.mark.parametrize(
+    "text", ["::error::arr", "a\n \u00a0::add-mask::e", "x ##[group]y", "###vso[task]", NASTY]
+)
+def test_no_line_of_it_is_obeyed_by_a_runner(results, text):
+    for result in saying(results, text).assertions:
+        assert not [line for line in explain(result, 40).splitlines() if OBEYED.match(line)]
+
+
+@given(text=st.text(":#[\n avso"), width=st.integers(20, 60))
+def test_no_text_is_obeyed_wherever_its_lines_are_folded(results, text, width):
+    said = saying(results, text).assertions[1]
+    assert not [line for line in explain(said, width).splitlines() if OBEYED.search(line)]
+
+
+def test_what_would_be_obeyed_is_written_out_and_the_rest_is_as_it_was(failed):
+    text = explain(with_evidence(failed, notes=("::error::std::arr", "C++ a::b, ## [c]", "##[d]")))
+    assert section(text, "notes") == [r"\x3a:error::std::arr", "C++ a::b, ## [c]", r"\x23#[d]"]
+
+
+def test_megabytes_are_cut_before_they_are_laid_out(failed):
+    many = "arr \x00" * 200_000
+    probe = ProbeNote(probe=many, note=many, replies={"bare": many})
+    started = time.perf_counter()
+    text = explain(with_evidence(failed, probes=(probe,), notes=(many,)))
+    assert time.perf_counter() - started < 1
+    assert len(text) < 10_000
+    assert " more characters are in the results" in " ".join(text.split())
 
 
 def test_every_control_has_a_row(controlled):

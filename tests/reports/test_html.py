@@ -299,15 +299,15 @@ def test_the_provenance_says_what_was_tested_and_how_to_do_it_again(results):
     }
     first = results.assertions[0].model_copy(update={"release": release})
     section = parsed(results.model_copy(update={"assertions": (first,)})).get_element_by_id("provenance")
-    assert shlex.split(text_of(section.find("pre"))) == [
+    assert shlex.split(text_of(section.find("pre")).replace(" \\ ", " ")) == [
         "pytest",
         "--coherence",
         "suites/pirate.yaml",
         "--coherence-seed=7",
-        "--coherence-adjust=holm",
-        "--coherence-inconclusive=fail",
         "--coherence-base=reference",
         "--coherence-adapter=pirate=my adapters/pirate",
+        "--coherence-adjust=holm",
+        "--coherence-inconclusive=fail",
     ]
     rows = [[text_of(cell) for cell in row] for row in section.findall(".//tbody/tr")]
     assert rows == [
@@ -317,6 +317,29 @@ def test_the_provenance_says_what_was_tested_and_how_to_do_it_again(results):
         ["problem", "there is no such folder", ""],
     ]
     assert "torch 2.13.0" in text_of(section)
+
+
+def run_of(document):
+    """What the page says of the run, by name."""
+    found = document.get_element_by_id("provenance").find(".//dl")
+    return dict(zip(map(text_of, found.findall("dt")), map(text_of, found.findall("dd")), strict=True))
+
+
+def test_the_provenance_says_what_it_was_made_of_and_on(results):
+    first, second, *_ = results.assertions
+    asked = [
+        one.model_copy(update={"asked": {"dtype": dtype}})
+        for one, dtype in ((first, "bfloat16"), (second, "float32"), (first, "bfloat16"))
+    ]
+    made = {"assertions": tuple(asked), "commit": "12ab-dirty", "device": "cpu"}
+    said = run_of(parsed(results.model_copy(update=made)))
+    assert (said["commit of the suites"], said["device"], said["dtype"]) == (
+        "12ab-dirty", "cpu", "bfloat16, float32",
+    )  # fmt: skip
+    said = run_of(parsed(results))
+    assert (said["commit of the suites"], said["device"], said["dtype"]) == (
+        "not known", "not known; nothing was measured where all was stored", "not said",
+    )  # fmt: skip
 
 
 def test_the_page_loads_nothing_and_runs_its_own_script_alone(document, results):

@@ -114,7 +114,7 @@ def test_it_keeps_within_its_size_and_counts_what_is_left_out(results, most):
     ]
     assert len(left) == 2
     assert left[0] == 1200 - len(outcomes(text))
-    assert left[1] == 800 - text.count("<details>")
+    assert left[1] == 800 - text.count("<summary>evidence")
     assert outcomes(text)[0] == "error"
 
 
@@ -143,3 +143,10 @@ def test_what_others_wrote_counts(results, tmp_path, monkeypatch):
     step.write_text("x" * (MOST_BYTES - 3_000))
     write_markdown(results.model_copy(update={"assertions": results.assertions * 200}), step)
     assert MOST_BYTES - 3_000 < step.stat().st_size <= MOST_BYTES
+
+
+def test_the_command_that_runs_it_again_is_there_and_counts(results):
+    text = markdown(results.model_copy(update={"commit": "12ab-dirty"}))
+    assert "commit `12ab-dirty`, seed 7; to run it again:" in text
+    assert "pytest --coherence suites/pirate.yaml \\\n  --coherence-seed=7" in text
+    assert "to run it again" not in markdown(results, 400)

@@ -43,6 +43,15 @@ def test_nothing_evaluated_is_never_silent(results):
     assert summary(empty, 100, color=False).splitlines()[-1] == "nothing was evaluated"
 
 
+def test_a_narrow_terminal_breaks_names_and_intervals_where_they_say_something(results):
+    text = summary(results, 80, color=False)
+    lines = [line.rstrip() for line in text.splitlines()]
+    broken = next(line for line in lines if line.lstrip().startswith("prompt-steering"))
+    assert lines[lines.index(broken) - 1].startswith("  collinearity.")
+    assert broken.startswith("    prompt-steering ")
+    assert "[0.05, 0.20]" in broken
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_it_fits(results, width, ascii_only):

@@ -3,6 +3,7 @@ import pytest
 
 from coherence.statistics.intervals import TAIL
 from coherence.statistics.response import Response
+from coherence.statistics.shape import Logistic, line
 
 PROBES = 6
 CLUSTERS = [str(row) for row in range(PROBES)]
@@ -93,3 +94,53 @@ def test_a_tipping_weight_beyond_the_weights_is_refused():
     assert found.doubt(-0.5) == pytest.approx(found.doubt(0.0))
     assert found.doubt(1.5) == pytest.approx(found.doubt(1.0))
     assert found.doubt(0.0) < TAIL
+
+
+def test_the_smallest_step_is_per_unit_of_weight():
+    assert response([0, 0.2, 1], at=(0.0, 0.5, 1.0)).smallest_step().value == pytest.approx(0.4)
+    assert response([0, 0.6, 0.3, 0.6, 1]).smallest_step().value == pytest.approx(-1.2)
+    assert response(WEIGHTS).smallest_step().value == pytest.approx(1)
+
+
+def test_steepness_tells_a_switch_from_a_slide():
+    assert response([0, 0, 0.5, 1, 1]).steepness().value > 0.05
+    assert response(WEIGHTS).steepness().value < -0.02
+    assert np.isnan(response([0] * 5).steepness().value)
+
+
+def test_steepness_is_that_of_curves_fitted_anew_without_each_cluster():
+    found = noisy([0, 0.1, 0.6, 0.9, 1], noise=0.2)
+    positions = found._positions
+    anew = []
+    for m in positions:
+        at = np.array(WEIGHTS)
+        errors = [np.sqrt(np.mean((shape(at) - m) ** 2)) for shape in (line(at, m), Logistic.nearest(at, m))]
+        anew.append(errors[0] - errors[1])
+    expected = found._jackknife.around(anew[0], np.array(anew)).interval
+    told = found.steepness()
+    assert (told.value, told.low, told.high) == pytest.approx(
+        (expected.value, expected.low, expected.high), abs=5e-3
+    )
+
+
+def test_a_gap_is_between_positions_at_the_same_weight():
+    one, other = response([0, 0.5, 1], at=(0.0, 0.5, 1.0)), response([0, 0.4, 0.7, 0.9, 1], reach=3.0)
+    assert one.gap(other, 0.5).value == pytest.approx(-0.2)
+    assert other.gap(one, 0.5).value == pytest.approx(0.2)
+
+
+def test_a_gap_of_noise_is_covered_about_as_often_as_promised():
+    found = [
+        noisy(WEIGHTS, noise=0.3, seed=seed).gap(noisy(WEIGHTS, noise=0.3, seed=seed + 1000), 0.5)
+        for seed in range(100)
+    ]
+    assert sum(one.low <= 0 <= one.high for one in found) >= 90
+
+
+def test_an_axis_of_noise_is_not_told_from_none():
+    drawn = np.random.default_rng(3)
+    mixed = drawn.normal(size=(3, 24, 8))
+    clusters = [f"q{row}" for row in range(24)]
+    assert Response((0, 0.5, 1), mixed, drawn.normal(size=(24, 8)), clusters).axis().low <= 0
+    assert noisy(WEIGHTS, noise=0.3).axis().low > 0
+    assert response(WEIGHTS).axis().value == pytest.approx(1)

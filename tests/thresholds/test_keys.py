@@ -34,7 +34,10 @@ assertions:
   - {{property: chimera, of: [pirate, counsel], adapter: mixed, sums: [adapter], sites: resid_post.2,
      min_cosine: 0.16, max_kl_ratio: 0.17, max_difference: 0.18}}
   - {{property: attractor, poles: [pirate, counsel], regimes: [adapter], site: resid_post.2, max_area: 0.19,
-     tipping: [0.21, 0.22], min_separation: 0.23}}
+     tipping: [0.21, 0.22], min_separation: 0.23,
+     min_step: 0.35, max_steepness: 0.36}}
+  - {{property: gap, poles: [pirate, counsel], regimes: [adapter, steering], site: resid_post.2,
+     max_gap: 0.37, search: 1}}
   - {{property: dose, personas: [pirate], doses: [0, 0.5, 1], orthonormal: true, min_slope: 0.24,
      max_perplexity: 1.25, min_suppression: 0.26, max_bleed: 0.27, max_projection: 0.28, site: resid_post.2}}
   - {{property: equivalence, of: [pirate, counsel], adapter: mixed, twin: oncall, sites: resid_post.2,
@@ -59,7 +62,9 @@ def suite(
 def test_every_threshold_is_that_of_its_key(suite, tmp_path):
     bench = Bench(suite, Terms(false_alarm=0.05, power=0.9, halves=10, seed=0))
     artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
-    record = Record(Engine(artefacts, Store(tmp_path / "store")).measure(Plan(bench.needs())))
+    searched = [need for assertion in suite.assertions for need in assertion.case.rests_on()]
+    plan = Plan([*bench.needs(), *searched])
+    record = Record(Engine(artefacts, Store(tmp_path / "store")).measure(plan))
     for assertion in suite.assertions:
         for criterion in assertion.case.criteria(record, 0):
             if criterion.key:

@@ -13,7 +13,7 @@ Spec = dict[str, Any]
 
 WIDTH = 300  # of the plot, in CSS pixels: with its axis it fits on a phone
 
-_LABEL = 28  # characters; Vega's own limit, switched off below, would cut a character in two
+_LABEL = 32  # characters; Vega's own limit, switched off below, would cut a character in two
 
 _TEXT = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
 _CONFIG: Spec = {

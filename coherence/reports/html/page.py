@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from coherence.files import replace_file
+from coherence.reports import reproduce
 from coherence.reports.comparison import verdict, worth_showing
-from coherence.reports.html import curve, forest, matrix, reproduce, text
+from coherence.reports.html import curve, forest, matrix, text
 from coherence.reports.order import worst_first
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary.evidence import number

@@ -1,0 +1,38 @@
+"""A transcript: what is said after the probe, and where in it answers and the last turn lie."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+
+_Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Token ids; each answer's [first, end), and the first token of what comes between the last two.
+
+    Counted from the end of the prompt. The last turn of a single answer begins with it.
+    """
+
+    ids: _Ids = ()
+    said: tuple[tuple[int, int], ...] = ()
+    turned: int = 0
+
+    @classmethod
+    def of(cls, between: Sequence[_Ids], answers: Sequence[_Ids]) -> "Transcript":
+        """Join answers and what comes before each of them."""
+        parts = list(chain.from_iterable(zip(between, answers, strict=True)))
+        ends = list(accumulate(map(len, parts), initial=0))
+        return cls(tuple(chain.from_iterable(parts)), tuple(pairwise(ends))[1::2], ends[-3] if parts else 0)
+
+    def first(self, tokens: int) -> "Transcript":
+        """Return its first tokens."""
+        said = ((first, min(end, tokens)) for first, end in self.said if first < tokens)
+        return Transcript(self.ids[:tokens], tuple(said), min(self.turned, tokens))
+
+    def places(self, prompt: int) -> Iterable[int]:
+        """Yield the places of the assistant's tokens, counted from the beginning of a prompt of so many."""
+        return (prompt + token for first, end in self.said for token in range(first, end))
+
+
+NOTHING = Transcript()

@@ -1,0 +1,67 @@
+"""Suites that tests of one's own open, and what these require of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coherence.engine.executor import MakeExecutor
+from coherence.opened import OpenSuite
+from coherence.plugin.item import SuiteFile
+from coherence.results import AssertionResult
+from coherence.store import Store
+from coherence.suite import Overrides, load_suite
+from coherence.vocabulary import Policy
+
+SUITES = pytest.StashKey["Suites"]()
+
+
+class Suites:
+    """The fixture `coherence`: opens suites with the store, engine, policy and artefacts of the run."""
+
+    def __init__(
+        self,
+        root: Path,
+        overrides: Overrides,
+        store: Store,
+        executor: MakeExecutor,
+        policy: Policy,
+        collected: Sequence[SuiteFile],
+    ) -> None:
+        self._root = root
+        self._overrides = overrides
+        self._with = store, executor, policy
+        self._collected = collected
+        self._opened: dict[Path, OpenSuite] = {}
+        self._required: list[AssertionResult] = []
+
+    def __call__(self, path: str | Path) -> OpenSuite:
+        """Open a suite, or return it as it was opened; a path is relative to pytest's root directory.
+
+        A SuiteError says what is wrong with it, or which name of the command line no release has.
+        """
+        place = self._root / path
+        if place not in self._opened:
+            self._opened[place] = self._open(place)
+        for other, suite in self._opened.items():
+            if other != place:
+                suite.close()  # models of two suites need not fit in memory at once
+        return self._opened[place]
+
+    def close(self) -> None:
+        """Let the models go."""
+        for suite in self._opened.values():
+            suite.close()
+
+    def required(self) -> list[dict[str, Any]]:
+        """Hand over, once, what was required and found since: results, as plain values."""
+        found = [result.model_dump(mode="json") for result in self._required]
+        self._required.clear()
+        return found
+
+    def _open(self, path: Path) -> OpenSuite:
+        suite = load_suite(path, self._overrides, must_assert=False)
+        collected = [file.suite.scene.release for file in self._collected if file.suite]
+        self._overrides.require_use([suite.scene.release, *collected])
+        return OpenSuite(suite, *self._with, heard=self._required.append)

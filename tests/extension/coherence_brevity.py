@@ -1,0 +1,72 @@
+"""A property, replies that stay short, and a view, the verdicts as CSV."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from coherence.plan import Measurement, Record, Reply, Scene
+from coherence.properties import Case, Property, held
+from coherence.results import Results
+from coherence.statistics.jackknife import mean
+from coherence.vocabulary import Criterion, Evidence, Regime
+
+
+@dataclass(frozen=True)
+class BrevityCase(Case):
+    """One persona, under one regime."""
+
+    persona: str
+    slug: str
+    asked: "Brevity"
+    scene: Scene
+
+    def needs(self) -> Iterable[Measurement]:
+        """Let the model answer every probe."""
+        return self._replies
+
+    def judge(self, record: Record, seed: int) -> Evidence:
+        """Judge the mean number of words."""
+        return Evidence(criteria=tuple(self.criteria(record, seed)))
+
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Hold the mean of what the probes have against the threshold, probes of one template together."""
+        words = np.array([len(record.reply(reply).split()) for reply in self._replies], dtype=np.float64)
+        found = mean(words, self.scene.clusters)
+        yield held("words per reply", found, len(words), at_most=self.asked.max_words, key="max_words")
+
+    @property
+    def _replies(self) -> list[Reply]:
+        condition = self.scene.condition(self.persona, self.asked.regime)
+        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+
+
+class Brevity(Property):
+    """The persona keeps its replies short."""
+
+    family: ClassVar[str] = "brevity"
+
+    property: Literal["brevity"] = Field(description="Names this property.")
+    regime: Regime = Field(Regime.parse("prompt"), description="How the persona is put into the model.")
+    max_words: float = Field(gt=0, description="Largest mean number of words of a reply.")
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per persona that the regime can put into the model."""
+        return [
+            BrevityCase(persona, str(self.regime), self, scene)
+            for persona in self.personas or scene.personas
+            if scene.supports(persona, self.regime)
+        ]
+
+
+def as_csv(results: Results) -> str:
+    """Write a line per assertion: id, verdict, sentence."""
+    lines = StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["assertion", "verdict", "sentence"])
+    writer.writerows([result.id, result.verdict, result.sentence] for result in results.assertions)
+    return lines.getvalue()
