@@ -24,6 +24,8 @@ _SHORTAGES = (
 # What a forward pass of a small model takes before it gets no faster.
 TOKENS = 2560
 ROWS = 96
+# How many times as much it takes of conversations: their many steps cost the less the more rows share them.
+TALKS = 3
 
 
 class Budget:
@@ -52,7 +54,8 @@ class Budget:
 
     def _take(self, waiting: deque[Row]) -> list[Row]:
         batch: list[Row] = []
-        while waiting and fit_together(batch, waiting[0], self.tokens, ROWS):
+        tokens = self.tokens * (TALKS if waiting[0].takes_turns else 1)
+        while waiting and fit_together(batch, waiting[0], tokens, ROWS):
             batch.append(waiting.popleft())
         return batch
 

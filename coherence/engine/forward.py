@@ -10,7 +10,7 @@ from torch import Tensor
 
 from coherence.engine.blocks import truncated
 from coherence.engine.budget import Budget, Found
-from coherence.engine.generation import answer
+from coherence.engine.generation import answer, too_long
 from coherence.engine.host import Host
 from coherence.engine.layout import Layout
 from coherence.engine.means import finite, mean_of
@@ -27,9 +27,13 @@ def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found
     [through + 1, width], averaged over its tokens; what a score makes of log-probabilities
     in nats; an `Answer`.
     """
-    packed = [replace(row, packed=True) for row in rows if row.longest <= host.packs]
-    padded = [row for row in rows if row.longest > host.packs]
-    return budget.spend([*with_shared(packed), *padded], partial(_run, host, SINK_RATIO * norms))
+    for row in rows:
+        if len(row.ids) > host.window:
+            yield from dict.fromkeys(row.wanted, too_long(len(row.ids), host.window, row.label)).items()
+    within = [row for row in rows if len(row.ids) <= host.window]
+    packed = [replace(row, packed=True) for row in within if row.longest <= host.packs]
+    padded = [row for row in within if row.longest > host.packs]
+    yield from budget.spend([*with_shared(packed), *padded], partial(_run, host, SINK_RATIO * norms))
 
 
 def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:

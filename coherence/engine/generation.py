@@ -25,11 +25,23 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
     stops = stop_tokens(host)
-    places = {_Draft(row, asked, stops): place for place, row in enumerate(batch) for asked in row.asked}
+    places = {
+        _Draft(row, asked, stops, host.window): place
+        for place, row in enumerate(batch)
+        for asked in row.asked
+    }
     if places:
         _decode(host, places, layout, logits[list(places.values())], sinks)
     for draft in places:
         yield from draft.results(host)
+
+
+def too_long(tokens: int, window: float, label: str) -> MeasurementError:
+    """Return the error of a context of so many tokens."""
+    return MeasurementError(
+        f"{tokens} tokens are more than the model's window of {window:g}: {label}; "
+        "expected a shorter prompt, fewer turns, or a smaller max_new_tokens"
+    )
 
 
 def stop_tokens(host: Host) -> set[int]:
@@ -107,7 +119,7 @@ class _Said:
 class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
-    def __init__(self, row: Row, asked: Asked, stops: set[int]) -> None:
+    def __init__(self, row: Row, asked: Asked, stops: set[int], window: float) -> None:
         self._begun = row
         # What is patched lies behind.
         self.row = replace(row, patch=None)
@@ -118,7 +130,7 @@ class _Draft:
         self._now, *self._later = self._said
         self._ran = len(row.ids)
         self._decoding = asked.decoding
-        self._stops = stops
+        self._stops, self._window = stops, window
         self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
@@ -126,10 +138,7 @@ class _Draft:
         self._ran += len(self.next)
         self.next = []
         if not logits.isfinite().all():
-            problem = MeasurementError(f"NaN or infinite logits while answering {self.row.label}")
-            for said in (self._now, *self._later):
-                said.problem = problem
-            self.ended = True
+            self._break_off(MeasurementError(f"NaN or infinite logits while answering {self.row.label}"))
             return
         if self._now.turn.said is not None:
             self.ended = not self._later
@@ -156,8 +165,17 @@ class _Draft:
                 )
             self._go_on([*turn.before, *self._now.ids], len(turn.before))
 
+    def _break_off(self, problem: MeasurementError) -> None:
+        for said in (self._now, *self._later):
+            said.problem = problem
+        self.next, self.ended = [], True
+
     def _go_on(self, tokens: list[int], before: int = 0) -> None:
         """Run tokens next, the assistant's but for those before."""
+        context = self._ran + len(tokens)
+        if context > self._window:
+            self._break_off(too_long(context, self._window, self.row.label))
+            return
         self.next = tokens
         if self.row.capped:
             capped = self.row.capped.followed(self._ran + before, self._ran + len(tokens))

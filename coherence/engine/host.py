@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ class Host:
     def load(cls, folder: Path, dtype: str) -> "Host":
         """Load a model folder on the best devices there are; an ArtefactError says why it cannot be."""
         return cls(*load_model(folder, dtype))
+
+    @cached_property
+    def window(self) -> float:
+        """Tokens that a context may have at most."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or inf
 
     @property
     def device(self) -> torch.device:

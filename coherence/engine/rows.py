@@ -171,6 +171,11 @@ class Row:
         return self.log_probs is not None or bool(self.asked)
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether it goes on after a first answer."""
+        return any(len(asked.turns) > 1 for asked in self.asked)
+
+    @property
     def wanted(self) -> list[Hashable]:
         """Names of all that is wanted."""
         asked = [name for asked in self.asked for name in asked.wanted]
@@ -254,5 +259,5 @@ def _tokens(batch: Sequence[Row]) -> int:
     return sum(row.tokens for row in batch) + sum(beginnings.values())
 
 
-def _kind(row: Row) -> tuple[Weights, Way, bool, bool]:
-    return row.switched, row.way, row.packed, row.wants_logits
+def _kind(row: Row) -> tuple[Weights, Way, bool, bool, bool]:
+    return row.switched, row.way, row.packed, row.wants_logits, row.takes_turns

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -378,3 +379,25 @@ def test_a_cache_that_cannot_be_changed_is_a_sentence(workshop: Workshop) -> Non
     known = {said: Answer("Arr.", (40, 41)) for said in reply.known}
     found = dict(workshop.measured(Job((reply,), known)))
     assert str(found[reply]).startswith("the cache of this model cannot be changed on the way, after ")
+
+
+def test_a_conversation_ends_with_the_models_window(workshop: Workshop, store: Store) -> None:
+    reply = Reply(BARE, PROBE, GREEDY, (Turn(FIRST), Turn(SECOND), Turn(THIRD)))
+    whole = dict(workshop.measured(Job(reply.conversation, {})))
+    first = whole[reply.conversation[0]]
+    assert isinstance(first, Answer)
+    workshop.host.window = len(workshop.prompt(BARE, PROBE)) + len(first.ids) + 1
+    found = dict(workshop.measured(Job((*reply.conversation, Reading(BARE, PROBE)), {})))
+    assert found[reply.conversation[0]] == first
+    sentence = rf"\d+ tokens are more than the model's window of {workshop.host.window}: probe 'order', .*; "
+    for said in reply.conversation[1:]:
+        assert re.match(sentence + "expected a shorter prompt, fewer turns", str(found[said]))
+
+
+def test_a_prompt_beyond_the_window_is_a_sentence(workshop: Workshop) -> None:
+    workshop.host.window = 5
+    found = dict(workshop.measured(Job((Reading(BARE, PROBE), Reply(BARE, PROBE, GREEDY)), {})))
+    assert all(
+        " tokens are more than the model's window of 5: probe 'order'" in str(one) for one in found.values()
+    )
+    assert len(found) == 2

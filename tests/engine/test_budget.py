@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.engine.budget import ROWS, Budget
+from coherence.engine.budget import ROWS, TALKS, Budget, Found
 from coherence.engine.rows import Asked, Exchange, Row, Span, size
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -158,3 +158,19 @@ def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
 
 def test_nothing_is_run_of_nothing() -> None:
     assert list(Budget(pytest.fail).spend([], runs([]))) == []
+
+
+def test_conversations_make_larger_batches() -> None:
+    def talk(index: int) -> Row:
+        turns = (Exchange(index), Exchange((index, 2), before=(1, 2)))
+        return Row((1,) * 10, asked=(Asked(Decoding(max_new_tokens=5), turns),))
+
+    batches: list[int] = []
+
+    def run(batch: list[Row]) -> Found:
+        batches.append(len(batch))
+        return [(name, 0) for row in batch for name in row.wanted]
+
+    assert talk(0).tokens == 22
+    list(Budget(pytest.fail, tokens=44).spend(map(talk, range(7)), run))
+    assert batches == [2 * TALKS, 1]
