@@ -28,6 +28,8 @@ from coherence.engine.vectors import save_vector
 from coherence.plan import (
     CALIBRATION,
     Answer,
+    Cache,
+    CacheEdit,
     Condition,
     Divergence,
     Likelihood,
@@ -39,6 +41,7 @@ from coherence.plan import (
     Reading,
     Reply,
     Steer,
+    Turn,
 )
 from coherence.plan.calibration import NEUTRAL
 from coherence.store import Store
@@ -65,7 +68,7 @@ conditions = st.builds(
 )
 asked = st.lists(st.tuples(conditions, st.sampled_from(PROBES)), min_size=3, max_size=6, unique=True)
 
-TURNS = ("Why is that?", "Where?")
+TURNS = (Turn("Why is that?"), Turn("Where?"))
 
 # Where two rows go on from what they share, the shorter one is padded in the middle.
 PADDED_INSIDE = [(BARE, PROBES[0]), (BARE, PROBES[-1])]
@@ -162,7 +165,8 @@ class Plain:
         """What comes between the answers of a conversation."""
         turn = "<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
         return [
-            list(self._words(turn.format(text), add_special_tokens=False)["input_ids"]) for text in talk.turns
+            list(self._words(turn.format(said.text), add_special_tokens=False)["input_ids"])
+            for said in talk.turns
         ]
 
     def reply(self, condition: Condition, ids: list[int]) -> Answer:
@@ -429,6 +433,41 @@ def test_a_conversation_is_that_of_reading_everything_again(
 ) -> None:
     talks = [Reply(*pair, GREEDY, TURNS[: index % 3]) for index, pair in enumerate(asked)]
     assert_as_read_again(measure, plain, talks)
+
+
+@through_the_engine
+@laws
+@given(asked=asked)
+def test_a_conversation_that_goes_on_elsewhere_is_that_of_reading_it_there(
+    measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
+) -> None:
+    (begun, probe), (condition, _) = asked[:2]
+    turns = (TURNS[0], replace(TURNS[1], condition=condition, cache=Cache.REBUILT))
+    reply = Reply(begun, probe, GREEDY, turns)
+    found = measure([reply])
+    ids = plain.prompt(condition, probe)
+    for said, before in zip(reply.known, [[], *plain.between(reply)], strict=False):
+        answer = found[said]
+        assert isinstance(answer, Answer)
+        ids += [*before, *answer.ids]
+    assert found[reply] == plain.reply(condition, ids + plain.between(reply)[1])
+
+
+@through_the_engine
+@laws
+@given(asked=asked)
+def test_a_cache_is_changed_where_it_can_be(
+    measure: Measure, host: Host, asked: list[tuple[Condition, Probe]]
+) -> None:
+    (condition, probe), sites = asked[0], tuple(Site(block, "post") for block in range(BLOCKS))
+    plainly = Reply(condition, probe, GREEDY, TURNS)
+    itself = replace(TURNS[1], condition=condition, edit=CacheEdit(condition, sites))
+    changed = replace(plainly, turns=(TURNS[0], itself))
+    found = measure([plainly, changed])
+    if host.packs:
+        assert found[changed] == found[plainly]
+    else:
+        assert str(found[changed]).startswith("the cache of this model cannot be changed on the way")
 
 
 @through_the_engine
