@@ -31,11 +31,10 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
-    Tokens,
     Turn,
 )
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site
+from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, Tokens
 
 PROBE = Probe(id="order", text="Where is my order?")
 GREEDY = Decoding(max_new_tokens=5)

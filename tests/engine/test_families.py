@@ -25,6 +25,7 @@ from coherence.engine.rows import Row
 from coherence.engine.steering import Steering
 from coherence.engine.taps import Taps
 from coherence.engine.vectors import save_vector
+from coherence.errors import CoherenceError
 from coherence.plan import (
     CALIBRATION,
     Answer,
@@ -464,10 +465,11 @@ def test_a_cache_is_changed_where_it_can_be(
     itself = replace(TURNS[1], condition=condition, edit=CacheEdit(condition, sites))
     changed = replace(plainly, turns=(TURNS[0], itself))
     found = measure([plainly, changed])
-    if host.packs:
-        assert found[changed] == found[plainly]
-    else:
+    if isinstance(found[changed], CoherenceError):
+        assert host.packs < 128, "rows of this length lie within the window"
         assert str(found[changed]).startswith("the cache of this model cannot be changed on the way")
+    else:
+        assert found[changed] == found[plainly]
 
 
 @through_the_engine
