@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coherence.engine.edits import Edits
 from coherence.engine.layout import Layout
 from coherence.engine.rows import Bound, Capped, Row
-from coherence.plan import Tokens
+from coherence.vocabulary import Tokens
 
 # Tokens, counted line after line, and the bound of each.
 Bounds = Sequence[tuple[int, Bound]]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from coherence.engine.adapters import Weights
 from coherence.engine.steering import Deltas
-from coherence.plan import Tokens, Way
-from coherence.vocabulary import Decoding
+from coherence.plan import Way
+from coherence.vocabulary import Decoding, Tokens
 
 _Value = TypeVar("_Value")
 

@@ -1,7 +1,7 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
 from coherence.plan.calibration import CALIBRATION, NEUTRAL
-from coherence.plan.condition import Cap, Condition, Patch, Steer, Tokens, Way
+from coherence.plan.condition import Cap, Condition, Patch, Steer, Way
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import (
     Alone,
@@ -53,7 +53,6 @@ __all__ = [
     "Reply",
     "Scene",
     "Steer",
-    "Tokens",
     "Turn",
     "Value",
     "Way",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from coherence.vocabulary import Position, Prompt, Site
+from coherence.vocabulary import Position, Prompt, Site, Tokens
 
 if TYPE_CHECKING:
     from coherence.plan.measurement import Reading
@@ -57,13 +57,6 @@ class Patch:
     sum: tuple[tuple[float, Reading], ...]
     sites: tuple[Site, ...]
     position: Position = Position.PROMPT_LAST
-
-
-class Tokens(StrEnum):
-    """Which tokens of a conversation something is done to."""
-
-    ALL = "all"
-    ASSISTANT = "assistant"
 
 
 @dataclass(frozen=True)

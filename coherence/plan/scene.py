@@ -4,9 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from coherence.errors import SuiteError, did_you_mean
-from coherence.plan.condition import Condition, Steer
+from coherence.plan.calibration import CALIBRATION
+from coherence.plan.condition import Cap, Condition, Steer
 from coherence.plan.extract import Extract
-from coherence.vocabulary import Decoding, Extraction, Persona, Probe, Regime, Release, Script
+from coherence.plan.measurement import Reading, Reply
+from coherence.vocabulary import (
+    Bound,
+    Decoding,
+    Extraction,
+    Persona,
+    Position,
+    Probe,
+    Regime,
+    Release,
+    Script,
+    Site,
+)
+
+PROMPT = Regime.parse("prompt")
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,7 @@ class Scene:
             "prompt": self.personas[persona].prompt is not None,
             "adapter": self.adapter_of(persona) in self.release.adapters,
             "steering": self.vector_of(persona) in self.release.vectors,
+            "cap": self.personas[persona].cap is not None,
         }
         return all(has[layer] for layer in regime.layers)
 
@@ -62,7 +78,7 @@ class Scene:
                 lacks = self._lacks(persona, regime)
                 raise SuiteError(f"persona {persona!r} cannot be put into the model by {regime}: its {lacks}")
         prompts = tuple(self.personas[name].prompt for name in weights) if "prompt" in regime.layers else ()
-        return Condition(
+        uncapped = Condition(
             self.neutral,
             prompts=tuple(prompt for prompt in prompts if prompt is not None),
             adapters=tuple((self.adapter_of(name), weight) for name, weight in weights.items())
@@ -75,6 +91,17 @@ class Scene:
             if "steering" in regime.layers
             else (),
         )
+        return self._capped(uncapped, tuple(weights)) if "cap" in regime.layers else uncapped
+
+    def capped(self, condition: Condition, persona: str, bound: Bound) -> Condition:
+        """Bound how far a condition goes along the axis of a persona; a SuiteError where it has no prompt.
+
+        The axis leads from the bare model's answers to the calibration questions to those of the prompted
+        persona: what is done to the model must not depend on the questions of a suite.
+        """
+        towards, last = self.condition(bound.persona or persona, PROMPT), bound.sites.sites[-1]
+        low, high = (self._answers(end, last) for end in (self.bare, towards))
+        return replace(condition, cap=Cap(low, high, bound.sites.sites, bound.at, bound.tokens))
 
     @property
     def extracts(self) -> dict[str, Extract]:
@@ -85,10 +112,21 @@ class Scene:
             if source.extract is not None
         }
 
+    def _capped(self, condition: Condition, personas: tuple[str, ...]) -> Condition:
+        bounds = [self.personas[name].cap for name in personas]
+        if len(bounds) != 1 or bounds[0] is None:
+            raise SuiteError(f"a cap bounds one persona; found {', '.join(personas)}")
+        return self.capped(condition, personas[0], bounds[0])
+
+    def _answers(self, condition: Condition, through: Site) -> tuple[Reading, ...]:
+        answers = (Reply(condition, probe, self.decoding) for probe in CALIBRATION)
+        return tuple(
+            Reading(condition, said.probe, Position.RESPONSE_MEAN, said, through) for said in answers
+        )
+
     def _extract(self, asked: Extraction) -> Extract:
-        prompt = Regime.parse("prompt")
-        positive = self.condition(asked.persona, prompt)
-        negative = self.condition(asked.against, prompt) if asked.against else self.bare
+        positive = self.condition(asked.persona, PROMPT)
+        negative = self.condition(asked.against, PROMPT) if asked.against else self.bare
         if asked.under:
             positive, negative = (
                 replace(side, adapters=((asked.under, 1.0),)) for side in (positive, negative)
@@ -98,6 +136,8 @@ class Scene:
     def _lacks(self, persona: str, regime: Regime) -> str:
         if "prompt" in regime.layers and self.personas[persona].prompt is None:
             return "prompt is not written in the suite"
+        if "cap" in regime.layers and self.personas[persona].cap is None:
+            return "cap is not written in the suite"
         if "adapter" in regime.layers and self.adapter_of(persona) not in self.release.adapters:
             return f"adapter {self.adapter_of(persona)!r} is not in the release"
         return f"vector {self.vector_of(persona)!r} is not in the release"

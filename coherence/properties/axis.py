@@ -46,9 +46,7 @@ class Axis:
     def low(self) -> tuple[Reading, ...]:
         """Readings of the low end, one per probe."""
         scene = self.readings.scene
-        return tuple(
-            self.readings.of(scene.condition(self.against, PROMPT) if self.against else scene.bare)
-        )
+        return tuple(self.readings.of(scene.condition(self.against, PROMPT) if self.against else scene.bare))
 
     @property
     def high(self) -> tuple[Reading, ...]:
@@ -101,4 +99,5 @@ class Scale:
 def at_site(record: Record, readings: Iterable[Reading], site: Site) -> Array:
     """Residuals at one site, [readings, width]."""
     found: list[Residuals] = [record.residuals(reading) for reading in readings]
-    return np.stack([by_depth[within_reach(site, len(by_depth)).depth] for by_depth in found]).astype(np.float64)
+    rows = (by_depth[within_reach(site, len(by_depth)).depth] for by_depth in found)
+    return np.stack([*rows]).astype(np.float64)

@@ -17,13 +17,15 @@ LEAST_SCRIPTS = 4
 
 
 def require_scripts(scripts: Sequence[Script], least: int, name: str, turns: int = 2) -> None:
-    """Refuse with a SuiteError what has too few scripts, or one with too few turns."""
+    """Refuse with a SuiteError what has too few scripts, or one with too few answers of the model's own."""
     if len(scripts) < least:
         raise SuiteError(f"{name} needs at least {least} scripts, and the suite has {len(scripts)} for it")
     for script in scripts:
-        if len(script.turns) < turns:
+        answers = sum(turn.assistant is None for turn in script.turns)
+        if answers < turns:
             raise SuiteError(
-                f"the script {script.id!r} has {len(script.turns)} turn; {name} needs at least {turns}"
+                f"the model answers {answers} of the turns of the script {script.id!r}; "
+                f"{name} needs at least {turns}"
             )
 
 
@@ -75,7 +77,7 @@ class Talks:
         return self._spread(readings, scale.positions(at_site(record, readings.values(), site)))
 
     def hits(self, record: Record, markers: Sequence[Marker]) -> Array:
-        """1 where an answer holds a marker, 0 where it does not: [scripts, turns], NaN where there is none."""
+        """1 where an answer holds a marker, or 0: [scripts, turns], NaN where there is no answer."""
         texts = [record.reply(reply) for reply in self.replies.values()]
         return self._spread(self.replies, [any(one.found_in(text) for one in markers) for text in texts])
 

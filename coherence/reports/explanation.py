@@ -14,7 +14,15 @@ from coherence.vocabulary import Curve, Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
 from coherence.vocabulary.evidence import number
 
-_AXES = {"site": "depth", "weight": "mixture weight", "dose": "dose"}
+_AXES = {
+    "site": "depth",
+    "weight": "mixture weight",
+    "dose": "dose",
+    "turn": "turn",
+    "since": "turns since release",
+    "start": "position at release",
+    "plane": "two axes",
+}
 _ROWS = 10
 _PROBES = 5
 _TEXT_BYTES = 600

@@ -39,6 +39,15 @@ class Interval:
         ends = self.value - amount, self.low - amount, self.high - amount
         return Interval(*ends, lambda bound: self.doubt(bound + amount), self.influence)
 
+    def __neg__(self) -> "Interval":
+        """Mirror it: the truth with the other sign."""
+        influence = self.influence
+        if influence is not None:
+            clusters = {name: -adds for name, adds in influence.clusters.items()}
+            influence = influence.model_copy(update={"clusters": clusters})
+        ends = -self.value, -self.high, -self.low
+        return Interval(*ends, lambda bound: self.doubt(-bound), influence)
+
 
 def wilson(hits: float, n: int) -> Interval:
     """Wilson score interval of a proportion; `hits` may be fractional. It has width at 0 and at n as well."""

@@ -19,7 +19,7 @@ _ADDED = ("probes", "scripts")
 
 
 def assemble(path: Path) -> Document:
-    """Read a suite and its includes: definitions, probes and scripts add up, other keys of an including file win.
+    """Read a suite and its includes. Definitions, probes and scripts add up; else the including file wins.
 
     Of two included files that state the same other key, the later one wins. A file that is reached in two
     ways is read once.

@@ -13,6 +13,7 @@ from coherence.suite.problem import Problem
 def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) -> Iterator[Problem]:
     """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
     yield from _artefacts(file, document)
+    yield from _bounds(file, document)
     yield from _extractions(file, document)
     yield from _probes(file, document)
     yield from _scripts(file, document)
@@ -36,6 +37,15 @@ def _artefacts(file: SuiteFile, document: Document) -> Iterator[Problem]:
                 )
 
 
+def _bounds(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    for name, persona in file.personas.items():
+        if persona.cap is None:
+            continue
+        key: Key = ("personas", name, "cap", *(("persona",) if persona.cap.persona else ()))
+        if lack := _lack(persona.cap.persona or name, file, "lead the axis of a cap to"):
+            yield Problem(document.place(key), lack)
+
+
 def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
     for name, source in file.release.vectors.items():
         if source.extract is None:
@@ -43,7 +53,7 @@ def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
         for side in ("persona", "against"):
             persona = getattr(source.extract, side)
             key: Key = ("release", "vectors", name, "extract", side)
-            if persona is not None and (lack := _lack(persona, file)):
+            if persona is not None and (lack := _lack(persona, file, "extract a vector from")):
                 yield Problem(document.place(key), lack)
         under, known = source.extract.under, file.release.adapters
         if under is not None and under not in known:
@@ -51,11 +61,11 @@ def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
             yield Problem(document.place(("release", "vectors", name, "extract", "under")), sentence)
 
 
-def _lack(persona: str, file: SuiteFile) -> str | None:
+def _lack(persona: str, file: SuiteFile, purpose: str) -> str | None:
     if persona not in file.personas:
         return f"no persona is named {persona!r}{did_you_mean(persona, file.personas)}"
     if file.personas[persona].prompt is None:
-        return f"persona {persona!r} has no prompt to extract a vector from"
+        return f"persona {persona!r} has no prompt to {purpose}"
     return None
 
 

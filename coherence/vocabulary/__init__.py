@@ -1,5 +1,6 @@
 """The words of the domain, each in a file of its own; everything else is said with them."""
 
+from coherence.vocabulary.bound import Bound, Tokens
 from coherence.vocabulary.comparison import Change, Comparison, Difference
 from coherence.vocabulary.decoding import Decoding
 from coherence.vocabulary.evidence import (
@@ -26,6 +27,7 @@ __all__ = [
     "BARE",
     "Adjusted",
     "Band",
+    "Bound",
     "Change",
     "Comparison",
     "Control",
@@ -53,6 +55,7 @@ __all__ = [
     "ScriptTurn",
     "Site",
     "Table",
+    "Tokens",
     "VectorSource",
     "Verdict",
 ]

@@ -153,9 +153,12 @@ class Criterion(_Frozen):
 
 
 class Curve(_Frozen):
-    """Named columns over depth, mixture weight or dose, for people to look at."""
+    """Named columns over depth, weight, dose, turn, turns since release or start, for people to look at.
 
-    axis: Literal["site", "weight", "dose"]
+    Those of a `plane` are two positions at release and two at the end.
+    """
+
+    axis: Literal["site", "weight", "dose", "turn", "since", "start", "plane"]
     at: tuple[str, ...]
     columns: dict[str, tuple[float | None, ...]]
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from coherence.vocabulary.bound import Bound
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -101,6 +103,7 @@ class Persona(_Frozen):
     dose: float = Field(
         0.5, description="Steering dose rho = coefficient * |v| / median |h| at the vector's site."
     )
+    cap: Bound | None = Field(None, description="The bound of the regime `cap`; default: it has none.")
 
     def markers_in(self, reply: str) -> list[Marker]:
         """Find the distinct markers that occur in a reply."""

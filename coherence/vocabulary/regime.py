@@ -6,17 +6,20 @@ from typing import ClassVar, Literal, Self, get_args
 from coherence.errors import did_you_mean
 from coherence.vocabulary.spelled import Spelled
 
-Layer = Literal["prompt", "adapter", "steering"]
+Layer = Literal["prompt", "adapter", "steering", "cap"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 
 @dataclass(frozen=True)
 class Regime(Spelled):
-    """`prompt`, `adapter`, `steering`, a stack such as `prompt+adapter`, or `bare` (no persona at all)."""
+    """`prompt`, `adapter`, `steering`, a stack such as `prompt+adapter`, or `bare` (no persona at all).
+
+    `cap` puts no persona into the model: it bounds how far another layer may do so.
+    """
 
     layers: frozenset[Layer]
 
-    pattern: ClassVar[str] = r"bare|(prompt|adapter|steering)(\+(prompt|adapter|steering))*"
+    pattern: ClassVar[str] = r"bare|(prompt|adapter|steering|cap)(\+(prompt|adapter|steering|cap))*"
     example: ClassVar[str] = "prompt+adapter"
 
     @classmethod

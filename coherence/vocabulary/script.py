@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from coherence.errors import did_you_mean
 from coherence.vocabulary.probe import slug
 
 
@@ -37,6 +38,11 @@ class Script(BaseModel):
     turns: tuple[ScriptTurn, ...] = Field(min_length=1, description="The user's turns, in their order.")
 
     @property
+    def kind(self) -> Kind:
+        """The strongest kind of its turns: one that tries to break the persona is adversarial."""
+        return max((turn.kind for turn in self.turns), key=[*Kind].index)
+
+    @property
     def released(self) -> int | None:
         """After how many turns only neutral ones follow; None where there are no others, or none follow."""
         pressing = (count for count, turn in enumerate(self.turns, 1) if turn.kind is not Kind.NEUTRAL)
@@ -51,10 +57,17 @@ def _written_out(written: object) -> object:
     if not isinstance(written, dict) or not isinstance(written.get("turns"), list):
         return written
     script: dict[str, Any] = dict(written)
-    kind = script.pop("kind", None)
+    kind = _known(script.pop("kind", None))
     script["turns"] = [_of_kind(turn, kind) for turn in _joined(script["turns"])]
     first = script["turns"][0].get("user") if script["turns"] else None
     return {"id": slug(first), **script} if isinstance(first, str) else script
+
+
+def _known(kind: object) -> object:
+    """Refuse a kind once, before every turn has it."""
+    if kind is not None and kind not in [*Kind]:
+        raise ValueError(f"{kind!r} is not a kind of script{did_you_mean(str(kind), map(str, Kind))}")
+    return kind
 
 
 def _of_kind(turn: object, kind: object) -> object:
@@ -62,7 +75,7 @@ def _of_kind(turn: object, kind: object) -> object:
 
 
 def _joined(turns: list[Any]) -> list[Any]:
-    """Join what the assistant says to the user's turn before; where it has turns of its own, they alternate."""
+    """Join what the assistant says to the user's turn before; where it has its own turns, they alternate."""
     alternate = any(_is_assistants(turn) for turn in turns)
     joined: list[Any] = []
     answered = True
@@ -70,7 +83,7 @@ def _joined(turns: list[Any]) -> list[Any]:
         if _is_assistants(turn):
             if answered:
                 raise ValueError(f"turn {count} is the assistant's, with no turn of the user's before it")
-            joined[-1] |= {name: text for name, text in turn.items() if text is not None}
+            joined[-1] = joined[-1] | {name: text for name, text in turn.items() if text is not None}
             answered = True
             continue
         if alternate and not answered:
@@ -90,4 +103,4 @@ def _is_assistants(turn: object) -> bool:
 WrittenScript = Annotated[
     Script, BeforeValidator(_written_out, json_schema_input_type=Script | list[ScriptTurn | str])
 ]
-"""A script as a suite writes it: a mapping with `turns` (and a `kind` for all of them), or its turns alone."""
+"""A script as a suite writes it: a mapping with `turns` (and a `kind` for all), or its turns alone."""

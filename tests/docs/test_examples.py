@@ -15,7 +15,8 @@ from coherence.suite import Overrides, load_suite
 from coherence.suite.schema import schema
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OPTIONS = ROOT / "docs" / "reference" / "options.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAG = re.compile(r"--coherence[a-z-]*")
 
@@ -125,7 +126,7 @@ def test_the_options_are_those_of_the_plugin(pytester, monkeypatch):
     registered = set(
         FLAG.findall(pytester.runpytest_subprocess("-p", "coherence.plugin", "--help").stdout.str())
     )
-    table = re.findall(r"^\| `(--coherence[a-z-]*)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    table = re.findall(r"^\| `(--coherence[a-z-]*)", OPTIONS.read_text(encoding="utf-8"), re.M)
     assert set(table) == registered
     for document in DOCUMENTS:
         assert set(FLAG.findall(document.read_text(encoding="utf-8"))) <= registered, document.name

@@ -234,6 +234,7 @@ CHANGES = {
     "an adapter is switched on": changed(BARE, ADAPTER),
     "an adapter is switched off": changed(ADAPTER, BARE),
     "steering is switched on": changed(BARE, STEERED),
+    "steering is switched off": changed(STEERED, BARE),
     "steering takes an adapter's place": changed(ADAPTER, STEERED),
     "the cache is rebuilt": changed(ADAPTER, None, cache=Cache.REBUILT),
     "rebuilt under another condition": changed(STEERED, BARE, cache=Cache.REBUILT),

@@ -4,8 +4,19 @@ from typing import Any
 import pytest
 
 from coherence.errors import SuiteError
-from coherence.plan import Condition, Extract, Scene, Steer
-from coherence.vocabulary import Decoding, Persona, Position, Prompt, Regime, Release, Site
+from coherence.plan import CALIBRATION, Condition, Extract, Scene, Steer
+from coherence.vocabulary import (
+    Bound,
+    Decoding,
+    Persona,
+    Position,
+    Probe,
+    Prompt,
+    Regime,
+    Release,
+    Site,
+    Tokens,
+)
 
 ARR, SIGH = Prompt(text="Arr."), Prompt(text="Sigh.")
 
@@ -81,6 +92,7 @@ def test_a_regime_needs_what_its_layers_need(persona: str, regime: str, supporte
         ("adapter", "adapter 'mute' is not in the release"),
         ("prompt+steering", "prompt is not written in the suite"),
         ("steering", "vector 'mute' is not in the release"),
+        ("cap", "cap is not written in the suite"),
     ],
 )
 def test_what_a_persona_lacks_is_said(regime: str, lacks: str) -> None:
@@ -88,6 +100,43 @@ def test_what_a_persona_lacks_is_said(regime: str, lacks: str) -> None:
     with pytest.raises(SuiteError) as caught:
         condition("mute", regime)
     assert caught.value.sentence == sentence
+
+
+BOUND = Bound.model_validate({"sites": "resid_post.1..2", "at": 0.25, "tokens": "assistant"})
+CAPPED = {"pirate": Persona(prompt=ARR, cap=BOUND), "gloomy": Persona(prompt=SIGH, cap=BOUND)}
+
+
+def test_a_cap_is_put_upon_what_else_the_regime_puts_in() -> None:
+    free, capped = (
+        scene(**CAPPED).condition("pirate", Regime.parse(regime)) for regime in ("adapter", "adapter+cap")
+    )
+    assert capped.cap is not None
+    assert replace(capped, cap=None) == free
+    assert [str(site) for site in capped.cap.sites] == ["resid_post.1", "resid_post.2"]
+    assert (capped.cap.at, capped.cap.tokens) == (0.25, Tokens.ASSISTANT)
+
+
+def test_the_axis_of_a_cap_leads_from_bare_to_the_prompt_on_questions_of_our_own() -> None:
+    suite = replace(scene(**CAPPED), probes=(Probe(id="own", text="Own?"),))
+    cap = suite.condition("pirate", Regime.parse("cap")).cap
+    assert cap is not None
+    for readings, prompts in ((cap.low, ()), (cap.high, (ARR,))):
+        assert tuple(reading.probe for reading in readings) == CALIBRATION
+        assert {reading.condition.prompts for reading in readings} == {prompts}
+        assert all(reading.text and reading.text.condition == reading.condition for reading in readings)
+        assert {str(reading.through) for reading in readings} == {"resid_post.2"}
+
+
+def test_a_cap_may_lead_towards_another_persona() -> None:
+    towards = Persona(prompt=ARR, cap=BOUND.model_copy(update={"persona": "gloomy"}))
+    cap = scene(pirate=towards).condition("pirate", Regime.parse("prompt+cap")).cap
+    assert cap is not None
+    assert {reading.condition.prompts for reading in cap.high} == {(SIGH,)}
+
+
+def test_a_cap_bounds_one_persona() -> None:
+    with pytest.raises(SuiteError, match=r"^a cap bounds one persona; found pirate, gloomy$"):
+        scene(**CAPPED).mixture({"pirate": 0.5, "gloomy": 0.5}, Regime.parse("prompt+cap"))
 
 
 def test_a_persona_that_nobody_knows() -> None:

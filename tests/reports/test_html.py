@@ -197,6 +197,19 @@ def test_a_mixture_has_its_interval_and_the_diagonal(results):
     assert area.get("fill") == "var(--series-1)"
 
 
+def test_a_region_is_a_band_behind_the_turns(results):
+    columns = {
+        "position": (1.0, 0.8), "low": (0.9, 0.7), "high": (1.1, 0.9), "the bare model": (0.1, 0.2),
+        "region from": (0.6, 0.6), "region to": (1.3, 1.3),
+    }  # fmt: skip
+    chart, lines = strokes(results, Curve(axis="turn", at=("1", "2"), columns=columns))
+    assert set(lines) == {"var(--series-1)", "var(--series-2)"}
+    assert "turn" in text_of(chart)
+    assert "region" not in text_of(chart)
+    areas = chart.xpath(".//*[contains(@class, 'mark-area')]/*[local-name()='path']")
+    assert [area.get("fill") for area in areas] == ["var(--pass)", "var(--series-1)"]
+
+
 @pytest.mark.parametrize("axis", ["site", "dose"])
 def test_other_curves_have_no_diagonal(results, axis):
     chart, lines = strokes(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from coherence.statistics.intervals import TAIL, Interval, wilson
+from coherence.statistics.jackknife import mean
 
 
 def test_an_interval_of_unknown_width_doubts_nothing():
@@ -19,6 +20,17 @@ def test_how_far_it_is_above_an_amount_is_the_same_interval_moved():
     moved = found.above(0.1)
     assert (moved.value, moved.low, moved.high) == (found.value - 0.1, found.low - 0.1, found.high - 0.1)
     assert moved.doubt(0.2) == found.doubt(0.2 + 0.1)
+
+
+def test_the_other_sign_is_the_same_interval_mirrored():
+    found = mean(np.array([1.0, 2.0, 4.0]), ["a", "b", "c"])
+    mirrored = mean(np.array([-1.0, -2.0, -4.0]), ["a", "b", "c"])
+    assert [(-found).value, (-found).low, (-found).high] == pytest.approx(
+        [mirrored.value, mirrored.low, mirrored.high]
+    )
+    assert (-found).doubt(-1.5) == pytest.approx(mirrored.doubt(-1.5))
+    assert (-found).influence == mirrored.influence
+    assert -wilson(7, 24).above(0) == -wilson(7, 24)
 
 
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.floats(0, n), st.just(n))))

@@ -45,6 +45,16 @@ def test_names_that_exist_are_no_problem(load):
         ("against: counsel", "against: council", "9: no persona is named 'council'; did you mean 'counsel'?"),
         ("prompt: Hereby.", "description: x", "9: persona 'counsel' has no prompt to extract a vector from"),
         (
+            "    vector: made",
+            "    cap: {sites: resid_post.1, at: 0.3, persona: pirat}",
+            "15: no persona is named 'pirat'; did you mean 'pirate'?",
+        ),
+        (
+            "personas:\n",
+            "personas:\n  mute:\n    cap: {sites: resid_post.1, at: 0.3}\n",
+            "13: persona 'mute' has no prompt to lead the axis of a cap to",
+        ),
+        (
             "probes: [Who are you?]",
             "seed: 1",
             "1: the suite has no probes; expected questions under 'probes:'",

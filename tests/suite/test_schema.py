@@ -56,7 +56,8 @@ def test_an_editor_sees_shorthands_and_names_of_properties():
     assert {"type": "string"} in described["properties"]["probes"]["anyOf"]
     tags = described["properties"]["assertions"]["items"]["discriminator"]["mapping"]
     assert set(tags) == {
-        *("collinearity", "markers", "commutativity", "chimera", "attractor", "gap"),
-        *("algebra", "equivalence", "dose", "factorial", "worst"),
+        *("collinearity", "markers", "commutativity", "chimera", "attractor", "gap", "basin"),
+        *("drift", "cache", "cache_edit", "handover"),
+        *("algebra", "equivalence", "dose", "factorial", "worst", "capping"),
     }
     assert all(entry.get("description") for entry in described["properties"].values())

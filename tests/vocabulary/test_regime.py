@@ -34,6 +34,10 @@ def test_what_is_no_regime(text: str, word: str) -> None:
         Regime.parse(text)
 
 
+def test_a_cap_is_a_layer_among_others() -> None:
+    assert str(Regime.parse("cap+prompt")) == "prompt+cap"
+
+
 def test_a_misspelling_is_recognised() -> None:
     with pytest.raises(ValueError, match=r"did you mean 'steering'\?"):
         Regime.parse("stearing")

@@ -1,0 +1,131 @@
+"""How a statistic moves from turn to turn of conversations, and a region that it may leave."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from coherence.statistics import student
+from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.jackknife import Jackknife, Pivot, either, mean, smallest
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where single values of a sample lie."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def predicted(cls, values: Array, coverage: float) -> "Region":
+        """Prediction interval: one more value lies in it with a probability `coverage`, from values [n]."""
+        n = len(values)
+        reach = student.quantile((1 + coverage) / 2, n - 1) * values.std(ddof=1) * sqrt(1 + 1 / n)
+        return cls(float(values.mean() - reach), float(values.mean() + reach))
+
+    def within(self, values: Array) -> Array:
+        """How far values are inside, below 0 outside."""
+        return np.minimum(values - self.low, self.high - values)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is measured at every turn of some scripts: values [scripts, turns], NaN where there is none.
+
+    Scripts are the unit of inference, and each is a cluster of its own.
+    """
+
+    values: Array
+    scripts: Sequence[str]
+
+    def among(self, kept: Sequence[int]) -> "Course":
+        """Return the same of some of the scripts, by their rows."""
+        return Course(self.values[kept], [self.scripts[row] for row in kept])
+
+    @property
+    def means(self) -> Array:
+        """Mean over scripts, [turns]; NaN where no script has a value."""
+        there = ~np.isnan(self.values)
+        return np.asarray(
+            np.where(there, self.values, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
+        )
+
+    @property
+    def slopes(self) -> Array:
+        """Least-squares slope of each script, per turn: [scripts]. Two values are needed for one."""
+        return np.array([_slope(row) for row in self.values])
+
+    @property
+    def totals(self) -> Array:
+        """Last value of each script minus its first, [scripts]."""
+        return np.array([row[-1] - row[0] for row in map(_there, self.values)])
+
+    def by_turn(self) -> list[Interval]:
+        """Mean over scripts at each turn."""
+        return [self._at(turn).interval for turn in range(self.values.shape[1])]
+
+    def slope(self) -> Interval:
+        """Mean of the slopes."""
+        return mean(self.slopes, self.scripts)
+
+    def total(self) -> Interval:
+        """Mean of what lies between the first value and the last."""
+        return mean(self.totals, self.scripts)
+
+    def steeper(self, other: "Course") -> Interval:
+        """Mean of the slopes here minus those of the same scripts there, paired by script."""
+        return mean(self.slopes - other.slopes, self.scripts)
+
+    def apart(self, other: "Course") -> list[Interval]:
+        """Mean at each turn here minus that of the same scripts there, paired by script."""
+        return Course(self.values - other.values, self.scripts).by_turn()
+
+    def margin(self, region: Region, turns: int) -> Interval:
+        """Least distance of a turn's mean inside the region, over the first turns; below 0 one is outside."""
+        there = [turn for turn in range(turns) if not np.isnan(self.means[turn])]
+        return smallest([self._inside(region, turn) for turn in there])
+
+    def left(self, region: Region) -> int | None:
+        """First turn, from 0, at which the whole interval of the mean is outside; None if there is none."""
+        outside = (found.low > region.high or found.high < region.low for found in self.by_turn())
+        return next((turn for turn, out in enumerate(outside) if out), None)
+
+    def _inside(self, region: Region, turn: int) -> Pivot:
+        """Distance of a turn's mean from the nearer end of the region."""
+        mean = self.means[turn]
+        below, above = region.low, region.high
+        return self._at(turn, 1, -below) if mean - below < above - mean else self._at(turn, -1, above)
+
+    def _at(self, turn: int, sign: float = 1, shift: float = 0) -> Pivot:
+        """Pivot of sign x mean + shift at a turn, over the scripts that have a value there."""
+        there = np.flatnonzero(~np.isnan(self.values[:, turn]))
+        if not len(there):
+            return Pivot.unknown(np.nan)
+        values = sign * self.values[there, turn] + shift
+        jackknife = Jackknife([self.scripts[int(row)] for row in there])
+        return jackknife.around(float(values.mean()), jackknife.weights @ values)
+
+
+def rate(hits: Course) -> Interval:
+    """Mean over scripts of the share of their turns that are hits.
+
+    Scripts that all hit, or never, show no spread: as in `agreement`, one script of each kind is added.
+    """
+    shares = np.array([_there(row).mean() for row in hits.values])
+    jackknife = Jackknife(hits.scripts, added=2)
+    values = jackknife.weights @ np.append(shares, [1.0, 0.0])
+    value = float(shares.mean())
+    found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+    return Interval(value, max(0.0, found.low), min(1.0, found.high), found.doubt, found.influence)
+
+
+def _there(values: Array) -> Array:
+    return values[~np.isnan(values)]
+
+
+def _slope(values: Array) -> float:
+    turns = np.flatnonzero(~np.isnan(values))
+    apart = turns - turns.mean()
+    return float(apart @ values[turns] / (apart @ apart))

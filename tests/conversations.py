@@ -1,0 +1,70 @@
+"""Conversations on made-up residuals: a test says where on the axis each reading stands."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from coherence.plan import Answer, Divergence, Measurement, Reading, Record, Reply, Scene
+from coherence.properties import Case
+from coherence.vocabulary import BARE, Decoding, Persona, Probe, Regime, Release, Script, VectorSource
+
+PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
+TURNS, WIDTH, DEPTHS = 5, 8, 4
+SITE = "resid_post.2"
+NAMES = ("pirate", "counsel")
+
+
+def scripts(count=6, turns=TURNS):
+    return tuple(
+        Script.model_validate(
+            {"id": f"s{i}", "turns": [{"user": f"Say {i}-{turn}."} for turn in range(turns)]}
+        )
+        for i in range(count)
+    )
+
+
+def scene(given=None, **personas):
+    cast = {name: Persona(prompt=f"Be a {name}.", markers=[name]) for name in NAMES}
+    vectors = {name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES}
+    release = Release(adapters={name: f"adapters/{name}" for name in NAMES}, vectors=vectors)
+    regimes = tuple(map(Regime.parse, ("prompt", "adapter")))
+    talks = scripts() if given is None else given
+    return Scene(release, cast | personas, PROBES, regimes, "Neutral.", Decoding(), 0, talks)
+
+
+PIRATE, SHIP, STEERED = (
+    scene().condition("pirate", Regime.parse(one)) for one in ("prompt", "adapter", "steering")
+)
+PLAIN = scene().condition("pirate", BARE)
+
+
+def world(
+    case: Case,
+    where: Callable[[Reading], float],
+    says: Callable[[Reply], str] = lambda reply: "pirate",
+    kl: float = 0.0,
+    noise: float = 0.01,
+    seed: int = 0,
+) -> Record:
+    """Put the ends of the axis at 0 and 1 and every answer of a conversation `where` it is said to be.
+
+    `noise` is of each script and answer, whatever is done to it otherwise, and of the axis.
+    """
+    drawn = np.random.default_rng(seed)
+    line, scatter = drawn.normal(size=WIDTH), {}
+    ids = {script.id for script in scripts(99)}
+
+    def value(need: Measurement) -> object:
+        if isinstance(need, Reply):
+            return Answer(says(need), (1, 2))
+        if isinstance(need, Divergence):
+            return np.full(need.tokens, kl * drawn.uniform(0.9, 1.1), np.float32)
+        assert isinstance(need, Reading)
+        talk = need.probe.id in ids
+        question = (need.probe, need.text and len(need.text.turns))
+        own = scatter.setdefault(question, drawn.normal(size=WIDTH))
+        at = where(need) if talk else float(bool(need.condition.prompts))
+        found = own * noise + at * line
+        return np.tile(found, (DEPTHS, 1)).astype(np.float32)
+
+    return Record({need: value(need) for need in case.needs()})

@@ -1,0 +1,55 @@
+"""The how-to pages: their commands, in one shell a page, on the tiny model.
+
+That of docs/howto/failure.md is a bad release on the reference model, which tests/test_releases.py judges.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parents[2] / "docs" / "howto"
+FENCED = re.compile(r"^( *)```sh\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+TOLD = "A pirate captain who loves the sea."
+VERDICTS = {0, 1}  # a random model need not pass; 4 or 5 would be a mistake of the page
+
+
+@pytest.fixture
+def folder(tmp_path, tiny, tiny_adapter):
+    """A repository with a base, adapters and a suite for one of them."""
+    shutil.copytree(tiny, tmp_path / "base")
+    for name in ("pirate", "next"):
+        shutil.copytree(tiny_adapter("pirate", seed=len(name)), tmp_path / "adapters" / name)
+    artefacts = ["--base", "base", "--adapter", "adapters/pirate"]
+    shell(
+        tmp_path, ["coherence", "init", "--name", "pirate", "--no-model", "--out", "suites", *artefacts, TOLD]
+    )
+    suite = tmp_path / "suites" / "pirate.coherence.yaml"
+    suite.write_text(suite.read_text().replace("- property: markers", "- property: markers\n    tier: smoke"))
+    return tmp_path
+
+
+def shell(folder, command):
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COHERENCE_CACHE": str(folder / "cache"),
+    }
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("page", ["pull-request", "markers", "probes-and-thresholds", "own-model"])
+def test_every_command_works(page, folder):
+    commands = [
+        line.strip()
+        for found in FENCED.finditer((PAGES / f"{page}.md").read_text(encoding="utf-8"))
+        for line in found[2].splitlines()
+    ]
+    assert commands
+    for command in commands:
+        ran = shell(folder, ["bash", "-c", command])
+        expected = VERDICTS if command.startswith("pytest") else {0}
+        assert ran.returncode in expected, f"{command}\n{ran.stdout}{ran.stderr}"

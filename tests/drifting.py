@@ -1,0 +1,74 @@
+"""Scripts, personas on a line, and records in which every answer stands at a place of one's choice on it."""
+
+import numpy as np
+
+from coherence.plan import Answer, Reading, Record, Reply, Scene
+from coherence.vocabulary import (
+    Decoding,
+    Kind,
+    Persona,
+    Probe,
+    Regime,
+    Release,
+    Script,
+    ScriptTurn,
+    VectorSource,
+)
+
+PROBES = tuple(Probe(id=f"q{number}", text=f"Question {number}?") for number in range(16))
+KINDS = (Kind.NEUTRAL, Kind.PRESSURE, Kind.ADVERSARIAL, Kind.NEUTRAL)
+DEPTH, WIDTH, TURNS = 3, 16, 5
+NAMES = ("pirate", "counsel")
+LINE = np.random.default_rng(7).normal(size=(2, WIDTH))  # a direction of each persona's own
+
+
+def script(number, turns=TURNS):
+    kind = KINDS[number % len(KINDS)]
+    said = (ScriptTurn(user=f"Turn {turn} of {number}?", kind=kind) for turn in range(turns))
+    return Script(id=f"script-{number}", turns=tuple(said))
+
+
+SCRIPTS = tuple(script(number) for number in range(8))
+
+
+def scene(scripts=SCRIPTS, probes=PROBES, regimes=("prompt", "adapter", "steering"), **personas):
+    cast = {name: Persona(prompt=f"Be {name}.", markers=("arr",)) for name in NAMES}
+    return Scene(
+        release=Release(
+            adapters={name: f"adapters/{name}" for name in NAMES},
+            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES},
+        ),
+        personas=cast | personas,
+        probes=probes,
+        regimes=tuple(map(Regime.parse, regimes)),
+        neutral="Be helpful.",
+        decoding=Decoding(),
+        seed=0,
+        scripts=scripts,
+    )
+
+
+def planted(case, place, says=lambda who, turn: "Arr.", noise=0.05, drawn=0):
+    """Answer turn t (None: a probe) at `place(who, t)` of the line of who talks (None: the bare model)."""
+    chance, origin = np.random.default_rng(drawn), np.random.default_rng(3).normal(size=WIDTH)
+    values = {}
+    for need in case.needs():
+        who, turn = _who(need.condition), _turn(need)
+        if isinstance(need, Reply):
+            values[need] = Answer(says(who, turn), (1,))
+            continue
+        values[need] = np.full((DEPTH, WIDTH), np.nan, np.float32)
+        line = LINE[NAMES.index(who)] if who else LINE[0]
+        values[need][2] = origin + place(who, turn) * line + noise * chance.normal(size=WIDTH)
+    return Record(values)
+
+
+def _who(condition):
+    texts = [prompt.text for prompt in condition.prompts]
+    names = [name for name, _ in condition.adapters] + [steer.vector for steer in condition.steers]
+    return next((name for name in NAMES if name in names or f"Be {name}." in texts), None)
+
+
+def _turn(need):
+    said = need.text if isinstance(need, Reading) else need
+    return None if need.probe in PROBES else len(said.turns)
