@@ -19,8 +19,8 @@ from coherence.engine.chat import encode
 from coherence.engine.engine import Engine
 from coherence.engine.host import Host
 from coherence.plan import Divergence, Plan, Record
-from coherence.properties.changes import BARE, Change
-from coherence.properties.factorial import FactorialCase
+from coherence.properties.composition.changes import BARE, Change
+from coherence.properties.composition.factorial import FactorialCase
 from coherence.statistics.factorial import quartiles
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite

@@ -21,9 +21,9 @@ from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
 from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene
 from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers, Property
-from coherence.properties.attractor import AttractorCase
-from coherence.properties.chimera import ChimeraCase
+from coherence.properties.attractors.attractor import AttractorCase
 from coherence.properties.collinearity import CollinearityCase
+from coherence.properties.composition.chimera import ChimeraCase
 from coherence.properties.markers import MarkersCase
 from coherence.properties.reading import Readings
 from coherence.store import Store

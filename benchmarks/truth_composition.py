@@ -6,11 +6,11 @@ from truth_model import NEUTRAL, PERSONAS
 
 from coherence.plan import Condition
 from coherence.properties import Algebra, Case, Dose, Equivalence, Factorial, Property
-from coherence.properties.algebra import AlgebraCase
-from coherence.properties.changes import BARE, Change
-from coherence.properties.dose import DoseCase
-from coherence.properties.equivalence import EquivalenceCase
-from coherence.properties.factorial import FactorialCase
+from coherence.properties.composition.algebra import AlgebraCase
+from coherence.properties.composition.changes import BARE, Change
+from coherence.properties.composition.dose import DoseCase
+from coherence.properties.composition.equivalence import EquivalenceCase
+from coherence.properties.composition.factorial import FactorialCase
 from coherence.vocabulary import Marker, Position
 
 BETWEEN = "resid_post.1"

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from coherence.properties.commutativity import LAWS
+from coherence.properties.composition.commutativity import LAWS
 from coherence.suite import Assertion
 from coherence.suite.file import suite_file
 from coherence.suite.schema import schema

@@ -4,25 +4,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from coherence.properties.algebra import Algebra
-from coherence.properties.attractor import Attractor
-from coherence.properties.basin import Basin
-from coherence.properties.cache import CacheLaw
-from coherence.properties.cache_edit import CacheEdited
-from coherence.properties.capping import Capping
-from coherence.properties.chimera import Chimera
+from coherence.properties.attractors.attractor import Attractor
+from coherence.properties.attractors.basin import Basin
+from coherence.properties.attractors.cache import CacheLaw
+from coherence.properties.attractors.cache_edit import CacheEdited
+from coherence.properties.attractors.capping import Capping
+from coherence.properties.attractors.drift import Drift
+from coherence.properties.attractors.gap import Gap
+from coherence.properties.attractors.handover import Handover
 from coherence.properties.collinearity import Collinearity
-from coherence.properties.commutativity import Commutativity
+from coherence.properties.composition.algebra import Algebra
+from coherence.properties.composition.chimera import Chimera
+from coherence.properties.composition.commutativity import Commutativity
+from coherence.properties.composition.dose import Dose
+from coherence.properties.composition.equivalence import Equivalence
+from coherence.properties.composition.factorial import Factorial
+from coherence.properties.composition.worst import Worst
 from coherence.properties.criterion import held
-from coherence.properties.dose import Dose
-from coherence.properties.drift import Drift
-from coherence.properties.equivalence import Equivalence
-from coherence.properties.factorial import Factorial
-from coherence.properties.gap import Gap
-from coherence.properties.handover import Handover
 from coherence.properties.markers import Markers
 from coherence.properties.property import Case, Property
-from coherence.properties.worst import Worst
 
 AnyProperty = Annotated[
     Collinearity

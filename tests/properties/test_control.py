@@ -4,7 +4,9 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from properties import test_attractor, test_chimera, test_collinearity, test_markers
+from properties import test_collinearity, test_markers
+from properties.attractors import test_attractor
+from properties.composition import test_chimera
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer

@@ -15,7 +15,7 @@ from coherence.vocabulary import Regime
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "fixtures" / "company.yaml"
-SHIPPED = sorted((ROOT / "suites").glob(f"*{SUFFIX}"))
+SHIPPED = sorted((ROOT / "suites").rglob(f"*{SUFFIX}"))
 
 SUITE = """\
 coherence: 1

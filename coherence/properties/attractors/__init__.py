@@ -1,0 +1,1 @@
+"""Attractors and time: mixtures, conversations, caps, and what a cache holds."""

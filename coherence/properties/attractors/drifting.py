@@ -1,0 +1,74 @@
+"""A persona's conversations in one regime, as a course of positions on the persona's own axis."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from coherence.plan import Condition, Measurement, Reading, Record, Scene
+from coherence.properties.attractors.axis import Axis, at_site
+from coherence.properties.attractors.talks import Talks
+from coherence.properties.criterion import too_noisy
+from coherence.statistics.drift import Course, Region
+from coherence.vocabulary import Marker, Regime
+
+LEAST_RELIABILITY = 0.6
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """Talks, and the axis that they are placed on; `regime` is the persona's, whoever talks."""
+
+    axis: Axis
+    regime: Regime
+    talks: Talks
+
+    def needs(self) -> Iterable[Measurement]:
+        """Both ends of the axis, the answers, and what they are in the residual stream."""
+        read = self.talks.readings(self.axis.site)
+        return [*self.axis.needs(), *self.talks.replies.values(), *read.values()]
+
+    def under(self, condition: Condition) -> "Drifting":
+        """Let something else than the persona talk."""
+        return replace(self, talks=replace(self.talks, condition=condition))
+
+    def course(self, record: Record) -> Course:
+        """Positions of the answers: 0 is the bare model's own reply to a probe, 1 the prompted persona's."""
+        positions = self.talks.positions(record, self.axis.measured(record), self.axis.site)
+        return Course(positions, self.scripts)
+
+    def marked(self, record: Record, markers: tuple[Marker, ...]) -> Course:
+        """Whether the answers hold a marker, 1 or 0; nothing where there are no markers."""
+        hits = self.talks.hits(record, markers)
+        return Course(hits if markers else np.full_like(hits, np.nan), self.scripts)
+
+    @property
+    def single(self) -> list[Reading]:
+        """The persona's own replies to the probes in the regime."""
+        return self.axis.readings.of(self.scene.condition(self.axis.persona, self.regime))
+
+    def region(self, record: Record, coverage: float) -> Region:
+        """Where these replies stand on the axis."""
+        single = at_site(record, self.single, self.axis.site)
+        return Region.predicted(self.axis.measured(record).positions(single), coverage)
+
+    def unplaced(self, record: Record, seed: int) -> str | None:
+        """Say why nothing can be placed on the axis; None if it can."""
+        reliability = self.axis.measured(record).reliability(seed)
+        found = too_noisy(reliability, LEAST_RELIABILITY, len(self.scene.probes))
+        return found and f"the axis of {self.axis.persona} is not reliable at {self.axis.site}: {found}"
+
+    @property
+    def scene(self) -> Scene:
+        """The suite."""
+        return self.talks.scene
+
+    @property
+    def scripts(self) -> list[str]:
+        """Ids of the scripts."""
+        return [script.id for script in self.talks.scripts]
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """Numbers of the turns, from 1."""
+        return tuple(str(turn) for turn in range(1, self.talks.turns + 1))

@@ -1,0 +1,1 @@
+"""Composition: what several personas come to when they are put into the model at once."""

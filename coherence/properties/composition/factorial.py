@@ -1,0 +1,350 @@
+"""Factorial: persona and task add up inside the model, and whether a cached vector replaces the prompt."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from math import inf, nan
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from coherence.errors import SuiteError
+from coherence.plan import Condition, Measurement, Reading, Record, Scene
+from coherence.properties.cast import LEAST_CLUSTERS, cast
+from coherence.properties.composition.changes import BARE, Change, Changes
+from coherence.properties.composition.effects import Effects
+from coherence.properties.composition.grid import Grid
+from coherence.properties.criterion import held
+from coherence.properties.lengths import by_length
+from coherence.properties.markers import Replies
+from coherence.properties.property import Case, Property
+from coherence.properties.reading import within_reach
+from coherence.statistics.factorial import largest, recovered
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import mean_cosine, positive_mean
+from coherence.vocabulary import Band, Criterion, Evidence, Marker, Position, Probe, Prompt, Regime, Site
+from coherence.vocabulary.evidence import number
+from coherence.vocabulary.persona import WrittenPrompt
+from coherence.vocabulary.probe import WrittenProbe
+
+PROMPT = Regime.parse("prompt")
+LEAST_GAP = 0.01  # nats; nearer to the reply without its text than this, a persona leaves nothing to recover
+ROUNDING = 0.1  # of the largest KL; the model's own residuals put back may cost no more
+
+
+@dataclass(frozen=True)
+class FactorialCase(Case):
+    """One persona and its tasks at one position; the tasks are the unit of inference."""
+
+    persona: str
+    slug: str
+    asked: "Factorial"
+    grid: Grid
+    changes: Changes
+
+    def needs(self) -> Iterable[Measurement]:
+        """Read the four prompts, change residuals in every way, and draw replies to look at."""
+        heard = self._heard.values()
+        return [
+            *self._readings,
+            *self._divergences(self._all_changes),
+            *(self.grid.reply(task, change) for change in heard for task in self.grid.tasks),
+        ]
+
+    def rests_on(self) -> Iterable[Measurement]:
+        """List the readings, and the changes that decide."""
+        return [*self._readings, *self._divergences(self._decisive)]
+
+    def judge(self, record: Record, seed: int) -> Evidence:
+        """Judge the sum's direction and its effect: a high cosine goes with a large interaction."""
+        effects = self._effects(record, self._all_changes)
+        said = self._said(record)
+        return Evidence(
+            criteria=tuple(self._criteria(effects)),
+            curve=effects.curve(self.grid.cells(record)),
+            tables=tuple(effects.tables()),
+            probes=effects.furthest(said),
+            notes=tuple(self._notes(effects, said, self.grid.ended(record, BARE))),
+        )
+
+    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+        """Yield the same criteria from what decides alone."""
+        return self._criteria(self._effects(record, self._decisive))
+
+    def controls(self) -> Mapping[str, Sequence[Case]]:
+        """Put another persona in the place of this one where it is alone: its sum is not this one's.
+
+        It is measured for this alone, so one other persona has a turn.
+        """
+        scene = self.grid.scene
+        able = (name for name in scene.personas if self.asked.poses(scene, name))
+        conditions = ((name, self.asked.condition(scene, name)) for name in able)
+        others = ((name, alone) for name, alone in conditions if alone != self.grid.persona)
+        return {
+            f"{name} by prompt": [replace(self, grid=replace(self.grid, alone=alone))]
+            for name, alone in islice(others, 1)
+        }
+
+    def _criteria(self, effects: Effects) -> Iterator[Criterion]:
+        n, undefined = len(self.grid.tasks), self._undefined(effects)
+        along = effects.band.cosine().mean(0)
+        cosine = Interval(nan, -inf, inf) if undefined else mean_cosine(along, self._clusters)
+        yield held("cosine", cosine, n, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
+        rounded = undefined or self._rounded(effects.rounding)
+        kl = positive_mean(effects.additive, self._clusters)
+        yield held("KL", kl, n, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
+        most, least = self.asked.max_recovered, self.asked.min_recovered
+        if most is not None:
+            yield self._recovery(effects, "max_recovered", at_most=most)
+        if least is not None:
+            yield self._recovery(effects, "min_recovered", at_least=least)
+
+    def _recovery(
+        self, effects: Effects, key: str, at_least: float = -inf, at_most: float = inf
+    ) -> Criterion:
+        whole = effects.kl[BARE]
+        found = [recovered(effects.kl[each], whole, self._clusters) for each in self.changes.injections]
+        gap = float(whole.mean())
+        close = (
+            f"without its text {self.persona!r} is KL {number(gap)} nat away, of at least {LEAST_GAP:g}: "
+            "there is nothing to recover"
+        )
+        return held(
+            "share recovered",
+            largest(found),
+            len(self.grid.tasks),
+            at_least,
+            at_most,
+            None if gap >= LEAST_GAP else close,
+            key=key,
+        )
+
+    def _undefined(self, effects: Effects) -> str | None:
+        found = np.argwhere(effects.band.still())
+        if not len(found):
+            return None
+        what, site, row = found[0]
+        moved = (f"the persona {self.persona!r}", "the task", "persona and task together", "their sum")[what]
+        where = f"{self.asked.sites.sites[site]}, {self.grid.position}"
+        return f"{moved} moves nothing at {where} for {self.grid.tasks[row].id!r}"
+
+    def _rounded(self, cost: float) -> str | None:
+        if cost <= ROUNDING * self.asked.max_kl:
+            return None
+        return (
+            f"the model's own residuals, put back, cost KL {number(cost)} nat: rounding hides what is judged"
+        )
+
+    def _notes(self, effects: Effects, said: Mapping[str, Replies], ended: Sequence[Probe]) -> Iterator[str]:
+        if not effects.band.still().any():
+            yield effects.geometry()
+            yield effects.region(self.asked.min_cosine, self.asked.max_kl)
+        yield effects.costs()
+        yield effects.injections()
+        if len(said) > 1:
+            yield effects.rates(said)
+        if ended:
+            named = ", ".join(task.id for task in ended)
+            yield f"the reply ends within {self.asked.tokens} tokens, and KL is summed over fewer: {named}"
+        yield from by_length("KL", effects.additive, self.grid.tasks)
+
+    def _effects(self, record: Record, changes: Iterable[Change]) -> Effects:
+        within = len(record.residuals(self._readings[0]))
+        for site in chain(self.asked.sites.sites, *self.changes.injected):
+            within_reach(site, within)
+        band = self.grid.cells(record, self.asked.sites.depths)
+        return Effects(self.grid, self.changes, band, self.grid.kl(record, changes))
+
+    def _said(self, record: Record) -> dict[str, Replies]:
+        texts = {
+            name: tuple(record.reply(self.grid.reply(task, change)) for task in self.grid.tasks)
+            for name, change in self._heard.items()
+        }
+        return {name: Replies.of(each, self._markers) for name, each in texts.items()}
+
+    def _divergences(self, changes: Iterable[Change]) -> list[Measurement]:
+        return [self.grid.divergence(task, change) for change in changes for task in self.grid.tasks]
+
+    @property
+    def _readings(self) -> list[Reading]:
+        return [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
+
+    @property
+    def _decisive(self) -> list[Change]:
+        changes = [*self.changes.additive, self.changes.oracle]
+        if self.asked.max_recovered is None and self.asked.min_recovered is None:
+            return changes
+        return [*changes, BARE, *self.changes.injections]
+
+    @property
+    def _all_changes(self) -> list[Change]:
+        looked_at = (*self.changes.without_persona, BARE, *self.changes.injections)
+        return list(dict.fromkeys([*self._decisive, *looked_at]))
+
+    @property
+    def _heard(self) -> dict[str, Change]:
+        """The reply that KL is taken of; where the reply begins and markers tell, those under changes too."""
+        spoken = self.changes.spoken
+        if self.grid.position is Position.PROMPT_LAST and self._markers:
+            return spoken
+        return {"clean": spoken["clean"]}
+
+    @property
+    def _markers(self) -> tuple[Marker, ...]:
+        return self.grid.scene.personas[self.persona].markers
+
+    @property
+    def _clusters(self) -> list[str]:
+        return self.grid.scene.clusters
+
+
+def _at_a_token(position: Position) -> Position:
+    if position is Position.RESPONSE_MEAN:
+        raise ValueError(
+            "no residual can take the place of a mean; expected prompt_last, user_last, g1 or g2"
+        )
+    return position
+
+
+def _together(written: object) -> object:
+    return [written] if isinstance(written, str) else written
+
+
+Token = Annotated[Position, AfterValidator(_at_a_token)]
+SiteSet = Annotated[
+    tuple[Band, ...],
+    Field(min_length=1),
+    BeforeValidator(_together, json_schema_input_type=tuple[Band, ...] | Band),
+]
+
+
+class Factorial(Property):
+    """Persona and task add up at a token: what they do together is the sum of what each does alone.
+
+    Four prompts: neutral (BB), persona (XB), task (BY) and both (XY). XB + BY - BB takes the place of XY's
+    residuals, and KL says what that changes. Source: arXiv 2605.23147 (As X, do Y).
+    """
+
+    family: ClassVar[str] = "commutativity"
+
+    property: Literal["factorial"] = Field(description="Names this property.")
+    tasks: tuple[WrittenProbe, ...] | None = Field(
+        None, description="What the user asks for; default: the suite's probes."
+    )
+    neutral_task: str = Field("Say something.", min_length=1, description="The task that stands for none.")
+    neutral_persona: WrittenPrompt | None = Field(
+        None,
+        description="The prompt that stands for no persona, in the same turn; default: the suite's neutral "
+        "system prompt alone.",
+    )
+    turn: Literal["user", "system"] | None = Field(
+        None, description="Whose turn the persona's prompt stands in; default: its own role."
+    )
+    positions: tuple[Token, ...] = Field(
+        (Position.PROMPT_LAST, Position.G1, Position.G2),
+        min_length=1,
+        description="Tokens to judge at, one assertion each; g1 and g2 are of the reply under XY.",
+    )
+    sites: Band = Field(description="Where persona and task must add up; cosine and KL are averaged over it.")
+    stride: int = Field(
+        1, ge=1, description="KL is taken at every so-many-th site of the band, its last among them."
+    )
+    inject: tuple[SiteSet, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Sets of sites at which the sum is put into the prompt without the persona's text; "
+        "default: each site at which KL is taken, and the whole band.",
+    )
+    tokens: int = Field(10, ge=1, le=512, description="How many tokens of the reply KL is summed over.")
+    min_cosine: float = Field(0.8, ge=-1, le=1, description="Least cosine of dXY and dX + dY.")
+    max_kl: float = Field(0.1, gt=0, description="Largest KL that the sum in XY's place costs, in nats.")
+    max_recovered: float | None = Field(
+        None,
+        description="Largest share of KL(XY || BY) that injection at the best set of sites takes away: a "
+        "cached vector does not replace the prompt.",
+    )
+    min_recovered: float | None = Field(None, description="Least such share: a cached vector replaces it.")
+
+    def changes(self) -> Changes:
+        """List what is changed, and where."""
+        tested = self.sites.sites[:: -self.stride][::-1]
+        sets = [*((site,) for site in tested), self.sites.sites]
+        if self.inject is not None:
+            sets = [_rising(bands) for bands in self.inject]
+        return Changes(self.sites, tested, tuple(dict.fromkeys(sets)))
+
+    def cases(self, scene: Scene) -> list[Case]:
+        """One case per position and persona with a prompt."""
+        scene = replace(scene, probes=self._tasks(scene))
+        personas = cast(self.personas, scene, lambda persona: scene.supports(persona, PROMPT))
+        if not personas:
+            raise SuiteError("factorial found no persona with a prompt")
+        return [self._case(persona, place, scene) for persona in personas for place in self.positions]
+
+    def poses(self, scene: Scene, persona: str) -> bool:
+        """Tell whether the persona has a prompt that its turn can hold."""
+        prompt = scene.personas[persona].prompt
+        return prompt is not None and _fits(prompt, self._role(prompt))
+
+    def condition(self, scene: Scene, persona: str) -> Condition:
+        """Put the persona's prompt into its turn; a SuiteError says why it cannot stand there."""
+        (prompt,) = scene.condition(persona, PROMPT).prompts  # complains of one that is missing
+        return _posed(scene, prompt, self._role(prompt), f"of persona {persona!r}")
+
+    def _case(self, persona: str, position: Position, scene: Scene) -> Case:
+        condition, neutral = self.condition(scene, persona), Condition(scene.neutral)
+        if self.neutral_persona:
+            role = condition.prompts[0].role
+            neutral = _posed(scene, self.neutral_persona, role, "under 'neutral_persona:'")
+        task = Probe(id="neutral-task", text=self.neutral_task)
+        grid = Grid(scene, neutral, condition, condition, task, position, self.tokens)
+        return FactorialCase(persona, str(position), self, grid, self.changes())
+
+    def _role(self, prompt: Prompt) -> Literal["user", "system"]:
+        return self.turn or prompt.role
+
+    def _tasks(self, scene: Scene) -> tuple[Probe, ...]:
+        found = scene.probes if self.tasks is None else self.tasks
+        said = [_words(task.text) for task in found]
+        for row, task in enumerate(found):
+            if said[row] in said[:row]:
+                raise SuiteError(f"the task {task.text!r} is listed twice; what is there twice counts twice")
+            if task.id in [other.id for other in found[:row]]:
+                raise SuiteError(f"two tasks have the id {task.id!r}; give one of them another with 'id:'")
+        if _words(self.neutral_task) in said:
+            raise SuiteError(
+                f"the neutral task {self.neutral_task!r} is a task as well, and would be held against "
+                "itself; expected another text under 'neutral_task:'"
+            )
+        independent = len({task.cluster for task in found})
+        if independent < LEAST_CLUSTERS:
+            raise SuiteError(
+                f"factorial needs at least {LEAST_CLUSTERS} tasks, as its intervals run over them (those of "
+                f"one template count once); found {independent}"
+            )
+        return found
+
+
+def _rising(bands: Iterable[Band]) -> tuple[Site, ...]:
+    sites = dict.fromkeys(site for band in bands for site in band.sites)
+    return tuple(sorted(sites, key=lambda site: site.depth))
+
+
+def _posed(scene: Scene, prompt: Prompt, role: Literal["user", "system"], whose: str) -> Condition:
+    if not _fits(prompt, role):
+        raise SuiteError(
+            f"the prompt {whose} is put around the question, which the system turn does not hold; "
+            "expected 'turn: user', or a prompt without '{probe}'"
+        )
+    return Condition(scene.neutral, (prompt.model_copy(update={"role": role}),))
+
+
+def _fits(prompt: Prompt, role: str) -> bool:
+    return role == "user" or not prompt.surrounds
+
+
+def _words(text: str) -> str:
+    """Leave out what makes no other task: case, spaces and punctuation."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
