@@ -38,12 +38,20 @@ class MeasurementError(CoherenceError):
     """The model ran, but what came out cannot be trusted (a NaN, a hook that did not fire)."""
 
 
+class UnmeasuredError(CoherenceError):
+    """What was not measured, because the budget of the run was spent before."""
+
+
 class StoreError(CoherenceError):
     """The store cannot be read or written."""
 
 
 class EngineError(CoherenceError):
     """What measures cannot be had: no cluster answers, or it has no room."""
+
+
+class ExtensionError(CoherenceError):
+    """What another distribution adds cannot be used; the sentence names the distribution."""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -5,11 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from coherence.errors import CoherenceError, first_line
-
-
-class ExtensionError(CoherenceError):
-    """What another distribution adds cannot be used; the sentence names the distribution."""
+from coherence.errors import ExtensionError, first_line
 
 
 @dataclass(frozen=True)

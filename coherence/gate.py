@@ -16,8 +16,8 @@ from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.executor import LocalExecutor, MakeExecutor
 from coherence.engine.progress import SILENT, Progress
-from coherence.engine.spending import Spending, UnmeasuredError
-from coherence.errors import CoherenceError
+from coherence.engine.spending import Spending
+from coherence.errors import CoherenceError, UnmeasuredError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.statistics.multiplicity import holm

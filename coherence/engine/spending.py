@@ -4,12 +4,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from coherence.engine.job import Job
-from coherence.errors import CoherenceError
+from coherence.errors import UnmeasuredError
 from coherence.vocabulary.allowance import UNLIMITED, Allowance
-
-
-class UnmeasuredError(CoherenceError):
-    """A measurement that was not made, because the budget of the run was spent before."""
 
 
 class Spending:

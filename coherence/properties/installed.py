@@ -6,7 +6,8 @@ from functools import cache
 from inspect import isabstract
 from typing import Any, get_args
 
-from coherence.extensions import Extension, ExtensionError, declared
+from coherence.errors import ExtensionError
+from coherence.extensions import Extension, declared
 from coherence.properties import AnyProperty, Property
 
 GROUP = "coherence.properties"

@@ -13,7 +13,8 @@ from coherence.engine.artefacts import Artefacts
 from coherence.engine.engine import LOADING, Engine
 from coherence.engine.job import BUDGETED, Job, jobs
 from coherence.engine.progress import SILENT
-from coherence.engine.spending import Spending, UnmeasuredError
+from coherence.engine.spending import Spending
+from coherence.errors import UnmeasuredError
 from coherence.plan import Condition, Measurement, Plan, Reading, Reply
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe
