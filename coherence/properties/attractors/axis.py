@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Measurement, Reading, Record, Scene
+from coherence.properties.criterion import too_noisy
 from coherence.properties.reading import Readings, Residuals, within_reach
 from coherence.statistics.geometry import split_half_reliability
 from coherence.vocabulary import Position, Regime, Site
 
 Array = NDArray[np.float64]
 PROMPT = Regime.parse("prompt")
+LEAST_RELIABILITY = 0.6
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class Axis:
                 f"the axis of {self.persona} has no length at {self.site}: its two ends are the same"
             )
         return scale
+
+    def unreliable(self, record: Record, seed: int) -> str | None:
+        """Say why nothing can be placed on it; None if it can."""
+        reliability = self.measured(record).reliability(seed)
+        found = too_noisy(reliability, LEAST_RELIABILITY, len(self.readings.scene.probes))
+        return found and f"the axis of {self.persona} is not reliable at {self.site}: {found}"
 
 
 @dataclass(frozen=True)

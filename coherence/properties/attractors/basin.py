@@ -17,7 +17,7 @@ from coherence.properties.attractors.displaced import Displaced, Imposed
 from coherence.properties.attractors.talks import Array
 from coherence.properties.cast import cast
 from coherence.properties.control import random_vectors, stand_ins
-from coherence.properties.criterion import held, too_noisy, unclear
+from coherence.properties.criterion import held, unclear
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
 from coherence.statistics.basin import BasinMap, least_returned, returned
@@ -25,7 +25,6 @@ from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number
 
-LEAST_RELIABILITY = 0.6
 CRITERIA = ("min_reached", "min_sustained", "min_returned", "border")
 
 
@@ -48,16 +47,11 @@ class Displacing(Case):
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield those that were asked for; nothing can be placed on an axis that is noise."""
-        noisy = next(filter(None, (self._noise(axis, record, seed) for axis in self.axes)), None)
+        noisy = next(filter(None, (axis.unreliable(record, seed) for axis in self.axes)), None)
         return self._criteria(record, noisy)
 
     @abstractmethod
     def _criteria(self, record: Record, unreliable: str | None) -> Iterator[Criterion]: ...
-
-    def _noise(self, axis: Axis, record: Record, seed: int) -> str | None:
-        reliability = axis.measured(record).reliability(seed)
-        found = too_noisy(reliability, LEAST_RELIABILITY, len(axis.readings.scene.probes))
-        return found and f"the axis of {axis.persona} is not reliable at {axis.site}: {found}"
 
     @property
     def _scripts(self) -> list[str]:

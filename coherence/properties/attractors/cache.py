@@ -11,7 +11,7 @@ from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.reread import Reread
-from coherence.properties.attractors.shifts import shift, table, unplaced, with_interval
+from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, require_scripts
 from coherence.properties.cast import cast, slug
 from coherence.properties.criterion import held
@@ -57,7 +57,7 @@ class CacheCase(Case):
         most, most_kl = self.asked.max_shift, self.asked.max_kl
         if self.axis and most is not None:
             found = shift(self._moves(record, self.axis).values, self._scripts)
-            why = unplaced(self.axis, record, seed)
+            why = self.axis.unreliable(record, seed)
             yield held("shift of the position", found, len(self._scripts), -most, most, why, key="max_shift")
         if most_kl is not None:
             found = positive_mean(np.nanmean(self.talks.kl(record), axis=1), self._scripts)

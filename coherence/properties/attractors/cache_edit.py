@@ -12,7 +12,7 @@ from coherence.errors import SuiteError
 from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
 from coherence.properties.attractors.asked import Asked
 from coherence.properties.attractors.axis import Axis
-from coherence.properties.attractors.shifts import shift, table, unplaced, with_interval
+from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.criterion import held
@@ -66,7 +66,7 @@ class CacheEditCase(Case):
         """Yield the law that its own keys and values change nothing, then how far the donor's move it."""
         yield self._law(record)
         found, n = self._shift(record, self._edited[self._whole]), len(self._scripts)
-        why = unplaced(self.axis, record, seed)
+        why = self.axis.unreliable(record, seed)
         most, least = self.asked.max_shift, self.asked.min_shift
         if most is not None:
             yield held("shift of the position", found, n, -most, most, why, key="max_shift")

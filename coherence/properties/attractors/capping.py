@@ -67,7 +67,7 @@ class CappingCase(Case):
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield those that were asked for."""
         judges = (self._position, self._rate, self._user_shift, self._perplexity, self._kl)
-        unreliable = self.capped.free.unplaced(record, seed) or self._idle(record)
+        unreliable = self.capped.free.axis.unreliable(record, seed) or self._idle(record)
         for key, judge in zip(CRITERIA, judges, strict=True):
             bound = getattr(self.asked, key)
             if bound is not None:

@@ -59,7 +59,7 @@ class DriftCase(Case):
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield the same criteria alone."""
         course, n = self.drifting.course(record), len(self.drifting.scripts)
-        unreliable, turns = self.drifting.unplaced(record, seed), self.asked.min_turns
+        unreliable, turns = self.drifting.axis.unreliable(record, seed), self.asked.min_turns
         slope, margin = course.slope(), course.margin(self._region(record), turns)
         yield held("slope per turn", slope, n, -self.most, self.most, unreliable, key="max_drift")
         yield held(

@@ -8,11 +8,8 @@ import numpy as np
 from coherence.plan import Condition, Measurement, Reading, Record, Scene
 from coherence.properties.attractors.axis import Axis, at_site
 from coherence.properties.attractors.talks import Talks
-from coherence.properties.criterion import too_noisy
 from coherence.statistics.drift import Course, Region
 from coherence.vocabulary import Marker, Regime
-
-LEAST_RELIABILITY = 0.6
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,6 @@ class Drifting:
         """Where these replies stand on the axis."""
         single = at_site(record, self.single, self.axis.site)
         return Region.predicted(self.axis.measured(record).positions(single), coverage)
-
-    def unplaced(self, record: Record, seed: int) -> str | None:
-        """Say why nothing can be placed on the axis; None if it can."""
-        reliability = self.axis.measured(record).reliability(seed)
-        found = too_noisy(reliability, LEAST_RELIABILITY, len(self.scene.probes))
-        return found and f"the axis of {self.axis.persona} is not reliable at {self.axis.site}: {found}"
 
     @property
     def scene(self) -> Scene:

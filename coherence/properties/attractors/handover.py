@@ -11,7 +11,7 @@ from coherence.errors import SuiteError
 from coherence.plan import Cache, Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.interrupted import Interrupted
-from coherence.properties.attractors.shifts import shift, table, unplaced, with_interval
+from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.criterion import held
@@ -98,7 +98,7 @@ class HandoverCase(Case):
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield those that were asked for; nothing is decided where there is nothing to be carried."""
         carried = self._carried(record)
-        why = unplaced(self.axis, record, seed) or self._nothing(carried)
+        why = self.axis.unreliable(record, seed) or self._nothing(carried)
         parts = (
             ("max_carried", "carried", carried.in_all),
             ("max_text", "carried by the text", carried.by_text),

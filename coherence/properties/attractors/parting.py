@@ -57,7 +57,7 @@ class PartingCase(Case):
             len(self.first.scripts),
             -self.most,
             self.most,
-            unreliable=self.first.unplaced(record, seed),
+            unreliable=self.first.axis.unreliable(record, seed),
             key="max_difference",
         )
 

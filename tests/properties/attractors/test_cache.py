@@ -116,7 +116,7 @@ def test_an_axis_of_noise_decides_nothing():
     }
     criterion = next(case.criteria(type(record)(record._values | noise), seed=0))
     assert criterion.verdict is Verdict.INCONCLUSIVE
-    assert criterion.unreliable.startswith("the axis of pirate at resid_post.2 is not reliable: the ceiling")
+    assert criterion.unreliable.startswith("the axis of pirate is not reliable at resid_post.2: the ceiling")
 
 
 def test_cases_are_named_after_both_regimes():
