@@ -1,10 +1,11 @@
 """From an interval to a criterion: the one way in which a property holds an estimate against a range."""
 
+from functools import partial
 from math import inf, isinf, isnan
 
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Criterion, Estimate
-from coherence.vocabulary.evidence import enough, number
+from coherence.vocabulary.evidence import Sampled, enough, number
 
 
 def held(
@@ -16,15 +17,22 @@ def held(
     unreliable: str | None = None,
     *,
     key: str | None,
+    of: Sampled = "probes",
 ) -> Criterion:
-    """Hold what n probes gave against `[at_least, at_most]`; `unreliable` says why it cannot decide."""
+    """Hold what n of them gave against `[at_least, at_most]`; `unreliable` says why it cannot decide."""
     if isnan(found.value):
-        unreliable = unreliable or f"these {n} probes give it no value"
+        unreliable = unreliable or f"these {n} {of} give it no value"
     elif isinf(found.low) and isinf(found.high):
-        unreliable = unreliable or f"these {n} probes give it no interval"
+        unreliable = unreliable or f"these {n} {of} give it no interval"
     return Criterion(
         estimate=Estimate(
-            name=name, value=found.value, low=found.low, high=found.high, n=n, influence=found.influence
+            name=name,
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            n=n,
+            of=of,
+            influence=found.influence,
         ),
         at_least=at_least,
         at_most=at_most,
@@ -32,6 +40,10 @@ def held(
         key=key,
         p=None if unreliable else _p(found, at_least, at_most),
     )
+
+
+over_scripts = partial(held, of="scripts")
+"""Hold what n scripts gave against a range."""
 
 
 def too_noisy(ceiling: float, least: float, n: int) -> str | None:

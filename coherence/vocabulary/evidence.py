@@ -45,19 +45,23 @@ def number(value: float) -> str:
     return f"{value:.2g}"
 
 
-def enough(n: int, needed: float) -> str:
-    """Say how many probes there are and about how many are needed."""
-    return f"{n} probes, about {int(needed) + 1} needed" if needed < 1000 else f"{n} probes, over 1000 needed"
+Sampled = Literal["probes", "scripts"]
+
+
+def enough(n: int, needed: float, of: Sampled = "probes") -> str:
+    """Say how many there are and about how many are needed."""
+    return f"{n} {of}, about {int(needed) + 1} needed" if needed < 1000 else f"{n} {of}, over 1000 needed"
 
 
 class Estimate(_Frozen):
-    """A statistic with its 95 % interval and the number of probes it rests on."""
+    """A statistic with its 95 % interval and the number of probes or scripts it rests on."""
 
     name: str
     value: Statistic
     low: Statistic
     high: Statistic
     n: int
+    of: Sampled = Field("probes", description="What n counts.")
     influence: Influence | None = Field(
         None, description="What each cluster of probes adds to the value: pairs it with another release's."
     )
@@ -70,13 +74,13 @@ class Estimate(_Frozen):
         return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
     def lacking(self, bound: float) -> str:
-        """Say how many probes there are, and about how many would move the bound out of the interval.
+        """Say how many there are, and about how many would move the bound out of the interval.
 
         An interval narrows with the square root of n, so the needed n follows from how far the bound is.
         """
         gap = abs(bound - self.value)
         reach = abs((self.high if bound > self.value else self.low) - self.value)
-        return enough(self.n, self.n * (reach / gap) ** 2 if gap else inf)
+        return enough(self.n, self.n * (reach / gap) ** 2 if gap else inf, self.of)
 
     def __str__(self) -> str:
         return f"{self.name} {self.spread}"
@@ -140,13 +144,13 @@ class Criterion(_Frozen):
 
     @property
     def lacking(self) -> str:
-        """Say how many probes there are, and about how many would make it fail among all claims too."""
+        """Say how many there are, and about how many would make it fail among all claims too."""
         assert self.p is not None
         assert self.adjusted is not None
         # The p of a fail is at most half of the level but for how well p and interval agree.
         alone = min(self.p, FAMILY_WISE / 2)
         now, then = map(NormalDist().inv_cdf, (alone, FAMILY_WISE / self.adjusted.among))
-        return enough(self.estimate.n, self.estimate.n * (then / now) ** 2)
+        return enough(self.estimate.n, self.estimate.n * (then / now) ** 2, self.estimate.of)
 
     def __str__(self) -> str:
         return f"{self.estimate}, expected {self.threshold}"

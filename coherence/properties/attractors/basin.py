@@ -17,7 +17,7 @@ from coherence.properties.attractors.displaced import Displaced, Imposed
 from coherence.properties.attractors.talks import Array
 from coherence.properties.cast import cast
 from coherence.properties.control import random_vectors, stand_ins
-from coherence.properties.criterion import held, unclear
+from coherence.properties.criterion import over_scripts, unclear
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
 from coherence.statistics.basin import BasinMap, least_returned, returned
@@ -118,14 +118,14 @@ class ReleaseCase(Displacing):
         reached = mean(moved[:, 0], self._scripts)
         if (least := asked.min_reached) is not None:
             name = "displacement reached"
-            yield held(name, reached, n, least, unreliable=unreliable, key="min_reached")
+            yield over_scripts(name, reached, n, least, unreliable=unreliable, key="min_reached")
         unreliable = unreliable or unclear("nothing is clearly displaced", reached, n)
         if (least := asked.min_sustained) is not None:
             left = returned(first, first - last, self._scripts).interval  # what is left is what does not go
-            yield held("share sustained", left, n, least, unreliable=unreliable, key="min_sustained")
+            yield over_scripts("share sustained", left, n, least, unreliable=unreliable, key="min_sustained")
         if (least := asked.min_returned) is not None:
             gone = returned(first, last, self._scripts).interval
-            yield held("share returned", gone, n, least, unreliable=unreliable, key="min_returned")
+            yield over_scripts("share returned", gone, n, least, unreliable=unreliable, key="min_returned")
 
     def _curve(self, moved: Array) -> Curve:
         course = [returned(moved[:, :1], moved[:, [turn]], self._scripts).interval for turn in self._turns]
@@ -181,9 +181,9 @@ class MapCase(Displacing):
         (start, end), n = self._ends(record), len(self._scripts)
         if self.asked.border is not None and len(self.axes) == 1:
             found, (low, high) = self._map(start, end).border(), self.asked.border
-            yield held("border of the basins", found, n, low, high, unreliable, key="border")
+            yield over_scripts("border of the basins", found, n, low, high, unreliable, key="border")
         if self.asked.min_returned is not None:
-            yield held(
+            yield over_scripts(
                 "least share returned from any start",
                 least_returned(start, end, self._scripts),
                 n,

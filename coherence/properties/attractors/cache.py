@@ -14,7 +14,7 @@ from coherence.properties.attractors.reread import Reread
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, require_scripts
 from coherence.properties.cast import cast, slug
-from coherence.properties.criterion import held
+from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
 from coherence.statistics.drift import Course
@@ -58,10 +58,14 @@ class CacheCase(Case):
         if self.axis and most is not None:
             found = shift(self._moves(record, self.axis).values, self._scripts)
             why = self.axis.unreliable(record, seed)
-            yield held("shift of the position", found, len(self._scripts), -most, most, why, key="max_shift")
+            yield over_scripts(
+                "shift of the position", found, len(self._scripts), -most, most, why, key="max_shift"
+            )
         if most_kl is not None:
             found = positive_mean(np.nanmean(self.talks.kl(record), axis=1), self._scripts)
-            yield held("KL of the next token", found, len(self._scripts), at_most=most_kl, key="max_kl")
+            yield over_scripts(
+                "KL of the next token", found, len(self._scripts), at_most=most_kl, key="max_kl"
+            )
         if most is None and most_kl is None:
             yield self._law(self.talks.deviations(record))
 

@@ -15,7 +15,7 @@ from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import cast
-from coherence.properties.criterion import held
+from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
@@ -69,9 +69,11 @@ class CacheEditCase(Case):
         why = self.axis.unreliable(record, seed)
         most, least = self.asked.max_shift, self.asked.min_shift
         if most is not None:
-            yield held("shift of the position", found, n, -most, most, why, key="max_shift")
+            yield over_scripts("shift of the position", found, n, -most, most, why, key="max_shift")
         if least is not None:
-            yield held("size of the shift", largest([found]), n, least, unreliable=why, key="min_shift")
+            yield over_scripts(
+                "size of the shift", largest([found]), n, least, unreliable=why, key="min_shift"
+            )
 
     def _law(self, record: Record) -> Criterion:
         given = self._given(self._own).residuals(record, self.axis.site)

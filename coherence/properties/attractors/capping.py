@@ -17,7 +17,7 @@ from coherence.properties.attractors.capped import Capped
 from coherence.properties.attractors.drifting import Drifting
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import cast, require_probes, supporting
-from coherence.properties.criterion import held
+from coherence.properties.criterion import held, over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
 from coherence.statistics.dose import geometric_ratio, largest
@@ -97,7 +97,7 @@ class CappingCase(Case):
 
     def _position(self, record: Record, most: float, unreliable: str | None) -> Criterion:
         free, found = (_highest(side.course(record)) for side in (self.capped.free, self.capped.capped))
-        return held(
+        return over_scripts(
             "highest turn of the assistant",
             found,
             self._n,
@@ -108,7 +108,7 @@ class CappingCase(Case):
 
     def _rate(self, record: Record, most: float, unreliable: str | None) -> Criterion:
         free, found = map(rate, self.capped.hits(record))
-        return held(
+        return over_scripts(
             "marker rate under the cap",
             found,
             self._n,
@@ -120,7 +120,7 @@ class CappingCase(Case):
     def _user_shift(self, record: Record, most: float, unreliable: str | None) -> Criterion:
         found = _largest(self._shifts(record))
         name = "largest shift of the user's turns"
-        return held(name, found, self._n, at_most=most, unreliable=unreliable, key="max_user_shift")
+        return over_scripts(name, found, self._n, at_most=most, unreliable=unreliable, key="max_user_shift")
 
     def _perplexity(self, record: Record, most: float, unreliable: str | None) -> Criterion:
         free, capped = self.capped.surprise(record)
@@ -128,7 +128,9 @@ class CappingCase(Case):
         scripts = [self.capped.free.scripts[row] for row in there]
         found = geometric_ratio(capped[there], free[there], scripts)
         name = "perplexity under the cap over without"
-        return held(name, found, len(there), at_most=most, unreliable=unreliable, key="max_perplexity")
+        return over_scripts(
+            name, found, len(there), at_most=most, unreliable=unreliable, key="max_perplexity"
+        )
 
     def _kl(self, record: Record, most: float, _: str | None) -> Criterion:
         scene = self.capped.scene

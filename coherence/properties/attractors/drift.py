@@ -16,7 +16,7 @@ from coherence.properties.attractors.parting import PartingCase
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.control import stand_ins
-from coherence.properties.criterion import held
+from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
 from coherence.statistics.drift import Region, rate
 from coherence.vocabulary import BARE, Criterion, Evidence, Marker, Regime, Script, Site
@@ -61,13 +61,13 @@ class DriftCase(Case):
         course, n = self.drifting.course(record), len(self.drifting.scripts)
         unreliable, turns = self.drifting.axis.unreliable(record, seed), self.asked.min_turns
         slope, margin = course.slope(), course.margin(self._region(record), turns)
-        yield held("slope per turn", slope, n, -self.most, self.most, unreliable, key="max_drift")
-        yield held(
+        yield over_scripts("slope per turn", slope, n, -self.most, self.most, unreliable, key="max_drift")
+        yield over_scripts(
             f"margin in the region through turn {turns}", margin, n, 0, unreliable=unreliable, key=None
         )
         if self.asked.min_rate is not None:
             found = rate(self.drifting.marked(record, self._markers))
-            yield held("marker rate", found, n, self.asked.min_rate, key="min_rate")
+            yield over_scripts("marker rate", found, n, self.asked.min_rate, key="min_rate")
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
         """Let nobody, or another persona, talk in its place: neither may pass for this one at home.

@@ -14,7 +14,7 @@ from coherence.properties.attractors.interrupted import Interrupted
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import cast
-from coherence.properties.criterion import held
+from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
 from coherence.statistics.drift import Course
@@ -108,7 +108,7 @@ class HandoverCase(Case):
             most = getattr(self.asked, key)
             if most is not None and differences is not None:
                 found = carried.mean(differences)
-                yield held(name, found, len(carried.scripts), -most, most, why, key=key)
+                yield over_scripts(name, found, len(carried.scripts), -most, most, why, key=key)
 
     @property
     def keeps(self) -> bool:
@@ -136,7 +136,9 @@ class HandoverCase(Case):
         apart = carried.mean(carried.at_most)
         if apart.low > 0 or apart.high < 0:
             return None
-        found = held("still under it - never under it", apart, len(carried.scripts), key=None).estimate
+        found = over_scripts(
+            "still under it - never under it", apart, len(carried.scripts), key=None
+        ).estimate
         return f"there is nothing to be carried: {found}"
 
     def _curve(self, record: Record) -> Curve:

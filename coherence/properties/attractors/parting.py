@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
 from coherence.properties.attractors.drifting import Drifting
-from coherence.properties.criterion import held
+from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case
 from coherence.vocabulary import Criterion, Curve, Evidence, Table
@@ -51,7 +51,7 @@ class PartingCase(Case):
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield the difference of the slopes, paired by script."""
         first, second = (side.course(record) for side in (self.first, self.second))
-        yield held(
+        yield over_scripts(
             f"slope {self._difference}",
             second.steeper(first),
             len(self.first.scripts),
