@@ -117,9 +117,11 @@ def user_tokens(
     *before, asked = _conversation(condition, probe, turns)
     said = asked["content"].strip()
     text, marked = (
-        _templated(tokenizer, [*before, asked | {"content": content}]).rpartition(_MARK if turns else "\0")[2]
+        _templated(tokenizer, [*before, asked | {"content": content}])
         for content in (asked["content"], f"{_SAID}{said}{_SAID}")
     )
+    if turns:
+        text, marked = (whole.rpartition(_MARK)[2] for whole in (text, marked))
     # The words themselves may stand elsewhere in the text as well, even in the template's own words.
     head, *rest = marked.split(_SAID)
     first = text.find(said, len(head))
