@@ -84,10 +84,13 @@ def sum_over(spans: Sequence[range], sinks: Tensor) -> Pool:
 
 
 def median_norm(spans: Sequence[range]) -> Pool:
-    """Pool to the median token norm of each span, [spans, 1], without its first token, the attention sink."""
+    """Pool to the median token norm of each span, [spans, 1], without its first token, the attention sink.
+
+    Of an even number of tokens it is the mean of the two middle norms, which `torch.nanmedian` would not give.
+    """
 
     def pool(hidden: Tensor, depth: int) -> Tensor:
         norms = hidden.flatten(0, 1).float().norm(dim=-1)
-        return torch.stack([norms[span.start + 1 : span.stop].nanmedian() for span in spans])[:, None]
+        return torch.stack([norms[span.start + 1 : span.stop].nanquantile(0.5) for span in spans])[:, None]
 
     return pool

@@ -184,7 +184,7 @@ class Plain:
     @cached_property
     def _norms(self) -> list[float]:
         medians = [
-            self._forward((), {}, self.prompt(BARE, probe), {})[0][:, 1:].norm(dim=-1).median(dim=1).values
+            self._forward((), {}, self.prompt(BARE, probe), {})[0][:, 1:].norm(dim=-1).quantile(0.5, dim=1)
             for probe in CALIBRATION
         ]
         return [float(norm) for norm in np.median(torch.stack(medians).numpy(), axis=0)]

@@ -87,7 +87,12 @@ def test_sums_of_bfloat16_are_float32() -> None:
 def test_a_median_norm_leaves_the_first_token_of_its_span_out() -> None:
     hidden = of_norms([0, 900, 3, 5, 4], [700, 1, 2, 3, 9])
     medians = median_norm([range(1, 5), range(5, 10)])(hidden, 0)
-    assert medians.tolist() == [[4], [2]]
+    assert medians.tolist() == [[4], [2.5]]
+
+
+def test_the_median_of_an_even_number_of_norms_lies_between_the_middle_two() -> None:
+    hidden = of_norms([7, 1, 2, 4, 8])
+    assert median_norm([range(5)])(hidden, 0).tolist() == [[3]]
 
 
 def test_rows_of_a_batch_are_read_each_on_its_own(host: Host, every_token: Callable[..., Tensor]) -> None:

@@ -80,11 +80,8 @@ def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
 def norms(workshop: Workshop) -> NDArray[np.float32]:
     """Median over the calibration questions of the median token norm, the first token left out."""
     prompts = [encode(workshop.host.tokenizer, Condition(NEUTRAL), probe) for probe in CALIBRATION]
-    lower = [
-        np.sort(np.linalg.norm(stack(workshop, ids)[:, 1:], axis=2), axis=1)[:, (len(ids) - 2) // 2]
-        for ids in prompts
-    ]
-    return np.asarray(np.median(lower, axis=0))
+    medians = [np.median(np.linalg.norm(stack(workshop, ids)[:, 1:], axis=2), axis=1) for ids in prompts]
+    return np.asarray(np.median(medians, axis=0))
 
 
 @pytest.mark.parametrize("site", ["resid_pre.0", "resid_post.1", "resid_post.3"])
