@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import compress
 
 from coherence.plan import Condition, Recast, Scene, stream
 from coherence.properties.filler import filler
@@ -10,6 +11,7 @@ from coherence.vocabulary import Prompt, Regime
 DRAWN = 5  # one random vector may lie near a persona's by chance; most of so many do not
 
 PROMPT, STEERING = Regime.parse("prompt"), Regime.parse("steering")
+ARTEFACTS = Regime.parse("adapter+steering").layers
 
 
 def stand_ins(
@@ -46,9 +48,19 @@ def neutral_prompt(
     yield "a neutral prompt", [Recast.of(scene, PROMPT, other.mixture)]
 
 
+def nothing(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[tuple[str, list[Scene]]]:
+    """Yield a scene in which the persona's artefacts are not there in the last regime that has some.
+
+    What is left is the rest of a stack, and otherwise the bare model: what an adapter of scale 0, a vector of
+    dose 0 or the neutral prompt do. Both are mostly measured already.
+    """
+    yield "nothing in its place", [_emptied(scene, persona, artefact_regime(regimes))]
+
+
 def artefact_regime(regimes: Iterable[Regime]) -> Regime:
-    """Find the last regime that is more than a prompt."""
-    return [regime for regime in regimes if regime != PROMPT][-1]
+    """Find the last regime that is more than a prompt, or the last where all are prompts."""
+    *_, last = sorted(regimes, key=lambda regime: regime != PROMPT)  # stable: the others keep their order
+    return last
 
 
 def _swapped(scene: Scene, persona: str, regime: Regime, other: str) -> Scene:
@@ -56,6 +68,21 @@ def _swapped(scene: Scene, persona: str, regime: Regime, other: str) -> Scene:
 
     def instead(weights: Mapping[str, float], regime: Regime) -> Condition:
         return scene.mixture({places.get(name, name): weight for name, weight in weights.items()}, regime)
+
+    return Recast.of(scene, regime, instead)
+
+
+def _emptied(scene: Scene, persona: str, regime: Regime) -> Scene:
+    artless = regime.layers.isdisjoint(ARTEFACTS)
+
+    def instead(weights: Mapping[str, float], regime: Regime) -> Condition:
+        was, others = scene.mixture(weights, regime), [name != persona for name in weights]
+        return replace(
+            was,
+            prompts=tuple(compress(was.prompts, others)) if artless else was.prompts,
+            adapters=tuple(compress(was.adapters, others)),
+            steers=tuple(compress(was.steers, others)),
+        )
 
     return Recast.of(scene, regime, instead)
 

@@ -1,5 +1,6 @@
 """Controls on made-up arrays: what stands in a persona's place must not pass, and a lax claim is told so."""
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,9 +11,9 @@ from properties.composition import test_chimera
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer
-from coherence.properties.control import DRAWN, neutral_prompt, random_vectors, stand_ins
+from coherence.properties.control import DRAWN, neutral_prompt, nothing, random_vectors, stand_ins
 from coherence.properties.filler import STEP, filler
-from coherence.vocabulary import BARE, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import BARE, Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
 
 PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
@@ -293,6 +294,62 @@ def test_random_vectors_have_the_dose_and_the_site_and_a_seed_of_their_own():
     reseeded = type(scene)(**{**vars(scene), "seed": 1})
     ((_, [other, *_]),) = random_vectors(reseeded, "pirate", [STEERING])
     assert other.condition("pirate", STEERING).steers[0].drawn not in seeds
+
+
+def emptied(regime, scene=None):
+    scene = scene or test_collinearity.a_scene()
+    ((name, [empty]),) = nothing(scene, "pirate", [PROMPT, Regime.parse(regime)])
+    assert name == "nothing in its place"
+    return scene, empty
+
+
+@pytest.mark.parametrize(
+    ("regime", "left"),
+    [
+        ("adapter", "bare"),
+        ("steering", "bare"),
+        ("adapter+steering", "bare"),
+        ("prompt+adapter", "prompt"),
+        ("prompt+steering", "prompt"),
+    ],
+)
+def test_nothing_in_its_place_leaves_the_rest_of_a_stack(regime, left):
+    scene, empty = emptied(regime)
+    asked = Regime.parse(regime)
+    assert empty.condition("pirate", asked) == scene.condition("pirate", Regime.parse(left))
+    for other in (PROMPT, ADAPTER, STEERING):
+        if other != asked:
+            assert empty.condition("pirate", other) == scene.condition("pirate", other)
+    assert empty.condition("counsel", asked) == scene.condition("counsel", asked)
+
+
+def test_nothing_in_the_place_of_a_prompt_is_the_bare_model():
+    scene = test_collinearity.a_scene()
+    ((_, [empty]),) = nothing(scene, "pirate", [PROMPT])
+    assert empty.condition("pirate", PROMPT) == scene.bare
+
+
+def test_the_others_of_a_mixture_stay_where_one_is_not_there():
+    _, empty = emptied("prompt+adapter")
+    weights = {"counsel": 0.5, "pirate": 0.5}
+    mixed = empty.mixture(weights, Regime.parse("prompt+adapter"))
+    assert mixed.adapters == (("counsel", 0.5),)
+    assert len(mixed.prompts) == 2
+
+
+def test_who_has_the_same_adapter_keeps_it():
+    scene = test_collinearity.a_scene()
+    twins = replace(scene, personas={**scene.personas, "twin": Persona(adapter="pirate")})
+    _, empty = emptied("adapter", twins)
+    assert empty.mixture({"twin": 0.5, "pirate": 0.5}, ADAPTER).adapters == (("pirate", 0.5),)
+
+
+def test_a_cap_stays_where_what_it_bounds_is_not_there():
+    scene = test_collinearity.a_scene()
+    pirate = scene.personas["pirate"].model_copy(update={"cap": Bound(sites="resid_post.3", at=0.5)})
+    capped, empty = emptied("adapter+cap", replace(scene, personas={**scene.personas, "pirate": pirate}))
+    left = empty.condition("pirate", Regime.parse("adapter+cap"))
+    assert left == capped.capped(scene.bare, "pirate", pirate.cap)
 
 
 @pytest.mark.parametrize("stack", ["adapter", "prompt+steering", "adapter+steering"])
