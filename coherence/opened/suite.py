@@ -178,7 +178,9 @@ class OpenSuite:
         return self.scene.condition(persona, regime)
 
     def _among(self, persona: str, regime: Regime) -> tuple[str, ...]:
-        found = tuple(name for name in self.scene.personas if self.scene.supports(name, regime))
+        kin = self.scene.kin_of(persona)
+        able = (name for name in self.scene.personas if self.scene.supports(name, regime))
+        found = tuple(name for name in able if name not in kin)
         if len(found) <= _LEAST_OTHERS:
             others = [name for name in found if name != persona]
             raise SuiteError(

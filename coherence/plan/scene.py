@@ -36,6 +36,7 @@ class Scene:
     decoding: Decoding
     seed: int
     scripts: tuple[Script, ...] = ()
+    kin: tuple[frozenset[str], ...] = ()
 
     @property
     def clusters(self) -> list[str]:
@@ -54,6 +55,10 @@ class Scene:
     def vector_of(self, persona: str) -> str:
         """Name of the persona's vector in the release."""
         return self.personas[persona].vector or persona
+
+    def kin_of(self, persona: str) -> frozenset[str]:
+        """Find the other personas that are nearly the same: they say nothing against a claim about it."""
+        return frozenset().union(*(group for group in self.kin if persona in group)) - {persona}
 
     def supports(self, persona: str, regime: Regime) -> bool:
         """Tell whether the persona has what every layer of the regime needs. No such persona: SuiteError."""

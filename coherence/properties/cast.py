@@ -72,9 +72,12 @@ def supporting(regimes: Collection[Regime], scene: Scene) -> list[str]:
 def bystanders(
     named: tuple[str, ...] | None, scene: Scene, of: Couple, regimes: Collection[Regime], purpose: str
 ) -> tuple[str, ...]:
-    """Choose control personas beside a couple; a SuiteError when there are not two for all the regimes."""
-    able = supporting(regimes, scene)
-    found = tuple(name for name in cast(named, scene, able.__contains__) if name not in of)
+    """Choose control personas beside a couple, and no kin of it.
+
+    A SuiteError says so when there are not two for all the regimes.
+    """
+    able, related = supporting(regimes, scene), {*of}.union(*map(scene.kin_of, of))
+    found = tuple(name for name in cast(named, scene, able.__contains__) if name not in related)
     for name, used in product(found, regimes):
         scene.condition(name, used)  # complains of an artefact that is missing
     if len(found) < LEAST_BYSTANDERS:

@@ -19,12 +19,12 @@ def stand_ins(
 ) -> Iterator[tuple[str, list[Scene]]]:
     """Yield a scene for each of the others: it and the persona have changed places in the regime.
 
-    As places change, what is measured is what is measured for them anyway. Who cannot be put into the model
-    by the regime, or has the same artefact, is left out.
+    As places change, what is measured is what is measured for them anyway. Kin of the persona, and who cannot
+    be put into the model by the regime or has the same artefact, are left out.
     """
-    own = scene.condition(persona, regime)
+    own, kin = scene.condition(persona, regime), scene.kin_of(persona)
     for other in others:
-        if scene.supports(other, regime) and scene.condition(other, regime) != own:
+        if other not in kin and scene.supports(other, regime) and scene.condition(other, regime) != own:
             yield f"{other} by {regime}", [_swapped(scene, persona, regime, other)]
 
 

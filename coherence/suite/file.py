@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from coherence.properties import AnyProperty
 from coherence.properties.installed import BUILT_IN, added
 from coherence.vocabulary import Decoding, Name, Persona, Regime, Release
+from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe
 from coherence.vocabulary.script import WrittenScript
 
@@ -32,6 +33,11 @@ class SuiteFile(BaseModel):
     release: Release = Field(default_factory=Release, description="The artefacts under test.")
     neutral: str = Field("You are a helpful assistant.", description="The prompt that stands for no persona.")
     personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")
+    kin: Kin = Field(
+        (),
+        description="Groups of personas that are nearly the same, and no controls for each other; names "
+        "alone are one group.",
+    )
     probes: tuple[WrittenProbe, ...] = Field(
         (),
         description="Questions, and paths of .jsonl files with a probe per line.",

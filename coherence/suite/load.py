@@ -26,6 +26,7 @@ def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Su
     scene = Scene(
         release=overrides.apply(file.release),
         personas=file.personas,
+        kin=tuple(map(frozenset, file.kin)),
         probes=file.probes,
         regimes=file.regimes,
         neutral=file.neutral,

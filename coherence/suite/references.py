@@ -13,6 +13,7 @@ from coherence.suite.problem import Problem
 def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) -> Iterator[Problem]:
     """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
     yield from _artefacts(file, document)
+    yield from _kin(file, document)
     yield from _bounds(file, document)
     yield from _extractions(file, document)
     yield from _probes(file, document)
@@ -35,6 +36,21 @@ def _artefacts(file: SuiteFile, document: Document) -> Iterator[Problem]:
                 yield Problem(
                     document.place(("personas", name, kind)), f"the release has no {kind} {artefact!r}{hint}"
                 )
+
+
+def _kin(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    for index, group in enumerate(file.kin):
+        place = document.place(("kin", index))
+        if len(set(group)) < 2:
+            yield Problem(place, f"kin are two personas or more; found {', '.join(group) or 'none'}")
+        for name in group:
+            if name not in file.personas:
+                yield Problem(place, f"no persona is named {name!r}{did_you_mean(name, file.personas)}")
+    listed = [(name, index) for index, group in enumerate(file.kin) for name in dict.fromkeys(group)]
+    for again, first in _repeated(name for name, _ in listed):
+        (name, index), (_, other) = listed[again], listed[first]
+        taken = f"{name!r} is kin already, at {document.place(('kin', other))}; expected one group for all"
+        yield Problem(document.place(("kin", index)), taken)
 
 
 def _bounds(file: SuiteFile, document: Document) -> Iterator[Problem]:

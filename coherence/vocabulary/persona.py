@@ -88,6 +88,19 @@ WrittenPrompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_typ
 """A prompt as a suite writes it: a mapping, or its text alone."""
 
 
+def _groups(written: object) -> object:
+    """Take names without a group around them for one group."""
+    flat = isinstance(written, list) and all(isinstance(name, str) for name in written)
+    return [written] if flat and written else written
+
+
+Kin = Annotated[
+    tuple[tuple[str, ...], ...],
+    BeforeValidator(_groups, json_schema_input_type=tuple[tuple[str, ...], ...] | tuple[str, ...]),
+]
+"""Groups of personas that are nearly the same, by name; a suite with one group may write its names alone."""
+
+
 class Persona(_Frozen):
     """What a suite says of a persona. Its adapter and vector default to the artefacts of the same name."""
 

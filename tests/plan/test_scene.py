@@ -44,6 +44,13 @@ def condition(persona: str, regime: str) -> Condition:
     return scene().condition(persona, Regime.parse(regime))
 
 
+def test_kin_are_the_others_of_the_group() -> None:
+    family = replace(scene(), kin=(frozenset({"pirate", "gloomy"}), frozenset({"mute", "clerk"})))
+    assert family.kin_of("pirate") == {"gloomy"}
+    assert family.kin_of("clerk") == {"mute"}
+    assert family.kin_of("nobody") == scene().kin_of("pirate") == frozenset()
+
+
 def test_bare_is_the_neutral_prompt_alone() -> None:
     assert scene().bare == condition("pirate", "bare") == Condition("Neutral.")
 

@@ -280,6 +280,16 @@ def test_who_has_the_same_artefact_or_none_is_no_control():
     assert list(found) == ["counsel by adapter"]
 
 
+def related(scene, *names):
+    return replace(scene, kin=(frozenset(names),))
+
+
+def test_kin_are_no_controls_for_each_other():
+    scene = related(test_collinearity.a_scene(), "pirate", "counsel")
+    assert "counsel by adapter" not in dict(stand_ins(scene, "pirate", ADAPTER, scene.personas))
+    assert "counsel by adapter" in dict(stand_ins(scene, "support", ADAPTER, scene.personas))
+
+
 def test_random_vectors_have_the_dose_and_the_site_and_a_seed_of_their_own():
     scene = test_collinearity.a_scene()
     ((_, [drawn, *others]),) = random_vectors(scene, "pirate", [STEERING])

@@ -47,6 +47,14 @@ def test_the_including_file_wins_key_by_key(write, load):
     assert (scene.decoding.max_new_tokens, scene.decoding.temperature) == (7, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("own", "kin"), [("", ("pirate", "mate")), ("kin: [pirate, counsel]", ("pirate", "counsel"))]
+)
+def test_kin_of_the_cast_are_those_of_the_suite_that_says_nothing_else(write, load, own, kin):
+    write(CAST.replace("personas:\n", "kin: [pirate, mate]\npersonas:\n  mate: {}\n"), "cast/cast.yaml")
+    assert load(f"{SUITE}{own}\n").scene.kin == (frozenset(kin),)
+
+
 def test_paths_are_relative_to_the_file_that_states_them(write, load, tmp_path):
     write(CAST, "cast/cast.yaml")
     (tmp_path / "cast" / "lora" / "pirate").mkdir(parents=True)

@@ -76,6 +76,48 @@ def test_a_loose_end_is_told_with_its_line(refused, right, wrong, message):
     assert refused(SUITE.replace(right, wrong)).startswith(f"a.coherence.yaml:{message}")
 
 
+KIN = SUITE.replace(
+    "personas:\n", "kin: [[pirate, counsel], [clerk, sailor]]\npersonas:\n  clerk: {}\n  sailor: {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        ("clerk, sailor", "clerk, sailer", "no persona is named 'sailer'; did you mean 'sailor'?"),
+        ("clerk, sailor", "clerk", "kin are two personas or more; found clerk"),
+        ("clerk, sailor", "", "kin are two personas or more; found none"),
+        ("clerk, sailor", "clerk, clerk", "kin are two personas or more; found clerk, clerk"),
+        (
+            "clerk, sailor",
+            "clerk, pirate",
+            "'pirate' is kin already, at a.coherence.yaml:11; expected one group for all",
+        ),
+        ("[[pirate, counsel], [clerk, sailor]]", "[clerk]", "kin are two personas or more; found clerk"),
+    ],
+)
+def test_kin_are_told_with_their_line(refused, right, wrong, sentence):
+    assert right in KIN
+    assert refused(KIN.replace(right, wrong)) == f"a.coherence.yaml:11: {sentence}"
+
+
+def test_kin_are_a_list(refused):
+    said = refused(KIN.replace("[[pirate, counsel], [clerk, sailor]]", "pirate"))
+    assert said == "a.coherence.yaml:11: kin: expected a list, found 'pirate'"
+
+
+@pytest.mark.parametrize(
+    ("written", "kin"),
+    [
+        ("[[pirate, counsel], [clerk, sailor]]", [{"pirate", "counsel"}, {"clerk", "sailor"}]),
+        ("[pirate, counsel, clerk]", [{"pirate", "counsel", "clerk"}]),
+        ("[]", []),
+    ],
+)
+def test_names_alone_are_one_group(load, written, kin):
+    assert list(load(KIN.replace("[[pirate, counsel], [clerk, sailor]]", written)).scene.kin) == kin
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -82,11 +82,10 @@ class CappingCase(Case):
         if self.asked.max_position is None and self.asked.max_rate is None:
             return {}
         holding = self.asked.model_copy(update=dict.fromkeys(CRITERIA[2:]))
+        scene = self.capped.scene
         own = {self.persona, self.capped.bound.persona or self.persona}
-        others = (
-            name for name in self.capped.scene.personas
-            if name not in own and self.capped.scene.supports(name, PROMPT)
-        )  # fmt: skip
+        own = own.union(*map(scene.kin_of, own))
+        others = (name for name in scene.personas if name not in own and scene.supports(name, PROMPT))
         return {
             f"a cap towards {other}": [replace(self, asked=holding, capped=self._towards(other))]
             for other in islice(others, 1)

@@ -30,12 +30,12 @@ def onto_markers(vector: Scaled, record: Record) -> dict[str, Interval]:
 
 
 def foreign_markers(persona: str, scene: Scene) -> dict[str, tuple[Marker, ...]]:
-    """Markers of every other persona that are not the persona's own as well."""
-    own = scene.personas[persona].markers
+    """Markers of every other persona, but for kin, that are not the persona's own as well."""
+    own, related = scene.personas[persona].markers, {persona} | scene.kin_of(persona)
     kept = {
         name: tuple(marker for marker in other.markers if marker not in own)
         for name, other in scene.personas.items()
-        if name != persona
+        if name not in related
     }
     return {name: markers for name, markers in kept.items() if markers}
 
@@ -63,8 +63,10 @@ class Projections:
         }
 
     def foreign(self, record: Record) -> list[Interval]:
-        """Those of the other personas."""
-        return [found for name, found in self.of(record).items() if name != self.vector.persona]
+        """Those of the other personas, but for kin."""
+        persona, scene = self.vector.persona, self.vector.scene
+        related = {persona} | scene.kin_of(persona)
+        return [found for name, found in self.of(record).items() if name not in related]
 
     def _residuals(self, record: Record, condition: Condition) -> Residuals:
         by_depth = self._readings.residuals(record, condition)

@@ -330,7 +330,7 @@ class Dose(Property):
         return DoseCase(persona, "steering-orthonormal" if self.orthonormal else "steering", self, scene)
 
     def _require_others(self, persona: str, scene: Scene) -> None:
-        others = [name for name in scene.personas if name != persona]
+        others = scene.personas.keys() - {persona} - scene.kin_of(persona)
         if self.max_bleed is not None and not foreign_markers(persona, scene):
             raise SuiteError(f"max_bleed needs another persona than {persona!r} with markers of its own")
         if self.max_projection is not None and not any(scene.supports(name, PROMPT) for name in others):

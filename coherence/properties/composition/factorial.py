@@ -79,7 +79,8 @@ class FactorialCase(Case):
         It is measured for this alone, so one other persona has a turn.
         """
         scene = self.grid.scene
-        able = (name for name in scene.personas if self.asked.poses(scene, name))
+        kin = scene.kin_of(self.persona)
+        able = (name for name in scene.personas if name not in kin and self.asked.poses(scene, name))
         conditions = ((name, self.asked.condition(scene, name)) for name in able)
         others = ((name, alone) for name, alone in conditions if alone != self.grid.persona)
         return {

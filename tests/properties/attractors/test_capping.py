@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,6 +173,8 @@ def test_a_cap_towards_another_persona_does_not_hold_this_one():
 def test_only_what_has_to_be_held_has_a_control():
     assert not case_of(max_user_shift=0.1).controls()
     assert not case_of(on=scene(counsel=Persona()), max_position=0.5).controls()
+    kin = replace(scene(), kin=(frozenset({"pirate", "counsel"}),))
+    assert not case_of(on=kin, max_position=0.5).controls()
 
 
 def test_costs_are_measured_where_they_are_asked_for():

@@ -236,6 +236,34 @@ def test_markers_that_two_personas_share_are_no_bleed():
         dose(max_bleed=0.2).cases(scene(**alike))
 
 
+def related(*names):
+    return replace(scene(), kin=(frozenset(names),))
+
+
+def test_what_kin_say_is_no_bleed():
+    def both(condition, row):
+        return say({"pirate": put(condition)[1], "upbeat": put(condition)[1]}, row)
+
+    evidence = judged(related("pirate", "upbeat"), says=both, max_bleed=0.1)
+    assert only(evidence).estimate.value == 0
+    assert evidence.notes[-1] == "markers of others, rate minus bare: counsel 0.00"
+
+
+def test_bleed_along_the_prompt_of_kin_is_none():
+    def onto_counsel(condition):
+        share = put(condition)[1] * 1.8 if put(condition)[0] == "pirate" else 0.0
+        return sum((LINES[p.text[3:-1]] for p in condition.prompts), share * LINES["counsel"])
+
+    kin = related("pirate", "counsel")
+    assert only(judged(kin, leads=onto_counsel, max_projection=0.5, site=SITE)).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("asked", [{"max_bleed": 0.2}, {"max_projection": 0.5, "site": SITE}])
+def test_somebody_must_be_there_who_is_no_kin(asked):
+    with pytest.raises(SuiteError, match=f"{next(iter(asked))} needs another persona than 'pirate'"):
+        dose(**asked, personas=("pirate",)).cases(related(*SAYS))
+
+
 def test_bleed_along_the_prompt_of_another_persona():
     def onto_counsel(condition):
         share = put(condition)[1] * 1.8 if put(condition)[0] == "pirate" else 0.0

@@ -340,6 +340,8 @@ def test_a_token_at_which_any_persona_adds_up_shows_in_the_control():
 def test_a_single_persona_has_no_control():
     alone = replace(scene(), personas={"pirate": Persona(prompt="Be pirate.")})
     assert factorial().cases(alone)[0].controls() == {}
+    kin = replace(scene(), kin=(frozenset(NAMES),))
+    assert factorial().cases(kin)[0].controls() == {}
 
 
 def test_ids_name_persona_and_position():
