@@ -49,7 +49,9 @@ def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Prob
     return _templated(tokenizer, messages(condition, probe))
 
 
-def _templated(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> str:
+def _templated(
+    tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], header: bool = True
+) -> str:
     from jinja2 import TemplateError
 
     name = tokenizer.name_or_path
@@ -57,7 +59,7 @@ def _templated(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Messag
         raise ArtefactError(f"the tokenizer of {name!r} has no chat template; expected an instruct model")
     try:
         text = tokenizer.apply_chat_template(
-            list(conversation), tokenize=False, add_generation_prompt=True, enable_thinking=False
+            list(conversation), tokenize=False, add_generation_prompt=header, enable_thinking=False
         )
     except TemplateError as problem:
         raise ArtefactError(
@@ -130,10 +132,37 @@ def user_tokens(
             f"the chat template of {tokenizer.name_or_path!r} rewrites what the user says; "
             "expected one that leaves it whole, for the positions user_last and user_mean"
         )
-    offsets: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     end = first + len(said)
+    offsets = _offsets(tokenizer, text)
     places = [index for index, (start, stop) in enumerate(offsets) if start < end and stop > first]
     return range(places[0], places[-1] + 1)
+
+
+def turn_last(
+    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str] = ()
+) -> int:
+    """Return where the last token is of what the template writes before the header of an answer.
+
+    It is counted as `user_tokens` counts. A token that joins the two belongs to the header. An ArtefactError
+    when the template writes something else where no answer is to follow.
+    """
+    conversation = _conversation(condition, probe, turns)
+    text, closed = (_templated(tokenizer, conversation, header) for header in (True, False))
+    if turns:
+        text, closed = (whole.rpartition(_MARK)[2] for whole in (text, closed))
+    ends = [stop for _, stop in _offsets(tokenizer, text) if stop <= len(closed)]
+    if not ends or not text.startswith(closed):
+        raise ArtefactError(
+            f"the chat template of {tokenizer.name_or_path!r} ends otherwise where no answer is to follow; "
+            "expected one that only adds the header of an answer, for the position turn_last"
+        )
+    return len(ends) - 1
+
+
+def _offsets(tokenizer: PreTrainedTokenizerBase, text: str) -> list[tuple[int, int]]:
+    """Return where each token begins and ends in a text."""
+    found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return list(found)
 
 
 def generation_suffix(

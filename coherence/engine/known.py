@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coherence.engine.chat import encode_text, generation_suffix, turns_after, user_tokens
+from coherence.engine.chat import encode_text, generation_suffix, turn_last, turns_after, user_tokens
 from coherence.engine.rows import Bound, Capped, Patched, Row
 from coherence.engine.transcript import NOTHING, Transcript
 from coherence.errors import CoherenceError, MeasurementError
@@ -134,17 +134,25 @@ class Known:
         turns: Sequence[str] = (),
     ) -> range:
         """Return the tokens of a position, after a prompt of so many and a transcript with further turns."""
-        if position in (Position.USER_LAST, Position.USER_MEAN):
-            with self._workshop.artefacts.blaming("base"):
-                asked = user_tokens(self._workshop.host.tokenizer, condition, probe, turns)
+        if position in (Position.TURN_LAST, Position.USER_LAST, Position.USER_MEAN):
             start = prompt + said.turned if turns else 0
-            first = asked.start if position is Position.USER_MEAN else asked.stop - 1
-            return range(start + first, start + asked.stop)
+            asked = self._asked(position, condition, probe, turns)
+            return range(start + asked.start, start + asked.stop)
         begun, end = (prompt + token for token in (said.said[-1] if said.said else (0, 0)))
         if position is Position.RESPONSE_MEAN:
             return range(begun, end)
         token = begun + (Position.PROMPT_LAST, Position.G1, Position.G2).index(position) - 1
         return range(token, token + 1)
+
+    def _asked(self, position: Position, condition: Condition, probe: Probe, turns: Sequence[str]) -> range:
+        """Return the tokens of a position in the user's last turn, counted from where that begins."""
+        tokenizer = self._workshop.host.tokenizer
+        with self._workshop.artefacts.blaming("base"):
+            if position is Position.TURN_LAST:
+                token = turn_last(tokenizer, condition, probe, turns)
+                return range(token, token + 1)
+            asked = user_tokens(tokenizer, condition, probe, turns)
+        return asked if position is Position.USER_MEAN else asked[-1:]
 
     def _require_one_suffix(self, patch: Patch, prompt: _Prompt) -> None:
         # Else one token is put in the place of another that says something else.

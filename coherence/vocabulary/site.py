@@ -12,6 +12,7 @@ class Position(StrEnum):
     """A token by its role, never by its index."""
 
     PROMPT_LAST = "prompt_last"
+    TURN_LAST = "turn_last"
     USER_LAST = "user_last"
     USER_MEAN = "user_mean"
     G1 = "g1"

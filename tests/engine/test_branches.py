@@ -331,8 +331,9 @@ def test_a_cap_of_the_assistants_tokens_leaves_the_users_alone(measure: Measure)
 
 def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, workshop: Workshop) -> None:
     reply = Reply(BARE, PROBE, GREEDY, (Turn(FIRST), Turn(SECOND)))
-    reading, last = (Reading(BARE, PROBE, at, reply) for at in (Position.USER_MEAN, Position.USER_LAST))
-    found = measure(*reply.conversation, reading, last)
+    positions = (Position.USER_MEAN, Position.USER_LAST, Position.TURN_LAST)
+    reading, last, closed = (Reading(BARE, PROBE, at, reply) for at in positions)
+    found = measure(*reply.conversation, reading, last, closed)
     answers = [found[said] for said in reply.conversation]
     words = workshop.host.tokenizer
     ids = list(encode(words, BARE, PROBE))
@@ -349,6 +350,8 @@ def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, worksho
     tokens = slice(places[-1], places[-1] + len(encode_text(words, SECOND)))
     np.testing.assert_allclose(found[reading][2], hidden[tokens].mean(dim=0), atol=5e-5)  # type: ignore[index]
     np.testing.assert_allclose(found[last][2], hidden[tokens][-1], atol=5e-5)  # type: ignore[index]
+    # What ends the turn and then the line follow.
+    np.testing.assert_allclose(found[closed][2], hidden[tokens.stop + 1], atol=5e-5)  # type: ignore[index]
 
 
 def test_what_is_read_anew_is_not_what_was_heard_where_the_model_has_changed(measure: Measure) -> None:

@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CHATML, tokenizer
+from transformers import AutoTokenizer
 
 from coherence.engine.chat import (
     encode,
     generation_suffix,
     messages,
     render,
+    turn_last,
     turns_after,
     user_tokens,
 )
@@ -137,6 +141,76 @@ def test_a_template_that_rewrites_what_the_user_says() -> None:
     words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
     with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
         user_tokens(words, BARE, probe("Why?"))[-1]
+
+
+def turn_until(words: object, asked: str, *turns: str) -> str:
+    """What the ids say up to the last token before the header, from where the user's last turn begins."""
+    ids = turns_after(words, BARE, probe(asked), turns)[-1] if turns else encode(words, BARE, probe(asked))
+    return words.decode(ids[: turn_last(words, BARE, probe(asked), turns) + 1])
+
+
+@given(text=texts | tricky)
+def test_the_turn_ends_before_the_header(text: str) -> None:
+    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == render(WORDS, BARE, probe(text))
+
+
+def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
+    assert turn_until(WORDS, "Why?", "And?", "Where?").endswith("user\nWhere?<|im_end|>\n")
+
+
+def test_on_the_reference_template_the_turn_ends_two_tokens_after_its_words(reference: Path) -> None:
+    words = AutoTokenizer.from_pretrained(reference)
+    ids = encode(words, BARE, probe("Why?"))
+    tokens = words.convert_ids_to_tokens(ids)
+    assert tokens[-7:] == ["?", "<|im_end|>", "Ċ", "<|im_start|>", "ass", "istant", "Ċ"]
+    assert user_tokens(words, BARE, probe("Why?"))[-1] == len(ids) - 7
+    assert turn_last(words, BARE, probe("Why?")) == len(ids) - 5
+
+
+@pytest.mark.parametrize(
+    ("turn", "header", "ends"),
+    [
+        ("<start_of_turn>{}<end_of_turn>\n", "<start_of_turn>model\n", "Why?<end_of_turn>\n"),
+        ("<|start|>user<|end|>\n\n{}<|eot|>", "<|start|>assistant<|end|>\n\n", "Why?<|eot|>"),
+        ("[INST] {} [/INST]", "", "Why? [/INST]"),
+        ("Q: {}\n\n", "A:", "Why?\n\n"),
+        ("{}\n\n### ", "### Answer:", "Why?\n\n### "),
+        ("{}<|im_end|>", "<|im_start|>\n<think>\n\n</think>\n\n", "Why?<|im_end|>"),
+    ],
+)
+def test_the_turn_ends_where_other_templates_end_it(turn: str, header: str, ends: str) -> None:
+    before, after = turn.split("{}")
+    words = templated(
+        f"{{% for message in messages %}}{before}{{{{ message.content }}}}{after}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{header}{{% endif %}}"
+    )
+    assert turn_until(words, "Why?").endswith(ends)
+    assert turn_until(words, "Why?") + header == render(words, BARE, probe("Why?"))
+
+
+def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
+    words = templated(
+        "{% for message in messages %}{{ message.content }} {% endfor %}"
+        "{% if add_generation_prompt %}assistant{% endif %}"
+    )
+    ids = encode(words, BARE, probe("Why?"))
+    assert words.decode(ids[turn_last(words, BARE, probe("Why?"))]) == "?"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        CHATML + "{% if not add_generation_prompt %}<|endoftext|>{% endif %}",
+        "{% if add_generation_prompt %}{{ messages[-1].content }}{% endif %}",
+    ],
+)
+def test_a_template_that_ends_otherwise_where_no_answer_is_to_follow(template: str) -> None:
+    with pytest.raises(
+        ArtefactError,
+        match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that only "
+        "adds the header of an answer, for the position turn_last",
+    ):
+        turn_last(templated(template), BARE, probe("Why?"))
 
 
 TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))

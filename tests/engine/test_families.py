@@ -51,7 +51,7 @@ from coherence.vocabulary import Decoding, Position, Probe, Release, Site
 TOLERANCE = 1e-4  # float32, relative to the largest value
 GREEDY = Decoding(max_new_tokens=12)
 BARE = Condition(NEUTRAL)
-TOKENS = [Position.PROMPT_LAST, Position.USER_LAST]
+TOKENS = [Position.PROMPT_LAST, Position.TURN_LAST, Position.USER_LAST]
 SITES = {"before": Site(0, "pre"), "first": Site(0, "post"), "last": Site(BLOCKS - 1, "post")}
 QUESTIONS = ["Why?", "Where is my order?", "Where is my parcel now?", "The app keeps crashing when I open it"]
 PROBES = [Probe(id=f"probe-{index}", text=text) for index, text in enumerate(QUESTIONS)]
@@ -389,7 +389,8 @@ def test_what_is_read_is_what_plain_calls_give(
     for condition, probe in asked:
         ids = plain.prompt(condition, probe)
         residuals, logits = plain.read(condition, ids)
-        tokens = {Position.PROMPT_LAST: -1, Position.USER_LAST: plain.end_of_turn(ids) - 1}
+        end = plain.end_of_turn(ids)
+        tokens = dict(zip(TOKENS, (-1, end + 1, end - 1), strict=True))
         for position, token in tokens.items():
             value = torch.tensor(found[Reading(condition, probe, position)])
             assert len(value) == BLOCKS + 1

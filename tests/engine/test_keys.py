@@ -114,6 +114,7 @@ DIFFERENT: list[Measurement] = [
     Reading(condition(), PROBE),
     Reading(condition(), PROBE, through=Site.parse("resid_pre.2")),
     Reading(condition(), PROBE, through=Site.parse("resid_post.2")),
+    Reading(condition(), PROBE, Position.TURN_LAST),
     Reading(condition(), PROBE, Position.USER_LAST),
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(condition())),
     Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(Condition(NEUTRAL))),

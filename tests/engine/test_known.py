@@ -66,7 +66,7 @@ def test_a_patch_beyond_the_text_is_a_sentence(workshop: Workshop) -> None:
         Known(workshop, RESIDUALS).row(patched(Position.G2), PROBE, SAID.first(1))
 
 
-@pytest.mark.parametrize("position", [Position.PROMPT_LAST, Position.G1])
+@pytest.mark.parametrize("position", [Position.PROMPT_LAST, Position.TURN_LAST, Position.G1])
 def test_prompts_that_end_differently_are_not_patched_together(
     artefacts: Callable[..., Artefacts], store: Store, tiny: Path, tmp_path: Path, position: Position
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
     user = max(index for index in range(len(prompt)) if words.decode(prompt[index:]).startswith("?"))
     expected = {
         Position.PROMPT_LAST: whole[:, len(prompt) - 1],
+        Position.TURN_LAST: whole[:, user + 2],  # after what ends the turn, the line's end
         Position.USER_LAST: whole[:, user],
         Position.RESPONSE_MEAN: whole[:, len(prompt) :].mean(axis=1),
     }

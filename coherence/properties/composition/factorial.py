@@ -204,7 +204,7 @@ class FactorialCase(Case):
 def _at_a_token(position: Position) -> Position:
     if position is Position.RESPONSE_MEAN:
         raise ValueError(
-            "no residual can take the place of a mean; expected prompt_last, user_last, g1 or g2"
+            "no residual can take the place of a mean; expected prompt_last, turn_last, user_last, g1 or g2"
         )
     return position
 
