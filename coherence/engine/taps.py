@@ -86,7 +86,7 @@ def sum_over(spans: Sequence[range], sinks: Tensor) -> Pool:
 def median_norm(spans: Sequence[range]) -> Pool:
     """Pool to the median token norm of each span, [spans, 1], without its first token, the attention sink.
 
-    Of an even number of tokens it is the mean of the two middle norms, which `torch.nanmedian` would not give.
+    Of an even number of tokens it is the mean of the two middle norms; `torch.nanmedian` gives the lower one.
     """
 
     def pool(hidden: Tensor, depth: int) -> Tensor:

@@ -207,8 +207,8 @@ def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
 def test_a_template_that_ends_otherwise_where_no_answer_is_to_follow(template: str) -> None:
     with pytest.raises(
         ArtefactError,
-        match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that only "
-        "adds the header of an answer, for the position turn_last",
+        match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that "
+        "only adds the header of an answer, for the position turn_last",
     ):
         turn_last(templated(template), BARE, probe("Why?"))
 
