@@ -8,7 +8,7 @@ import numpy as np
 
 from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import ratio_of_means
+from coherence.statistics.jackknife import positive_ratio, ratio_of_means
 
 
 def divergence(p: Real, q: Real) -> Array:
@@ -47,7 +47,7 @@ class Explained:
 
     def ratio(self, clusters: Sequence[str]) -> Interval:
         """0 when all is explained, 1 when no more than by bare, above 1 when misled."""
-        return ratio_of_means(self.left[None], self.whole[None], clusters)
+        return positive_ratio(self.left, self.whole, clusters)
 
 
 @dataclass(frozen=True)

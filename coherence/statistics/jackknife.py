@@ -9,6 +9,7 @@ import numpy as np
 from coherence.statistics import student
 from coherence.statistics.curvature import FEWEST, bent, straightened
 from coherence.statistics.intervals import TAIL, Array, Interval
+from coherence.statistics.tail import with_unseen
 from coherence.vocabulary import Influence
 
 Terms = Callable[[Array], tuple[Array, Array]]
@@ -163,27 +164,29 @@ class Jackknife:
 
 def mean(values: Array, clusters: Sequence[str]) -> Interval:
     """Mean of values [probes]."""
-    jackknife = Jackknife(clusters)
-    return jackknife.around(float(values.mean()), jackknife.weights @ values).interval
+    jackknife, means = _means(values, clusters)
+    return jackknife.around(float(means[0]), means).interval
 
 
 def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
-    """Mean of values [probes] that are never negative, such as KL: from the spread of its logarithm.
+    """Mean of values [probes] that are never negative, such as KL, from the spread of its logarithm.
 
-    A few large values make such a mean, so that a sample without them is too low and too sure of it: its
-    upper end must reach further than the lower one.
+    A few large values make such a mean, so that a sample without them is too low and too sure of it. A bound
+    is therefore refused where it is too far from this mean and from that with one cluster more, which lies
+    beyond all that were drawn (`with_unseen`): the upper end reaches further.
     """
-    plain = mean(values, clusters)
-    jackknife = Jackknife(clusters)
-    means = jackknife.weights @ values
-    if not (means > 0).all():
+    plain, (seen, means) = mean(values, clusters), _means(values, clusters)
+    if not plain.value > 0 or seen.size < 2:
         return plain
-    logarithm = jackknife.around(log(means[0]), np.log(means)).interval
+    wider, higher = _means(*with_unseen(values, clusters))
+    # In units of the mean, as its logarithm is not there without a cluster that holds all of it.
+    of_sample = seen.around(log(plain.value), means / plain.value)
+    found = either(of_sample, wider.around(log(higher[0]), np.log(higher)))
 
     def doubt(bound: float) -> float:
-        return logarithm.doubt(log(bound)) if bound > 0 else 0.0
+        return found.doubt(log(bound)) if bound > 0 else 0.0
 
-    return Interval(plain.value, exp(logarithm.low), exp(logarithm.high), doubt, plain.influence)
+    return Interval(plain.value, exp(found.low), exp(found.high), doubt, plain.influence)
 
 
 def mean_cosine(values: Array, clusters: Sequence[str]) -> Interval:
@@ -199,6 +202,21 @@ def ratio_of_means(above: Array, below: Array, clusters: Sequence[str]) -> Inter
     """Sum over terms of the mean of above over that of below, both [terms, probes]."""
     jackknife = Jackknife(clusters)
     return jackknife.ratio(jackknife.weights @ above.T, jackknife.weights @ below.T).interval
+
+
+def positive_ratio(above: Array, below: Array, clusters: Sequence[str]) -> Interval:
+    """Mean of above over that of below, both [probes] and never negative, such as KL.
+
+    A bound is refused where it is too far from the ratio of the sample and from that with one cluster more,
+    of average `below`, whose excess above - ratio * below lies beyond all that were drawn (`with_unseen`).
+    """
+    whole = float(below.mean())
+    if not whole > 0:
+        return ratio_of_means(above[None], below[None], clusters)
+    beyond, named = with_unseen(above - above.mean() / whole * below, clusters)
+    unseen = beyond[len(above) :]
+    wider = np.append(above, unseen + above.mean()), np.append(below, np.full_like(unseen, whole))
+    return either(_ratio(above, below, clusters), _ratio(*wider, named))
 
 
 def smallest(pivots: Sequence[Pivot]) -> Interval:
@@ -231,3 +249,13 @@ def either(first: Pivot, second: Pivot) -> Interval:
 
     ends = first.limits(), second.limits()
     return Interval(value, min(low for low, _ in ends), max(high for _, high in ends), doubt, first.influence)
+
+
+def _means(values: Array, clusters: Sequence[str]) -> tuple[Jackknife, Array]:
+    jackknife = Jackknife(clusters)
+    return jackknife, jackknife.weights @ values
+
+
+def _ratio(above: Array, below: Array, clusters: Sequence[str]) -> Pivot:
+    jackknife = Jackknife(clusters)
+    return jackknife.ratio(*((jackknife.weights @ side)[:, None] for side in (above, below)))

@@ -285,24 +285,81 @@ def test_clusters_count_once_in_a_mean():
 
 
 @given(arrays(np.float64, 8, elements=st.floats(1e-6, 1e3)))
-def test_a_positive_mean_is_that_of_the_logarithm_in_every_unit(values):
+def test_a_positive_mean_is_the_same_in_every_unit(values):
     found, scaled = (jackknife.positive_mean(scale * values, singles(8)) for scale in (1, 10))
     assert found.value == pytest.approx(values.mean())
     assert 0 < found.low <= found.value * (1 + 1e-9) <= found.high * (1 + 2e-9)
-    assert scaled.low == pytest.approx(10 * found.low)
-    assert found.low * found.high == pytest.approx(found.value**2)
-    assert found.doubt(found.high) == pytest.approx(found.doubt(found.low))
+    assert (scaled.low, scaled.high) == pytest.approx((10 * found.low, 10 * found.high))
+    assert found.low * found.high >= found.value**2 * (1 - 1e-9)
     assert found.doubt(0) == 0
 
 
-def test_the_upper_end_of_a_positive_mean_reaches_further_than_students():
-    values = np.random.default_rng(0).lognormal(size=(2000, 8))
-    truth = np.exp(0.5)
+@given(arrays(np.float64, 8, elements=st.floats(1e-3, 1e3)).filter(lambda values: values.std() > 1e-3))
+def test_the_ends_of_a_positive_mean_are_doubted_as_they_say(values):
+    found = jackknife.positive_mean(values, singles(8))
+    assert found.doubt(found.high) == pytest.approx(TAIL, rel=1e-4)
+    assert found.doubt(found.low) == pytest.approx(TAIL, rel=1e-4)
+    assert found.doubt(2 * found.high) < TAIL < found.doubt((found.value + found.high) / 2)
+
+
+@pytest.mark.parametrize(("sd", "n", "most"), [(1.0, 16, 0.03), (1.0, 24, 0.03), (1.5, 16, 0.05)])
+def test_few_intervals_of_a_positive_mean_lie_below_the_truth_of_a_long_tail(sd, n, most):
+    values = np.random.default_rng(0).lognormal(sigma=sd, size=(800, n))
+    found = [jackknife.positive_mean(sample, singles(n)) for sample in values]
+    truth = np.exp(sd**2 / 2)
+    assert np.mean([each.high < truth for each in found]) < most
+    assert np.mean([each.low > truth for each in found]) < 0.03
+
+
+def test_of_values_that_are_alike_a_positive_mean_is_sure():
+    found = jackknife.positive_mean(np.full(8, 0.3), singles(8))
+    assert (found.low, found.high) == pytest.approx((0.3, 0.3))
+
+
+def test_a_positive_mean_that_one_probe_makes_reaches_beyond_it():
+    found = jackknife.positive_mean(np.eye(24)[0], singles(24))
+    assert found.low < found.value == pytest.approx(1 / 24)
+    assert found.high > 1
+    tiny = jackknife.positive_mean(1e-9 * np.eye(24)[0], singles(24))
+    assert tiny.high < 1e-8
+
+
+def test_of_one_cluster_a_positive_mean_knows_nothing():
+    found = jackknife.positive_mean(np.arange(1.0, 9), ["t"] * 8)
+    assert (found.low, found.high) == (-inf, inf)
+
+
+def test_clusters_widen_a_positive_mean():
+    values = np.repeat([1.0, 2, 4, 8, 3, 5], 4)
+    apart = jackknife.positive_mean(values, singles(24))
+    together = jackknife.positive_mean(values, [str(row // 4) for row in range(24)])
+    assert together.high > 1.2 * apart.high
+
+
+@given(arrays(np.float64, 12, elements=st.floats(0.01, 10)), arrays(np.float64, 12, elements=st.floats(1, 2)))
+def test_a_positive_ratio_holds_all_that_the_plain_one_does(above, below):
+    plain = ratio_of_means(above[None], below[None], singles(12))
+    found = jackknife.positive_ratio(above, below, singles(12))
+    assert found.value == pytest.approx(plain.value)
+    assert found.low <= plain.low + 1e-9
+    assert found.high >= plain.high - 1e-9
+
+
+def test_few_intervals_of_a_positive_ratio_lie_below_the_truth_of_a_long_tail():
+    draws = np.random.default_rng(0).lognormal(sigma=[[[1.0]], [[0.7]]], size=(2, 600, 24))
+    truth = np.exp((1.0**2 - 0.7**2) / 2)
     missed = {
-        mean: np.mean([mean(sample, singles(8)).high < truth for sample in values])
-        for mean in (jackknife.mean, jackknife.positive_mean)
+        how: np.mean([ratio(above, below).high < truth for above, below in zip(*draws, strict=True)])
+        for how, ratio in {
+            "plain": lambda above, below: ratio_of_means(above[None], below[None], singles(24)),
+            "positive": lambda above, below: jackknife.positive_ratio(above, below, singles(24)),
+        }.items()
     }
-    assert missed[jackknife.positive_mean] < 0.7 * missed[jackknife.mean]
+    assert missed["positive"] < 0.025 < missed["plain"]
+
+
+def test_a_positive_ratio_of_nothing_has_no_value():
+    assert isnan(jackknife.positive_ratio(np.ones(8), np.zeros(8), singles(8)).value)
 
 
 def test_a_mean_of_zeros_is_zero():

@@ -21,7 +21,7 @@ from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, unmoved
 from coherence.statistics.divergence import Lean
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import ratio_of_means
+from coherence.statistics.jackknife import positive_ratio
 from coherence.vocabulary import (
     Band,
     Criterion,
@@ -122,7 +122,7 @@ class EquivalenceCase(Case):
         unit = tokens.apart(*(blend.condition for blend in self.null)) if self.null else from_bare
         return held(
             "KL / seed-pair null" if self.null else "KL / KL from bare",
-            ratio_of_means(tokens.apart(first, second)[None], unit[None], self.scene.clusters),
+            positive_ratio(tokens.apart(first, second), unit, self.scene.clusters),
             self._n,
             at_most=self.asked.max_distance,
             unreliable=None if own >= LEAST_KL else same,

@@ -1,0 +1,61 @@
+"""The second criterion beside a mean of KL: its highest value, and what that says of what was not drawn."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from coherence.statistics.intervals import Array
+from coherence.statistics.tail import heaviest, unseen_share
+from coherence.vocabulary import Criterion, Estimate
+from coherence.vocabulary.evidence import Sampled, number
+
+TIMES = 10
+"""A bound on the highest value that is not written is so many times that on the mean."""
+
+
+def at_worst(written: float | None, most: float) -> float:
+    """Bound on the highest value: as it is written, or from that on the mean."""
+    return TIMES * most if written is None else written
+
+
+@dataclass(frozen=True)
+class Tail:
+    """KL by probe or script, of which there is a mean as well.
+
+    A mean forgives the one question that goes wrong, and a sample that has not drawn it knows nothing of it.
+    The highest value is a fact about these probes: it has no interval, and is neither counted nor adjusted
+    among the claims of a run. What it says of other questions is said in a note.
+    """
+
+    what: str  # as in "mean `what`"
+    values: Array  # [probes] or [scripts]
+    clusters: Sequence[str]
+    at_most: float
+    of: Sampled = "probes"
+
+    def criterion(self, unreliable: str | None = None) -> Criterion:
+        """Hold the highest value against its bound; `unreliable` says why it cannot decide."""
+        highest, n = float(self.values.max()), len(self.values)
+        return Criterion(
+            estimate=Estimate(
+                name=f"highest {self.what}", value=highest, low=highest, high=highest, n=n, of=self.of
+            ),
+            at_most=self.at_most,
+            unreliable=unreliable,
+            law=True,
+        )
+
+    def notes(self) -> Iterator[str]:
+        """Say what makes most of the mean, and how many others may be over the bound."""
+        heavy = heaviest(self.values, self.clusters)
+        if heavy:
+            cluster, share = heavy
+            yield (
+                f"heavy tail: {cluster!r} alone makes {share:.0%} of the mean {self.what}, and other "
+                f"{self.of} may hold several such, or none"
+            )
+        if not (self.values > self.at_most).any():
+            most = unseen_share(len(set(self.clusters)))
+            yield (
+                f"none of {len(self.values)} {self.of} has a {self.what} over {number(self.at_most)}: "
+                f"at 97.5 %, fewer than {most:.0%} of all such {self.of} have"
+            )
