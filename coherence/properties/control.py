@@ -9,6 +9,7 @@ from coherence.properties.filler import filler
 from coherence.vocabulary import Prompt, Regime
 
 DRAWN = 5  # one random vector may lie near a persona's by chance; most of so many do not
+NOTHING = "nothing in its place"
 
 PROMPT, STEERING = Regime.parse("prompt"), Regime.parse("steering")
 ARTEFACTS = Regime.parse("adapter+steering").layers
@@ -29,11 +30,14 @@ def stand_ins(
 
 
 def random_vectors(
-    scene: Scene, persona: str, regimes: Iterable[Regime], at_most: int = DRAWN
+    scene: Scene, persona: str, regimes: Iterable[Regime]
 ) -> Iterator[tuple[str, list[Scene]]]:
-    """Yield scenes in which the persona's vector is a random one of the same norm, if it is all there is."""
-    if STEERING in regimes:
-        yield "random vectors", [_at_random(scene, scene.vector_of(persona), turn) for turn in range(at_most)]
+    """Yield scenes in which the persona's vector is a random one of the same norm.
+
+    It is in the last regime that steers, alone or in a stack, if one does.
+    """
+    for regime in [regime for regime in regimes if STEERING.layers <= regime.layers][-1:]:
+        yield "random vectors", [_at_random(scene, persona, regime, turn) for turn in range(DRAWN)]
 
 
 def neutral_prompt(
@@ -54,7 +58,7 @@ def nothing(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[t
     What is left is the rest of a stack, and otherwise the bare model: what an adapter of scale 0, a vector of
     dose 0 or the neutral prompt do. Both are mostly measured already.
     """
-    yield "nothing in its place", [_emptied(scene, persona, artefact_regime(regimes))]
+    yield NOTHING, [_emptied(scene, persona, artefact_regime(regimes))]
 
 
 def artefact_regime(regimes: Iterable[Regime]) -> Regime:
@@ -87,7 +91,8 @@ def _emptied(scene: Scene, persona: str, regime: Regime) -> Scene:
     return Recast.of(scene, regime, instead)
 
 
-def _at_random(scene: Scene, vector: str, turn: int) -> Scene:
+def _at_random(scene: Scene, persona: str, regime: Regime, turn: int) -> Scene:
+    vector = scene.vector_of(persona)
     drawn = stream(scene.seed, f"random vector {turn} like {vector}")
 
     def instead(weights: Mapping[str, float], regime: Regime) -> Condition:
@@ -95,7 +100,7 @@ def _at_random(scene: Scene, vector: str, turn: int) -> Scene:
         steers = (replace(steer, drawn=drawn) if steer.vector == vector else steer for steer in was.steers)
         return replace(was, steers=tuple(steers))
 
-    return Recast.of(scene, STEERING, instead)
+    return Recast.of(scene, regime, instead)
 
 
 def _as_long_as(prompt: Prompt) -> Prompt:

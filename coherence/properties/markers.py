@@ -10,7 +10,7 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Reply, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.control import artefact_regime, random_vectors, stand_ins
+from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
@@ -83,11 +83,12 @@ class MarkersCase(Case):
         return self._criteria(self._all_replies(record))
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Another persona in the last regime with artefacts, and random vectors.
+        """Another persona, or nothing, in the last regime with artefacts, and random vectors.
 
         A prompt that says nothing is the bare model, which recovery is held against in any case.
         """
         scenes = (
+            *nothing(self.scene, self.persona, self.regimes),
             *stand_ins(self.scene, self.persona, artefact_regime(self.regimes), self.scene.personas),
             *random_vectors(self.scene, self.persona, self.regimes),
         )

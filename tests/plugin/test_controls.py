@@ -9,7 +9,7 @@ POLES = (
     "property: attractor, poles: [pirate, counsel], regimes: [steering], site: resid_post.2, max_area: 0.1"
 )
 MUCH_ALIKE = "Talk like a pirate!"
-SAID = "the control passes too: oncall by steering, separation of the poles"
+SAID = "the control passes too: nothing in its place, separation of the poles"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_lax_claim_is_told_that_its_control_passes_too(bench, mixed):
     (result,) = bench.results().assertions
     assert (result.verdict, result.raw_verdict, result.outcome) == ("inconclusive",) * 3
     assert {criterion.verdict for criterion in result.evidence.criteria} == {"pass"}
-    assert result.evidence.passing_control.name == "oncall by steering"
+    assert result.evidence.passing_control.name == "nothing in its place"
     assert result.sentence.startswith(f"{NAME} is inconclusive: {SAID} ")
     assert result.sentence.endswith(", expected >= 0")
     run.stdout.fnmatch_lines([f"*{SAID}*", "controls, none of which may pass", "oncall by steering *| pass"])
@@ -63,7 +63,11 @@ def test_a_claim_that_tells_them_apart_passes_and_shows_its_controls(bench, mixe
     assert run.ret == 0
     (strict,) = bench.results().assertions
     assert strict.verdict == "pass"
-    assert [control.name for control in strict.evidence.controls] == ["oncall by steering", "random vectors"]
+    assert [control.name for control in strict.evidence.controls] == [
+        "nothing in its place",
+        "oncall by steering",
+        "random vectors",
+    ]
     assert not [control for control in strict.evidence.controls if control.verdict == "pass"]
 
 

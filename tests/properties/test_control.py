@@ -11,7 +11,7 @@ from properties.composition import test_chimera
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer
-from coherence.properties.control import DRAWN, neutral_prompt, nothing, random_vectors, stand_ins
+from coherence.properties.control import DRAWN, NOTHING, neutral_prompt, nothing, random_vectors, stand_ins
 from coherence.properties.filler import STEP, filler
 from coherence.vocabulary import BARE, Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
 
@@ -121,7 +121,7 @@ def talking(between, heard, **fields):
 
 @pytest.mark.parametrize(
     ("between", "names"),
-    [([PROMPT, ADAPTER], ["sailor by adapter"]), ([PROMPT, STEERING], ["random vectors"])],
+    [([PROMPT, ADAPTER], [NOTHING, "sailor by adapter"]), ([PROMPT, STEERING], [NOTHING, "random vectors"])],
 )
 def test_markers_pass_and_their_controls_fail(between, names):
     evidence = talking(between, heard=lambda condition: False)
@@ -184,7 +184,10 @@ def a_mixture(regime, **fields):
 )
 @pytest.mark.parametrize(
     ("regime", "names"),
-    [("adapter", ["clerk by adapter"]), ("steering", ["clerk by steering", "random vectors"])],
+    [
+        ("adapter", [NOTHING, "clerk by adapter"]),
+        ("steering", [NOTHING, "clerk by steering", "random vectors"]),
+    ],
 )
 def test_poles_pass_and_another_pole_only_where_anything_does(least, passes, regime, names):
     case = a_mixture(regime, min_separation=least)
@@ -309,7 +312,7 @@ def test_random_vectors_have_the_dose_and_the_site_and_a_seed_of_their_own():
 def emptied(regime, scene=None):
     scene = scene or test_collinearity.a_scene()
     ((name, [empty]),) = nothing(scene, "pirate", [PROMPT, Regime.parse(regime)])
-    assert name == "nothing in its place"
+    assert name == NOTHING
     return scene, empty
 
 
@@ -362,9 +365,19 @@ def test_a_cap_stays_where_what_it_bounds_is_not_there():
     assert left == capped.capped(scene.bare, "pirate", pirate.cap)
 
 
-@pytest.mark.parametrize("stack", ["adapter", "prompt+steering", "adapter+steering"])
-def test_what_carries_the_persona_besides_is_no_place_for_a_random_vector(stack):
-    assert not list(random_vectors(test_collinearity.a_scene(), "pirate", [Regime.parse(stack)]))
+@pytest.mark.parametrize("stack", ["prompt+steering", "adapter+steering"])
+def test_a_random_vector_takes_the_place_of_one_in_a_stack(stack):
+    scene, regime = test_collinearity.a_scene(), Regime.parse(stack)
+    ((_, [drawn, *_]),) = random_vectors(scene, "pirate", [STEERING, regime])
+    was, found = (each.condition("pirate", regime) for each in (scene, drawn))
+    (steer,) = found.steers
+    assert steer.drawn is not None
+    assert replace(found, steers=()) == replace(was, steers=())
+    assert drawn.condition("pirate", STEERING) == scene.condition("pirate", STEERING)
+
+
+def test_where_nothing_steers_there_is_no_random_vector():
+    assert not list(random_vectors(test_collinearity.a_scene(), "pirate", [PROMPT, ADAPTER]))
 
 
 def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():

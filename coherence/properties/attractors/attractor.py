@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.mixing import PROMPT
 from coherence.properties.attractors.poles import Mixed, Poles
-from coherence.properties.control import random_vectors, stand_ins
+from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.curve import column
 from coherence.properties.lengths import by_length
@@ -61,10 +61,10 @@ class AttractorCase(Case):
         return self._criteria(self.mixed.response(record))
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Put another persona, or a random vector, in the place of the positive pole.
+        """Put nothing, another persona, or random vectors in the place of the positive pole.
 
-        Its mixtures are measured for this alone, so one of each has a turn. None between prompts, which are
-        what is measured with, and none where nobody else has examples or adapters trained on a mixture.
+        Its mixtures are measured for this alone, so one other persona has a turn. None between prompts, which
+        are what is measured with, and none where nobody else has examples or adapters trained on a mixture.
         """
         regime, scene = self.mixed.regime, self._scene
         if regime is None or regime == PROMPT:
@@ -72,8 +72,9 @@ class AttractorCase(Case):
         positive = self.asked.poles[0]
         others = (name for name in scene.personas if name not in self.asked.poles)
         scenes = (
+            *nothing(scene, positive, (regime,)),
             *islice(stand_ins(scene, positive, regime, others), 1),
-            *random_vectors(scene, positive, (regime,), at_most=1),
+            *random_vectors(scene, positive, (regime,)),
         )
         return {
             name: [self.asked.case(self.asked.by(regime, other)) for other in several]

@@ -16,7 +16,7 @@ from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.displaced import Displaced, Imposed
 from coherence.properties.attractors.talks import Array
 from coherence.properties.cast import cast
-from coherence.properties.control import random_vectors, stand_ins
+from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts, unclear
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
@@ -85,10 +85,10 @@ class ReleaseCase(Displacing):
         )
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Impose another persona, or a random vector, in the persona's place, and look along its own axis.
+        """Impose nothing, another persona or random vectors in its place, and look along its own axis.
 
         Only where the displacement has to show: anything may go back. The conversations are for this alone,
-        so one of each has a turn.
+        so one other persona has a turn.
         """
         regime = Imposed(self.slug).regime
         if regime is None or (self.asked.min_reached is None and self.asked.min_sustained is None):
@@ -96,8 +96,9 @@ class ReleaseCase(Displacing):
         scene = self._displaced.moved.scene
         others = (name for name in scene.personas if name not in (self.persona, self.asked.against))
         scenes = (
+            *nothing(scene, self.persona, (regime,)),
             *islice(stand_ins(scene, self.persona, regime, others), 1),
-            *random_vectors(scene, self.persona, (regime,), at_most=1),
+            *random_vectors(scene, self.persona, (regime,)),
         )
         return {
             name: [

@@ -35,7 +35,7 @@ class Imposed(StrEnum):
 
 @dataclass(frozen=True)
 class Released(Talks):
-    """Talks whose condition is there for the first turns, and then gone.
+    """Talks whose condition is there for the first turns, and then gone; the bare model is bare throughout.
 
     A prompt goes from the cache as well, which is made anew of the transcript. What an adapter or a vector
     has done to the cache stays in it.
@@ -46,7 +46,7 @@ class Released(Talks):
     def reply(self, script: Script, turn: int) -> Reply:
         """Return what the model answers to a turn, from 0."""
         reply = super().reply(script, turn)
-        if turn < self.held:
+        if turn < self.held or self.condition == self.scene.bare:
             return reply
         turns = list(reply.turns)
         cache = Cache.REBUILT if self.condition.prompts else Cache.KEPT

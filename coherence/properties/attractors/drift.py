@@ -15,7 +15,7 @@ from coherence.properties.attractors.drifting import Drifting
 from coherence.properties.attractors.parting import PartingCase
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.control import stand_ins
+from coherence.properties.control import NOTHING, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
 from coherence.statistics.drift import Region, rate
@@ -70,17 +70,23 @@ class DriftCase(Case):
             yield over_scripts("marker rate", found, n, self.asked.min_rate, key="min_rate")
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Let nobody, or another persona, talk in its place: neither may pass for this one at home.
+        """Let nobody, another persona or random vectors talk in its place: none may pass for this one.
 
-        Personas that are judged themselves come first, as their conversations are measured anyway.
+        Nobody is the bare model, in stacks too: whoever talks is judged, and not what a layer adds. Personas
+        that are judged themselves come first, as their conversations are measured anyway.
         """
         scene, regime = self.drifting.scene, self.drifting.regime
         others = dict.fromkeys((*(self.asked.personas or ()), *scene.personas))
-        swapped = islice(stand_ins(scene, self.persona, regime, others), 1)
-        instead = {name: other.condition(self.persona, regime) for name, (other,) in swapped}
+        scenes = (
+            *islice(stand_ins(scene, self.persona, regime, others), 1),
+            *random_vectors(scene, self.persona, (regime,)),
+        )
+        talking = {
+            name: [other.condition(self.persona, regime) for other in several] for name, several in scenes
+        }
         return {
-            name: [replace(self, drifting=self.drifting.under(condition))]
-            for name, condition in {"the bare model": scene.bare, **instead}.items()
+            name: [replace(self, drifting=self.drifting.under(condition)) for condition in several]
+            for name, several in {NOTHING: [scene.bare], **talking}.items()
         }
 
     @property

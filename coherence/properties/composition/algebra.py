@@ -13,6 +13,7 @@ from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightErr
 from coherence.properties.cast import Couple, marked, require_adapter, require_probes
 from coherence.properties.composition.distances import next_tokens, replies
 from coherence.properties.composition.furthest import furthest
+from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.curve import over_depth
 from coherence.properties.lengths import by_length
@@ -85,10 +86,11 @@ class AlgebraCase(Case):
             yield self._markers(self._answers(record), self.asked.max_difference)
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Either adapter without the other: what is left when one of them gets lost."""
+        """Either adapter without the other, and neither: what is left when one of them, or both, get lost."""
+        alone = {f"{name} alone": self.scene.condition(name, ADAPTER) for name in self.asked.of}
         return {
-            f"{name} alone": [replace(self, judged=self.scene.condition(name, ADAPTER), weights=None)]
-            for name in self.asked.of
+            name: [replace(self, judged=condition, weights=None)]
+            for name, condition in {NOTHING: self.scene.bare, **alone}.items()
         }
 
     def _weights(self, errors: Real) -> Criterion:

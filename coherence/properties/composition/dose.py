@@ -14,7 +14,7 @@ from coherence.plan import Measurement, Record, Scene
 from coherence.properties.cast import cast, require_probes
 from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
 from coherence.properties.composition.scaled import Scaled, vectors
-from coherence.properties.control import PROMPT, STEERING, random_vectors, stand_ins
+from coherence.properties.control import PROMPT, STEERING, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.curve import column
 from coherence.properties.lengths import by_length
@@ -71,16 +71,17 @@ class DoseCase(Case):
                 yield judge(record, bound)
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Put another persona's vector, or a random one, in the place of the persona's own.
+        """Put nothing, another persona's vector, or random ones in the place of the persona's own.
 
         Only where the persona has to show: any vector may leave the text whole and the others alone. What is
-        said is measured for this alone, so one of each has a turn.
+        said is measured for this alone, so one other persona has a turn.
         """
         if self.asked.min_slope is None and self.asked.min_suppression is None:
             return {}
         scenes = (
+            *nothing(self.scene, self.persona, (STEERING,)),
             *islice(stand_ins(self.scene, self.persona, STEERING, self.scene.personas), 1),
-            *random_vectors(self.scene, self.persona, (STEERING,), at_most=1),
+            *random_vectors(self.scene, self.persona, (STEERING,)),
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 

@@ -16,6 +16,7 @@ from coherence.properties.cast import LEAST_CLUSTERS, cast
 from coherence.properties.composition.changes import BARE, Change, Changes
 from coherence.properties.composition.effects import Effects
 from coherence.properties.composition.grid import Grid
+from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
@@ -74,7 +75,7 @@ class FactorialCase(Case):
         return self._criteria(self._effects(record, self._decisive))
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Put another persona in the place of this one where it is alone: its sum is not this one's.
+        """Put nothing, or another persona, in the place of this one where it is alone: no sum of this one's.
 
         It is measured for this alone, so one other persona has a turn.
         """
@@ -82,10 +83,10 @@ class FactorialCase(Case):
         kin = scene.kin_of(self.persona)
         able = (name for name in scene.personas if name not in kin and self.asked.poses(scene, name))
         conditions = ((name, self.asked.condition(scene, name)) for name in able)
-        others = ((name, alone) for name, alone in conditions if alone != self.grid.persona)
+        others = ((f"{name} by prompt", alone) for name, alone in conditions if alone != self.grid.persona)
         return {
-            f"{name} by prompt": [replace(self, grid=replace(self.grid, alone=alone))]
-            for name, alone in islice(others, 1)
+            name: [replace(self, grid=replace(self.grid, alone=alone))]
+            for name, alone in ((NOTHING, self.grid.neutral), *islice(others, 1))
         }
 
     def _criteria(self, effects: Effects) -> Iterator[Criterion]:
@@ -123,7 +124,9 @@ class FactorialCase(Case):
         )
 
     def _undefined(self, effects: Effects) -> str | None:
-        found = np.argwhere(effects.band.still())
+        still = effects.band.still()
+        still[0] &= self.grid.alone != self.grid.neutral  # of nobody nothing else is to be expected
+        found = np.argwhere(still)
         if not len(found):
             return None
         what, site, row = found[0]

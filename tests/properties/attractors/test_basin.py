@@ -248,13 +248,21 @@ def test_an_opposite_has_starts_of_its_own():
 def test_controls_impose_somebody_else_and_look_along_the_same_axis():
     (case,) = asked(imposed=("steering",), min_reached=0.5).cases(scene())
     controls = case.controls()
-    assert list(controls) == ["counsel by steering", "random vectors"]
+    assert {name: len(cases) for name, cases in controls.items()} == {
+        "nothing in its place": 1,
+        "counsel by steering": 1,
+        "random vectors": 5,
+    }
     (other,) = controls["counsel by steering"]
     assert other.axes == case.axes
     assert other.displaced["steering"].moved.condition.steers[0].vector == "counsel"
     record = made(falling(0.5), case)
     assert case.judge(record, seed=0).verdict is Verdict.PASS
     assert other.judge(made(falling(0.5), other), seed=0).verdict is Verdict.FAIL
+    (nothing,) = controls["nothing in its place"]
+    assert {*nothing.needs()} < {*case.needs()}
+    (criterion,) = nothing.criteria(record, seed=0)
+    assert (criterion.estimate.value, criterion.verdict) == (0, Verdict.FAIL)
     for fields in ({"imposed": ("turns",), "min_reached": 0.5}, {"min_returned": 0.5}):
         assert not asked(**fields).cases(scene())[0].controls()
 

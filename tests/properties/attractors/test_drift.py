@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Record
 from coherence.properties.attractors.drift import Drift
-from coherence.vocabulary import Persona, Verdict
+from coherence.vocabulary import Persona, Release, VectorSource, Verdict
 
 
 def drift(**fields):
@@ -141,7 +141,7 @@ def test_the_worst_answers_are_quoted_with_their_markers():
 
 def test_neither_nobody_nor_another_passes_for_the_persona():
     case = case_of()
-    assert list(case.controls()) == ["the bare model", "counsel by adapter"]
+    assert list(case.controls()) == ["nothing in its place", "counsel by adapter"]
     record = planted(case, moving(0.0))
     others = {name: several[0] for name, several in case.controls().items()}
     for other in others.values():
@@ -149,8 +149,19 @@ def test_neither_nobody_nor_another_passes_for_the_persona():
         assert other.judge(whole, seed=0).verdict is Verdict.FAIL
 
 
+def test_random_vectors_talk_where_the_regime_steers():
+    cast = scene()
+    steered = replace(cast, release=Release(vectors={"pirate": VectorSource(path="pirate.safetensors")}))
+    for regime in ("steering", "prompt+steering"):
+        drawn = case_of(steered, regimes=[regime]).controls()["random vectors"]
+        talking = {need.condition for each in drawn for need in each.needs() if need.probe not in PROBES}
+        assert len({steer.drawn for condition in talking for steer in condition.steers} - {None}) == len(
+            drawn
+        )
+
+
 def test_a_control_holds_what_it_hears_against_the_persona_s_own_region():
-    (bare,) = case_of().controls()["the bare model"]
+    (bare,) = case_of().controls()["nothing in its place"]
     talking = {need.condition for need in bare.needs() if need.probe not in PROBES}
     assert talking == {scene().bare}
     assert scene().condition("pirate", bare.drifting.regime) in {need.condition for need in bare.needs()}
@@ -159,7 +170,7 @@ def test_a_control_holds_what_it_hears_against_the_persona_s_own_region():
 def test_personas_that_are_judged_take_each_others_places():
     cast = scene(extra=Persona(prompt="Be extra.", adapter="counsel"))
     first, _ = drift(personas=["pirate", "extra"]).cases(cast)
-    assert list(first.controls()) == ["the bare model", "extra by adapter"]
+    assert list(first.controls()) == ["nothing in its place", "extra by adapter"]
 
 
 def test_regimes_that_drift_alike_pass_wherever_they_are():

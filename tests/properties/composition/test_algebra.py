@@ -177,10 +177,10 @@ def test_a_stack_that_moves_nothing_decides_nothing():
     assert criterion.unreliable == "the stack moves nothing at resid_post.0"
 
 
-def test_either_adapter_alone_is_no_sum():
+def test_neither_an_adapter_alone_nor_none_is_the_sum():
     case = algebra().cases(scene())[0]
     controls = case.controls()
-    assert list(controls) == ["pirate alone", "counsel alone"]
+    assert list(controls) == ["nothing in its place", "pirate alone", "counsel alone"]
     for (control,) in controls.values():
         criteria = {one.key: one for one in control.criteria(World(case).record(control), seed=0)}
         assert None not in criteria

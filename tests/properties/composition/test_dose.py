@@ -357,11 +357,16 @@ def test_personas_that_share_a_vector_are_orthonormalised_with_it_once():
     assert {steer.among for steer in steers} == {("pirate", "counsel")}
 
 
-def test_controls_put_another_vector_and_a_random_one_in_its_place():
+def test_controls_put_another_vector_and_random_ones_in_its_place():
     case = case_of(orthonormal=True, **ALL)
     controls = case.controls()
-    assert list(controls) == ["counsel by steering", "random vectors"]
-    for name, (other,) in controls.items():
+    assert {name: len(cases) for name, cases in controls.items()} == {
+        "nothing in its place": 1,
+        "counsel by steering": 1,
+        "random vectors": 5,
+    }
+    for name in ("counsel by steering", "random vectors"):
+        other = controls[name][0]
         steers = {steer for need in other.needs() for steer in need.condition.steers}
         (steer,) = {(steer.vector, steer.drawn is not None, steer.among) for steer in steers}
         assert steer == (
@@ -369,6 +374,14 @@ def test_controls_put_another_vector_and_a_random_one_in_its_place():
         )
         assert {steer.dose for steer in steers} == {-0.5, 0.25, 0.5, 1, 2}
         assert next(other.criteria(record(other), seed=0)).verdict is Verdict.FAIL
+
+
+def test_nothing_in_its_place_is_dose_zero_at_every_dose():
+    case = case_of(min_slope=0.2, min_suppression=0.4)
+    (nothing,) = case.controls()["nothing in its place"]
+    assert {*nothing.needs()} < {*case.needs()}
+    criteria = list(nothing.criteria(record(nothing), seed=0))
+    assert [(one.estimate.value, one.verdict) for one in criteria] == [(0, Verdict.FAIL)] * 2
 
 
 def test_what_any_vector_may_do_has_no_controls():

@@ -92,7 +92,7 @@ class World:
             return self.oracle
         if weights == [1, -1, 1]:
             return self.without
-        (alone,) = [names for _, reading in patch.sum[:2] if (names := personas_in(reading.condition))]
+        alone = [name for _, reading in patch.sum[:2] for name in personas_in(reading.condition)]
         return self.additive if alone == personas_in(need.condition) else self.other
 
     def reply(self, need):
@@ -320,28 +320,30 @@ def test_criteria_rest_on_less_and_are_the_same():
     assert len(list(case.rests_on())) < len(set(case.needs()))
 
 
-def test_another_persona_alone_is_a_control_that_does_not_pass():
-    case = factorial().cases(scene())[0]
-    controls = case.controls()
-    assert list(controls) == ["counsel by prompt"]
-    needs = [*case.needs(), *controls["counsel by prompt"][0].rests_on()]
-    record = World(case).record(dict.fromkeys(needs))
-    (control,) = case.controlled(record, seed=0)
-    assert control.verdict is Verdict.FAIL
+def outcomes(case, **world):
+    """What comes of the controls, by name."""
+    drawn = [each for several in case.controls().values() for each in several]
+    needs = dict.fromkeys(need for each in (case, *drawn) for need in each.rests_on())
+    return {control.name: control for control in case.controlled(World(case, **world).record(needs), seed=0)}
 
 
-def test_a_token_at_which_any_persona_adds_up_shows_in_the_control():
-    case = factorial(min_cosine=0.0).cases(scene())[0]
-    needs = [*case.needs(), *case.controls()["counsel by prompt"][0].rests_on()]
-    (control,) = case.controlled(World(case, other=0.01).record(dict.fromkeys(needs)), seed=0)
-    assert control.verdict is Verdict.PASS
+def test_neither_another_persona_alone_nor_nobody_passes():
+    found = outcomes(factorial().cases(scene())[0])
+    assert list(found) == ["nothing in its place", "counsel by prompt"]
+    assert {control.verdict for control in found.values()} == {Verdict.FAIL}
+    assert not any(control.criterion.unreliable for control in found.values())
 
 
-def test_a_single_persona_has_no_control():
+def test_a_token_at_which_anything_adds_up_shows_in_the_controls():
+    found = outcomes(factorial(min_cosine=0.0).cases(scene())[0], other=0.01)
+    assert {control.verdict for control in found.values()} == {Verdict.PASS}
+
+
+def test_a_single_persona_has_nobody_else_for_a_control():
     alone = replace(scene(), personas={"pirate": Persona(prompt="Be pirate.")})
-    assert factorial().cases(alone)[0].controls() == {}
     kin = replace(scene(), kin=(frozenset(NAMES),))
-    assert factorial().cases(kin)[0].controls() == {}
+    for each in (alone, kin):
+        assert list(factorial().cases(each)[0].controls()) == ["nothing in its place"]
 
 
 def test_ids_name_persona_and_position():
@@ -488,7 +490,7 @@ def test_a_persona_that_is_put_around_the_question_is_no_control_in_the_system_t
     around = Persona(prompt=Prompt(text="As a pirate, {probe}", role="user"))
     asked = replace(scene(), personas={"pirate": Persona(prompt="Be pirate."), "around": around})
     case = factorial(personas=["pirate"], turn="system").cases(asked)[0]
-    assert case.controls() == {}
+    assert list(case.controls()) == ["nothing in its place"]
 
 
 def test_a_mean_over_the_reply_is_no_token():
