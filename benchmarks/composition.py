@@ -29,6 +29,13 @@ from coherence.vocabulary import Position, Site
 GRIDS = ROOT / "benchmarks" / "grids"
 PAGE = ROOT / "docs" / "composition.md"
 BEGIN, END = "<!-- begin: python benchmarks/composition.py -->", "<!-- end -->"
+ROLES = {
+    Position.PROMPT_LAST: "the last token of the prompt",
+    Position.TURN_LAST: "the last token before the reply's header, as arXiv 2605.23147 has the user's turn",
+    Position.USER_LAST: "the last token of the user's words, which is not a position of arXiv 2605.23147",
+    Position.G1: "the first token of the reply",
+    Position.G2: "the second token of the reply",
+}
 NAIVE = 24  # interventions that the naive loop makes; it takes as long for each
 
 Array = np.ndarray
@@ -79,11 +86,11 @@ class Grid:
     def measured(self, case: FactorialCase) -> dict[str, Array]:
         """Everything at the tested sites, [sites, tasks] each."""
         whole = self.kl(case, [BARE])
-        alone = [change for change in case.changes.injections if len(change.sites) == 1]
         return self.geometry(case) | {
             "KL": self.kl(case, case.changes.additive),
             "KL without X": self.kl(case, case.changes.without_persona),
-            "recovered": 1 - self.kl(case, alone) / whole,
+            "recovered": 1 - self.kl(case, _alone(case.changes.injections)) / whole,
+            "oracle": 1 - self.kl(case, _alone(case.changes.oracles)) / whole,
         }
 
     def together(self, position: Position) -> dict[str, Array]:
@@ -91,14 +98,18 @@ class Grid:
         found = [self.measured(case) for case in self.at(position)]
         return {name: np.concatenate([one[name] for one in found], axis=1) for name in found[0]}
 
-    def everywhere(self, position: Position) -> Array:
-        """Share recovered by injection at all sites of the band at once, [cells]."""
+    def everywhere(self, position: Position) -> tuple[Array, Array]:
+        """Share recovered by injection at all sites of the band at once: by the sum, the oracle; [cells]."""
         shares = []
         for case in self.at(position):
-            whole = self.kl(case, [BARE])[0]
-            band = [change for change in case.changes.injections if len(change.sites) > 1]
-            shares.append(1 - self.kl(case, band)[-1] / whole)
-        return np.concatenate(shares)
+            changes = (case.changes.injections[-1], case.changes.oracles[-1])
+            shares.append(1 - self.kl(case, changes) / self.kl(case, [BARE]))
+        by_sum, by_oracle = np.concatenate(shares, axis=1)
+        return by_sum, by_oracle
+
+
+def _alone(changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if len(change.sites) == 1]
 
 
 def main() -> None:
@@ -203,10 +214,16 @@ def _told(grid: Grid) -> Iterator[str]:
             for row, site in enumerate(grid.sites)
         ]
         tokens, band = grid.cases[0].grid.tokens, grid.cases[0].changes.band.sites
-        yield f"At `{position}`, medians over the cells [quartiles]; KL in nats over {tokens} tokens:"
+        yield (
+            f"At `{position}`, {ROLES[position]}: medians over the cells [quartiles]; "
+            f"KL in nats over {tokens} tokens:"
+        )
         yield _table(["site", *found], lines)
-        share = _middle(grid.everywhere(position))
-        yield f"Injection at all {len(band)} sites of the band at once recovers {share} of the gap."
+        share, oracle = map(_middle, grid.everywhere(position))
+        yield (
+            f"Injection at all {len(band)} sites of the band at once recovers {share} of the gap, "
+            f"the oracle {oracle}."
+        )
     yield "Per persona and per task, medians over all positions and sites:"
     yield _table(["", "cos(dXY, dX+dY)", "interaction", "KL"], [*_by_persona(grid), *_by_task(grid)])
     yield "Held against what is published:"
@@ -259,10 +276,11 @@ def _facts(grid: Grid) -> Iterator[list[str]]:
         _holds(bool(inside.all())) if inside.all() or not inside.any() else "in part",
     ]
     best = np.median(last["recovered"], axis=1).max()
-    band = float(np.median(grid.everywhere(Position.PROMPT_LAST)))
+    band, oracle = (float(np.median(shares)) for shares in grid.everywhere(Position.PROMPT_LAST))
     yield [
         "injection closes only a small part of the gap",
-        f"median {best:.0%} at the best single site, {band:.0%} at all sites of the band",
+        f"median {best:.0%} at the best single site, {band:.0%} at all sites of the band, where the oracle "
+        f"closes {oracle:.0%}",
         _holds(max(best, band) < 0.5),
     ]
 

@@ -10,7 +10,7 @@ Weights = tuple[float, float, float, float]  # of BB, XB, BY and XY
 
 ADDITIVE: Weights = (-1, 1, 1, 0)
 WITHOUT_X: Weights = (1, -1, 0, 1)
-ORACLE: Weights = (0, 0, 0, 1)
+TOGETHER: Weights = (0, 0, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,19 @@ class Changes:
         return [Change("XY", WITHOUT_X, (site,)) for site in self.tested]
 
     @property
-    def oracle(self) -> Change:
-        """The prompt's own residuals, put back: whatever this costs is rounding."""
-        return Change("XY", ORACLE, self.band.sites)
+    def self_patch(self) -> Change:
+        """The prompt's own residuals, put back into itself: whatever this costs is rounding."""
+        return Change("XY", TOGETHER, self.band.sites)
 
     @property
     def injections(self) -> list[Change]:
         """The sum, put into the prompt without the persona's text."""
         return [Change("BY", ADDITIVE, sites) for sites in self.injected]
+
+    @property
+    def oracles(self) -> list[Change]:
+        """XY's own residuals, put in where the sum is injected: what there is to recover at these sites."""
+        return [Change("BY", TOGETHER, sites) for sites in self.injected]
 
     @property
     def spoken(self) -> dict[str, Change]:
@@ -61,5 +66,6 @@ class Changes:
             "additive": Change("XY", ADDITIVE, self.band.sites),
             "without X's part": Change("XY", WITHOUT_X, self.band.sites),
             "injected": Change("BY", ADDITIVE, self.band.sites),
+            "oracle injected": Change("BY", TOGETHER, self.band.sites),
             "without X's text": BARE,
         }

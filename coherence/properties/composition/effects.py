@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coherence.properties.composition.changes import BARE, Change, Changes
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.composition.grid import KL, Grid
-from coherence.properties.curve import column, over_depth
+from coherence.properties.composition.recovery import Recovery
+from coherence.properties.composition.spreads import Spreads
+from coherence.properties.curve import over_depth
 from coherence.properties.markers import Replies
-from coherence.statistics.factorial import Cells, quartiles, recovered
+from coherence.properties.table import table
+from coherence.statistics.factorial import Cells, quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Curve, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number
@@ -20,22 +25,23 @@ from coherence.vocabulary.evidence import number
 
 @dataclass(frozen=True)
 class Effects:
-    """The cells of a band, and what changes there cost."""
+    """The cells of a band, what changes there cost, and the tokens that KL is summed over, [cells]."""
 
     grid: Grid
     changes: Changes
     band: Cells
     kl: KL
+    tokens: NDArray[np.int_]
 
     @property
     def additive(self) -> Array:
         """KL of the sum, averaged over the tested sites: [cells]."""
-        return np.asarray(np.mean([self.kl[change] for change in self.changes.additive], axis=0))
+        return np.asarray(self._tested.mean(0))
 
     @property
     def rounding(self) -> float:
         """KL of the prompt's own residuals put back, mean over cells."""
-        return float(self.kl[self.changes.oracle].mean())
+        return float(self.kl[self.changes.self_patch].mean())
 
     def curve(self, cells: Cells) -> Curve:
         """Medians over the cells, at every site; KL and what injection recovers at those that are tested."""
@@ -46,36 +52,37 @@ class Effects:
             "interaction": _medians(cells.interaction()),
             "KL": _medians(self._by_depth(self.changes.additive, depths)),
             "KL without X": _medians(self._by_depth(self.changes.without_persona, depths)),
-            "recovered": self._recovered(depths),
+            **self.recovery.by_depth(depths),
         }
         return over_depth(columns, np.asarray(cells.still().any((0, 2))))
 
     def tables(self) -> Iterator[Table]:
-        """Quartiles over the cells at each site of the band, and every cell, over the band."""
-        depths = self.changes.band.depths
-        kl = self._by_depth(self.changes.additive, depths[-1] + 1)[depths]
-        spreads = {"cosine": self.band.cosine(), "interaction": self.band.interaction(), "KL": kl}
-        ends = {name: quartiles(values) for name, values in spreads.items()}
-        yield _table(
-            "quartiles over the tasks",
-            map(str, self.changes.band.sites),
-            {
-                f"{name} {end}": found[row]
-                for name, found in ends.items()
-                for end, row in (("q1", 0), ("q3", 2))
-            },
-        )
-        yield _table(
+        """Yield what was found at each site of the band, at each set of sites, and of every cell."""
+        yield self.spreads.table()
+        yield self.recovery.table()
+        yield table(
             "tasks",
             (task.id for task in self.grid.tasks),
             {
                 "KL": self.additive,
+                "tokens": self.tokens,
                 "cosine": self.band.cosine().mean(0),
                 "cos(dX, dY)": self.band.overlap().mean(0),
                 "interaction": self.band.interaction().mean(0),
                 "KL without X's text": self.kl[BARE],
             },
         )
+
+    @property
+    def spreads(self) -> Spreads:
+        """What was found at each site of the band."""
+        cosine, interaction = self.band.cosine(), self.band.interaction()
+        return Spreads(self.changes.band, cosine, interaction, self.changes.tested, self._tested)
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """What injection recovers, beside what there is to recover."""
+        return Recovery.of(self.changes, self.kl, self.grid.scene.clusters)
 
     def furthest(self, said: Mapping[str, Replies]) -> tuple[ProbeNote, ...]:
         """Tasks whose sum costs the most, with what is answered."""
@@ -100,8 +107,7 @@ class Effects:
         """Name the tested sites where the sum points the right way and costs little, and the interaction."""
         depths = self.changes.band.depths
         rows = np.array([depths.index(site.depth) for site in self.changes.tested])
-        cost = np.array([self.kl[change].mean() for change in self.changes.additive])
-        holds = (self.band.cosine().mean(1)[rows] >= min_cosine) & (cost <= max_kl)
+        holds = (self.band.cosine().mean(1)[rows] >= min_cosine) & (self._tested.mean(1) <= max_kl)
         both = f"mean KL at most {max_kl:g} nat and cosine at least {min_cosine:g}"
         if not holds.any():
             return f"additive region: none of {len(rows)} sites has {both}"
@@ -118,31 +124,29 @@ class Effects:
             f"own residuals put back {number(self.rounding)}"
         )
 
-    def injections(self) -> str:
-        """Say what injection recovers: at the best single site, and at sets of sites."""
-        shares = [(self._share(change), change.sites) for change in self.changes.injections]
-        alone = sorted(
-            (share for share in shares if len(share[1]) == 1), reverse=True, key=lambda one: one[0]
-        )
-        several = [share for share in shares if len(share[1]) > 1]
-        said = [f"{number(share)} at {_named(sites)}" for share, sites in [*alone[:1], *several]]
-        best = f" (the best of {len(alone)} single sites)" if len(alone) > 1 else ""
-        return f"recovered by injection: {said[0]}{best}{''.join(f', {each}' for each in said[1:])}"
-
     def rates(self, said: Mapping[str, Replies]) -> str:
         """Say how often markers are heard."""
         rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in said.items())
         return f"replies with a marker, {self.changes.band} changed at once: {rates}"
 
-    def _share(self, change: Change) -> float:
-        return recovered(self.kl[change], self.kl[BARE], self.grid.scene.clusters).value
+    def ended(self) -> str | None:
+        """Say which replies end before as many tokens as KL is to be summed over, if any do."""
+        asked = self.grid.tokens
+        told = [
+            f"{task.id} ({tokens})"
+            for task, tokens in zip(self.grid.tasks, self.tokens, strict=True)
+            if tokens < asked
+        ]
+        return (
+            f"the reply ends before {asked} tokens, and KL is summed over fewer: {', '.join(told)}"
+            if told
+            else None
+        )
 
-    def _recovered(self, depths: int) -> Array:
-        found = np.full(depths, nan)
-        for change in self.changes.injections:
-            if len(change.sites) == 1:
-                found[change.sites[0].depth] = self._share(change)
-        return found
+    @property
+    def _tested(self) -> Array:
+        """KL of the sum at the tested sites, [sites, cells]."""
+        return np.stack([self.kl[change] for change in self.changes.additive])
 
     def _by_depth(self, changes: Iterable[Change], depths: int) -> Array:
         """KL of changes at one site each, [depths, cells]; NaN at sites that are not tested."""
@@ -156,11 +160,6 @@ def _medians(values: Array) -> Array:
     return np.asarray(quartiles(values)[1])
 
 
-def _table(name: str, rows: Iterable[str], columns: Mapping[str, Array]) -> Table:
-    cells = np.stack([*columns.values()], axis=1)
-    return Table(name=name, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(column, cells)))
-
-
 def _middle(values: Array) -> str:
     first, median, third = quartiles(values)
     return f"{number(median)} [{number(first)}, {number(third)}]"
@@ -170,9 +169,3 @@ def _runs(sites: Sequence[Site], holds: Iterable[bool]) -> str:
     """Name the runs of sites at which something holds."""
     runs = groupby(zip(sites, holds, strict=True), key=lambda pair: pair[1])
     return ", ".join(str(Band(tuple(site for site, _ in run))) for held, run in runs if held)
-
-
-def _named(sites: Sequence[Site]) -> str:
-    """Name a set of sites, neighbours together."""
-    runs = groupby(enumerate(sites), key=lambda pair: pair[1].depth - pair[0])
-    return " and ".join(str(Band(tuple(site for _, site in run))) for _, run in runs)

@@ -67,7 +67,7 @@ class FactorialCase(Case):
             curve=effects.curve(self.grid.cells(record)),
             tables=tuple(effects.tables()),
             probes=effects.furthest(said),
-            notes=tuple(self._notes(effects, said, self.grid.ended(record, BARE))),
+            notes=tuple(self._notes(effects, said)),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
@@ -141,17 +141,18 @@ class FactorialCase(Case):
             f"the model's own residuals, put back, cost KL {number(cost)} nat: rounding hides what is judged"
         )
 
-    def _notes(self, effects: Effects, said: Mapping[str, Replies], ended: Sequence[Probe]) -> Iterator[str]:
+    def _notes(self, effects: Effects, said: Mapping[str, Replies]) -> Iterator[str]:
         if not effects.band.still().any():
             yield effects.geometry()
+            if len(self.asked.sites.sites) > 1:
+                yield effects.spreads.worst()
             yield effects.region(self.asked.min_cosine, self.asked.max_kl)
         yield effects.costs()
-        yield effects.injections()
+        yield str(effects.recovery)
         if len(said) > 1:
             yield effects.rates(said)
-        if ended:
-            named = ", ".join(task.id for task in ended)
-            yield f"the reply ends within {self.asked.tokens} tokens, and KL is summed over fewer: {named}"
+        if ended := effects.ended():
+            yield ended
         yield from by_length("KL", effects.additive, self.grid.tasks)
 
     def _effects(self, record: Record, changes: Iterable[Change]) -> Effects:
@@ -159,7 +160,8 @@ class FactorialCase(Case):
         for site in chain(self.asked.sites.sites, *self.changes.injected):
             within_reach(site, within)
         band = self.grid.cells(record, self.asked.sites.depths)
-        return Effects(self.grid, self.changes, band, self.grid.kl(record, changes))
+        tokens = self.grid.summed(record, self.changes.self_patch)
+        return Effects(self.grid, self.changes, band, self.grid.kl(record, changes), tokens)
 
     def _said(self, record: Record) -> dict[str, Replies]:
         texts = {
@@ -177,14 +179,15 @@ class FactorialCase(Case):
 
     @property
     def _decisive(self) -> list[Change]:
-        changes = [*self.changes.additive, self.changes.oracle]
+        changes = [*self.changes.additive, self.changes.self_patch]
         if self.asked.max_recovered is None and self.asked.min_recovered is None:
             return changes
         return [*changes, BARE, *self.changes.injections]
 
     @property
     def _all_changes(self) -> list[Change]:
-        looked_at = (*self.changes.without_persona, BARE, *self.changes.injections)
+        changes = self.changes
+        looked_at = (*changes.without_persona, BARE, *changes.injections, *changes.oracles)
         return list(dict.fromkeys([*self._decisive, *looked_at]))
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coherence.plan import Condition, Divergence, Patch, Reading, Record, Reply, Scene
 from coherence.properties.composition.changes import CLEAN, Change
@@ -73,9 +74,9 @@ class Grid:
             for change in dict.fromkeys(changes)
         }
 
-    def ended(self, record: Record, change: Change) -> list[Probe]:
-        """Tasks whose clean reply ends within the tokens that KL is summed over."""
-        return [task for task in self.tasks if len(self._tokens(record, task, change)) < self.tokens]
+    def summed(self, record: Record, change: Change) -> NDArray[np.int_]:
+        """Count the tokens that KL is summed over, the end among them: [cells]."""
+        return np.array([len(self._tokens(record, task, change)) for task in self.tasks])
 
     def _tokens(self, record: Record, task: Probe, change: Change) -> Array:
         return record.divergence(self.divergence(task, change)).astype(np.float64)

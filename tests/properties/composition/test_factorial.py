@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,9 +49,10 @@ class World:
     additive: float = 0.05
     other: float = 2.0
     without: float = 1.5
-    oracle: float = 1e-7
+    put_back: float = 1e-7
     bare: float = 6.0
     injected: float = 5.4
+    oracle: float = 3.0
     tokens: int = 10
 
     def __post_init__(self):
@@ -85,11 +87,11 @@ class World:
         patch = need.condition.patch
         if patch is None:
             return self.bare if not personas_in(need.condition) else 0.0
-        if not personas_in(need.condition):
-            return self.injected
         weights = [weight for weight, _ in patch.sum]
+        if not personas_in(need.condition):
+            return self.oracle if weights == [1] else self.injected
         if weights == [1]:
-            return self.oracle
+            return self.put_back
         if weights == [1, -1, 1]:
             return self.without
         alone = [name for _, reading in patch.sum[:2] for name in personas_in(reading.condition)]
@@ -166,7 +168,7 @@ class OneSite(World):
 
     def cost(self, need):
         patch = need.condition.patch
-        helps = patch and not personas_in(need.condition) and str(patch.sites[0]) == "resid_post.1"
+        helps = patch and not personas_in(need.condition) and "resid_post.1" in map(str, patch.sites)
         return 0.3 if helps else super().cost(need)
 
 
@@ -174,8 +176,36 @@ def test_the_best_set_of_sites_decides():
     evidence = judged(OneSite, factorial(max_recovered=0.3))
     assert by_name(evidence)["share recovered"].verdict is Verdict.FAIL
     (note,) = [note for note in evidence.notes if note.startswith("recovered by injection")]
-    assert "at resid_post.1 (the best of 3 single sites), " in note
-    assert note.endswith("at resid_post.0..2")
+    assert ") at resid_post.1 (the best of 3 single sites), " in note
+    assert note.endswith(") at resid_post.0..2")
+
+
+def test_what_the_sum_recovers_stands_beside_what_the_oracle_does():
+    evidence = judged(asked=factorial(sites="resid_post.0..3", stride=2, max_recovered=0.3))
+    assert evidence.verdict is Verdict.PASS  # judged by what the sum recovers, whatever the oracle does
+    (note,) = [note for note in evidence.notes if note.startswith("recovered by injection")]
+    assert re.match(
+        r"recovered by injection: 0\.\d+ \(oracle 0\.[45]\d*\) at resid_post\.[13] \(the best", note
+    )
+    _, table, _ = evidence.tables
+    assert table.name == "share recovered by injection"
+    assert table.rows == ("resid_post.1", "resid_post.3", "resid_post.0..3")
+    assert table.columns == ("recovered", "recovered by the oracle")
+    for by_sum, by_oracle in table.cells:
+        assert by_sum == pytest.approx(0.1, abs=0.05)
+        assert by_oracle == pytest.approx(0.5, abs=0.05)
+    for place, name in enumerate(table.columns):
+        shown = [value for value in evidence.curve.columns[name] if value is not None]
+        assert shown == [cells[place] for cells in table.cells[:2]]
+
+
+def test_the_oracle_is_measured_where_the_sum_is_injected_and_decides_nothing():
+    (case,) = factorial(personas=["pirate"], inject=["resid_post.1", "resid_post.0..2"]).cases(scene())
+    oracles = [(change.of, change.weights, change.sites) for change in case.changes.oracles]
+    assert oracles == [("BY", (0, 0, 0, 1), change.sites) for change in case.changes.injections]
+    wanted = {case.grid.divergence(task, change) for task in TASKS for change in case.changes.oracles}
+    assert wanted <= set(case.needs())
+    assert not wanted & set(case.rests_on())
 
 
 def test_a_persona_without_effect_leaves_nothing_to_recover():
@@ -188,7 +218,7 @@ def test_a_persona_without_effect_leaves_nothing_to_recover():
 
 
 def test_own_residuals_that_cost_something_say_that_nothing_can_be_told():
-    criterion = by_name(judged(oracle=0.04))["KL"]
+    criterion = by_name(judged(put_back=0.04))["KL"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable.startswith("the model's own residuals, put back, cost KL 0.04 nat")
 
@@ -225,13 +255,60 @@ def test_the_curve_runs_over_every_site_and_has_kl_at_tested_ones():
 
 def test_quartiles_lie_around_the_medians():
     evidence = judged(asked=factorial(sites="resid_post.0..3", stride=2))
-    quartiles, _ = evidence.tables
-    assert quartiles.rows == ("resid_post.0", "resid_post.1", "resid_post.2", "resid_post.3")
-    for index, name in enumerate(("cosine", "interaction", "KL")):
-        assert quartiles.columns[2 * index : 2 * index + 2] == (f"{name} q1", f"{name} q3")
-        for row, median in zip(quartiles.cells, evidence.curve.columns[name][1:], strict=True):
-            low, high = row[2 * index : 2 * index + 2]
+    quartiles, *_ = evidence.tables
+    sites = [f"resid_post.{block}" for block in range(BLOCKS)]
+    assert quartiles.rows == (*sites, "mean of the band")
+    for index, name in enumerate(("cosine", "interaction ratio", "KL")):
+        first, last = 3 * index, 3 * index + 3
+        assert quartiles.columns[first:last] == (f"{name} q1", f"{name} median", f"{name} q3")
+        curve = evidence.curve.columns[name.removesuffix(" ratio")][1:]
+        for row, shown in zip(quartiles.cells[:-1], curve, strict=True):
+            low, median, high = row[first:last]
+            assert median == shown
             assert low is median is high is None or low <= median <= high
+
+
+def test_the_last_row_of_the_quartiles_is_of_the_bands_means():
+    evidence = judged()
+    quartiles, _, tasks = evidence.tables
+    for place, name in ((0, "cosine"), (6, "KL")):
+        by_task = [row[tasks.columns.index(name)] for row in tasks.cells]
+        assert quartiles.cells[-1][place : place + 3] == pytest.approx(
+            np.quantile(by_task, [0.25, 0.5, 0.75])
+        )
+
+
+class BadSite(World):
+    """Persona and task add up everywhere but at one site."""
+
+    def reading(self, need):
+        rows = super().reading(need)
+        if personas_in(need.condition) and need.probe in self._task:
+            rows[2] = -rows[2]
+        return rows
+
+    def cost(self, need):
+        cost, patch = super().cost(need), need.condition.patch
+        return 4 * cost if cost == self.additive and str(patch.sites[0]) == "resid_post.2" else cost
+
+
+def test_a_bad_site_is_named_beside_the_bands_mean():
+    (note,) = [note for note in judged(BadSite).notes if note.startswith("worst site")]
+    found = re.fullmatch(
+        r"worst site of resid_post\.0\.\.2, medians over the tasks: cosine (\S+) at resid_post\.1 "
+        r"\(mean of the band (\S+)\), interaction ratio (\S+) at resid_post\.1 \(mean of the band (\S+)\), "
+        r"KL (\S+) at resid_post\.2 \(mean of the band (\S+)\)",
+        note,
+    )
+    cosine, mean_cosine, ratio, mean_ratio, kl, mean_kl = map(float, found.groups())
+    assert cosine < mean_cosine - 0.5
+    assert ratio > mean_ratio + 0.3
+    assert (kl, mean_kl) == (pytest.approx(0.21, abs=0.01), pytest.approx(0.105, abs=0.01))
+
+
+def test_a_band_of_one_site_has_no_worst_one():
+    notes = judged(asked=factorial(sites="resid_post.1")).notes
+    assert not [note for note in notes if note.startswith("worst site")]
 
 
 class Deep(World):
@@ -249,7 +326,7 @@ def test_the_additive_region_ends_where_kl_is_too_large():
         "additive region: resid_post.0..1 (mean KL at most 0.1 nat and cosine at least 0.8)"
     )
     assert "with an interaction ratio of 0." in region
-    none = judged(additive=3.0).notes[1]
+    (none,) = [note for note in judged(additive=3.0).notes if note.startswith("additive region")]
     assert none.startswith("additive region: none of 3 sites has mean KL at most 0.1 nat")
 
 
@@ -261,11 +338,12 @@ def test_costs_are_told_side_by_side():
 
 
 def test_every_task_has_its_row():
-    _, table = judged().tables
+    *_, table = judged().tables
     assert table.rows == tuple(task.id for task in TASKS)
-    assert table.columns == ("KL", "cosine", "cos(dX, dY)", "interaction", "KL without X's text")
-    for kl, cosine, overlap, interaction, bare in table.cells:
+    assert table.columns == ("KL", "tokens", "cosine", "cos(dX, dY)", "interaction", "KL without X's text")
+    for kl, tokens, cosine, overlap, interaction, bare in table.cells:
         assert 0.05 <= kl <= 0.055
+        assert tokens == 10
         assert 0.9 < cosine < 1
         assert abs(overlap) < 0.5
         assert 0.1 < interaction < 0.4
@@ -273,7 +351,7 @@ def test_every_task_has_its_row():
 
 
 def test_what_moves_nothing_has_no_number_in_its_row():
-    _, table = judged(Still).tables
+    *_, table = judged(Still).tables
     assert [row for row, cells in zip(table.rows, table.cells, strict=True) if None in cells] == ["q3"]
 
 
@@ -286,6 +364,7 @@ def test_the_worst_tasks_show_their_replies():
         "additive": "Well, pirate changed",
         "without X's part": "Well, pirate changed",
         "injected": "Well, changed",
+        "oracle injected": "Well, changed",
         "without X's text": "Well,",
     }
     assert len(evidence.probes) == 3
@@ -294,13 +373,26 @@ def test_the_worst_tasks_show_their_replies():
 def test_markers_are_heard_under_every_change():
     (rates,) = [note for note in judged().notes if note.startswith("replies with a marker")]
     assert rates.endswith(
-        "clean 100%, additive 100%, without X's part 100%, injected 0%, without X's text 0%"
+        "clean 100%, additive 100%, without X's part 100%, injected 0%, "
+        "oracle injected 0%, without X's text 0%"
     )
 
 
-def test_replies_that_end_early_are_named():
-    (note,) = [note for note in judged(tokens=4).notes if note.startswith("the reply ends")]
-    assert note.startswith("the reply ends within 10 tokens, and KL is summed over fewer: q0, q1")
+class Brief(World):
+    """Some replies end early."""
+
+    def divergence(self, need):
+        return super().divergence(need)[: {"q3": 4, "q7": 9}.get(need.probe.id)]
+
+
+def test_replies_that_end_early_are_named_with_their_tokens():
+    evidence = judged(Brief)
+    (note,) = [note for note in evidence.notes if note.startswith("the reply ends")]
+    assert note == "the reply ends before 10 tokens, and KL is summed over fewer: q3 (4), q7 (9)"
+    *_, table = evidence.tables
+    counts = [row[table.columns.index("tokens")] for row in table.cells]
+    assert counts == [{3: 4, 7: 9}.get(task, 10) for task in range(12)]
+    assert not [note for note in judged().notes if note.startswith("the reply ends")]
 
 
 def test_a_persona_without_markers_is_judged_all_the_same():
@@ -431,7 +523,8 @@ def test_what_is_put_in_is_made_of_the_four_prompts():
     assert put_in(changes.additive[0]) == ("XY", additive)
     assert put_in(changes.injections[0]) == ("BY", additive)
     assert put_in(changes.without_persona[0]) == ("XY", {"XY": 1, "XB": -1, "BB": 1})
-    assert put_in(changes.oracle) == ("XY", {"XY": 1})
+    assert put_in(changes.self_patch) == ("XY", {"XY": 1})
+    assert put_in(changes.oracles[0]) == ("BY", {"XY": 1})
 
 
 @pytest.mark.parametrize("field", [{"sites": "resid_post.2..9"}, {"inject": ["resid_post.9"]}])
