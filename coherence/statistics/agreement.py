@@ -1,8 +1,9 @@
-"""Agreement of two regimes on whether a probe is a hit: always paired by probe.
+"""Agreement of two regimes on what a probe's reply shows: always paired by probe.
 
 A small sample in which all agree, or all hit, has no spread of its own. One probe of each kind is therefore
-added (as Bonett and Price 2012 do for a difference), each a cluster of its own. That moves the estimate, too:
-a bound is refused where it is too far both from the sample's estimate and from the moved one.
+added (as Bonett and Price 2012 do for a difference), each a cluster of its own: see `Jackknife.enlarged`.
+That moves the estimate, too: a bound is refused where it is too far both from the sample's estimate and from
+the moved one.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,23 +17,23 @@ from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import Jackknife, either
 
 Hits = NDArray[np.bool_]
-Measure = Callable[[Hits, Hits, Array], Array]
-"""From the hits of two sides and weights of the probes [rows, probes] to values [rows]."""
+Measure = Callable[[Array, Array], Array]
+"""From what two sides answered [probes, sides] and weights of the probes [rows, probes] to values [rows]."""
 
 SKEWED = 0.2  # prevalence below this, or above 1 minus this, makes kappa unstable
 
 # One probe of each kind: hits of the first side and of the second.
-_KINDS = np.array([[True, True], [True, False], [False, True], [False, False]])
+_KINDS = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
 
 
 def cohen_kappa(first: Hits, second: Hits) -> float:
     """(po - pe) / (1 - pe), chance from each side's own rate (Cohen 1960); NaN when every probe is alike."""
-    return float(_kappa(first, second, _alike(len(first)))[0])
+    return _sampled(_kappa, first, second)
 
 
 def gwet_ac1(first: Hits, second: Hits) -> float:
     """(po - pe) / (1 - pe), chance from the pooled prevalence (Gwet 2008); stable when nearly all hit."""
-    return float(_ac1(first, second, _alike(len(first)))[0])
+    return _sampled(_ac1, first, second)
 
 
 def agreement(first: Hits, second: Hits, clusters: Sequence[str]) -> tuple[str, Interval]:
@@ -48,39 +49,44 @@ def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Int
 
 
 def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
-    value = float(measure(first, second, _alike(len(first)))[0])
-    jackknife = Jackknife(clusters, added=len(_KINDS))
-    one, two = np.append(first, _KINDS[:, 0]), np.append(second, _KINDS[:, 1])
-    values = measure(one, two, jackknife.weights)
+    sides, value = _sides(first, second), _sampled(measure, first, second)
+    table, jackknife = Jackknife.enlarged(sides, _KINDS, clusters)
+    values = measure(table, jackknife.weights)
     found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
     return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt, found.influence)
 
 
-def _alike(n: int) -> Array:
-    return np.ones((1, n))
+def _sampled(measure: Measure, first: Hits, second: Hits) -> float:
+    return float(measure(_sides(first, second), np.ones((1, len(first))))[0])
 
 
-def _kappa(first: Hits, second: Hits, weights: Array) -> Array:
-    one, two = _rate(first, weights), _rate(second, weights)
-    return _beyond_chance(_rate(first == second, weights), one * two + (1 - one) * (1 - two))
+def _sides(first: Hits, second: Hits) -> Array:
+    return np.stack([first, second], axis=1).astype(np.float64)
 
 
-def _ac1(first: Hits, second: Hits, weights: Array) -> Array:
-    prevalence = (_rate(first, weights) + _rate(second, weights)) / 2
-    return _beyond_chance(_rate(first == second, weights), 2 * prevalence * (1 - prevalence))
+def _kappa(sides: Array, weights: Array) -> Array:
+    first, second = _rates(sides, weights).T
+    return _beyond_chance(sides, weights, first * second + (1 - first) * (1 - second))
 
 
-def _difference(first: Hits, second: Hits, weights: Array) -> Array:
-    return _rate(second, weights) - _rate(first, weights)
+def _ac1(sides: Array, weights: Array) -> Array:
+    prevalence = _rates(sides, weights).mean(1)
+    return _beyond_chance(sides, weights, 2 * prevalence * (1 - prevalence))
 
 
-def _rate(hits: NDArray[Any], weights: Array) -> Array:
-    """Share of the weight that is on hits, [rows] or [rows, columns]."""
-    return np.asarray((weights @ hits).T / weights.sum(1)).T
-
-
-def _beyond_chance(observed: Array, expected: Array) -> Array:
+def _beyond_chance(sides: Array, weights: Array, expected: Array) -> Array:
+    observed = _rates(sides[:, :1] == sides[:, 1:], weights)[:, 0]
     return np.asarray((observed - expected) / np.where(expected < 1, 1 - expected, np.nan))
+
+
+def _difference(sides: Array, weights: Array) -> Array:
+    first, second = _rates(sides, weights).T
+    return np.asarray(second - first)
+
+
+def _rates(sides: NDArray[Any], weights: Array) -> Array:
+    """Share of the weight that is on hits, [rows, sides]."""
+    return np.asarray(weights @ sides / weights.sum(1, keepdims=True))
 
 
 def mcnemar_exact(first: Hits, second: Hits) -> float:
@@ -96,17 +102,16 @@ def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> 
 
     The added probes are one where only the regime hits and one where only the ceiling does.
     """
-    table = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
-    gained, whole = _gains(table, _alike(len(hits)))[0]
-    if whole <= 0:
+    sides = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
+    kinds = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return _ratio(sides, kinds, np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]]), clusters)
+
+
+def _ratio(sides: Array, kinds: Array, terms: Array, clusters: Sequence[str]) -> Interval:
+    """Ratio of two sums of means [2, columns] over what the sides answered [probes, columns]."""
+    above, below = terms @ sides.mean(0)
+    if below <= 0:
         return Interval(nan, -inf, inf)
-    jackknife = Jackknife(clusters, added=2)
-    gains = _gains(np.vstack([table, [[1, 0, 0], [0, 1, 0]]]), jackknife.weights) / whole
-    above, below = (jackknife.influence(gain) for gain in gains.T)
-    return jackknife.pivot(gained / whole, above, below).interval
-
-
-def _gains(table: Array, weights: Array) -> Array:
-    """How far the regime and the ceiling are above bare, [rows, 2]."""
-    rates = _rate(table, weights)
-    return np.asarray(rates[:, :2] - rates[:, 2:])
+    table, jackknife = Jackknife.enlarged(sides, kinds, clusters)
+    parts = jackknife.weights @ table @ terms.T / below
+    return jackknife.pivot(float(above / below), *(jackknife.influence(part) for part in parts.T)).interval

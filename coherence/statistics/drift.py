@@ -114,8 +114,8 @@ def rate(hits: Course) -> Interval:
     Scripts that all hit, or never, show no spread: as in `agreement`, one script of each kind is added.
     """
     shares = np.array([_there(row).mean() for row in hits.values])
-    jackknife = Jackknife(hits.scripts, added=2)
-    values = jackknife.weights @ np.append(shares, [1.0, 0.0])
+    table, jackknife = Jackknife.enlarged(shares[:, None], np.array([[1.0], [0.0]]), hits.scripts)
+    values = jackknife.weights @ table[:, 0]
     value = float(shares.mean())
     found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
     return Interval(value, max(0.0, found.low), min(1.0, found.high), found.doubt, found.influence)

@@ -33,12 +33,10 @@ class Pivot:
     influence: Influence | None = field(default=None, compare=False, repr=False)  # of the clusters, by name
 
     @classmethod
-    def of(cls, value: float, above: Array, below: Array, size: float) -> "Pivot":
-        """From what each of `size` clusters adds to both terms, [clusters] each."""
-        scale = size / (size - 1)
+    def of(cls, value: float, above: Array, below: Array, freedom: float) -> "Pivot":
+        """From what each cluster adds to both terms, [clusters] each; their squares add up to variances."""
         apart = above - value * below
-        spread, shared, own = scale * (apart @ apart), scale * (apart @ below), scale * (below @ below)
-        return cls(value, float(spread), float(shared), float(own), size - 1)
+        return cls(value, float(apart @ apart), float(apart @ below), float(below @ below), freedom)
 
     @classmethod
     def unknown(cls, value: float) -> "Pivot":
@@ -84,23 +82,45 @@ class Pivot:
 class Jackknife:
     """The sample, and the sample without each of its clusters in turn.
 
-    Probes may be added that stand for what a small sample has not shown; each is a cluster of its own.
+    Probes may be added that stand for what a small sample has not shown. Each is a cluster of its own and
+    weighs as much as `weight` of the others. They are not counted in `size`: nobody saw how they differ.
     """
 
-    def __init__(self, clusters: Sequence[str], added: int = 0) -> None:
+    def __init__(self, clusters: Sequence[str], added: int = 0, weight: float = 1.0) -> None:
         names, members = np.unique(np.asarray(clusters), return_inverse=True)
         self._names: list[str] = names.tolist()
-        self._members = members = np.append(members, members.max() + 1 + np.arange(added))
-        self._share = np.bincount(members) / len(members)
+        self._members = members = np.append(members, len(names) + np.arange(added))
+        self._mass = np.append(np.ones(len(members) - added), np.full(added, weight))
+        self._share = np.bincount(members, self._mass) / self._mass.sum()
         kept = members != np.arange(len(self._share))[:, None]
-        self.weights: Array = np.vstack([np.ones(len(members)), kept])
+        self.weights: Array = np.vstack([np.ones(len(members)), kept]) * self._mass
         """The sample first, [1 + clusters, probes]; rows have the sum 1."""
         self.weights /= np.maximum(self.weights.sum(1, keepdims=True), 1)
 
+    @classmethod
+    def enlarged(cls, table: Array, kinds: Array, clusters: Sequence[str]) -> tuple[Array, "Jackknife"]:
+        """Add a probe of each kind [kinds, columns] to what the probes answered [probes, columns].
+
+        Where the probes of a cluster answer alike, a single one is worth nearly nothing, so each kind weighs
+        as many as the design effect says. That is taken from the sample with a cluster of mean size of each
+        kind, all of whose probes are alike: a few clusters cannot show that they are not.
+        """
+        whole = np.vstack([table, kinds]).astype(np.float64)
+        alike = cls(clusters, len(kinds), len(table) / len(set(clusters)))
+        return whole, cls(clusters, len(kinds), max(1.0, alike.design_effect(whole)))
+
+    def design_effect(self, table: Array) -> float:
+        """Variance of the means of a table [probes, columns], over what it is of probes drawn one by one."""
+        apart = table - self.weights[0] @ table
+        moved = self._mass[:, None] * apart
+        together = (self._members == np.arange(len(self._share))[:, None]) @ moved
+        return float(np.square(together).sum() / (moved * apart).sum())
+
     @property
     def size(self) -> float:
-        """How many clusters of one size are worth as much as these (Kish)."""
-        return float(1 / (self._share @ self._share))
+        """How many clusters of one size are worth as much as those of the sample (Kish)."""
+        share = self._share[: len(self._names)]
+        return float(share.sum() ** 2 / (share @ share))
 
     def influence(self, values: Array) -> Array:
         """Say what each cluster adds to a statistic, [clusters], from its values at `weights`."""
@@ -108,7 +128,7 @@ class Jackknife:
 
     def around(self, value: float, values: Array) -> Pivot:
         """Pivot of an estimate whose spread is that of a statistic with these values at `weights`."""
-        if self.size < 2 or not np.isfinite(values).all():
+        if not (isfinite(value) and np.isfinite(values).all()):
             return Pivot.unknown(value)
         influence = self.influence(values)
         return self.pivot(value, influence, np.zeros_like(influence))
@@ -116,14 +136,14 @@ class Jackknife:
     def ratio(self, above: Array, below: Array) -> Pivot:
         """Pivot of the sum of above / below over terms [1 + clusters, terms].
 
-        With several terms its `below` is their mean, each in units of what it is in the sample. A single
-        cluster, or a term that is undefined without some cluster, leaves the spread unknown.
+        With several terms its `below` is their mean, each in units of what it is in the sample. A term that
+        is undefined without some cluster leaves the spread unknown.
         """
         scale = np.where(below[0] == 0, nan, below[0])
         each, unit = above[0] / scale, below / scale
         value = float(each.sum())
         apart = (above / scale - each * unit).sum(1)
-        if self.size < 2 or not np.isfinite(apart + unit.sum(1)).all():
+        if not np.isfinite(apart + unit.sum(1)).all():
             return Pivot.unknown(value)
         shared = unit.mean(1)
         return self.pivot(value, self.influence(apart + value * shared), self.influence(shared))
@@ -154,12 +174,25 @@ class Jackknife:
         return float(np.clip(np.nan_to_num((up - 2 * middle + down) / length), -1, 1))
 
     def pivot(self, value: float, above: Array, below: Array) -> Pivot:
-        """Pivot of an estimate from what each cluster adds to both of its terms, [clusters] each."""
-        adds = (above - value * below) * sqrt(self.size / (self.size - 1))
+        """Pivot of an estimate from what each cluster adds to both of its terms, [clusters] each.
+
+        A single cluster leaves the spread unknown.
+        """
+        if self.size < 2:
+            return Pivot.unknown(value)
+        known = len(self._names)
+        scale = np.where(np.arange(len(above)) < known, sqrt(self.size / (self.size - 1)), 1.0)
+        adds = scale * (above - value * below)
+        rest = float(np.linalg.norm(adds[known:]))
+        freedom = self._freedom(float(np.linalg.norm(adds[:known])), rest)
         named = dict(zip(self._names, adds.tolist(), strict=False))
-        rest = float(np.linalg.norm(adds[len(named) :]))
-        influence = Influence(clusters=named, added=rest, freedom=self.size - 1)
-        return replace(Pivot.of(value, above, below, self.size), influence=influence)
+        influence = Influence(clusters=named, added=rest, freedom=freedom)
+        return replace(Pivot.of(value, scale * above, scale * below, freedom), influence=influence)
+
+    def _freedom(self, shown: float, added: float) -> float:
+        """Degrees of freedom of a variance in two parts, each with those of the clusters (Welch 1947)."""
+        share = added**2 / (shown**2 + added**2) if added else 0.0
+        return (self.size - 1) / (share**2 + (1 - share) ** 2)
 
 
 def mean(values: Array, clusters: Sequence[str]) -> Interval:

@@ -71,8 +71,41 @@ def test_what_stands_for_unseen_probes_belongs_to_no_cluster():
     jackknife = Jackknife(singles(4), added=2)
     found = jackknife.around(0.5, jackknife.weights @ np.array([1, 0, 1, 0, 1, 0])).influence
     assert list(found.clusters) == singles(4)
-    assert found.added == pytest.approx(sqrt(2 / (6 * 5)) / 2, rel=0.01)
-    assert found.freedom == pytest.approx(5)
+    assert found.added == pytest.approx(sqrt(2) / 12, rel=0.01)
+    shown, added = 4 / 144 * 4 / 3, 2 / 144  # of the variance; both parts are known to 3 degrees of freedom
+    assert found.freedom == pytest.approx(3 * (shown + added) ** 2 / (shown**2 + added**2))
+
+
+def test_what_stands_for_unseen_probes_does_not_make_the_sample_larger():
+    assert Jackknife(singles(8), added=4).size == pytest.approx(8)
+    unknown = Jackknife(["t"] * 8, added=4)
+    assert not unknown.around(0.5, unknown.weights @ np.arange(12.0)).known
+
+
+def test_a_probe_that_weighs_as_three_counts_as_three_in_one_cluster():
+    values = np.random.default_rng(0).normal(size=9)
+    weighed, repeated = Jackknife(singles(8), 1, 3.0), Jackknife([*singles(8), *["r"] * 3])
+    assert weighed.weights @ values == pytest.approx(repeated.weights @ np.repeat(values, [1] * 8 + [3]))
+
+
+def test_added_probes_weigh_as_much_as_the_clusters_answers_repeat_themselves():
+    kinds, templates = np.array([[1.0], [0.0]]), [f"t{i // 4}" for i in range(24)]
+    alike, mixed = np.repeat([1.0, 1, 0, 1, 0, 0], 4), np.tile([1.0, 0, 1, 0, 1, 0, 1, 1], 3)
+    heavy, light, alone = (
+        Jackknife.enlarged(answers[:, None], kinds, clusters)[1].weights[0][-1] * 24
+        for answers, clusters in ((alike, templates), (mixed, templates), (alike, singles(24)))
+    )
+    assert heavy == pytest.approx(4 * 24 / 32)
+    assert alone == pytest.approx(24 / 26)
+    assert alone < light < heavy
+
+
+def test_probes_drawn_one_by_one_have_no_design_effect():
+    table = np.random.default_rng(0).random((24, 2))
+    assert Jackknife(singles(24)).design_effect(table) == pytest.approx(1)
+    assert Jackknife([f"t{i // 3}" for i in range(24)]).design_effect(
+        np.repeat(table[:8], 3, 0)
+    ) == pytest.approx(3)
 
 
 @given(samples)
@@ -154,7 +187,6 @@ def test_clusters_that_repeat_themselves_count_once():
 def test_the_size_of_unequal_clusters_is_less_than_their_number():
     assert Jackknife(["a"] * 9 + ["b", "c", "d"]).size < 2
     assert Jackknife(["a", "a", "b", "b"]).size == pytest.approx(2)
-    assert Jackknife(singles(8), added=4).size == pytest.approx(12)
 
 
 @pytest.mark.parametrize("clusters", [["t"] * 4, ["only"]])
