@@ -53,7 +53,7 @@ class Tail:
                 f"heavy tail: {cluster!r} alone makes {share:.0%} of the mean {self.what}, and other "
                 f"{self.of} may hold several such, or none"
             )
-        if not (self.values > self.at_most).any():
+        if (self.values <= self.at_most).all():
             most = unseen_share(len(set(self.clusters)))
             yield (
                 f"none of {len(self.values)} {self.of} has a {self.what} over {number(self.at_most)}: "

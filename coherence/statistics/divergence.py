@@ -33,6 +33,11 @@ def jeffreys(log_probs: Real) -> Array:
     return found
 
 
+def in_units(values: Array, of: Array) -> Array:
+    """Values in units of the mean of others; NaN where that is 0."""
+    return np.asarray(values / (float(of.mean()) or nan))
+
+
 @dataclass(frozen=True)
 class Explained:
     """How much of a distribution's distance from bare another one explains: KL in nats, [probes] each."""
@@ -44,6 +49,11 @@ class Explained:
     def of(cls, judged: Real, by: Real, bare: Real) -> "Explained":
         """From log-probabilities [probes, vocabulary]."""
         return cls(divergence(judged, by), divergence(judged, bare))
+
+    @property
+    def by_probe(self) -> Array:
+        """KL of the distribution from the other one, in units of the mean from bare: [probes]."""
+        return in_units(self.left, self.whole)
 
     def ratio(self, clusters: Sequence[str]) -> Interval:
         """0 when all is explained, 1 when no more than by bare, above 1 when misled."""

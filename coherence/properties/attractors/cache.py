@@ -17,12 +17,14 @@ from coherence.properties.cast import cast, slug
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
+from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
 
+KL = "KL of the next token"
 SHOWN = 3  # of the answers that deviate most
 
 
@@ -49,7 +51,7 @@ class CacheCase(Case):
             curve=_curve(deviations),
             tables=(self._by_turn(record, self.axis),) if self.axis else (),
             probes=self._worst(deviations),
-            notes=(self._law_note(deviations), *((self._kl_note(record),) if moved else ())),
+            notes=(self._law_note(deviations), *(self._kl_notes(record) if moved else ())),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
@@ -62,12 +64,19 @@ class CacheCase(Case):
                 "shift of the position", found, len(self._scripts), -most, most, why, key="max_shift"
             )
         if most_kl is not None:
-            found = positive_mean(np.nanmean(self.talks.kl(record), axis=1), self._scripts)
-            yield over_scripts(
-                "KL of the next token", found, len(self._scripts), at_most=most_kl, key="max_kl"
-            )
+            found = positive_mean(self._kl(record), self._scripts)
+            yield over_scripts(KL, found, len(self._scripts), at_most=most_kl, key="max_kl")
+            yield self._tail(record, most_kl).criterion()
         if most is None and most_kl is None:
             yield self._law(self.talks.deviations(record))
+
+    def _kl(self, record: Record) -> Array:
+        """KL of the next token, mean over the answers of a script, nats: [scripts]."""
+        return np.asarray(np.nanmean(self.talks.kl(record), axis=1))
+
+    def _tail(self, record: Record, most: float) -> Tail:
+        worst = at_worst(self.asked.max_worst_kl, most)
+        return Tail(KL, self._kl(record), self._scripts, worst, of="scripts")
 
     def _law(self, deviations: Array) -> Criterion:
         most = float(deviations.max())
@@ -113,10 +122,11 @@ class CacheCase(Case):
         said = f"is broken at {share:.0%} of the answers" if broken else "holds"
         return f"the law of the rebuilt cache {said}: largest deviation {number(deviations.max())}"
 
-    def _kl_note(self, record: Record) -> str:
-        kl = np.nanmean(self.talks.kl(record), axis=1)
-        found = positive_mean(kl, self._scripts)
-        return f"KL of the next token {number(found.value)} [{number(found.low)}, {number(found.high)}] nats"
+    def _kl_notes(self, record: Record) -> Iterator[str]:
+        found = positive_mean(self._kl(record), self._scripts)
+        yield f"{KL} {number(found.value)} [{number(found.low)}, {number(found.high)}] nats"
+        if self.asked.max_kl is not None:
+            yield from self._tail(record, self.asked.max_kl).notes()
 
 
 def _curve(deviations: Array) -> Curve:
@@ -165,6 +175,9 @@ class CacheLaw(Property):
         gt=0,
         description="Largest KL of the next token where answers begin, in nats; in place of the law.",
     )
+    max_worst_kl: float | None = Field(
+        None, gt=0, description="Largest such KL of any script, in nats; default: ten times `max_kl`."
+    )
     site: Site | None = Field(
         None, description="Where positions are read, on the way from the bare model to the prompted persona."
     )
@@ -177,6 +190,8 @@ class CacheLaw(Property):
             raise ValueError(
                 "max_shift and max_kl need rebuilt_under: what is read as it was said obeys the law"
             )
+        if self.max_worst_kl is not None and self.max_kl is None:
+            raise ValueError("max_worst_kl goes with max_kl: it bounds what that is the mean of")
         return self
 
     def cases(self, scene: Scene) -> list[Case]:

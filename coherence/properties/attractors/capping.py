@@ -20,6 +20,7 @@ from coherence.properties.cast import cast, require_probes, supporting
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
+from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.dose import geometric_ratio, largest
 from coherence.statistics.drift import Course, Region, rate
 from coherence.statistics.intervals import Interval
@@ -28,6 +29,7 @@ from coherence.vocabulary import Bound, Criterion, Curve, Evidence, ProbeNote, R
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
+KL = "KL of the bare model under the cap"
 CRITERIA = ("max_position", "max_rate", "max_user_shift", "max_perplexity", "max_kl")
 
 
@@ -72,6 +74,8 @@ class CappingCase(Case):
             bound = getattr(self.asked, key)
             if bound is not None:
                 yield judge(record, bound, unreliable)
+        if self.asked.max_kl is not None:
+            yield self._tail(record, self.asked.max_kl).criterion()
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
         """Cap along the axis of another persona, at the same bound: that must not hold this one.
@@ -134,8 +138,11 @@ class CappingCase(Case):
     def _kl(self, record: Record, most: float, _: str | None) -> Criterion:
         scene = self.capped.scene
         found = positive_mean(self.capped.divergence(record), scene.clusters)
-        name = "KL of the bare model under the cap, nats"
-        return held(name, found, len(scene.probes), at_most=most, key="max_kl")
+        return held(f"{KL}, nats", found, len(scene.probes), at_most=most, key="max_kl")
+
+    def _tail(self, record: Record, most: float) -> Tail:
+        worst = at_worst(self.asked.max_worst_kl, most)
+        return Tail(KL, self.capped.divergence(record), self.capped.scene.clusters, worst)
 
     def _idle(self, record: Record) -> str | None:
         bound, persona = self.capped.bound, self.capped.bound.persona or self.persona
@@ -207,6 +214,8 @@ class CappingCase(Case):
             f"the user's turns move by up to {number(own.value)}; by {number(through.value)} where both "
             "read the same text"
         )
+        if self.asked.max_kl is not None:
+            yield from self._tail(record, self.asked.max_kl).notes()
 
     @property
     def _turns(self) -> tuple[str, ...]:
@@ -276,11 +285,16 @@ class Capping(Property):
         description="Largest KL, in nats, of the next tokens of the bare model from those under the cap, "
         "over its own replies to the probes.",
     )
+    max_worst_kl: float | None = Field(
+        None, ge=0, description="Largest such KL at any probe, in nats; default: ten times `max_kl`."
+    )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:
         if all(getattr(self, key) is None for key in CRITERIA):
             raise ValueError(f"nothing is asserted; expected at least one of {', '.join(CRITERIA)}")
+        if self.max_worst_kl is not None and self.max_kl is None:
+            raise ValueError("max_worst_kl goes with max_kl: it bounds what that is the mean of")
         for regime in self.regimes:
             if "cap" in regime.layers:
                 raise ValueError(f"{regime} has a cap already; expected what it is put upon, such as prompt")

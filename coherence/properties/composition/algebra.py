@@ -20,6 +20,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, unmoved
+from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.departure import Departure
 from coherence.statistics.divergence import divergence
@@ -72,6 +73,7 @@ class AlgebraCase(Case):
             notes=(
                 *self._modules(record),
                 *_rates(answers),
+                *self._tail(kl).notes(),
                 *by_length(f"KL of {self.slug} from the stack", kl, self.scene.probes),
             ),
         )
@@ -81,7 +83,9 @@ class AlgebraCase(Case):
         if self.weights:
             yield self._weights(record.weight_error(self.weights))
         yield self._residuals(self._departure(record).at(self._depths(record)))
-        yield self._next_tokens(self._kl(record))
+        kl = self._kl(record)
+        yield self._next_tokens(kl)
+        yield self._tail(kl).criterion()
         if self.asked.max_difference is not None:
             yield self._markers(self._answers(record), self.asked.max_difference)
 
@@ -121,6 +125,10 @@ class AlgebraCase(Case):
             at_most=self.asked.max_kl,
             key="max_kl",
         )
+
+    def _tail(self, kl: Array) -> Tail:
+        worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
+        return Tail("KL from the stack", kl, self.scene.clusters, worst)
 
     def _markers(self, answers: Mapping[str, Replies], largest: float) -> Criterion:
         judged, stacked = answers.values()
@@ -219,6 +227,9 @@ class Algebra(Property):
         1e-3, gt=0, description="Largest distance from the stack's residuals, relative to theirs from bare."
     )
     max_kl: float = Field(1e-3, gt=0, description="Largest mean KL(stack || way) of the next token, in nats.")
+    max_worst_kl: float | None = Field(
+        None, gt=0, description="Largest such KL at any probe, in nats; default: ten times `max_kl`."
+    )
     max_difference: float | None = Field(
         None,
         gt=0,

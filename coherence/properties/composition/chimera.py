@@ -20,6 +20,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, unmoved
+from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.divergence import Explained
 from coherence.statistics.intervals import Array, Interval
@@ -73,7 +74,7 @@ class ChimeraCase(Case):
             criteria=tuple(self._criteria(record, band, seed)),
             curve=_curve(likeness, likeness.ceiling(self.scene.clusters, seed)),
             probes=self._furthest(explained, answers),
-            notes=(*self._geometry(band, seed), _rates(answers), *lengths),
+            notes=(*self._geometry(band, seed), *self._tail(explained).notes(), _rates(answers), *lengths),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
@@ -95,7 +96,10 @@ class ChimeraCase(Case):
 
     def _criteria(self, record: Record, band: Likeness, seed: int) -> Iterator[Criterion]:
         yield self._direction(band, seed)
-        yield self._next_token(self._explained(record))
+        explained = self._explained(record)
+        ratio = self._next_token(explained)
+        yield ratio
+        yield self._tail(explained).criterion(ratio.unreliable)
         yield self._behaviour(self._all_answers(record))
 
     def _direction(self, band: Likeness, seed: int) -> Criterion:
@@ -131,6 +135,10 @@ class ChimeraCase(Case):
             unreliable=None if own >= LEAST_KL else same,
             key="max_kl_ratio",
         )
+
+    def _tail(self, explained: Explained) -> Tail:
+        worst = at_worst(self.asked.max_worst_kl_ratio, self.asked.max_kl_ratio)
+        return Tail("KL ratio", explained.by_probe, self.scene.clusters, worst)
 
     def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
         chimera, bare = answers["chimera"], answers["bare"]
@@ -262,6 +270,12 @@ class Chimera(Property):
         ge=0,
         description="Largest KL(chimera || sum) / KL(chimera || bare) of the next token: 0 when the sum "
         "explains all of the chimera, 1 when it does no better than bare.",
+    )
+    max_worst_kl_ratio: float | None = Field(
+        None,
+        ge=0,
+        description="Largest KL(chimera || sum) at any probe, in units of the mean KL(chimera || bare); "
+        "default: ten times `max_kl_ratio`.",
     )
     max_difference: float = Field(
         gt=0, le=1, description="Largest difference, of either sign, in how many replies show a marker."

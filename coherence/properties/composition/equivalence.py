@@ -19,8 +19,9 @@ from coherence.properties.curve import column, over_depth
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import Readings, unmoved
-from coherence.statistics.divergence import Lean
-from coherence.statistics.intervals import Interval
+from coherence.properties.tail import Tail, at_worst
+from coherence.statistics.divergence import Lean, in_units
+from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_ratio
 from coherence.vocabulary import (
     Band,
@@ -85,6 +86,7 @@ class EquivalenceCase(Case):
             notes=(
                 *self._null_note(band),
                 self._geometry(band.moves, seed),
+                *self._tail(band.tokens).notes(),
                 *by_length(f"KL between {self._said}", apart, self.scene.probes),
             ),
         )
@@ -106,28 +108,41 @@ class EquivalenceCase(Case):
         }
 
     def _criteria(self, found: Found, seed: int) -> Iterator[Criterion]:
-        yield self._distance(found.tokens)
+        distance = self._distance(found.tokens)
+        yield distance
+        yield self._tail(found.tokens).criterion(distance.unreliable)
         yield self._asymmetry(found.tokens)
         yield self._profile(found.profiles)
         yield self._direction(found.moves, seed)
 
     def _distance(self, tokens: Tokens) -> Criterion:
-        first, second = self._conditions
-        from_bare = (tokens.apart(first, self.scene.bare) + tokens.apart(second, self.scene.bare)) / 2
-        own = float(from_bare.mean())
+        own = float(self._from_bare(tokens).mean())
         same = (
             f"next tokens are those of bare (KL {own:.2g} of at least {LEAST_KL:g} nat): "
             "there is nothing to compare"
         )
-        unit = tokens.apart(*(blend.condition for blend in self.null)) if self.null else from_bare
         return held(
-            "KL / seed-pair null" if self.null else "KL / KL from bare",
-            positive_ratio(tokens.apart(first, second), unit, self.scene.clusters),
+            self._ratio,
+            positive_ratio(tokens.apart(*self._conditions), self._unit(tokens), self.scene.clusters),
             self._n,
             at_most=self.asked.max_distance,
             unreliable=None if own >= LEAST_KL else same,
             key="max_distance",
         )
+
+    def _tail(self, tokens: Tokens) -> Tail:
+        worst = at_worst(self.asked.max_worst_distance, self.asked.max_distance)
+        apart = in_units(tokens.apart(*self._conditions), self._unit(tokens))
+        return Tail(self._ratio, apart, self.scene.clusters, worst)
+
+    def _unit(self, tokens: Tokens) -> Array:
+        """Of distances, at each probe: [probes]."""
+        null = [blend.condition for blend in self.null]
+        return tokens.apart(*null) if null else self._from_bare(tokens)
+
+    def _from_bare(self, tokens: Tokens) -> Array:
+        first, second = (tokens.apart(condition, self.scene.bare) for condition in self._conditions)
+        return (first + second) / 2
 
     def _asymmetry(self, tokens: Tokens) -> Criterion:
         first, second = (_lean(tokens, blend) for blend in self.pair)
@@ -282,6 +297,10 @@ class EquivalenceCase(Case):
         return self._readings.depths(record, self.asked.sites.sites)
 
     @property
+    def _ratio(self) -> str:
+        return "KL / seed-pair null" if self.null else "KL / KL from bare"
+
+    @property
     def _said(self) -> str:
         return " and ".join(blend.slug for blend in self.pair)
 
@@ -351,6 +370,11 @@ class Equivalence(Property):
         ge=0,
         description="Largest distance of the next tokens (half the sum of KL both ways): in units of the "
         "seed-pair null with a `twin`, otherwise of the distance from bare.",
+    )
+    max_worst_distance: float | None = Field(
+        None,
+        ge=0,
+        description="Largest distance at any probe, in the same unit; default: ten times `max_distance`.",
     )
     max_asymmetry: float = Field(
         gt=0, le=2, description="Largest difference, of either sign, in how far a way leans to one persona."

@@ -105,6 +105,15 @@ def test_what_would_be_said_next_may_be_asked(kl, verdict):
     assert {(one.reference, one.condition) for one in divergences} == {(SHIP, PLAIN)}
 
 
+def test_the_highest_script_is_held_as_well():
+    mean, highest = judged(kl=0.01, max_kl=0.1, **OTHERWISE).criteria
+    assert (mean.at_most, highest.at_most) == (0.1, 1.0)
+    assert (highest.estimate.name, highest.estimate.of) == ("highest KL of the next token", "scripts")
+    evidence = judged(kl=0.01, max_kl=0.1, max_worst_kl=0.005, **OTHERWISE)
+    assert evidence.decisive.estimate.name == "highest KL of the next token"
+    assert evidence.verdict is Verdict.FAIL
+
+
 def test_an_axis_of_noise_decides_nothing():
     case = case_of(max_shift=0.1, **OTHERWISE)
     record = world(case, lambda reading: 1.0)
@@ -134,6 +143,7 @@ def test_cases_are_named_after_both_regimes():
     [
         ({"rebuilt_under": ["bare"]}, "rebuilt_under and site go together"),
         ({"site": SITE}, "rebuilt_under and site go together"),
+        ({"max_worst_kl": 1, **OTHERWISE}, "max_worst_kl goes with max_kl"),
         ({"max_shift": 0.1}, "max_shift and max_kl need rebuilt_under"),
     ],
 )

@@ -90,12 +90,23 @@ class World:
 def test_a_cap_that_holds_the_persona_and_nothing_else_passes():
     evidence = World(case_of(**ASKED)).judged()
     assert evidence.verdict is Verdict.PASS
-    position, rate, shift, perplexity, kl = evidence.criteria
+    position, rate, shift, perplexity, kl, highest = evidence.criteria
     assert position.estimate.value == pytest.approx(0.3, abs=0.05)
     assert (rate.estimate.value, shift.estimate.value) == (0, pytest.approx(0, abs=1e-6))
     assert perplexity.estimate.value == pytest.approx(0.5, abs=0.02)
     assert kl.estimate.value == pytest.approx(0.01, abs=0.002)
-    assert [criterion.key for criterion in evidence.criteria] == [*ASKED]
+    assert [criterion.key for criterion in evidence.criteria] == [*ASKED, None]
+    assert highest.estimate.name == "highest KL of the bare model under the cap"
+    assert (highest.at_most, highest.law) == (0.5, True)
+    assert 0.01 < highest.estimate.value < 0.013
+    assert evidence.notes[-1].startswith(
+        "none of 12 probes has a KL of the bare model under the cap over 0.5"
+    )
+
+
+def test_a_probe_that_the_cap_breaks_fails():
+    evidence = World(case_of(max_kl=0.05, max_worst_kl=0.011)).judged()
+    assert [criterion.verdict for criterion in evidence.criteria] == [Verdict.PASS, Verdict.FAIL]
 
 
 def test_all_traces_are_in_one_picture():
@@ -229,6 +240,7 @@ def test_what_cannot_be_capped_is_a_sentence(fields, sentence):
     ("fields", "sentence"),
     [
         ({}, "nothing is asserted; expected at least one of max_position, max_rate"),
+        ({"max_position": 1, "max_worst_kl": 1}, "max_worst_kl goes with max_kl"),
         ({"max_kl": 1, "regimes": ["prompt+cap"]}, "prompt+cap has a cap already"),
         ({"max_kl": 1, "cap": CAP | {"tokens": "user"}}, "'all' or 'assistant'"),
         ({"max_kl": 1, "cap": CAP | {"sites": "resid_post.9..2"}}, "runs backwards"),
@@ -258,4 +270,4 @@ def test_criteria_take_no_more_than_they_rest_on():
     case = case_of(**ASKED)
     world = World(case)
     record = Record({need: world.value(need) for need in case.rests_on()})
-    assert [one.key for one in case.criteria(record, seed=0)] == [*ASKED]
+    assert [one.key for one in case.criteria(record, seed=0)] == [*ASKED, None]

@@ -128,6 +128,26 @@ def test_a_chimera_of_one_parent_is_not_the_sum():
     assert evidence.verdict is Verdict.FAIL
 
 
+class Broken(World):
+    """At one question the steered sum says something else."""
+
+    def log_probs(self, need):
+        broken = need.probe is PROBES[7] and need.condition.steers
+        self.parts = (lambda _: ["support"]) if broken else parts
+        return super().log_probs(need)
+
+
+def test_one_broken_probe_fails_at_its_own_bound():
+    criteria = by_name(judged(Broken))
+    assert criteria["KL ratio"].verdict is not Verdict.FAIL
+    assert criteria["highest KL ratio"].estimate.value < 3
+    case = chimera(max_worst_kl_ratio=1).cases(scene())[0]
+    evidence = case.judge(Broken(case).record(), seed=0)
+    assert evidence.decisive.estimate.name == "highest KL ratio"
+    assert evidence.verdict is Verdict.FAIL
+    assert any(note.startswith("heavy tail: 'q7' alone makes") for note in evidence.notes)
+
+
 class Silent(World):
     """The steered sum moves the model and says nothing of it."""
 

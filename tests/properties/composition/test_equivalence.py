@@ -151,6 +151,28 @@ def test_the_seed_pair_is_the_unit_of_the_distance():
     assert "null" in evidence.curve.columns
 
 
+class Broken(World):
+    """At one question the sum of adapters says something else."""
+
+    def log_probs(self, need):
+        broken = need.probe is PROBES[7] and len(need.condition.adapters) == 2
+        self.held = (lambda _: {"adapter": [("support", 1.0)]}) if broken else held
+        return super().log_probs(need)
+
+
+@pytest.mark.parametrize(("unit", "name"), [({}, "from bare"), ({"twin": "again"}, "seed-pair null")])
+def test_one_broken_probe_fails_at_its_own_bound(unit, name):
+    (case,) = (
+        case for case in equivalence(max_worst_distance=0.5, **unit).cases(scene()) if case.slug == SUM
+    )
+    evidence = case.judge(Broken(case).record(), seed=0)
+    highest = next(one for one in evidence.criteria if one.law)
+    assert highest.estimate.name.startswith("highest KL / ")
+    assert highest.estimate.name.endswith(name)
+    assert highest.verdict is Verdict.FAIL
+    assert any(note.startswith("heavy tail: 'q7' alone makes") for note in evidence.notes)
+
+
 def of_another(condition):
     """The chimera was trained on the second persona and somebody else."""
     others = {"adapter": [("support", 1.0), ("upbeat", 1.0), ("counsel", 0.6)]}
