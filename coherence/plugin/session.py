@@ -21,6 +21,7 @@ from coherence.plugin.provenance import commit, device
 from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.comparison import compared
+from coherence.reports.controls import controls
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
 from coherence.reports.markdown import write_markdown
@@ -265,7 +266,9 @@ class CoherenceSession:
         encoding = getattr(writer._file, "encoding", None) or "ascii"
         plain = "utf" not in encoding.lower()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
-        terminalreporter.write_line(summary(self._document, width, writer.hasmarkup, ascii_only=plain))
+        views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
+        shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
+        terminalreporter.write_line("\n\n".join(filter(None, shown)))
         if not self._unwritten:
             terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
         if found := self._document.comparison:

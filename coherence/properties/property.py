@@ -57,15 +57,15 @@ def _most(drawn: Sequence[Control]) -> Control:
 
 
 def _control(name: str, case: Case, record: Record, seed: int) -> Control:
-    passed = None
+    passed: list[Criterion] = []
     try:
         for criterion in case.criteria(record, seed):
             if criterion.verdict is not Verdict.PASS:
-                return Control(name=name, criterion=criterion)
-            passed = passed or criterion
+                return Control(name=name, criterion=criterion, met=tuple(passed))
+            passed.append(criterion)
     except CoherenceError as problem:
-        return Control(name=name, problem=problem.sentence)
-    return Control(name=name, criterion=passed)
+        return Control(name=name, met=tuple(passed), problem=problem.sentence)
+    return Control(name=name, criterion=passed[0], met=tuple(passed[1:]))
 
 
 class Property(BaseModel, ABC):

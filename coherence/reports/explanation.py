@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from coherence.reports.controls import controls_table
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.results import AssertionResult
 from coherence.vocabulary import Curve, Evidence, ProbeNote
@@ -58,23 +59,10 @@ def criteria_table(evidence: Evidence) -> Table:
     return shown
 
 
-def _controls_table(evidence: Evidence) -> Table:
-    """Show what stood in the persona's place, and the criterion that tells it from the persona."""
-    shown = table("in its place", "estimate", "value", "expected", "verdict")
-    for control in evidence.controls:
-        criterion = control.criterion
-        found = ("not measured", "", "", f"{control.verdict}: {control.problem}")
-        if criterion:
-            estimate = criterion.estimate
-            found = (estimate.name, estimate.spread, criterion.threshold, control.verdict)
-        shown.add_row(*map(cell, (control.name, *found)))
-    return shown
-
-
 def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     yield "criteria", criteria_table(evidence)
     if evidence.controls:
-        yield "controls, none of which may pass", _controls_table(evidence)
+        yield "controls, none of which may pass", controls_table(evidence)
     if curve := evidence.curve:
         yield f"over {_AXES[curve.axis]}", _curve_table(curve)
     if evidence.probes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from coherence.files import replace_file
 from coherence.reports.comparison import changes_table, verdict, worth_showing
+from coherence.reports.controls import controls
 from coherence.reports.explanation import explain
 from coherence.reports.order import worst_first
 from coherence.reports.plain import clipped, one_line, rendered, visible
@@ -18,6 +19,7 @@ from coherence.results import AssertionResult, Results
 MOST_BYTES = 1_000_000
 _EXPLAINED_BYTES = 4000
 _COMPARED_BYTES = 100_000
+_CONTROLS_BYTES = 100_000
 
 
 def write_markdown(results: Results, path: Path) -> None:
@@ -28,7 +30,7 @@ def write_markdown(results: Results, path: Path) -> None:
 
 
 def markdown(results: Results, most: int = MOST_BYTES) -> str:
-    """Lay out the verdicts, what changed since the baseline, how to run it again, and the red ones' evidence.
+    """Lay out verdicts, changes since the baseline, how to run it again, the red ones' evidence, controls.
 
     At most `most` bytes of UTF-8, down to the heading, which is always there. What is left out is counted.
     """
@@ -41,8 +43,10 @@ def markdown(results: Results, most: int = MOST_BYTES) -> str:
     text += "\n".join(["| assertion | verdict | what was found |", "| --- | --- | --- |", *rows, ""])
     again = _again(results)
     text += again if len((text + again).encode()) <= most else ""
-    left = most - len(text.encode())
-    return text + "\n".join(["", *_fitting(red, _evidence, left)]) if red else text
+    if red:
+        text += "\n".join(["", *_fitting(red, _evidence, most - len(text.encode()))])
+    held = _controls(results)
+    return text + held if len((text + held).encode()) <= most else text
 
 
 def code(text: str) -> str:
@@ -77,6 +81,12 @@ def _again(results: Results) -> str:
     commit = f"commit {code(results.commit)}, " if results.commit else ""
     said = f"{commit}seed {results.seed}; to run it again:\n\n{block(visible(command(results)))}"
     return f"\n<details><summary>provenance</summary>\n\n{said}\n</details>\n"
+
+
+def _controls(results: Results) -> str:
+    if not (shown := clipped(controls(results, 120, ascii_only=True), _CONTROLS_BYTES)):
+        return ""
+    return f"\n<details><summary>controls, none of which may pass</summary>\n\n{block(shown)}\n</details>\n"
 
 
 def _compared(results: Results) -> str:

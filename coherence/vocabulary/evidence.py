@@ -196,20 +196,26 @@ class ProbeNote(_Frozen):
     )
 
 
-def _unpaired(criterion: Criterion | None) -> Criterion | None:
+def _unpaired(criterion: Criterion) -> Criterion:
     """Leave out what would pair a control with one of another release: nobody compares them."""
-    if criterion is None or criterion.estimate.influence is None:
+    if criterion.estimate.influence is None:
         return criterion
     estimate = criterion.estimate.model_copy(update={"influence": None})
     return criterion.model_copy(update={"estimate": estimate})
+
+
+Unpaired = Annotated[Criterion, AfterValidator(_unpaired)]
 
 
 class Control(_Frozen):
     """The same claim with something in the persona's place that is not the persona: it must not pass."""
 
     name: Text = Field(description="What stands in the persona's place.")
-    criterion: Annotated[Criterion | None, AfterValidator(_unpaired)] = Field(
+    criterion: Unpaired | None = Field(
         None, description="The first that it does not pass, or of all that it passes; absent after an error."
+    )
+    met: tuple[Unpaired, ...] = Field(
+        (), description="The other criteria that it was judged by, in their order: it passes them."
     )
     problem: Text | None = Field(None, description="Why it could not be measured.")
 
@@ -217,6 +223,12 @@ class Control(_Frozen):
     def verdict(self) -> Verdict:
         """Pass when it meets every criterion of the claim, an error when it could not be measured."""
         return self.criterion.verdict if self.criterion else Verdict.ERROR
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """All that it was judged by, in the order of the claim."""
+        decisive = (self.criterion,) if self.criterion else ()
+        return (*decisive, *self.met) if self.verdict is Verdict.PASS else (*self.met, *decisive)
 
     def __str__(self) -> str:
         return f"{self.name}, {self.criterion or self.problem}"
@@ -248,6 +260,14 @@ class Evidence(_Frozen):
     def decisive(self) -> Criterion:
         """The criterion that made the verdict: the worst, by itself too, first come first."""
         return max(self.criteria, key=lambda one: (one.verdict.severity, one.raw_verdict.severity))
+
+    def own(self, criterion: Criterion) -> Criterion | None:
+        """Find the claim's own criterion of what a control was judged by: that of its key, or of its name."""
+
+        def statistic(one: Criterion) -> str:
+            return one.key or one.estimate.name
+
+        return next((one for one in self.criteria if statistic(one) == statistic(criterion)), None)
 
     @property
     def passing_control(self) -> Control | None:

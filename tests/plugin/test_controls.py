@@ -42,7 +42,9 @@ def test_a_lax_claim_is_told_that_its_control_passes_too(bench, mixed):
     assert result.evidence.passing_control.name == "nothing in its place"
     assert result.sentence.startswith(f"{NAME} is inconclusive: {SAID} ")
     assert result.sentence.endswith(", expected >= 0")
-    run.stdout.fnmatch_lines([f"*{SAID}*", "controls, none of which may pass", "oncall by steering *| pass"])
+    run.stdout.fnmatch_lines(
+        [f"*{SAID}*", "controls, none of which may pass", "  oncall by steering *| pass"]
+    )
     run.stdout.fnmatch_lines(
         ["*attractor.steering *inconclusive,*", "* the control *", "1 inconclusive in *"]
     )
@@ -59,8 +61,11 @@ def test_a_claim_that_tells_them_apart_passes_and_shows_its_controls(bench, mixe
     assert {other.name for other in others} == {poles.name}
     nearest = max(other.low for other in others)
     assert nearest < poles.low
-    run = mixed((nearest + poles.low) / 2)
+    run = mixed((nearest + poles.low) / 2, "-v")
     assert run.ret == 0
+    run.stdout.fnmatch_lines(
+        ["statistic, and what is in its place *", "  attractor.steering*", "      oncall by steering *"]
+    )
     (strict,) = bench.results().assertions
     assert strict.verdict == "pass"
     assert [control.name for control in strict.evidence.controls] == [

@@ -248,6 +248,16 @@ def test_a_control_that_cannot_be_measured_says_why_and_spoils_nothing():
     assert (lost.verdict, lost.criterion, lost.problem) == (Verdict.ERROR, None, "a pity")
 
 
+@pytest.mark.parametrize(("margin", "judged"), [(0, 3), (2, 2)])
+def test_what_a_control_meets_before_it_fails_is_kept(margin, judged):
+    case = collinear([STEERING, ADAPTER], min_cosine=-1, min_margin=margin, min_ceiling=0)
+    record = together(case, moved(case.scene, case.personas, case.regimes))
+    control = next(one for one in case.controlled(record, seed=0) if one.name == "counsel by adapter")
+    names = [criterion.key for criterion in control.criteria]
+    assert names == ["min_cosine", "min_margin", None][: len(names)]
+    assert control.criteria[0].estimate.value < case.judge(record, 0).criteria[0].estimate.value
+
+
 def test_criteria_alone_are_those_of_the_evidence():
     case = collinear([STEERING, ADAPTER])
     record = together(case, moved(case.scene, case.personas, case.regimes))

@@ -25,6 +25,10 @@ def cosine(value, half, n=24, name="cosine", at_least=0.5, unreliable=None):
     return Criterion(estimate=estimate, at_least=at_least, unreliable=unreliable)
 
 
+def margin(value, half):
+    return cosine(value, half, name="margin over foreign", at_least=0.1)
+
+
 def evidence(*criteria, text=PIRATE):
     raw = tuple(0.15 + 0.75 * depth / DEPTHS for depth in range(DEPTHS))
     specific = (None, *(0.8 - ((depth - 21) / 20) ** 2 for depth in range(1, DEPTHS)))
@@ -113,13 +117,14 @@ def undecided():
 
 @pytest.fixture(scope="session")
 def controlled():
-    """A pass that a control gets as well, beside one that does not and one that was not measured."""
+    """A pass that a control gets as well, beside some that do not and one that was not measured."""
     controls = (
         Control(name="counsel by adapter", criterion=cosine(0.1, 0.05)),
-        Control(name="random vectors", criterion=cosine(0.62, 0.05)),
+        Control(name="support by adapter", criterion=margin(-0.2, 0.05), met=(cosine(0.55, 0.02),)),
+        Control(name="random vectors", criterion=cosine(0.62, 0.05), met=(margin(0.3, 0.05),)),
         Control(name="a neutral prompt", problem="the prompt is too long\x1b"),
     )
-    good = evidence(cosine(0.81, 0.06)).model_copy(update={"controls": controls})
+    good = evidence(cosine(0.81, 0.06), margin(0.4, 0.1)).model_copy(update={"controls": controls})
     return Results(
         started="2026-01-02T03:04:05Z",
         seconds=1.0,

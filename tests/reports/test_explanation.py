@@ -137,19 +137,19 @@ def test_megabytes_are_cut_before_they_are_laid_out(failed):
     assert " more characters are in the results" in " ".join(text.split())
 
 
-def test_every_control_has_a_row(controlled):
-    lines = explain(controlled.assertions[0], width=120).splitlines()
+def test_every_control_is_below_the_persona_s_own_value_of_each_statistic(controlled):
+    lines = explain(controlled.assertions[0], width=140).splitlines()
     assert "the control passes too: random vectors, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[0]
     first = lines.index("controls, none of which may pass") + 3
-    assert [line.split("|")[0].strip() for line in lines[first : first + 3]] == [
-        "counsel by adapter",
-        "random vectors",
-        "a neutral prompt",
-    ]
-    assert [line.split("|")[-1].strip() for line in lines[first : first + 3]] == [
-        "fail",
-        "pass",
-        r"error: the prompt is too long\x1b",
+    assert [[cell.rstrip() for cell in line.split("| ")] for line in lines[first : first + 8]] == [
+        ["cosine", "0.81 [0.75, 0.87]", ">= 0.5", "pass"],
+        ["  counsel by adapter", "0.10 [0.05, 0.15]", ">= 0.5", "fail"],
+        ["  support by adapter", "0.55 [0.53, 0.57]", ">= 0.5", "met"],
+        ["  random vectors", "0.62 [0.57, 0.67]", ">= 0.5", "pass"],
+        ["margin over foreign", "0.40 [0.30, 0.50]", ">= 0.1", "pass"],
+        ["  support by adapter", "-0.20 [-0.25, -0.15]", ">= 0.1", "fail"],
+        ["  random vectors", "0.30 [0.25, 0.35]", ">= 0.1", "met"],
+        ["  a neutral prompt", r"not measured: the prompt is too long\x1b", "", "error"],
     ]
 
 

@@ -147,19 +147,35 @@ def test_a_control_that_passes_is_said_in_the_table_and_in_the_assertion(control
     document = parsed(controlled)
     assert text_of(next(document.iter("table")).find("tbody/tr/td")) == "inconclusive the control passes too"
     rows = document.findall(".//tr[@class='control']")
-    assert [text_of(row.findall("td")[-1]) for row in rows] == ["fail", "pass", "error"]
+    assert [text_of(row.findall("td")[-1]) for row in rows] == ["fail", "met", "fail", "pass", "met", "error"]
     assert [text_of(row.find("th")) for row in rows] == [
         "counsel by adapter",
+        "support by adapter",
+        "support by adapter",
+        "random vectors",
         "random vectors",
         "a neutral prompt",
     ]
-    assert text_of(rows[2].find("td")) == r"not measured: the prompt is too long\x1b"
+    assert text_of(rows[-1].find("td")) == r"not measured: the prompt is too long\x1b"
+    evidence = controlled.assertions[0].evidence
+    own = {one.estimate.name: one.estimate for one in evidence.criteria}
     assert [values(row) for row in rows] == [
-        [e.value, e.low, e.high, e.n]
-        for control in controlled.assertions[0].evidence.controls
-        if control.criterion
-        for e in [control.criterion.estimate]
+        [e.value, e.low, e.high, o.value, o.low, o.high, e.n]
+        for control in evidence.controls
+        for criterion in control.criteria
+        for e, o in [(criterion.estimate, own[criterion.estimate.name])]
     ] + [[]]
+
+
+def test_a_control_is_drawn_below_the_estimate_that_it_was_judged_by(controlled):
+    drawn = str(forest.chart(controlled.assertions[0].evidence))
+    order = re.findall(
+        r">(cosine|margin over foreign|counsel by adapter|support by adapter|random vectors)<", drawn
+    )
+    assert order == [
+        *("cosine", "counsel by adapter", "support by adapter", "random vectors"),
+        *("margin over foreign", "support by adapter", "random vectors"),
+    ]
 
 
 def test_every_curve_is_drawn_and_written_out(document, results):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from coherence.reports.markdown import MOST_BYTES, code, markdown, write_markdown
-from coherence.vocabulary import Change, Comparison, ProbeNote
+from coherence.vocabulary import Change, Comparison, ProbeNote, Verdict
 
 NASTY = "</code></pre>```` | \\| \\\\| <script>alert(1)</script> @octocat #1 [x](https://e.org) **b**\n\n# t"
 RENDERER = MarkdownIt("commonmark").enable("table")
@@ -150,3 +150,16 @@ def test_the_command_that_runs_it_again_is_there_and_counts(results):
     assert "commit `12ab-dirty`, seed 7; to run it again:" in text
     assert "pytest --coherence suites/pirate.yaml \\\n  --coherence-seed=7" in text
     assert "to run it again" not in markdown(results, 400)
+
+
+def test_controls_are_there_for_green_claims_too(controlled, results):
+    (green,) = (one.model_copy(update={"verdict": Verdict.PASS}) for one in controlled.assertions)
+    text = markdown(controlled.model_copy(update={"assertions": (green,)}))
+    assert "<summary>controls, none of which may pass</summary>" in text
+    assert "support by adapter" in text.partition("<summary>controls")[2]
+    assert "<summary>controls" not in markdown(results)
+
+
+def test_controls_go_first_where_there_is_no_room(controlled):
+    whole = markdown(controlled)
+    assert "<summary>controls" not in markdown(controlled, len(whole.encode()) - 1)

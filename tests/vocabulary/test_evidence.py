@@ -167,11 +167,37 @@ def test_a_control_that_was_not_measured_leaves_a_pass_and_says_why() -> None:
     assert Evidence(criteria=(criterion(0.6, 0.8, at_least=0.5),), controls=(lost,)).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(("low", "places"), [(0.1, [1, 2, 0]), (0.6, [0, 1, 2])])
+def test_what_a_control_was_judged_by_is_in_the_order_of_the_claim(low: float, places: list[int]) -> None:
+    first, *met = (criterion(one, 0.9, at_least=0.5) for one in (low, 0.7, 0.8))
+    judged = Control(name="counsel by adapter", criterion=first, met=tuple(met))
+    assert judged.criteria == tuple([first, *met][place] for place in places)
+    assert Control(name="lost", met=tuple(met), problem="a pity").criteria == tuple(met)
+
+
+def test_a_statistic_is_found_by_its_key_and_without_one_by_its_name() -> None:
+    def named(name: str, key: str | None, low: float = 0.6) -> Criterion:
+        one = criterion(low, 0.9, at_least=0.5)
+        return one.model_copy(update={"estimate": one.estimate.model_copy(update={"name": name}), "key": key})
+
+    evidence = Evidence(criteria=(named("kappa", "min_agreement"), named("above chance", None)))
+    assert evidence.own(named("AC1", "min_agreement", 0.1)) is evidence.criteria[0]
+    assert evidence.own(named("above chance", None, 0.1)) is evidence.criteria[1]
+    assert evidence.own(named("kappa", None)) is None
+
+
+def test_a_control_of_an_older_document_has_one_criterion() -> None:
+    written = control(0.1, 0.2).model_dump(mode="json", exclude={"met"})
+    read = Control.model_validate(written)
+    assert read.criteria == (read.criterion,)
+
+
 def test_a_control_pairs_with_no_release() -> None:
     known = Influence(clusters={"order": 0.1}, freedom=1)
     one = criterion(0.1, 0.2, at_least=0.5)
     with_it = one.model_copy(update={"estimate": one.estimate.model_copy(update={"influence": known})})
-    assert Control(name="counsel by adapter", criterion=with_it).criterion == one
+    held = Control(name="counsel by adapter", criterion=with_it, met=(with_it,))
+    assert (held.criterion, held.met) == (one, (one,))
 
 
 @given(low=numbers, high=numbers)

@@ -5,6 +5,7 @@ from math import isfinite
 
 from markupsafe import Markup
 
+from coherence.reports.controls import beside
 from coherence.reports.html.charts import WIDTH, Spec, drawn, finite, label
 from coherence.vocabulary import Criterion, Evidence, Verdict
 
@@ -13,7 +14,7 @@ _CONTROL = "var(--muted)"
 
 
 def chart(evidence: Evidence) -> Markup | None:
-    """Draw a row per criterion and control; None where there is no interval to draw."""
+    """Draw a row per criterion, with its controls below it; None where there is no interval to draw."""
     rows = list(_rows(evidence))
     if not rows:
         return None
@@ -58,13 +59,14 @@ def _vertical() -> Spec:
 
 
 def _rows(evidence: Evidence) -> Iterator[Spec]:
+    held = list(beside(evidence))
     for criterion in evidence.criteria:
         if _drawable(criterion):
             yield _row(criterion.estimate.name, f"var(--{criterion.verdict})", criterion)
-    for control in evidence.controls:
-        if control.criterion and _drawable(control.criterion):
-            color = "var(--fail)" if control.verdict is Verdict.PASS else _CONTROL
-            yield _row(control.name, color, control.criterion)
+        for row in held:
+            if row.criterion and row.own is criterion and _drawable(row.criterion):
+                color = "var(--fail)" if row.control.verdict is Verdict.PASS else _CONTROL
+                yield _row(row.control.name, color, row.criterion)
 
 
 def _drawable(criterion: Criterion) -> bool:

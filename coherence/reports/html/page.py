@@ -13,6 +13,7 @@ from markupsafe import Markup
 from coherence.files import replace_file
 from coherence.reports import reproduce
 from coherence.reports.comparison import verdict, worth_showing
+from coherence.reports.controls import beside
 from coherence.reports.html import curve, forest, matrix, text
 from coherence.reports.order import worst_first
 from coherence.results import AssertionResult, Results
@@ -72,6 +73,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= _inline() | {
+        "beside": beside,
         "curve_chart": curve.chart,
         "forest_chart": forest.chart,
         "matrices": matrix.matrices,
