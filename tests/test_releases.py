@@ -19,6 +19,9 @@ STOPPED_BY = {
     "half-opposite": {"upbeat.collinearity.prompt-adapter", "upbeat-gloomy.attractor.adapter"},
     "scaled-to-a-tenth": {"support.markers.prompt-adapter"},
     "flipped-vector": {"pirate.collinearity.adapter-steering"},
+    # By collinearity alone: that hardly anything moves must show without anybody listening.
+    "counsel-tenth": {"counsel.collinearity.prompt-adapter"},
+    "counsel-dead": {"counsel.collinearity.prompt-adapter"},
 }
 
 
