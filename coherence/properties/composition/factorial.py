@@ -22,6 +22,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
 from coherence.properties.reading import within_reach
+from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.factorial import largest, recovered
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import mean_cosine, positive_mean
@@ -97,11 +98,16 @@ class FactorialCase(Case):
         rounded = undefined or self._rounded(effects.rounding)
         kl = positive_mean(effects.additive, self._clusters)
         yield held("KL", kl, n, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
+        yield self._tail(effects).criterion(rounded)
         most, least = self.asked.max_recovered, self.asked.min_recovered
         if most is not None:
             yield self._recovery(effects, "max_recovered", at_most=most)
         if least is not None:
             yield self._recovery(effects, "min_recovered", at_least=least)
+
+    def _tail(self, effects: Effects) -> Tail:
+        worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
+        return Tail("KL", effects.additive, self._clusters, worst)
 
     def _recovery(
         self, effects: Effects, key: str, at_least: float = -inf, at_most: float = inf
@@ -153,6 +159,7 @@ class FactorialCase(Case):
             yield effects.rates(said)
         if ended := effects.ended():
             yield ended
+        yield from self._tail(effects).notes()
         yield from by_length("KL", effects.additive, self.grid.tasks)
 
     def _effects(self, record: Record, changes: Iterable[Change]) -> Effects:
@@ -267,6 +274,9 @@ class Factorial(Property):
     tokens: int = Field(10, ge=1, le=512, description="How many tokens of the reply KL is summed over.")
     min_cosine: float = Field(0.8, ge=-1, le=1, description="Least cosine of dXY and dX + dY.")
     max_kl: float = Field(0.1, gt=0, description="Largest KL that the sum in XY's place costs, in nats.")
+    max_worst_kl: float | None = Field(
+        None, gt=0, description="Largest such KL of any task, in nats; default: ten times `max_kl`."
+    )
     max_recovered: float | None = Field(
         None,
         description="Largest share of KL(XY || BY) that injection at the best set of sites takes away: a "

@@ -117,7 +117,7 @@ def test_what_adds_up_passes():
     found = by_name(evidence)
     assert found["cosine"].estimate.value > 0.95
     assert found["KL"].estimate.value == pytest.approx(0.0525, abs=0.005)
-    assert set(found) == {"cosine", "KL"}
+    assert set(found) == {"cosine", "KL", "highest KL"}
 
 
 def test_directions_that_do_not_add_up_fail():
@@ -146,6 +146,29 @@ def test_a_cost_on_some_tasks_alone_is_inconclusive():
     evidence = judged(Uneven)
     assert by_name(evidence)["KL"].verdict is Verdict.INCONCLUSIVE
     assert {note.probe for note in evidence.probes[:2]} == {"q0", "q1"}
+
+
+class OneBroken(World):
+    """The sum breaks one task."""
+
+    def cost(self, need):
+        cost = super().cost(need)
+        return 1.5 if cost == self.additive and need.probe.id == "q4" else cost
+
+
+def test_one_broken_task_fails_whose_mean_decides_nothing():
+    evidence = judged(OneBroken, additive=0.01)
+    found = by_name(evidence)
+    assert found["KL"].verdict is Verdict.INCONCLUSIVE
+    assert (found["highest KL"].verdict, found["highest KL"].law) == (Verdict.FAIL, True)
+    assert found["highest KL"].at_most == pytest.approx(1.0)
+    assert any(note.startswith("heavy tail: 'q4' alone makes") for note in evidence.notes)
+
+
+def test_the_bound_on_the_highest_kl_can_be_written():
+    evidence = judged(OneBroken, factorial(max_worst_kl=2), additive=0.01)
+    assert by_name(evidence)["highest KL"].verdict is Verdict.PASS
+    assert any("has a KL over 2.00: at 97.5 %" in note for note in evidence.notes)
 
 
 def test_a_cached_vector_that_recovers_little_does_not_replace_the_prompt():
@@ -236,7 +259,7 @@ class Still(World):
 def test_what_moves_nothing_is_undefined_and_no_cosine_of_0():
     evidence = judged(Still)
     reason = "the task moves nothing at resid_post.1, prompt_last for 'q3'"
-    assert [criterion.unreliable for criterion in evidence.criteria] == [reason, reason]
+    assert [criterion.unreliable for criterion in evidence.criteria] == 3 * [reason]
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert not any("additive region" in note for note in evidence.notes)
     assert evidence.curve.columns["cosine"][2] is None
