@@ -52,6 +52,7 @@ TOLERANCE = 1e-4  # float32, relative to the largest value
 GREEDY = Decoding(max_new_tokens=12)
 BARE = Condition(NEUTRAL)
 TOKENS = [Position.PROMPT_LAST, Position.TURN_LAST, Position.USER_LAST]
+GIVEN = {Position.PROMPT_LAST: 0, Position.TURN_LAST: 0, Position.G1: 1, Position.G2: 2}
 SITES = {"before": Site(0, "pre"), "first": Site(0, "post"), "last": Site(BLOCKS - 1, "post")}
 QUESTIONS = ["Why?", "Where is my order?", "Where is my parcel now?", "The app keeps crashing when I open it"]
 PROBES = [Probe(id=f"probe-{index}", text=text) for index, text in enumerate(QUESTIONS)]
@@ -488,18 +489,27 @@ def test_a_sampled_reply_does_not_depend_on_its_batch_mates(
 @through_the_engine
 @laws
 @given(
-    asked=asked, site=st.sampled_from(list(SITES.values())), given=st.integers(0, 2), weight=st.floats(-1, 1)
+    asked=asked,
+    site=st.sampled_from(list(SITES.values())),
+    position=st.sampled_from(list(GIVEN)),
+    weight=st.floats(-1, 1),
+)
+@example(
+    asked=[(BARE, PROBES[1]), (Condition("Hi."), PROBES[1])],
+    site=SITES["first"],
+    position=Position.TURN_LAST,
+    weight=0.5,
 )
 def test_what_is_scored_under_a_patch_is_what_plain_calls_give(
     measure: Measure,
     plain: Plain,
     asked: list[tuple[Condition, Probe]],
     site: Site,
-    given: int,
+    position: Position,
     weight: float,
 ) -> None:
     (condition, probe), (other, _) = asked[0], asked[1]
-    position = [Position.PROMPT_LAST, Position.G1, Position.G2][given]
+    given = GIVEN[position]
     text = Reply(condition, probe, GREEDY)
     said = list(plain.reply(condition, plain.prompt(condition, probe)).ids)
     assume(len(said) > max(given, 1))
@@ -511,9 +521,11 @@ def test_what_is_scored_under_a_patch_is_what_plain_calls_give(
 
     prompts = [plain.prompt(each, probe) for each in (condition, other)]
     places = [len(prompt) - 1 + given for prompt in prompts]
-    sides = zip((condition, other), prompts, places, strict=True)
+    turned = [plain.end_of_turn(prompt) + 1 for prompt in prompts]
+    changed = turned if position is Position.TURN_LAST else places
+    sides = zip((condition, other), prompts, changed, strict=True)
     clean, there = (plain.read(each, prompt + said)[0][site.depth, at] for each, prompt, at in sides)
-    put = {site.depth: (places[1], (1 - weight) * clean + weight * there)}
+    put = {site.depth: (changed[1], (1 - weight) * clean + weight * there)}
     _, reference = plain.read(condition, prompts[0] + said)
     _, moved = plain.read(other, prompts[1] + said, put)
     tokens = min(4, len(said) - given + 1)
