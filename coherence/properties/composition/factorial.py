@@ -259,7 +259,8 @@ class Factorial(Property):
     positions: tuple[Token, ...] = Field(
         (Position.PROMPT_LAST, Position.G1, Position.G2),
         min_length=1,
-        description="Tokens to judge at, one assertion each; g1 and g2 are of the reply under XY.",
+        description="Tokens to judge at, one assertion each; turn_last is the user's turn of arXiv "
+        "2605.23147, user_last the user's own words; g1 and g2 are of the reply under XY.",
     )
     sites: Band = Field(description="Where persona and task must add up; cosine and KL are averaged over it.")
     stride: int = Field(
