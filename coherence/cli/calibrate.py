@@ -35,7 +35,7 @@ def _add(parser: Parser) -> None:
         type=arguments.several,
         default=40,
         metavar="N",
-        help="how many random halves of the probes are judged; default: %(default)s",
+        help="how many random halves of the probes, scripts or tasks are judged; default: %(default)s",
     )
     parser.add_argument("--seed", type=int, help="default: the suite's")
     parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
@@ -52,7 +52,7 @@ def _run(options: Namespace) -> None:
     from coherence.reports.bar import Bar
     from coherence.store import Store, store_root
     from coherence.suite import Overrides, load_suite
-    from coherence.thresholds import WIDTH, Bench, Terms, shown
+    from coherence.thresholds import WIDTH, Bench, Terms, proposals, shown
 
     suite = load_suite(options.suite, Overrides(seed=options.seed))
     terms = Terms(options.false_alarm, options.power, options.halves, suite.scene.seed)
@@ -61,12 +61,12 @@ def _run(options: Namespace) -> None:
     with Bar(Console(stderr=True)) as bar:
         engine = Engine(artefacts, Store(options.store or store_root()), bar)
         record = Record(engine.measure(Plan(bench.needs())))
-        proposals = list(bench.proposals(record, bar))
-    show(lambda box: shown(proposals, box), WIDTH)
-    print(f"{terms}, {len(suite.scene.probes)} probes")
-    for entry in bench.left_alone:
-        print(f"{entry.place} {entry.name} {entry.uncalibrated}: left alone")
-    _change(options.suite, proposals, options.write)
+        found = list(proposals(bench.trials(record, bar), terms))
+    show(lambda box: shown(found, box), WIDTH)
+    print(terms)
+    for entry, reason in bench.left_alone:
+        print(f"{entry.place} {entry.name} {reason}: left alone")
+    _change(options.suite, found, options.write)
 
 
 def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:

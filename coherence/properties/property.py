@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from coherence.errors import CoherenceError
 from coherence.plan import Measurement, Record, Scene
 from coherence.vocabulary import Control, Criterion, Evidence, Verdict
+from coherence.vocabulary.evidence import Sampled
 from coherence.vocabulary.tier import Tier
 
 
@@ -17,6 +18,11 @@ class Case(ABC):
 
     persona: str
     slug: str
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Name what its estimates run over a sample of (`Estimate.of`); nothing for a law."""
+        return ("probes",)
 
     @abstractmethod
     def needs(self) -> Iterable[Measurement]:

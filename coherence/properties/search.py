@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coherence.plan import LawSearch, Measurement, Record
 from coherence.properties.property import Case
 from coherence.vocabulary import Criterion, Estimate, Evidence, ProbeNote
+from coherence.vocabulary.evidence import Sampled
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class SearchCase(Case):
     search: LawSearch
     says: str
     statistic: str
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """No sample: one example is enough to break it."""
+        return ()
 
     def needs(self) -> Iterable[Measurement]:
         """One search for a counterexample."""

@@ -5,102 +5,133 @@ from dataclasses import dataclass
 from itertools import chain
 
 from coherence.errors import SuiteError
-from coherence.plan import Measurement, Record, Scene, stream
+from coherence.plan import Measurement, Record, stream
 from coherence.properties import Case
-from coherence.properties.search import SearchCase
 from coherence.suite import Assertion, Suite
-from coherence.thresholds.entry import entries
-from coherence.thresholds.halves import halves, names
-from coherence.thresholds.proposal import Proposal, Terms, Trial
-from coherence.thresholds.weighing import proposals
-from coherence.vocabulary import Criterion
+from coherence.thresholds.entry import Entry, entries
+from coherence.thresholds.halves import Sample
+from coherence.thresholds.proposal import Criteria, Halved, Terms, Trial
+from coherence.vocabulary import Criterion, Verdict
+from coherence.vocabulary.evidence import Sampled
 
 SEEDS = 3  # of what is drawn at random, on the whole sample; every half has one of its own
 
 
 @dataclass(frozen=True)
-class _Cases:
-    """One assertion: itself, on halves of the probes, and with somebody else in the persona's place."""
+class _Halves:
+    """The cases of a property on halves of one kind of unit, of which there are so many clusters."""
 
+    cases: Sequence[Sequence[Case]]
+    clusters: int
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """One assertion: itself, on halves of what it rests on, and with somebody else in the persona's place."""
+
+    entry: Entry
     assertion: Assertion
-    halves: tuple[Case, ...]
+    halves: Mapping[Sampled, _Halves]
     controls: Mapping[str, Sequence[Case]]
 
 
 class Bench:
-    """The claims of a suite that can be calibrated. A SuiteError says why there are none, or none can be."""
+    """The claims of a suite that can be calibrated. A SuiteError says why none can be.
+
+    `left_alone` says of the others why they cannot.
+    """
 
     def __init__(self, suite: Suite, terms: Terms) -> None:
-        claims = [entry for entry in entries(suite) if not entry.is_law]
-        self.left_alone = [entry for entry in claims if entry.uncalibrated]
-        self._clusters = len(names(suite.scene.probes))
         self._terms = terms
-        calibrated = [entry for entry in claims if entry not in self.left_alone]
-        if not calibrated:
-            raise SuiteError(f"{suite.path} has no claim that is expected to pass, so nothing to calibrate")
-        self._scene = suite.scene
-        self._halves = halves(suite.scene, terms.halves, terms.seed)
-        self._cases = [
-            (entry, [self._cases_of(one) for one in entry.assertions if not isinstance(one.case, SearchCase)])
-            for entry in calibrated
-        ]
+        self.left_alone: list[tuple[Entry, str]] = []
+        self._cases: list[_Cases] = []
+        for entry in filter(lambda entry: entry.claims, entries(suite)):
+            try:
+                self._cases += self._cases_of(entry, suite)
+            except SuiteError as problem:
+                self.left_alone.append((entry, problem.sentence))
+        if not self._cases:
+            reasons = [f"{entry.name} {reason}" for entry, reason in self.left_alone]
+            raise SuiteError(
+                f"{suite.path} has nothing to calibrate: {'; '.join(reasons) or 'it has no claim'}"
+            )
 
     def needs(self) -> Iterator[Measurement]:
         """List what must be measured: beyond the suite's own needs, only what its controls take."""
-        for _, cases in self._cases:
-            for each in cases:
-                for case in (each.assertion.case, *chain.from_iterable(each.controls.values())):
-                    yield from case.rests_on()
+        for each in self._cases:
+            for case in (each.assertion.case, *chain.from_iterable(each.controls.values())):
+                yield from case.rests_on()
 
-    def proposals(self, record: Record, progress: Callable[[str, int, int], None]) -> Iterator[Proposal]:
-        """Yield a proposal per threshold, in the order of the suite."""
-        total, done = sum(len(cases) for _, cases in self._cases), 0
-        for entry, cases in self._cases:
-            trials = []
-            for each in cases:
-                trials.append(self._tried(each, record))
-                done += 1
-                progress("assertions judged", done, total)
-            yield from proposals(entry, trials, self._terms)
+    def trials(self, record: Record, progress: Callable[[str, int, int], None]) -> Iterator[Trial]:
+        """Judge every assertion, in the order of the suite."""
+        for done, cases in enumerate(self._cases, 1):
+            yield self._tried(cases, record)
+            progress("assertions judged", done, len(self._cases))
 
-    def _cases_of(self, assertion: Assertion) -> _Cases:
-        try:
-            smaller = tuple(_case_in(half, assertion) for half in self._halves)
-        except SuiteError as problem:
-            raise SuiteError(
-                f"halves of the suite's {len(self._scene.probes)} probes are too few to calibrate: "
-                f"{problem.sentence}",
-                assertion.place,
-            ) from None
-        return _Cases(assertion, smaller, assertion.case.controls())
+    def _cases_of(self, entry: Entry, suite: Suite) -> list[_Cases]:
+        """Refuse with a SuiteError, about the entry, what cannot be calibrated."""
+        if entry.asserted.expect == "fail":
+            raise SuiteError("is expected to fail")
+        units = dict.fromkeys(unit for claim in entry.claims for unit in claim.case.units)
+        halves = {unit: self._halves_of(Sample(entry.asserted, suite.scene, unit)) for unit in units}
+        return [
+            _Cases(entry, claim, {unit: halves[unit] for unit in claim.case.units}, claim.case.controls())
+            for claim in entry.claims
+        ]
+
+    def _halves_of(self, sample: Sample) -> _Halves:
+        return _Halves(sample.halves(self._terms.halves, self._terms.seed), len(sample.clusters))
 
     def _tried(self, cases: _Cases, record: Record) -> Trial:
-        name = cases.assertion.id
+        entry, name, whole = cases.entry, cases.assertion.id, cases.assertion.case
 
-        def judged(case: Case, purpose: str) -> dict[str, Criterion]:
-            criteria = case.criteria(record, stream(self._terms.seed, f"{name} {purpose}"))
-            return {criterion.key: criterion for criterion in criteria if criterion.key}
+        def criteria(case: Case, purpose: str) -> list[Criterion]:
+            return [*case.criteria(record, stream(self._terms.seed, f"{name} {purpose}"))]
+
+        def judged(case: Case, purpose: str) -> Criteria:
+            return _asked(criteria(case, purpose), entry)
 
         return Trial(
+            entry=entry,
             id=name,
-            whole=[judged(cases.assertion.case, f"seed {index}") for index in range(SEEDS)],
-            halves=[judged(half, f"half {index}") for index, half in enumerate(cases.halves)],
+            whole=[judged(whole, f"seed {index}") for index in range(SEEDS)],
+            halves={
+                unit: Halved(
+                    [judged(_same(whole, half), f"half {index}") for index, half in enumerate(halves.cases)],
+                    halves.clusters,
+                )
+                for unit, halves in cases.halves.items()
+            },
             controls={
-                other: _typical([judged(case, other) for case in drawn])
+                other: _typical([_as_control(criteria(case, other), entry) for case in drawn])
                 for other, drawn in cases.controls.items()
             },
-            clusters=self._clusters,
         )
 
 
-def _case_in(scene: Scene, assertion: Assertion) -> Case:
-    mine = (assertion.case.persona, assertion.case.slug)
-    return next(case for case in assertion.property.cases(scene) if (case.persona, case.slug) == mine)
+def _same(case: Case, others: Sequence[Case]) -> Case:
+    mine = (case.persona, case.slug)
+    return next(other for other in others if (other.persona, other.slug) == mine)
 
 
-def _typical(drawn: Sequence[dict[str, Criterion]]) -> dict[str, Criterion]:
-    """Take the median of each criterion over what was drawn at random."""
-    return {key: _middle([criteria[key] for criteria in drawn if key in criteria]) for key in drawn[0]}
+def _asked(criteria: Sequence[Criterion], entry: Entry) -> Criteria:
+    """Name those by key whose range is a threshold of the entry: no law, and nothing that is not asked."""
+    return {one.key: one for one in criteria if one.key and not one.law and entry.numbers(one.key)}
+
+
+def _as_control(criteria: Sequence[Criterion], entry: Entry) -> Criteria:
+    """Name what is asked of a control; nothing where something else refuses it, whatever the thresholds."""
+    asked = _asked(criteria, entry)
+    refused = any(one.verdict is not Verdict.PASS for one in criteria if one.key not in asked)
+    return {} if refused else asked
+
+
+def _typical(drawn: Sequence[Criteria]) -> Criteria:
+    """Take the median of each criterion over what was drawn at random, if most have any."""
+    if sum(map(bool, drawn)) <= len(drawn) / 2:
+        return {}
+    keys = dict.fromkeys(chain.from_iterable(drawn))
+    return {key: _middle([criteria[key] for criteria in drawn if key in criteria]) for key in keys}
 
 
 def _middle(criteria: Sequence[Criterion]) -> Criterion:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from coherence.errors import Place
-from coherence.properties import AnyProperty, Commutativity, Factorial, Worst
+from coherence.properties import AnyProperty
 from coherence.suite import Assertion, Suite
 
 
@@ -28,22 +28,18 @@ class Entry:
         return self.assertions[0].place
 
     @property
-    def is_law(self) -> bool:
-        """Whether it is exact for every example, so that its tolerance is rounding and not sampling."""
-        return isinstance(self.asserted, Commutativity | Worst)
-
-    @property
-    def uncalibrated(self) -> str | None:
-        """Why nothing is proposed for it, if nothing is."""
-        if self.asserted.expect == "fail":
-            return "is expected to fail"
-        if isinstance(self.asserted, Factorial) and self.asserted.tasks is not None:
-            return "has tasks of its own, so halves of the suite's probes do not vary it"
-        return None
+    def claims(self) -> tuple[Assertion, ...]:
+        """Its assertions that rest on a sample; a law's tolerance is rounding, and nothing to calibrate."""
+        return tuple(assertion for assertion in self.assertions if assertion.case.units)
 
     def numbers(self, key: str) -> tuple[float, ...]:
-        """Return the number, or both ends of the range, under a key; its default where it is not written."""
+        """Return the number, or both ends of the range, under a key; its default where it is not written.
+
+        None at all where nothing is asked under the key.
+        """
         written = getattr(self.asserted, key)
+        if written is None:
+            return ()
         return written if isinstance(written, tuple) else (written,)
 
 

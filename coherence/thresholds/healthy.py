@@ -22,8 +22,8 @@ _ROUNDING = 1e-9
 class Healthy:
     """One side of one criterion on the healthy release.
 
-    `end` is the reach of its interval over all probes, `value` that of the estimate without its interval, and
-    `error` the standard error of `end`, known with so many degrees of `freedom`.
+    `end` is the reach of its interval over the whole sample, `value` that of the estimate without its
+    interval, and `error` the standard error of `end`, known with so many degrees of `freedom`.
     """
 
     side: Side
@@ -34,11 +34,13 @@ class Healthy:
     freedom: float
 
     @classmethod
-    def of(cls, side: Side, whole: Sequence[Criterion], halves: Sequence[Criterion], clusters: int) -> Self:
-        """From the criterion under several seeds, and on halves of the clusters."""
+    def of(
+        cls, side: Side, whole: Sequence[Criterion], halves: Sequence[Criterion | None], clusters: int
+    ) -> Self:
+        """From the criterion under several seeds, and on halves of the clusters: some may lack it."""
         estimate = whole[0].estimate
         end = float(np.mean([side.reach(criterion.estimate) for criterion in whole]))
-        ends = np.array([side.reach(_at_size(half.estimate, estimate.n)) for half in halves])
+        ends = np.array([side.reach(_at_size(half.estimate, estimate.n)) for half in halves if half])
         ends = ends[np.isfinite(ends)]
         value = side.expected(estimate)
         varied = float(np.std(ends, ddof=1)) * spread_of_whole(clusters) if len(ends) > 1 else inf
@@ -64,7 +66,7 @@ class Healthy:
         return student.below((reach - self.end) / (sqrt(2) * self.error), self.freedom)
 
     def needed(self, reach: float, power: float) -> float:
-        """Give the number of probes on which it passes with this probability; infinite if its value fails.
+        """Give the size of a sample on which it passes with this probability; infinite if its value fails.
 
         Not below eight, where normal approximations say nothing.
         """

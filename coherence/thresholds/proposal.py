@@ -7,13 +7,14 @@ from coherence.thresholds.entry import Entry
 from coherence.thresholds.healthy import Healthy
 from coherence.thresholds.side import Side
 from coherence.vocabulary import Criterion, Estimate
+from coherence.vocabulary.evidence import Sampled
 
 Criteria = Mapping[str, Criterion]
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What is asked of thresholds: probabilities, how many halves of the probes are drawn, and the seed."""
+    """What is asked of thresholds: probabilities, how many halves of a sample are drawn, and the seed."""
 
     false_alarm: float
     power: float
@@ -26,19 +27,35 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Criteria of one assertion by key: under several seeds, on halves of the probes, and of its controls."""
+class Halved:
+    """What was judged on halves of a sample of so many clusters."""
 
+    judged: Sequence[Criteria]
+    clusters: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Criteria of one assertion by key: under several seeds, on halves by their unit, and of its controls.
+
+    A criterion need not be in all of them: a claim may be one only where it can be told.
+    """
+
+    entry: Entry
     id: str
     whole: Sequence[Criteria]
-    halves: Sequence[Criteria]
+    halves: Mapping[Sampled, Halved]
     controls: Mapping[str, Criteria]
-    clusters: int
+
+    def criteria(self, key: str) -> list[Criterion]:
+        """Return the criterion under the seeds that have it."""
+        return [criteria[key] for criteria in self.whole if key in criteria]
 
     def healthy(self, key: str, side: Side) -> Healthy:
         """Sum up what the release shows on one side of a criterion."""
-        whole, halves = ([criteria[key] for criteria in sample] for sample in (self.whole, self.halves))
-        return Healthy.of(side, whole, halves, self.clusters)
+        whole = self.criteria(key)
+        halves = self.halves[whole[0].estimate.of]
+        return Healthy.of(side, whole, [criteria.get(key) for criteria in halves.judged], halves.clusters)
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,8 @@ class Control:
 class Proposal:
     """One number of a suite: what it is, and what it could be (None: nothing can be proposed).
 
-    `item` is its place in a range of two. `needed` probes make a healthy release pass the current threshold
-    with the power that was asked for. `notes` are sentences.
+    `item` is its place in a range of two. On a sample of `needed` a healthy release passes the current
+    threshold with the power that was asked for. `notes` are sentences.
     """
 
     entry: Entry

@@ -17,8 +17,8 @@ WIDTH = 124  # in which neither names nor intervals are folded, unless they are 
 
 def shown(proposals: Sequence[Proposal], box: Box) -> RenderableType:
     """Show every threshold below its entry, then what is to be said of some of them."""
-    numbers = "now", "proposed", "margin", "probes", "needed"
-    columns = "threshold", "now", "proposed", "weakest healthy", "best control", "margin", "probes", "needed"
+    numbers = "now", "proposed", "margin", "n", "needed"
+    columns = "threshold", "now", "proposed", "weakest healthy", "best control", "margin", "n", "needed"
     drawn = table(*columns, numbers=numbers, box=box)
     for entry, group in groupby(proposals, key=lambda proposal: proposal.entry):
         drawn.add_row(cell(f"{entry.name}, line {entry.place.line}", "bold"))

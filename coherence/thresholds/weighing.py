@@ -1,6 +1,7 @@
 """From what a healthy release and its controls show to what can be proposed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from math import ceil, isfinite
 
 from pydantic import ValidationError
@@ -11,11 +12,15 @@ from coherence.thresholds.side import Side, outward, sides
 from coherence.vocabulary.evidence import number
 
 
-def proposals(entry: Entry, trials: Sequence[Trial], terms: Terms) -> Iterator[Proposal]:
-    """Propose every threshold of an entry: one that all of its assertions pass."""
-    for key, criterion in trials[0].whole[0].items():
-        for item, side in enumerate(sides(criterion, getattr(entry.asserted, key))):
-            yield _Weighing(entry, key, item, side, trials, terms).proposal()
+def proposals(tried: Iterable[Trial], terms: Terms) -> Iterator[Proposal]:
+    """Propose every threshold of every entry: one that all of its assertions pass."""
+    for _, group in groupby(tried, key=lambda trial: trial.entry.index):
+        trials = [*group]
+        for key in dict.fromkeys(key for trial in trials for criteria in trial.whole for key in criteria):
+            asked = [trial for trial in trials if trial.criteria(key)]
+            entry, criterion = asked[0].entry, asked[0].criteria(key)[0]
+            for item, side in enumerate(sides(criterion, getattr(entry.asserted, key))):
+                yield _Weighing(entry, key, item, side, asked, terms).proposal()
 
 
 class _Weighing:
@@ -71,12 +76,12 @@ class _Weighing:
 
     def _undecided(self) -> str | None:
         for trial in self._trials:
-            reason = trial.whole[0][self._key].unreliable
+            reason = trial.criteria(self._key)[0].unreliable
             if reason:
                 return f"{trial.id}: {reason}"
             if not self._healthy[trial.id].known:
-                name = self._healthy[trial.id].estimate.name
-                return f"{trial.id}: on most halves of the probes, there is no {name}"
+                estimate = self._healthy[trial.id].estimate
+                return f"{trial.id}: on most halves of the {estimate.of}, there is no {estimate.name}"
         return None
 
     def _above_control(self, reach: float) -> tuple[float | None, str | None]:
@@ -95,9 +100,11 @@ class _Weighing:
             healthy.needed(self._side.expected(self._control.estimate), self._terms.power)
             for healthy in self._healthy.values()
         )
-        n = self._healthy[self._trials[0].id].estimate.n
+        estimate = self._healthy[self._trials[0].id].estimate
         told = (
-            f"{n} probes; {ceil(apart)} tell them apart" if isfinite(apart) else "no number of probes helps"
+            f"{estimate.n} {estimate.of}; {ceil(apart)} tell them apart"
+            if isfinite(apart)
+            else f"no number of {estimate.of} helps"
         )
         return None, f"{passes}, so nothing is proposed ({told})"
 
@@ -108,15 +115,15 @@ class _Weighing:
         aim = f"{estimate.name} {self._side} {self._current:g}"
         if isfinite(needed):
             power = percent(self._terms.power)
-            return f"{name}: {estimate.n} probes; {ceil(needed)} needed for {aim} at {power} power"
-        return f"{name}: no number of probes is enough for {aim}, for it is {number(estimate.value)}"
+            return f"{name}: {estimate.n} {estimate.of}; {ceil(needed)} needed for {aim} at {power} power"
+        return f"{name}: no number of {estimate.of} is enough for {aim}, for it is {number(estimate.value)}"
 
     def _best_control(self) -> Control | None:
         found = [
             Control(who, trial.id, criteria[self._key].estimate)
             for trial in self._trials
             for who, criteria in trial.controls.items()
-            if criteria[self._key].unreliable is None
+            if self._key in criteria and criteria[self._key].unreliable is None
         ]
         return max(found, key=lambda control: self._side.reach(control.estimate), default=None)
 

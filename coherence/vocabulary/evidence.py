@@ -45,7 +45,7 @@ def number(value: float) -> str:
     return f"{value:.2g}"
 
 
-Sampled = Literal["probes", "scripts"]
+Sampled = Literal["probes", "scripts", "tasks"]
 
 
 def enough(n: int, needed: float, of: Sampled = "probes") -> str:
@@ -54,7 +54,7 @@ def enough(n: int, needed: float, of: Sampled = "probes") -> str:
 
 
 class Estimate(_Frozen):
-    """A statistic with its 95 % interval and the number of probes or scripts it rests on."""
+    """A statistic with its 95 % interval and the number of probes, scripts or tasks it rests on."""
 
     name: str
     value: Statistic

@@ -1,11 +1,18 @@
 """The bench, on records that were made up: markers that are heard more or less often."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import conversations
+import drifting
 import pytest
 
-from coherence.errors import CoherenceError, MeasurementError, SuiteError
+from coherence.errors import CoherenceError, MeasurementError, Place, SuiteError
 from coherence.plan import Record, Reply
-from coherence.suite import Overrides, load_suite
-from coherence.thresholds import Bench, Terms
+from coherence.properties import CacheEdited, CacheLaw, Drift
+from coherence.suite import Overrides, Suite, load_suite
+from coherence.suite.load import assertions_of
+from coherence.thresholds import Bench, Terms, proposals
 
 TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
 KEYS = ["min_agreement", "max_difference", "min_recovery"]
@@ -13,6 +20,7 @@ EXPECTED_TO_FAIL = """\
   - {property: markers, id: heard, between: [prompt, steering], min_agreement: 0.6, max_difference: 0.25,
      min_recovery: 0.7, expect: fail}
 """
+HEARD = EXPECTED_TO_FAIL.replace(", expect: fail", "")
 
 
 @pytest.fixture
@@ -23,10 +31,15 @@ def proposed(load, talk):
         bench = Bench(suite or load(), terms)
         steps = [] if done is None else done
         record = talk(bench.needs(), heard)
-        found = list(bench.proposals(record, lambda *step: steps.append(step)))
+        found = list(proposals(bench.trials(record, lambda *step: steps.append(step)), terms))
         return {proposal.key: proposal for proposal in found}
 
     return proposed
+
+
+def judged(bench, record):
+    """Proposals for what was measured."""
+    return list(proposals(bench.trials(record, lambda *step: None), TERMS))
 
 
 def verdicts(path, found, record):
@@ -64,9 +77,9 @@ def test_the_weakest_assertion_sets_the_threshold(load, talk):
         def reply(self, reply):
             return healthy.reply(reply) if deaf[reply] is None else deaf[reply]
 
-    (agreement, *_) = bench.proposals(Mixed({}), lambda *step: None)
+    (agreement, *_) = judged(bench, Mixed({}))
     assert agreement.weakest == "oncall.markers.prompt-adapter"
-    (every, *_) = Bench(suite, TERMS).proposals(healthy, lambda *step: None)
+    (every, *_) = judged(Bench(suite, TERMS), healthy)
     assert agreement.proposed < every.proposed
 
 
@@ -102,7 +115,7 @@ def test_a_release_in_which_everybody_sounds_alike_gets_no_thresholds(load, writ
             named = reply.condition.prompts or reply.condition.adapters
             return "pirate counsel oncall" if named else ""
 
-    found = list(bench.proposals(Alike({}), lambda *step: None))
+    found = judged(bench, Alike({}))
     assert {proposal.proposed for proposal in found} == {None}
     for proposal in found:
         assert proposal.margin is None
@@ -117,7 +130,7 @@ def test_what_cannot_be_decided_is_not_calibrated(load):
         def reply(self, reply):
             return ""
 
-    found = list(bench.proposals(Mute({}), lambda *step: None))
+    found = judged(bench, Mute({}))
     assert found[2].proposed is None
     assert "the prompt's rate 0.00 is not clearly above the bare rate 0.00" in found[2].notes[0]
 
@@ -138,38 +151,110 @@ def test_progress_is_told(proposed):
 
 def test_laws_and_known_incoherences_are_left_alone(load, talk):
     law = "  - {property: commutativity, laws: [dose-zero]}\n"
-    markers = EXPECTED_TO_FAIL.replace("heard", "sure").replace(", expect: fail", "")
+    markers = HEARD.replace("heard", "sure")
     bench = Bench(load(f"{EXPECTED_TO_FAIL}{law}{markers}"), TERMS)
-    assert [entry.name for entry in bench.left_alone] == ["heard"]
+    assert [(entry.name, why) for entry, why in bench.left_alone] == [("heard", "is expected to fail")]
     assert all(isinstance(need, Reply) for need in bench.needs())
-    found = list(bench.proposals(talk(bench.needs()), lambda *step: None))
+    found = judged(bench, talk(bench.needs()))
     assert [(proposal.entry.name, proposal.entry.index) for proposal in found] == [("sure", 2)] * 3
 
 
-@pytest.mark.parametrize("assertions", ["  - {property: commutativity}\n", EXPECTED_TO_FAIL])
-def test_a_suite_without_claims_is_a_sentence(load, assertions):
-    with pytest.raises(SuiteError, match="has no claim that is expected to pass, so nothing to calibrate"):
+@pytest.mark.parametrize(
+    ("assertions", "reason"),
+    [("  - {property: commutativity}\n", "it has no claim"), (EXPECTED_TO_FAIL, "heard is expected to fail")],
+)
+def test_a_suite_without_claims_is_a_sentence(load, assertions, reason):
+    with pytest.raises(SuiteError, match=f"has nothing to calibrate: {reason}$"):
         Bench(load(assertions), TERMS)
 
 
+ATTRACTOR = "  - {property: attractor, poles: [pirate, counsel], site: resid_post.2, max_area: 1}\n"
+
+
 @pytest.mark.parametrize(
-    ("probes", "sentence"),
+    ("assertions", "probes", "sentence"),
     [
-        (10, "halves of the suite's 10 probes are too few to calibrate: markers needs at least 8 probes"),
-        (
-            7,
-            "the suite has 7 independent probes .* expected at least 8",
-        ),
+        (HEARD, 10, "heard has 10 probes, of which halves are too few: markers needs at least 8 probes"),
+        (ATTRACTOR, 7, "attractor has 7 independent probes; expected at least 8, so that halves of them"),
     ],
 )
-def test_too_few_probes_for_halves_are_a_sentence(load, probes, sentence):
-    attractor = "  - {property: attractor, poles: [pirate, counsel], site: resid_post.2, max_area: 1}\n"
-    with pytest.raises(SuiteError, match=sentence):
-        Bench(load(probes=probes) if probes > 7 else load(attractor, probes=probes), TERMS)
+def test_too_few_probes_for_halves_are_a_sentence(load, assertions, probes, sentence):
+    with pytest.raises(SuiteError, match=f"has nothing to calibrate: {sentence}"):
+        Bench(load(assertions, probes=probes), TERMS)
+
+
+def test_what_has_too_few_probes_leaves_the_rest_to_be_calibrated(load):
+    bench = Bench(load(f"{HEARD}{ATTRACTOR}", probes=10), TERMS)
+    ((entry, reason),) = bench.left_alone
+    assert entry.name == "heard"
+    assert reason.startswith("has 10 probes, of which halves are too few: ")
 
 
 def test_what_could_not_be_measured_is_its_own_sentence(load):
     bench = Bench(load(), TERMS)
     record = Record(dict.fromkeys(bench.needs(), MeasurementError("the model gave no number")))
     with pytest.raises(CoherenceError, match="the model gave no number"):
-        list(bench.proposals(record, lambda *step: None))
+        judged(bench, record)
+
+
+def suite_of(asserted, on):
+    """A suite of one property and a scene that were made up."""
+    return Suite(Path("a.yaml"), Overrides(), on, {}, assertions_of([(asserted, Place("a.yaml", 1))], on))
+
+
+def test_conversations_are_halved_by_their_scripts():
+    """Persons drift by 0.02 a turn, each script by a little more or less."""
+    asked = Drift(property="drift", site="resid_post.1", regimes=["adapter"], max_drift=0.05, min_rate=0.5)
+    bench = Bench(suite_of(asked, drifting.scene()), TERMS)
+    record = drifting.planted(bench, lambda who, turn: 1 + 0.02 * (turn or 0) if who else 0.0, noise=0.1)
+    drift, rate = judged(bench, record)
+    assert (drift.key, drift.estimate.n, drift.estimate.of) == ("max_drift", 8, "scripts")
+    assert 0.02 < drift.proposed < 0.1
+    assert rate.key == "min_rate"
+
+
+def test_halves_of_scripts_vary_what_is_judged():
+    """On halves of the probes, as many scripts say the same each time: the spread would be none."""
+    asked = Drift(property="drift", site="resid_post.1", regimes=["adapter"], max_drift=0.05)
+    bench = Bench(suite_of(asked, drifting.scene()), TERMS)
+    record = drifting.planted(bench, lambda who, turn: 1.0 if who else 0.0)
+    (trial, *_) = bench.trials(record, lambda *step: None)
+    assert trial.halves["scripts"].clusters == 8
+    assert len({half["max_drift"].estimate.value for half in trial.halves["scripts"].judged}) > 10
+
+
+def test_a_law_among_claims_is_not_proposed():
+    """Given its own keys and values an answer may not move: 1e-4 is not to become 0.01."""
+    asked = CacheEdited(
+        property="cache_edit",
+        personas=["pirate"],
+        regimes=["adapter"],
+        sites="resid_post.0..2",
+        site=conversations.SITE,
+        max_shift=0.5,
+    )
+    on = conversations.scene(conversations.scripts(8))
+    bench = Bench(suite_of(asked, on), TERMS)
+    record = conversations.world(bench, lambda reading: 1.0)
+    assert [proposal.key for proposal in judged(bench, record)] == ["max_shift"]
+
+
+def test_a_suite_of_laws_alone_is_a_sentence():
+    asked = CacheLaw(property="cache", personas=["pirate"], regimes=["adapter"])
+    with pytest.raises(SuiteError, match="has nothing to calibrate: it has no claim"):
+        Bench(suite_of(asked, conversations.scene()), TERMS)
+
+
+def test_a_key_under_which_nothing_is_asked_gets_no_proposal(load, talk):
+    """A criterion may be there to be looked at; its key says that it is no claim."""
+    bench = Bench(load(), TERMS)
+    record = talk(bench.needs())
+    (first, *_) = bench.trials(record, lambda *step: None)
+    assert set(first.whole[0]) == set(KEYS)
+
+    def without(entry):
+        asserted = entry.asserted.model_copy(update={"min_agreement": None})
+        return replace(entry, asserted=asserted)
+
+    bench._cases = [replace(cases, entry=without(cases.entry)) for cases in bench._cases]
+    assert [proposal.key for proposal in judged(bench, record)] == KEYS[1:]

@@ -15,7 +15,7 @@ def test_every_entry_has_all_of_its_assertions(load):
     found = list(entries(suite))
     assert [entry.index for entry in found] == [0, 1, 2, 3]
     assert [entry.name for entry in found] == ["commutativity", "heard", "worst", "attractor"]
-    assert [entry.is_law for entry in found] == [True, False, True, False]
+    assert [entry.claims for entry in found] == [(), found[1].assertions, (), found[3].assertions]
     assert [assertion for entry in found for assertion in entry.assertions] == list(suite.assertions)
     assert [entry.place for entry in found] == list(
         dict.fromkeys(assertion.place for assertion in suite.assertions)
@@ -29,15 +29,14 @@ def test_numbers_are_those_written_or_the_default(load):
     assert attractor.numbers("tipping") == (0.25, 0.75)
 
 
-def test_nothing_is_proposed_where_halves_of_the_probes_say_nothing(load):
-    tasks = "tasks: [Why?, Where to?, Who is it?, When was that?, How far?]"
-    expected, own, of_the_suite = entries(
-        load(
-            "  - {property: markers, min_agreement: 1, max_difference: 0.2, min_recovery: 1, expect: fail}\n"
-            f"  - {{property: factorial, id: own, sites: resid_post.2, {tasks}}}\n"
-            "  - {property: factorial, sites: resid_post.2}\n"
-        )
-    )
-    assert expected.uncalibrated == "is expected to fail"
-    assert own.uncalibrated == "has tasks of its own, so halves of the suite's probes do not vary it"
-    assert of_the_suite.uncalibrated is None
+def test_a_key_under_which_nothing_is_asked_has_no_numbers(load):
+    (factorial,) = entries(load("  - {property: factorial, sites: resid_post.2}\n"))
+    assert factorial.numbers("max_recovered") == ()
+    assert factorial.numbers("min_cosine") == (0.8,)
+
+
+def test_a_search_that_goes_with_a_claim_is_none_itself(load):
+    ways = "regimes: [adapter, steering], site: resid_post.2, max_gap: 1, search: 4"
+    (entry,) = entries(load(f"  - {{property: gap, poles: [pirate, counsel], {ways}}}\n"))
+    assert [assertion.case.slug for assertion in entry.assertions] == ["every-way", "search"]
+    assert [assertion.case.slug for assertion in entry.claims] == ["every-way"]

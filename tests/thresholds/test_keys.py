@@ -12,9 +12,10 @@ from coherence.engine.engine import Engine
 from coherence.plan import Plan, Record
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
-from coherence.thresholds import Bench, Terms
+from coherence.thresholds import Bench, Terms, proposals
 from coherence.thresholds.entry import entries
 
+TERMS = Terms(false_alarm=0.05, power=0.9, halves=10, seed=0)
 CAST = ("pirate", "counsel", "oncall", "support", "mixed")
 SUITE = """\
 coherence: 1
@@ -60,13 +61,14 @@ def suite(
 
 
 def test_every_threshold_is_that_of_its_key(suite, tmp_path):
-    bench = Bench(suite, Terms(false_alarm=0.05, power=0.9, halves=10, seed=0))
+    bench = Bench(suite, TERMS)
     artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
     searched = [need for assertion in suite.assertions for need in assertion.case.rests_on()]
     plan = Plan([*bench.needs(), *searched])
     record = Record(Engine(artefacts, Store(tmp_path / "store")).measure(plan))
     for assertion in suite.assertions:
         for criterion in assertion.case.criteria(record, 0):
+            assert criterion.law or criterion.estimate.of in assertion.case.units
             if criterion.key:
                 written = getattr(assertion.property, criterion.key)
                 bounds = {bound for bound in (criterion.at_least, criterion.at_most) if abs(bound) < inf}
@@ -79,7 +81,6 @@ def test_every_threshold_is_that_of_its_key(suite, tmp_path):
         if key == "tipping" or (key.startswith(("min_", "max_")) and key != "min_ceiling")
         for item in range(len(entry.numbers(key)))
     ]
-    found = [
-        (proposal.entry, proposal.key, proposal.item) for proposal in bench.proposals(record, lambda *_: 0)
-    ]
+    trials = bench.trials(record, lambda *_: None)
+    found = [(proposal.entry, proposal.key, proposal.item) for proposal in proposals(trials, TERMS)]
     assert sorted(map(repr, found)) == sorted(map(repr, asked))

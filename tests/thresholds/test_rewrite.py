@@ -41,7 +41,7 @@ def propose(path, key, *numbers, index=None):
             notes=(),
         )
         for entry in entries(load_suite(path, Overrides()))
-        if index in (None, entry.index) and hasattr(entry.asserted, key)
+        if index in (None, entry.index) and getattr(entry.asserted, key, None) is not None
         for item, number in enumerate(numbers)
     ]
 

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from coherence.thresholds.entry import entries
-from coherence.thresholds.proposal import Terms, Trial
+from coherence.thresholds.proposal import Halved, Terms, Trial
 from coherence.thresholds.weighing import proposals
 from coherence.vocabulary import Criterion, Estimate
 
@@ -31,8 +31,13 @@ def proposed(entry, healthy, control=None, **options):
     scale = 2**0.5
     half = criterion(healthy[0], healthy[1], healthy[2] * scale, n=12, **options)
     controls = {"oncall": {whole.key: control}} if control else {}
-    trial = Trial("pirate.x", [{whole.key: whole}] * 3, [{whole.key: half}] * 20, controls, 24)
-    return list(proposals(entry, [trial], TERMS))
+    trial = tried(entry, {whole.key: whole}, [{whole.key: half}] * 20, controls)
+    return list(proposals([trial], TERMS))
+
+
+def tried(entry, whole, halves, controls=None, name="pirate.x"):
+    """An assertion that shows the same under every seed."""
+    return Trial(entry, name, [whole] * 3, {"probes": Halved(halves, 24)}, controls or {})
 
 
 @pytest.fixture
@@ -95,8 +100,7 @@ def test_an_estimate_that_decides_nothing_is_not_calibrated(collinear):
 
 def test_an_estimate_without_a_value_on_halves_is_not_calibrated(collinear):
     whole, half = criterion("min_cosine", 0.7, 0.1), criterion("min_cosine", 0.7, inf, n=12)
-    trial = Trial("pirate.x", [{"min_cosine": whole}], [{"min_cosine": half}] * 20, {}, 24)
-    (found,) = proposals(collinear, [trial], TERMS)
+    (found,) = proposals([tried(collinear, {"min_cosine": whole}, [{"min_cosine": half}] * 20)], TERMS)
     assert found.proposed is None
     assert found.notes == ("pirate.x: on most halves of the probes, there is no statistic",)
 
@@ -126,3 +130,37 @@ def test_a_bound_on_either_side_is_one_number(attractor):
     (found,) = proposed(attractor, ("max_area", -0.1, 0.049), at_least=-1.0, at_most=1.0)
     assert found.proposed == 0.22
     assert found.needed == 8
+
+
+HEALTHY = criterion("min_cosine", 0.7, 0.098)
+HALF = criterion("min_cosine", 0.7, 0.098 * 2**0.5, n=12)
+
+
+def test_a_criterion_that_few_halves_lack_is_judged_on_the_others(collinear):
+    halves = [{"min_cosine": HALF}] * 16 + [{}] * 4
+    (found,) = proposals([tried(collinear, {"min_cosine": HEALTHY}, halves)], TERMS)
+    assert found.proposed == 0.47
+
+
+def test_a_criterion_that_most_halves_lack_is_not_calibrated(collinear):
+    (found,) = proposals([tried(collinear, {"min_cosine": HEALTHY}, [{}] * 20)], TERMS)
+    assert found.proposed is None
+    assert found.notes == ("pirate.x: on most halves of the probes, there is no statistic",)
+
+
+def test_a_criterion_that_a_control_lacks_is_not_passed_by_it(collinear):
+    whole, halves = {"min_cosine": HEALTHY}, [{"min_cosine": HALF}] * 20
+    controls = {"oncall": {}, "counsel": {"min_cosine": criterion("min_cosine", 0.1, 0.1)}}
+    (found,) = proposals([tried(collinear, whole, halves, controls)], TERMS)
+    assert found.control.who == "counsel"
+
+
+def test_a_criterion_that_some_assertions_lack_is_that_of_the_others(collinear):
+    lacking = tried(collinear, {}, [{}] * 20, name="oncall.x")
+    having = tried(collinear, {"min_cosine": HEALTHY}, [{"min_cosine": HALF}] * 20)
+    (found,) = proposals([lacking, having], TERMS)
+    assert (found.weakest, found.proposed) == ("pirate.x", 0.47)
+
+
+def test_what_no_assertion_shows_is_not_proposed(collinear):
+    assert list(proposals([tried(collinear, {}, [{}] * 20)], TERMS)) == []

@@ -14,7 +14,7 @@ from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.displaced import Displaced, Imposed
-from coherence.properties.attractors.talks import Array
+from coherence.properties.attractors.talks import Array, TalkCase
 from coherence.properties.cast import cast
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts, unclear
@@ -29,7 +29,7 @@ CRITERIA = ("min_reached", "min_sustained", "min_returned", "border")
 
 
 @dataclass(frozen=True)
-class Displacing(Case):
+class Displacing(TalkCase):
     """What is imposed on conversations, and read along the axes."""
 
     persona: str

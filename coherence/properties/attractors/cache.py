@@ -12,7 +12,7 @@ from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.reread import Reread
 from coherence.properties.attractors.shifts import shift, table, with_interval
-from coherence.properties.attractors.talks import LEAST_SCRIPTS, require_scripts
+from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, require_scripts
 from coherence.properties.cast import cast, slug
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column, every_site
@@ -22,14 +22,14 @@ from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Regime, Site, Table
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import Sampled, number
 
 KL = "KL of the next token"
 SHOWN = 3  # of the answers that deviate most
 
 
 @dataclass(frozen=True)
-class CacheCase(Case):
+class CacheCase(TalkCase):
     """One persona's conversations in one regime, read again in the same or another."""
 
     persona: str
@@ -37,6 +37,11 @@ class CacheCase(Case):
     asked: "CacheLaw"
     talks: Reread
     axis: Axis | None  # where they are read otherwise
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Scripts, but for the law."""
+        return () if self._is_law else super().units
 
     def needs(self) -> Iterable[Measurement]:
         """Read every answer twice; read otherwise, the axis and what would be said as well."""
@@ -67,8 +72,12 @@ class CacheCase(Case):
             found = positive_mean(self._kl(record), self._scripts)
             yield over_scripts(KL, found, len(self._scripts), at_most=most_kl, key="max_kl")
             yield self._tail(record, most_kl).criterion()
-        if most is None and most_kl is None:
+        if self._is_law:
             yield self._law(self.talks.deviations(record))
+
+    @property
+    def _is_law(self) -> bool:
+        return self.asked.max_shift is None and self.asked.max_kl is None
 
     def _kl(self, record: Record) -> Array:
         """KL of the next token, mean over the answers of a script, nats: [scripts]."""

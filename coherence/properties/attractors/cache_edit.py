@@ -13,7 +13,7 @@ from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
 from coherence.properties.attractors.asked import Asked
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.shifts import shift, table, with_interval
-from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
+from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
@@ -38,7 +38,7 @@ SHOWN = 3  # of the answers that move most
 
 
 @dataclass(frozen=True)
-class CacheEditCase(Case):
+class CacheEditCase(TalkCase):
     """One persona's conversations in one regime, and a donor of keys and values for what was said in them."""
 
     persona: str

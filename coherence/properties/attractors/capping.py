@@ -15,7 +15,7 @@ from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.axis import PROMPT, Axis
 from coherence.properties.attractors.capped import Capped
 from coherence.properties.attractors.drifting import Drifting
-from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
+from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast, require_probes, supporting
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.curve import column
@@ -26,7 +26,7 @@ from coherence.statistics.drift import Course, Region, rate
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Bound, Criterion, Curve, Evidence, ProbeNote, Regime, Site, Table
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import Sampled, number
 
 LEAST_PROBES = 8
 KL = "KL of the bare model under the cap"
@@ -34,13 +34,18 @@ CRITERIA = ("max_position", "max_rate", "max_user_shift", "max_perplexity", "max
 
 
 @dataclass(frozen=True)
-class CappingCase(Case):
+class CappingCase(TalkCase):
     """One persona in one regime, without a cap and with it."""
 
     persona: str
     slug: str
     asked: "Capping"
     capped: Capped
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Scripts, and the probes for KL, which is the bare model's."""
+        return super().units if self.asked.max_kl is None else (*super().units, "probes")
 
     def needs(self) -> Iterable[Measurement]:
         """Hold the conversations twice, and read what each says and hears."""

@@ -13,7 +13,7 @@ from coherence.properties.attractors.axis import PROMPT, Axis
 from coherence.properties.attractors.chronicle import Chronicle
 from coherence.properties.attractors.drifting import Drifting
 from coherence.properties.attractors.parting import PartingCase
-from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
+from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts
@@ -25,7 +25,7 @@ LEAST_PROBES = 8
 
 
 @dataclass(frozen=True)
-class DriftCase(Case):
+class DriftCase(TalkCase):
     """One persona in one regime, or something else in its place, through the scripts."""
 
     persona: str

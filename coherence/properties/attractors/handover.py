@@ -12,7 +12,7 @@ from coherence.plan import Cache, Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.interrupted import Interrupted
 from coherence.properties.attractors.shifts import shift, table, with_interval
-from coherence.properties.attractors.talks import LEAST_SCRIPTS, Talks, require_scripts
+from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
@@ -67,7 +67,7 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class HandoverCase(Case):
+class HandoverCase(TalkCase):
     """One persona, and two conditions of which the second takes over."""
 
     persona: str

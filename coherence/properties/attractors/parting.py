@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
 from coherence.properties.attractors.drifting import Drifting
+from coherence.properties.attractors.talks import TalkCase
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
-from coherence.properties.property import Case
 from coherence.vocabulary import Criterion, Curve, Evidence, Table
 
 
 @dataclass(frozen=True)
-class PartingCase(Case):
+class PartingCase(TalkCase):
     """One persona in two regimes, on the same axis and through the same scripts."""
 
     persona: str

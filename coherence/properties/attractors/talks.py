@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from coherence.errors import SuiteError
 from coherence.plan import Cache, Condition, Reading, Record, Reply, Scene, Turn
 from coherence.properties.attractors.axis import Scale, at_site
+from coherence.properties.property import Case
 from coherence.vocabulary import Marker, Position, Probe, Script, Site
+from coherence.vocabulary.evidence import Sampled
 
 Array = NDArray[np.float64]
 LEAST_SCRIPTS = 4
@@ -27,6 +29,15 @@ def require_scripts(scripts: Sequence[Script], least: int, name: str, turns: int
                 f"the model answers {answers} of the turns of the script {script.id!r}; "
                 f"{name} needs at least {turns}"
             )
+
+
+class TalkCase(Case):
+    """A case about conversations: its estimates run over the scripts."""
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Scripts, each of them one conversation."""
+        return ("scripts",)
 
 
 @dataclass(frozen=True)

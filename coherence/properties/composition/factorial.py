@@ -27,7 +27,7 @@ from coherence.statistics.factorial import largest, recovered
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import mean_cosine, positive_mean
 from coherence.vocabulary import Band, Criterion, Evidence, Marker, Position, Probe, Prompt, Regime, Site
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import Sampled, number
 from coherence.vocabulary.persona import WrittenPrompt
 from coherence.vocabulary.probe import WrittenProbe
 
@@ -45,6 +45,11 @@ class FactorialCase(Case):
     asked: "Factorial"
     grid: Grid
     changes: Changes
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Its own tasks, or the suite's probes."""
+        return ("probes",) if self.asked.tasks is None else ("tasks",)
 
     def needs(self) -> Iterable[Measurement]:
         """Read the four prompts, change residuals in every way, and draw replies to look at."""
@@ -91,13 +96,13 @@ class FactorialCase(Case):
         }
 
     def _criteria(self, effects: Effects) -> Iterator[Criterion]:
-        n, undefined = len(self.grid.tasks), self._undefined(effects)
+        undefined = self._undefined(effects)
         along = effects.band.cosine().mean(0)
         cosine = Interval(nan, -inf, inf) if undefined else mean_cosine(along, self._clusters)
-        yield held("cosine", cosine, n, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
+        yield self._held("cosine", cosine, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
         rounded = undefined or self._rounded(effects.rounding)
         kl = positive_mean(effects.additive, self._clusters)
-        yield held("KL", kl, n, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
+        yield self._held("KL", kl, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
         yield self._tail(effects).criterion(rounded)
         most, least = self.asked.max_recovered, self.asked.min_recovered
         if most is not None:
@@ -107,7 +112,8 @@ class FactorialCase(Case):
 
     def _tail(self, effects: Effects) -> Tail:
         worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
-        return Tail("KL", effects.additive, self._clusters, worst)
+        (of,) = self.units
+        return Tail("KL", effects.additive, self._clusters, worst, of)
 
     def _recovery(
         self, effects: Effects, key: str, at_least: float = -inf, at_most: float = inf
@@ -119,15 +125,28 @@ class FactorialCase(Case):
             f"without its text {self.persona!r} is KL {number(gap)} nat away, of at least {LEAST_GAP:g}: "
             "there is nothing to recover"
         )
-        return held(
+        return self._held(
             "share recovered",
             largest(found),
-            len(self.grid.tasks),
             at_least,
             at_most,
             None if gap >= LEAST_GAP else close,
             key=key,
         )
+
+    def _held(
+        self,
+        name: str,
+        found: Interval,
+        at_least: float = -inf,
+        at_most: float = inf,
+        unreliable: str | None = None,
+        *,
+        key: str,
+    ) -> Criterion:
+        """Hold what the tasks gave against a range."""
+        (of,) = self.units
+        return held(name, found, len(self.grid.tasks), at_least, at_most, unreliable, key=key, of=of)
 
     def _undefined(self, effects: Effects) -> str | None:
         still = effects.band.still()
