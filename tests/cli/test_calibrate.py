@@ -15,12 +15,12 @@ release:
   base: {base}
   adapters: {adapters}
   vectors: {vectors}
-personas: {{pirate: {{dose: 0.01}}, counsel: {{dose: 0.01}}, oncall: {{dose: 0.01}}}}
+personas: {{pirate: {{dose: 4}}, counsel: {{dose: 4}}, oncall: {{dose: 4}}}}
 probes: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t]  # as short as probes can be
 decoding: {{max_new_tokens: 2}}
 assertions:
-  - property: collinearity  # so weak a vector leaves the adapter what it is
-    between: [adapter, adapter+steering]
+  - property: collinearity  # so strong a vector leaves the adapter no say
+    between: [steering, adapter+steering]
     sites: resid_post.2
     min_cosine: -1.00  # no less
     min_ceiling: 0
