@@ -120,10 +120,9 @@ def _asked(criteria: Sequence[Criterion], entry: Entry) -> Criteria:
 
 
 def _as_control(criteria: Sequence[Criterion], entry: Entry) -> Criteria:
-    """Name what is asked of a control; nothing where something else refuses it, whatever the thresholds."""
-    asked = _asked(criteria, entry)
-    refused = any(one.verdict is not Verdict.PASS for one in criteria if one.key not in asked)
-    return {} if refused else asked
+    """Name what is asked of a control; nothing where a claim without a threshold refuses it."""
+    without = (one for one in criteria if not one.key and not one.law)
+    return {} if any(one.verdict is not Verdict.PASS for one in without) else _asked(criteria, entry)
 
 
 def _typical(drawn: Sequence[Criteria]) -> Criteria:
