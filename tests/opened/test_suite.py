@@ -1,5 +1,6 @@
 """What an open suite can be asked, on the tiny model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,13 +116,15 @@ def test_mistakes_are_sentences(suite, ask, error, sentence):
     assert str(caught.value) == sentence
 
 
-def test_a_direction_needs_others(suite):
+def test_a_direction_needs_others_and_no_kin(suite):
     alone = {name: suite.scene.personas[name] for name in ("pirate", "counsel", "mute")}
-    lonely = open_suite(suite.scene.__class__(**(vars(suite.scene) | {"personas": alone})))
-    with pytest.raises(
-        SuiteError, match=r"needs two other personas that prompt can .*; found counsel; with amo"
-    ):
-        lonely.direction("pirate", "prompt", SITE)
+    lonely = replace(suite.scene, personas=alone)
+    related = replace(suite.scene, kin=(frozenset({"pirate", "oncall"}),))
+    for scene in (lonely, related):
+        with pytest.raises(
+            SuiteError, match=r"needs two other personas that prompt can .*; found counsel; with amo"
+        ):
+            open_suite(scene).direction("pirate", "prompt", SITE)
 
 
 def test_anything_that_can_be_planned_can_be_measured(suite):
