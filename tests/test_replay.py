@@ -1,6 +1,7 @@
 """Counterexamples of a gate, measured again from the command that its reports show."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,11 @@ def test_a_broken_law_is_broken_again(folder, tiny_adapter, capsys):
     assert replayed(found.replay) == 1
     says, example, measured = capsys.readouterr().out.splitlines()
     assert says == "the law: an adapter at scale 0 leaves the base model"
-    assert example == "example: " + found.evidence.probes[0].note.removeprefix("smallest counterexample: ")
-    assert measured == f"deviation {found.evidence.decisive.estimate.value:.2g}, tolerance 0.0001: broken"
+    shown = re.fullmatch(r"smallest counterexample, (\S+): (.*)", found.evidence.probes[0].note)
+    again = re.fullmatch(r"deviation (\S+), tolerance 0.0001: broken", measured)
+    assert example == f"example: {shown[2]}"
+    assert float(again[1]) == pytest.approx(float(shown[1]), rel=0.1)
+    assert float(again[1]) <= 1.05 * found.evidence.decisive.estimate.value  # two digits of it
 
     mended = tiny_adapter("pirate", 1)
     assert replayed(found.replay, "--adapter", f"pirate={mended}") == 0
@@ -83,7 +87,8 @@ def test_a_broken_claim_is_broken_again(folder, capsys):
     assert says.startswith("the claim: the next token of the sum is that of the chimera")
     # DoRA's magnitudes act at strength 0 too.
     assert example == "example: probe where-is-my-order, weight 0.0"
-    assert measured == f"deviation {found.evidence.decisive.estimate.value:.2g}, tolerance 0.001: broken"
+    again = re.fullmatch(r"deviation (\S+), tolerance 0.001: broken", measured)
+    assert float(again[1]) <= 1.05 * found.evidence.decisive.estimate.value  # two digits of it
 
 
 def test_the_command_names_the_release_that_was_judged(folder, tiny_adapter):

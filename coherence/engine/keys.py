@@ -72,6 +72,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
     if isinstance(measurement, LawSearch):
         return {
             "law": str(measurement.law),
+            "told": "the largest deviation and the smallest counterexample",
             "conditions": [_said(condition, artefacts) for condition in measurement.conditions],
             "probes": [[probe.id, probe.text] for probe in measurement.probes],
             "tolerance": measurement.tolerance,

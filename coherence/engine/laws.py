@@ -1,7 +1,7 @@
 """The exact laws of composition, searched by Hypothesis for the smallest example that breaks one."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
@@ -21,7 +21,7 @@ from coherence.engine.rows import Row
 from coherence.engine.steering import Deltas
 from coherence.engine.workshop import Workshop
 from coherence.errors import MeasurementError
-from coherence.plan import ClaimName, Condition, LawName, LawOutcome, LawSearch, Way
+from coherence.plan import ClaimName, Condition, LawName, LawOutcome, LawSearch, Seen, Way
 
 # Shrinking runs the model as well: a search evaluates its law at most this many times per example asked for.
 CALLS_PER_EXAMPLE = 6
@@ -42,8 +42,9 @@ class BrokenLawError(Exception):
 def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
-    Counterexamples of earlier searches are tried first; one that still breaks the law is the outcome. After
-    the examples that Hypothesis draws, every artefact has its turn once.
+    Counterexamples of earlier searches are tried first; one that still breaks the law is the outcome, and no
+    others are drawn. In any case every artefact or probe has its turn once at the end, so that the largest
+    deviation is not that of an example that was made small.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
     That of a claim is a KL, or a distance of positions. Logits that are not finite are a MeasurementError.
@@ -67,16 +68,15 @@ def search(workshop: Workshop, wanted: LawSearch) -> LawOutcome:
         assume(tried.within_budget(example))
         tried(example)
 
-    try:
+    with suppress(BrokenLawError):
         for example in kept:
             tried(example)
         holds()
-        for example in law.one_of_each():
-            tried(example)
-    except BrokenLawError:
-        kept.keep(tried.broken)
-        return tried.broken_outcome()
-    return LawOutcome(max(tried.deviations.values()), len(tried.deviations), None)
+    for example in law.one_of_each():
+        tried.also(example)
+    if tried.broken:
+        kept.keep(tried.broken.example)
+    return tried.outcome()
 
 
 def read_example(wanted: LawSearch, text: str) -> Example:
@@ -99,28 +99,43 @@ class _Tried:
     def __init__(self, law: "_Law | Claim | PositionClaim", wanted: LawSearch) -> None:
         self._law = law
         self._wanted = wanted
-        self.broken: Example = {}
-        self.deviations: dict[str, float] = {}
+        self._seen: dict[str, Seen] = {}
+        self.broken: Seen | None = None
 
     def within_budget(self, example: Example) -> bool:
         budget = self._wanted.examples * CALLS_PER_EXAMPLE
-        return written(example) in self.deviations or len(self.deviations) < budget
+        return written(example) in self._seen or len(self._seen) < budget
 
     def __call__(self, example: Example) -> None:
-        spelled = written(example)
-        if spelled not in self.deviations:
-            self.deviations[spelled] = self._law.deviation(example)
-        if not self.deviations[spelled] <= self._wanted.tolerance:
-            self.broken = example
+        """Try one; what Hypothesis comes back to last, the smallest, is the counterexample."""
+        seen = self._measured(example)
+        if self._breaks(seen):
+            self.broken = seen
             raise BrokenLawError
 
-    def broken_outcome(self) -> LawOutcome:
-        deviation = self.deviations[written(self.broken)]
-        if not isfinite(deviation):
-            raise MeasurementError(
-                f"NaN or infinite logits while testing the law {self._wanted.law} on {dict(self.broken)}"
-            )
-        return LawOutcome(deviation, len(self.deviations), dict(self.broken))
+    def also(self, example: Example) -> None:
+        """Try one that is a counterexample only where there is no other."""
+        seen = self._measured(example)
+        if self._breaks(seen):
+            self.broken = self.broken or seen
+
+    def outcome(self) -> LawOutcome:
+        for seen in self._seen.values():
+            if not isfinite(seen.deviation):
+                raise MeasurementError(
+                    f"NaN or infinite logits while testing the law {self._wanted.law} on {seen.example}"
+                )
+        largest = max(self._seen.values(), key=lambda seen: seen.deviation)
+        return LawOutcome(largest, len(self._seen), self.broken)
+
+    def _measured(self, example: Example) -> Seen:
+        spelled = written(example)
+        if spelled not in self._seen:
+            self._seen[spelled] = Seen(dict(example), self._law.deviation(example))
+        return self._seen[spelled]
+
+    def _breaks(self, seen: Seen) -> bool:
+        return not seen.deviation <= self._wanted.tolerance
 
 
 class _Examples:

@@ -31,12 +31,23 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LawOutcome:
-    """The largest relative deviation seen, and the smallest counterexample when the law is broken."""
+class Seen:
+    """One example of a law or claim, and how far its two sides are apart."""
 
+    example: dict[str, Any]
     deviation: float
+
+
+@dataclass(frozen=True)
+class LawOutcome:
+    """Of `examples`: that with the largest deviation, and the smallest that breaks the law, if one does.
+
+    The two are rarely the same: a counterexample is made small, and its deviation with it.
+    """
+
+    largest: Seen
     examples: int
-    counterexample: dict[str, Any] | None
+    counterexample: Seen | None
 
 
 Value = Answer | Array | LawOutcome

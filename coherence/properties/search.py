@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from coherence.plan import LawSearch, Measurement, Record
+from coherence.plan import LawSearch, Measurement, Record, Seen
 from coherence.properties.property import Case
 from coherence.vocabulary import Criterion, Estimate, Evidence, ProbeNote
-from coherence.vocabulary.evidence import Sampled
+from coherence.vocabulary.evidence import Sampled, number
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,30 @@ class SearchCase(Case):
         return [self.search]
 
     def judge(self, record: Record, seed: int) -> Evidence:
-        """Say the law, and the smallest example that breaks it."""
-        found = record.law(self.search).counterexample
-        broken = (_counterexample(found),) if found else ()
+        """Say the law, the smallest example that breaks it, and that with the largest deviation."""
+        outcome = record.law(self.search)
+        largest = _shown("largest deviation seen", outcome.largest)
+        broken = outcome.counterexample
+        shown = (_shown("smallest counterexample", broken), largest) if broken else (largest,)
         return Evidence(
             criteria=tuple(self.criteria(record, seed)),
-            probes=broken,
-            notes=(self.says, *(each.note for each in broken)),
+            probes=shown if broken else (),
+            notes=(self.says, *(each.note for each in shown)),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Hold the largest deviation against the tolerance; it is exact, so its interval has no width."""
         outcome = record.law(self.search)
-        seen = outcome.deviation
+        seen = outcome.largest.deviation
         estimate = Estimate(name=self.statistic, value=seen, low=seen, high=seen, n=outcome.examples)
         yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
 
 
-def _counterexample(found: Mapping[str, object]) -> ProbeNote:
+def _shown(what: str, seen: Seen) -> ProbeNote:
     return ProbeNote(
-        probe=str(found.get("probe", "any")),
-        note=f"smallest counterexample: {in_words(found)}",
-        example=json.dumps(found),
+        probe=str(seen.example.get("probe", "any")),
+        note=f"{what}, {number(seen.deviation)}: {in_words(seen.example)}",
+        example=json.dumps(seen.example),
     )
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from coherence.errors import first_line
-from coherence.plan import Answer, LawOutcome, Value
+from coherence.plan import Answer, LawOutcome, Seen, Value
 from coherence.plan.record import Array
 
 Key = Mapping[str, Any]
@@ -41,7 +41,7 @@ def packed(manifest: str, value: Value) -> bytes:
         assert value.dtype == np.float32
         array = np.asarray(value, order="C")
         return save({_TENSOR: array}, _metadata(manifest, "array", list(array.shape), array.data))
-    kind = "law" if isinstance(value, LawOutcome) else "answer"
+    kind = "search" if isinstance(value, LawOutcome) else "answer"
     return save({}, _metadata(manifest, kind, asdict(value)))
 
 
@@ -63,9 +63,10 @@ def _value(kind: str, said: Any, tensor: Array | None) -> Value:  # noqa: ANN401
         return tensor
     if kind == "answer":
         return Answer(said["text"], tuple(said["ids"]))
-    if kind == "law":
-        return LawOutcome(**said)
-    raise DamagedError(f"it holds a value of the kind {kind!r}, expected array, answer or law")
+    if kind == "search":
+        broken = said["counterexample"]
+        return LawOutcome(Seen(**said["largest"]), said["examples"], Seen(**broken) if broken else None)
+    raise DamagedError(f"it holds a value of the kind {kind!r}, expected array, answer or search")
 
 
 def read_key(path: Path) -> Key:

@@ -51,28 +51,36 @@ def kl(workshop: Workshop, first: Condition, second: Condition) -> list[float]:
 
 def broken(outcome: LawOutcome) -> dict[str, Any]:
     assert outcome.counterexample is not None
-    return outcome.counterexample
+    return outcome.counterexample.example
 
 
 def test_two_ways_of_the_same_hold_at_every_probe_and_strength(workshop: Workshop) -> None:
     outcome = search(workshop, claim(BOTH, TURNED, 1e-6))
     assert outcome.counterexample is None
-    assert abs(outcome.deviation) < 1e-6
+    assert abs(outcome.largest.deviation) < 1e-6
     assert outcome.examples > len(PROBES)
 
 
 def test_a_claim_that_holds_reports_its_largest_kl(workshop: Workshop) -> None:
     outcome = search(workshop, claim(MIXED, BOTH, inf))
     assert outcome.counterexample is None
-    assert outcome.deviation >= max(kl(workshop, MIXED, BOTH)) - 1e-5
+    assert outcome.largest.deviation >= max(kl(workshop, MIXED, BOTH)) - 1e-5
 
 
 def test_a_broken_claim_is_shown_at_the_first_probe_and_full_strength(workshop: Workshop) -> None:
     found = kl(workshop, MIXED, BOTH)
     outcome = search(workshop, claim(MIXED, BOTH, min(found) / 2, examples=20))
     assert broken(outcome) == {"probe": "p0", "weight": 1.0}
-    assert outcome.deviation == pytest.approx(found[0], rel=1e-4)
-    assert outcome.examples <= 20 * CALLS_PER_EXAMPLE
+    assert outcome.counterexample.deviation == pytest.approx(found[0], rel=1e-4)
+    assert outcome.examples <= 20 * CALLS_PER_EXAMPLE + len(PROBES)
+
+
+def test_a_broken_claim_reports_the_largest_kl_of_all_probes_too(workshop: Workshop) -> None:
+    found = kl(workshop, PROMPTED, MIXED)
+    outcome = search(workshop, claim(PROMPTED, MIXED, min(found) / 2, examples=1))
+    assert outcome.largest.deviation == pytest.approx(max(found), rel=1e-4)
+    assert outcome.largest.example == {"probe": f"p{found.index(max(found))}"}
+    assert outcome.examples == len(PROBES)
 
 
 def test_the_worst_probe_has_its_turn_whatever_is_drawn(workshop: Workshop) -> None:
@@ -86,7 +94,7 @@ def test_the_order_of_prompts_is_searched_and_shown(workshop: Workshop) -> None:
     found = kl(workshop, PROMPTED, REVERSED)
     outcome = search(workshop, claim(PROMPTED, PROMPTED, min(found) / 2, examples=20))
     assert broken(outcome) == {"probe": "p0", "order": [1, 0]}
-    assert outcome.deviation == pytest.approx(found[0], rel=1e-4)
+    assert outcome.counterexample.deviation == pytest.approx(found[0], rel=1e-4)
 
 
 def test_a_counterexample_is_kept_and_tried_first(
@@ -97,15 +105,15 @@ def test_a_counterexample_is_kept_and_tried_first(
     retrained = {name: tiny_adapter(name, seed) for seed, name in enumerate(NAMES, 9)}
     again = search(Workshop(artefacts(adapters=retrained), store, pytest.fail), wanted)
     assert broken(again) == broken(first)
-    assert again.examples == 1 < first.examples
-    assert again.deviation != first.deviation
+    assert again.examples == len(PROBES) < first.examples
+    assert again.counterexample != first.counterexample
 
 
 def test_a_counterexample_is_measured_again_as_it_is_written(workshop: Workshop) -> None:
     wanted = claim(MIXED, BOTH, 1e-9)
     outcome = search(workshop, wanted)
     example = read_example(wanted, json.dumps(broken(outcome)))
-    assert deviation(workshop, wanted, example) == outcome.deviation
+    assert deviation(workshop, wanted, example) == outcome.counterexample.deviation
 
 
 @pytest.mark.parametrize(

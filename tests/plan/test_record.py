@@ -12,6 +12,7 @@ from coherence.plan import (
     Reading,
     Record,
     Reply,
+    Seen,
 )
 from coherence.vocabulary import Decoding, Probe
 
@@ -23,7 +24,7 @@ LAW = LawSearch(LawName.DOSE_ZERO, (CONDITION,), (PROBE,), 1e-4, 8, 0)
 
 def test_every_kind_is_handed_out_as_what_it_is() -> None:
     residuals, log_probs = np.ones((5, 2), np.float32), np.zeros(3, np.float32)
-    outcome = LawOutcome(0.0, 8, None)
+    outcome = LawOutcome(Seen({}, 0.0), 8, None)
     record = Record({REPLY: Answer("Because.", (4, 2)), READING: residuals, NEXT: log_probs, LAW: outcome})
     assert record.reply(REPLY) == "Because."
     assert record.residuals(READING) is residuals

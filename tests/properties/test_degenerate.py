@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coherence.errors import SuiteError
-from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene
+from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene, Seen
 from coherence.properties import Attractor, Chimera, Collinearity, Commutativity, Equivalence, Markers
 from coherence.reports.explanation import explain
 from coherence.results import AssertionResult, sentence_of
@@ -131,7 +131,7 @@ def record(case, probes, residuals=noise, said=SAID["never"], tokens=certain):
             return Answer(said(*place), (0,))
         if isinstance(need, NextToken):
             return tokens(*place)
-        return LawOutcome(0.0, 3, None)
+        return LawOutcome(Seen({"probe": "q0"}, 0.0), 3, None)
 
     return Record({need: value(need) for need in case.needs()})
 

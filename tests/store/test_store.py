@@ -22,7 +22,7 @@ from coherence.engine.engine import Engine
 from coherence.engine.keys import key_of
 from coherence.errors import StoreError
 from coherence.files import replace_file
-from coherence.plan import Answer, Condition, LawOutcome, NextToken, Plan
+from coherence.plan import Answer, Condition, LawOutcome, NextToken, Plan, Seen
 from coherence.store import Pruned, Store
 from coherence.vocabulary import Probe, Release
 
@@ -35,12 +35,12 @@ arrays = hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_sid
 answers = st.builds(
     Answer, st.text(st.characters(exclude_categories=())), st.lists(st.integers(0)).map(tuple)
 )
-laws = st.builds(
-    LawOutcome,
+seen = st.builds(
+    Seen,
+    example=st.dictionaries(st.text(), st.integers() | st.text()),
     deviation=st.floats(allow_nan=False),
-    examples=st.integers(0),
-    counterexample=st.none() | st.dictionaries(st.text(), st.integers() | st.text()),
 )
+laws = st.builds(LawOutcome, largest=seen, examples=st.integers(0), counterexample=st.none() | seen)
 
 
 @pytest.fixture
@@ -103,7 +103,10 @@ def test_an_entry_can_be_read_by_itself(store: Store) -> None:
         assert file.get_tensor("value").shape == (2, 3)
 
 
-@pytest.mark.parametrize("value", [REPLY, np.ones((4, 5), np.float32), LawOutcome(0.5, 3, {"dose": 1})])
+@pytest.mark.parametrize(
+    "value",
+    [REPLY, np.ones((4, 5), np.float32), LawOutcome(Seen({"dose": 1}, 0.5), 3, Seen({"dose": 0}, 0.2))],
+)
 def test_no_damaged_entry_is_believed(store: Store, value: object) -> None:
     store.put(KEY, value)
     path = entry(store)

@@ -5,7 +5,7 @@ import pytest
 from poles import DEPTH, PROBES, WIDTH, readings_of, scene
 
 from coherence.errors import SuiteError
-from coherence.plan import ClaimName, LawOutcome, Record
+from coherence.plan import ClaimName, LawOutcome, Record, Seen
 from coherence.properties.attractors.gap import Gap
 from coherence.vocabulary import Verdict
 
@@ -103,10 +103,10 @@ def test_a_search_is_an_assertion_of_its_own():
     assert [condition.prompts[0].text for condition in prompted] == ["Be upbeat.", "Be gloomy."]
     assert [condition.adapters for condition in adapter] == [(("upbeat", 1.0),), (("gloomy", 1.0),)]
     assert [condition.steers[0].vector for condition in steering] == ["upbeat", "gloomy"]
-    found = {"pair": ["adapter", "steering"], "weight": 0.3}
-    evidence = case.judge(Record({case.search: LawOutcome(0.2, 9, found)}), seed=0)
+    found = Seen({"pair": ["adapter", "steering"], "weight": 0.3}, 0.2)
+    evidence = case.judge(Record({case.search: LawOutcome(found, 9, found)}), seed=0)
     assert evidence.verdict is Verdict.FAIL
-    assert evidence.notes[-1] == "smallest counterexample: pair adapter and steering, weight 0.3"
+    assert evidence.notes[-2] == "smallest counterexample, 0.20: pair adapter and steering, weight 0.3"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from coherence.errors import SuiteError
-from coherence.plan import Condition, LawName, LawOutcome, Record, Scene, Steer
+from coherence.plan import Condition, LawName, LawOutcome, Record, Scene, Seen, Steer
 from coherence.properties.composition.commutativity import LAWS, Commutativity
 from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
 
@@ -31,7 +31,10 @@ def commutativity(**fields):
 
 def judged(deviation, counterexample=None):
     case = commutativity(laws=["vector-order"]).cases(scene())[0]
-    return case.judge(Record({case.search: LawOutcome(deviation, 8, counterexample)}), seed=0)
+    example = counterexample or {"probe": "login", "pair": ["vector a", "vector b"], "weights": (1.0, 1.0)}
+    seen = Seen(example, deviation)
+    outcome = LawOutcome(seen, 8, seen if counterexample else None)
+    return case.judge(Record({case.search: outcome}), seed=0)
 
 
 def test_every_law_has_its_sentence():
@@ -96,7 +99,10 @@ def test_an_unknown_persona_is_an_error():
 def test_a_law_holds_up_to_the_tolerance():
     evidence = judged(1e-6)
     assert evidence.verdict is Verdict.PASS
-    assert evidence.notes == ("the law: two vectors added in either order equal their sum",)
+    assert evidence.notes == (
+        "the law: two vectors added in either order equal their sum",
+        "largest deviation seen, 1e-06: probe login, pair vector a and vector b, weights 1.0 and 1.0",
+    )
     assert evidence.decisive.estimate.n == 8
 
 
@@ -106,6 +112,6 @@ def test_a_broken_law_shows_its_smallest_counterexample():
     assert evidence.probes[0].probe == "crash"
     assert json.loads(evidence.probes[0].example)["weights"] == [0.5, -1.0]
     assert (
-        evidence.notes[-1]
-        == "smallest counterexample: probe crash, pair vector a and vector b, weights 0.5 and -1.0"
+        evidence.notes[-2]
+        == "smallest counterexample, 0.02: probe crash, pair vector a and vector b, weights 0.5 and -1.0"
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from coherence.errors import SuiteError
-from coherence.plan import ClaimName, Condition, LawOutcome, Record, Scene, Steer
+from coherence.plan import ClaimName, Condition, LawOutcome, Record, Scene, Seen, Steer
 from coherence.properties.composition.worst import Worst
 from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
 
@@ -25,10 +25,14 @@ def worst(**fields):
     return Worst(**(given | fields))
 
 
+LARGEST = {"probe": "crash", "weight": 1.0}
+
+
 def judged(deviation, counterexample=None):
     case = worst().cases(SCENE)[0]
     (search,) = case.needs()
-    return case.judge(Record({search: LawOutcome(deviation, 8, counterexample)}), seed=0)
+    outcome = LawOutcome(Seen(LARGEST, deviation), 8, counterexample)
+    return case.judge(Record({search: outcome}), seed=0)
 
 
 def test_one_case_per_sum_against_the_chimera():
@@ -50,14 +54,21 @@ def test_a_claim_holds_up_to_its_bound():
     evidence = judged(0.4)
     assert evidence.verdict is Verdict.PASS
     assert evidence.probes == ()
+    assert evidence.notes[-1] == "largest deviation seen, 0.40: probe crash, weight 1.0"
     assert evidence.decisive.law
 
 
-def test_a_broken_claim_shows_its_smallest_counterexample():
-    evidence = judged(0.7, {"probe": "login", "weight": 1.0})
+def test_a_broken_claim_shows_its_smallest_counterexample_and_the_largest_deviation():
+    evidence = judged(0.9, Seen({"probe": "login", "weight": 0.5}, 0.7))
     assert evidence.verdict is Verdict.FAIL
-    assert evidence.notes[-1] == "smallest counterexample: probe login, weight 1.0"
-    assert evidence.probes[0].example == '{"probe": "login", "weight": 1.0}'
+    assert evidence.decisive.estimate.value == 0.9
+    assert evidence.notes[1:] == (
+        "smallest counterexample, 0.70: probe login, weight 0.5",
+        "largest deviation seen, 0.90: probe crash, weight 1.0",
+    )
+    assert [shown.example for shown in evidence.probes] == [
+        '{"probe": "login", "weight": 0.5}', '{"probe": "crash", "weight": 1.0}'
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
