@@ -1,16 +1,22 @@
 """`coherence calibrate`: thresholds of a suite, proposed from its release."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.releases import releases
 from coherence.cli.show import show
 
 if TYPE_CHECKING:
-    from coherence.thresholds import Proposal
+    from coherence.reports.bar import Bar
+    from coherence.store import Store
+    from coherence.suite import Suite
+    from coherence.thresholds import Bench, Proposal
+    from coherence.thresholds.proposal import Trial
 
 
 def _add(parser: Parser) -> None:
@@ -37,6 +43,15 @@ def _add(parser: Parser) -> None:
         metavar="N",
         help="how many random halves of the probes, scripts or tasks are judged; default: %(default)s",
     )
+    parser.add_argument(
+        "--release",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="another healthy release of the suite, such as one trained with another seed, as a file of the "
+        "gate's options (--coherence-adapter=NAME=PATH), one a line; as often as there are some",
+    )
     parser.add_argument("--seed", type=int, help="default: the suite's")
     parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
     parser.add_argument("--write", action="store_true", help="write the proposed thresholds into the suite")
@@ -46,27 +61,40 @@ def _add(parser: Parser) -> None:
 def _run(options: Namespace) -> None:
     from rich.console import Console
 
+    from coherence.reports.bar import Bar
+    from coherence.store import Store, store_root
+    from coherence.thresholds import WIDTH, Bench, Terms, proposals, shown
+
+    suites = releases(options.suite, options.seed, options.release)
+    seed = next(iter(suites.values())).scene.seed
+    terms = Terms(options.false_alarm, options.power, options.halves, seed)
+    benches = {name: Bench(suite, terms, name) for name, suite in suites.items()}
+    store = Store(options.store or store_root())
+    with Bar(Console(stderr=True)) as bar:
+        tried = (_tried(suite, benches[name], store, bar) for name, suite in suites.items())
+        found = list(proposals(chain.from_iterable(tried), terms))
+    show(lambda box: shown(found, box), WIDTH)
+    print(terms if len(suites) == 1 else f"{terms}, {_rests_on([*suites])}")
+    for entry, reason in next(iter(benches.values())).left_alone:
+        print(f"{entry.place} {entry.name} {reason}: left alone")
+    _change(options.suite, found, options.write)
+
+
+def _tried(suite: "Suite", bench: "Bench", store: "Store", bar: "Bar") -> "Iterator[Trial]":
+    """Measure one release and judge it."""
     from coherence.engine.artefacts import Artefacts
     from coherence.engine.engine import Engine
     from coherence.plan import Plan, Record
-    from coherence.reports.bar import Bar
-    from coherence.store import Store, store_root
-    from coherence.suite import Overrides, load_suite
-    from coherence.thresholds import WIDTH, Bench, Terms, proposals, shown
 
-    suite = load_suite(options.suite, Overrides(seed=options.seed))
-    terms = Terms(options.false_alarm, options.power, options.halves, suite.scene.seed)
-    bench = Bench(suite, terms)
     artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
-    with Bar(Console(stderr=True)) as bar:
-        engine = Engine(artefacts, Store(options.store or store_root()), bar)
-        record = Record(engine.measure(Plan(bench.needs())))
-        found = list(proposals(bench.trials(record, bar), terms))
-    show(lambda box: shown(found, box), WIDTH)
-    print(terms)
-    for entry, reason in bench.left_alone:
-        print(f"{entry.place} {entry.name} {reason}: left alone")
-    _change(options.suite, found, options.write)
+    return bench.trials(Record(Engine(artefacts, store, bar).measure(Plan(bench.needs()))), bar)
+
+
+def _rests_on(names: "Sequence[str | None]") -> str:
+    """Say from how many differences it is known how far releases lie apart."""
+    told = len(names) - 1
+    named = ", ".join(str(name) for name in names)
+    return f"{told + 1} releases ({named}), whose spread rests on {told} difference{'s' if told > 1 else ''}"
 
 
 def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:
@@ -84,7 +112,8 @@ def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:
 COMMAND = Command(
     name="calibrate",
     help="propose a suite's thresholds from its release",
-    about="The release of the suite is taken to be healthy. Nothing is written without --write.",
+    about="The release of the suite is taken to be healthy, and so are others that are named. Nothing is "
+    "written without --write.",
     example="coherence calibrate pirate.coherence.yaml --halves 20",
     add=_add,
 )

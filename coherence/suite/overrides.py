@@ -14,13 +14,17 @@ COMMAND_LINE = Place("the command line")
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says of the release; paths are relative to the current directory."""
+    """What the command line, or a file of its options, says of the release.
+
+    Paths are relative to the current directory.
+    """
 
     base: str | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     dtype: Dtype | None = None
+    place: Place = COMMAND_LINE
 
     def apply(self, release: Release) -> Release:
         """Replace the release's artefacts by name; a vector keeps its site and layer convention.
@@ -44,10 +48,12 @@ class Overrides:
 
     def require_use(self, releases: Sequence[Release]) -> None:
         """Refuse a name that none of a run's releases has: a SuiteError says which names there are."""
-        _refuse_strangers(
+        self._refuse_strangers(
             "adapter", self.adapters, [name for release in releases for name in release.adapters]
         )
-        _refuse_strangers("vector", self.vectors, [name for release in releases for name in release.vectors])
+        self._refuse_strangers(
+            "vector", self.vectors, [name for release in releases for name in release.vectors]
+        )
 
     @property
     def options(self) -> list[str]:
@@ -61,15 +67,14 @@ class Overrides:
     def places(self) -> dict[str, Place]:
         """The keys of what is overridden, as in `Suite.places`."""
         names = [f"adapters.{name}" for name in self.adapters] + [f"vectors.{name}" for name in self.vectors]
-        return {f"release.{name}": COMMAND_LINE for name in [*(["base"] if self.base else []), *names]}
+        return {f"release.{name}": self.place for name in [*(["base"] if self.base else []), *names]}
+
+    def _refuse_strangers(self, kind: str, names: Iterable[str], known: Collection[str]) -> None:
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, set(known)) or "; there is none at all"
+                raise SuiteError(f"no release has the {kind} {name!r}{hint}", self.place)
 
 
 def _here(text: str) -> str:
     return artefact(Path.cwd() / "command line", text)
-
-
-def _refuse_strangers(kind: str, names: Iterable[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, set(known)) or "; there is none at all"
-            raise SuiteError(f"no release has the {kind} {name!r}{hint}", COMMAND_LINE)

@@ -38,10 +38,11 @@ class _Cases:
 class Bench:
     """The claims of a suite that can be calibrated. A SuiteError says why none can be.
 
-    `left_alone` says of the others why they cannot.
+    `left_alone` says of the others why they cannot. The bench of one of several releases has its name.
     """
 
-    def __init__(self, suite: Suite, terms: Terms) -> None:
+    def __init__(self, suite: Suite, terms: Terms, release: str | None = None) -> None:
+        self._release = release
         self._terms = terms
         self.left_alone: list[tuple[Entry, str]] = []
         self._cases: list[_Cases] = []
@@ -94,6 +95,7 @@ class Bench:
         return Trial(
             entry=entry,
             id=name,
+            release=self._release,
             whole=[judged(whole, f"seed {index}") for index in range(SEEDS)],
             halves={
                 unit: Halved(

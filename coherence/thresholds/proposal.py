@@ -38,14 +38,21 @@ class Halved:
 class Trial:
     """Criteria of one assertion by key: under several seeds, on halves by their unit, and of its controls.
 
-    A criterion need not be in all of them: a claim may be one only where it can be told.
+    The `release` that it is about is named where there are several. A criterion need not be in all of them:
+    a claim may be one only where it can be told.
     """
 
     entry: Entry
     id: str
+    release: str | None
     whole: Sequence[Criteria]
     halves: Mapping[Sampled, Halved]
     controls: Mapping[str, Criteria]
+
+    @property
+    def name(self) -> str:
+        """The assertion, and the release where there are several."""
+        return named(self.id, self.release)
 
     def criteria(self, key: str) -> list[Criterion]:
         """Return the criterion under the seeds that have it."""
@@ -64,7 +71,11 @@ class Control:
 
     who: str
     assertion: str
+    release: str | None
     estimate: Estimate
+
+    def __str__(self) -> str:
+        return f"{self.who} as {named(self.assertion, self.release)}, {self.estimate.spread}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,8 @@ class Proposal:
     """One number of a suite: what it is, and what it could be (None: nothing can be proposed).
 
     `item` is its place in a range of two. On a sample of `needed` a healthy release passes the current
-    threshold with the power that was asked for. `notes` are sentences.
+    threshold with the power that was asked for. The `weakest` assertion is that of a `release`, where there
+    are several. `notes` are sentences.
     """
 
     entry: Entry
@@ -82,6 +94,7 @@ class Proposal:
     current: float
     proposed: float | None
     weakest: str
+    release: str | None
     estimate: Estimate
     control: Control | None
     needed: float
@@ -93,6 +106,11 @@ class Proposal:
         if self.proposed is None or self.control is None:
             return None
         return self.side.reach_of(self.proposed) - self.side.furthest(self.control.estimate)
+
+
+def named(name: str, release: str | None) -> str:
+    """Say which release is meant, if there are several."""
+    return name if release is None else f"{name} ({release})"
 
 
 def percent(share: float) -> str:

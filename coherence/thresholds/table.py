@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from coherence.reports.plain import cell, table
-from coherence.thresholds.proposal import Control, Proposal
+from coherence.thresholds.proposal import Control, Proposal, named
 from coherence.vocabulary.evidence import number
 
 WIDTH = 124  # in which neither names nor intervals are folded, unless they are long
@@ -42,11 +42,12 @@ def _row(proposal: Proposal) -> Iterator[Text]:
 def _who(proposal: Proposal) -> str:
     persona, slug = proposal.weakest.split(f".{proposal.entry.name}.")
     slugs = {assertion.case.slug for assertion in proposal.entry.assertions}
-    return f"{persona} {slug}" if len(slugs) > 1 else persona
+    return named(f"{persona} {slug}" if len(slugs) > 1 else persona, proposal.release)
 
 
 def _control(control: Control) -> str:
-    return f"{control.who} as {control.assertion.split('.')[0]}\n{control.estimate.spread}"
+    persona = named(control.assertion.split(".")[0], control.release)
+    return f"{control.who} as {persona}\n{control.estimate.spread}"
 
 
 def _sentences(proposals: Iterable[Proposal]) -> Iterator[Text]:

@@ -8,13 +8,15 @@ from pydantic import ValidationError
 
 from coherence.thresholds.entry import Entry
 from coherence.thresholds.proposal import Control, Proposal, Terms, Trial, percent
+from coherence.thresholds.several import Several
 from coherence.thresholds.side import Side, outward, sides
 from coherence.vocabulary.evidence import number
 
 
 def proposals(tried: Iterable[Trial], terms: Terms) -> Iterator[Proposal]:
-    """Propose every threshold of every entry: one that all of its assertions pass."""
-    for _, group in groupby(tried, key=lambda trial: trial.entry.index):
+    """Propose every threshold of every entry: one that all of its assertions pass, in all releases."""
+    in_order = sorted(tried, key=lambda trial: trial.entry.index)
+    for _, group in groupby(in_order, key=lambda trial: trial.entry.index):
         trials = [*group]
         for key in dict.fromkeys(key for trial in trials for criteria in trial.whole for key in criteria):
             asked = [trial for trial in trials if trial.criteria(key)]
@@ -33,15 +35,18 @@ class _Weighing:
         self._rate = terms.false_alarm / len(entry.numbers(key))  # either end of a range may be missed
         self._current = entry.numbers(key)[item]
         self._trials = trials
-        self._healthy = {trial.id: trial.healthy(key, side) for trial in trials}
+        self._shown = {trial.name: trial.healthy(key, side) for trial in trials}
+        self._healthy = {
+            name: Several({each.release: self._shown[each.name] for each in trials if each.id == name})
+            for name in dict.fromkeys(trial.id for trial in trials)
+        }
         self._control = self._best_control()
 
     def proposal(self) -> Proposal:
         weakest = min(self._healthy, key=lambda name: self._healthy[name].threshold(self._rate))
         proposed, said = self._decided()
-        needed = {
-            name: healthy.needed(self._now, self._terms.power) for name, healthy in self._healthy.items()
-        }
+        release = self._healthy[weakest].weakest(self._rate)
+        needed = {name: shown.needed(self._now, self._terms.power) for name, shown in self._shown.items()}
         neediest = max(needed, key=needed.__getitem__)
         lacking = self._lacking(neediest, needed[neediest])
         return Proposal(
@@ -52,7 +57,8 @@ class _Weighing:
             current=self._current,
             proposed=proposed,
             weakest=weakest,
-            estimate=self._healthy[weakest].estimate,
+            release=release,
+            estimate=self._healthy[weakest].each[release].estimate,
             control=self._control,
             needed=needed[neediest],
             notes=tuple(filter(None, (said, lacking))),
@@ -78,18 +84,17 @@ class _Weighing:
         for trial in self._trials:
             reason = trial.criteria(self._key)[0].unreliable
             if reason:
-                return f"{trial.id}: {reason}"
-            if not self._healthy[trial.id].known:
-                estimate = self._healthy[trial.id].estimate
-                return f"{trial.id}: on most halves of the {estimate.of}, there is no {estimate.name}"
+                return f"{trial.name}: {reason}"
+            if not self._shown[trial.name].known:
+                estimate = self._shown[trial.name].estimate
+                return f"{trial.name}: on most halves of the {estimate.of}, there is no {estimate.name}"
         return None
 
     def _above_control(self, reach: float) -> tuple[float | None, str | None]:
         """Keep the reach, or raise it until no control passes; None where healthy releases fail it too."""
         if self._control is None or self._side.reach(self._control.estimate) < reach:
             return reach, None
-        passes = f"the control passes too: {self._control.who} as {self._control.assertion}, "
-        passes += self._control.estimate.spread
+        passes = f"the control passes too: {self._control}"
         raised = round(outward(self._side.reach(self._control.estimate)) + 0.01, 2)
         if all(healthy.end >= raised for healthy in self._healthy.values()):
             risk = max(healthy.false_alarm(raised) for healthy in self._healthy.values())
@@ -100,7 +105,7 @@ class _Weighing:
             healthy.needed(self._side.expected(self._control.estimate), self._terms.power)
             for healthy in self._healthy.values()
         )
-        estimate = self._healthy[self._trials[0].id].estimate
+        estimate = self._shown[self._trials[0].name].estimate
         told = (
             f"{estimate.n} {estimate.of}; {ceil(apart)} tell them apart"
             if isfinite(apart)
@@ -109,8 +114,8 @@ class _Weighing:
         return None, f"{passes}, so nothing is proposed ({told})"
 
     def _lacking(self, name: str, needed: float) -> str | None:
-        estimate = self._healthy[name].estimate
-        if needed <= estimate.n or not self._healthy[name].known:
+        estimate = self._shown[name].estimate
+        if needed <= estimate.n or not self._shown[name].known:
             return None
         aim = f"{estimate.name} {self._side} {self._current:g}"
         if isfinite(needed):
@@ -120,7 +125,7 @@ class _Weighing:
 
     def _best_control(self) -> Control | None:
         found = [
-            Control(who, trial.id, criteria[self._key].estimate)
+            Control(who, trial.id, trial.release, criteria[self._key].estimate)
             for trial in self._trials
             for who, criteria in trial.controls.items()
             if self._key in criteria and criteria[self._key].unreliable is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coherence.cli import main
+from coherence.cli.releases import releases
 
 CALIBRATED = """\
 coherence: 1
@@ -87,3 +88,73 @@ def test_calibrate_proposes_and_writes_only_when_told(calibrated, capsys):
 def test_what_cannot_be_calibrated_is_a_sentence(arguments, sentence, capsys):
     assert main(["calibrate", *arguments.split()]) == 4
     assert capsys.readouterr().err == f"coherence: {sentence}\n"
+
+
+@pytest.fixture
+def twin(calibrated: Path, tiny_adapter: Callable[..., Path]) -> Path:
+    """A release in which one adapter was trained with another seed."""
+    path = calibrated.with_name("twin.args")
+    path.write_text(f"--coherence-adapter=pirate={tiny_adapter('pirate', seed=9)}\n")
+    return path
+
+
+@pytest.mark.usefixtures("twin")
+def test_several_healthy_releases_pass_what_is_proposed(calibrated, capsys):
+    asked = ["calibrate", "c.coherence.yaml", "--halves", "10"]
+    proposed = []
+    for release in ([], ["--release", "twin.args"]):
+        assert main([*asked, *release]) == 0
+        proposed.append(capsys.readouterr().out)
+    alone, both = (float(re.search(r"min_cosine +\| +\S+ \| +(\S+)", said)[1]) for said in proposed)
+    assert both <= alone
+    assert re.search(r"\| \w+ \((own|twin)\) +\|", proposed[1])
+    assert "10 halves, seed 0, 2 releases (own, twin), whose spread rests on 1 difference\n" in proposed[1]
+    assert "(own)" not in proposed[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        (None, "the release cannot be read: No such file or directory"),
+        ("--coherence-adapter=pirat=x", "no release has the adapter 'pirat'; did you mean 'pirate'?"),
+        ("--coherence-adapter=pirate", "argument --coherence-adapter: found 'pirate', expected NAME=PATH"),
+        ("--write", "unrecognized arguments: --write"),
+        ("", "this is the release that is called 'own'; expected another healthy one, such as one trained"),
+    ],
+    ids=["no-file", "no-such-name", "no-pair", "another-option", "nothing-new"],
+)
+def test_a_release_that_is_none_is_a_sentence(calibrated, capsys, written, sentence):
+    if written is not None:
+        calibrated.with_name("next.args").write_text(f"{written}\n")
+    assert main(["calibrate", "c.coherence.yaml", "--release", "next.args"]) == 4
+    assert capsys.readouterr().err.startswith(f"coherence: next.args: {sentence}")
+
+
+def test_releases_of_one_name_are_a_sentence(twin, capsys):
+    (twin.parent / "other").mkdir()
+    other = twin.parent / "other" / "twin.args"
+    other.write_text("--coherence-adapter=counsel=somewhere\n")
+    assert main(["calibrate", "c.coherence.yaml", "--release", "twin.args", "--release", str(other)]) == 4
+    assert "another release is called 'twin'; expected another name" in capsys.readouterr().err
+
+
+def test_an_artefact_that_is_lost_is_blamed_on_the_file_that_names_it(calibrated, capsys):
+    calibrated.with_name("next.args").write_text("--coherence-adapter=pirate=./lost\n")
+    assert main(["calibrate", "c.coherence.yaml", "--halves", "10", "--release", "next.args"]) == 4
+    assert "coherence: next.args: adapter 'pirate': there is no folder" in capsys.readouterr().err
+
+
+def test_the_shipped_twin_is_another_release_of_its_suite(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (line,) = re.findall(
+        r"^coherence (calibrate \S+ --release \S+)$",
+        Path("docs/calibrate.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    _, suite, _, file = line.split()
+    own, twin = releases(Path(suite), None, [Path(file)]).values()
+    changed = {
+        name for name, path in twin.scene.release.adapters.items() if own.scene.release.adapters[name] != path
+    }
+    assert changed == {"pirate-counsel"}
+    assert own.assertions[-1].id == twin.assertions[-1].id

@@ -35,6 +35,7 @@ def propose(path, key, *numbers, index=None):
             current=entry.numbers(key)[item],
             proposed=number,
             weakest="",
+            release=None,
             estimate=Estimate(name="x", value=0, low=0, high=0, n=1),
             control=None,
             needed=8,

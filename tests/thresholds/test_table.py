@@ -15,7 +15,10 @@ from coherence.vocabulary import Estimate
 
 ESTIMATE = Estimate(name="kappa", value=0.9, low=0.8, high=1.0, n=24)
 CONTROL = Control(
-    "oncall", "pirate.markers.prompt-adapter", Estimate(name="kappa", value=0.1, low=0.0, high=0.2, n=24)
+    "oncall",
+    "pirate.markers.prompt-adapter",
+    None,
+    Estimate(name="kappa", value=0.1, low=0.0, high=0.2, n=24),
 )
 
 
@@ -24,6 +27,7 @@ def row(entry, key="min_agreement", item=0, side=Side.AT_LEAST, **changed):
         "current": 0.6,
         "proposed": 0.7,
         "weakest": "pirate.markers.prompt-adapter",
+        "release": None,
         "estimate": ESTIMATE,
         "control": CONTROL,
         "needed": 11.2,
@@ -61,3 +65,9 @@ def test_ends_of_a_range_have_a_row_each(load):
     *_, first, _, second, _ = lines(replace(low, weakest=weakest), replace(high, weakest=weakest))
     assert first.split("|")[3].strip() == "pirate-counsel steering"
     assert (first.split("|")[0], second.split("|")[0]) == (" tipping >= ", " tipping <= ")
+
+
+def test_of_several_releases_it_says_which_are_meant(load):
+    (entry,) = entries(load())
+    *_, who, _ = lines(row(entry, release="twin", control=replace(CONTROL, release="own")))
+    assert who == " min_agreement | 0.6 | 0.70 | pirate (twin) | oncall as pirate (own) | 0.50 | 24 | 12"

@@ -35,9 +35,9 @@ def proposed(entry, healthy, control=None, **options):
     return list(proposals([trial], TERMS))
 
 
-def tried(entry, whole, halves, controls=None, name="pirate.x"):
+def tried(entry, whole, halves, controls=None, name="pirate.x", release=None):
     """An assertion that shows the same under every seed."""
-    return Trial(entry, name, [whole] * 3, {"probes": Halved(halves, 24)}, controls or {})
+    return Trial(entry, name, release, [whole] * 3, {"probes": Halved(halves, 24)}, controls or {})
 
 
 @pytest.fixture
@@ -164,3 +164,38 @@ def test_a_criterion_that_some_assertions_lack_is_that_of_the_others(collinear):
 
 def test_what_no_assertion_shows_is_not_proposed(collinear):
     assert list(proposals([tried(collinear, {}, [{}] * 20)], TERMS)) == []
+
+
+def of_release(entry, name, value, half=0.098, control=None):
+    whole, part = (criterion("min_cosine", value, width) for width in (half, half * 2**0.5))
+    part = part.model_copy(update={"estimate": part.estimate.model_copy(update={"n": 12})})
+    controls = {"oncall": {"min_cosine": control}} if control else {}
+    return tried(entry, {"min_cosine": whole}, [{"min_cosine": part}] * 20, controls, release=name)
+
+
+def test_of_several_releases_the_weakest_is_named(collinear):
+    trials = [of_release(collinear, *each) for each in (("own", 0.75), ("twin", 0.6), ("third", 0.9))]
+    (found,) = proposals(trials, TERMS)
+    assert (found.weakest, found.release, found.estimate.value) == ("pirate.x", "twin", 0.6)
+    (alone,) = proposals([of_release(collinear, None, 0.6)], TERMS)
+    assert found.proposed < alone.proposed
+
+
+def test_a_control_of_any_release_counts(collinear):
+    controls = (criterion("min_cosine", value, 0.02) for value in (0.1, 0.3))
+    trials = [
+        of_release(collinear, name, 0.7 + 0.01 * len(name), control=control)
+        for name, control in zip(("own", "twin"), controls, strict=True)
+    ]
+    (found,) = proposals(trials, TERMS)
+    assert str(found.control) == "oncall as pirate.x (twin), 0.30 [0.28, 0.32]"
+
+
+def test_what_one_release_cannot_decide_is_said_of_it(collinear):
+    lost = criterion("min_cosine", 0.7, 0.098, unreliable="too noisy")
+    trials = [
+        of_release(collinear, "own", 0.7),
+        tried(collinear, {"min_cosine": lost}, [{"min_cosine": HALF}] * 20, release="twin"),
+    ]
+    (found,) = proposals(trials, TERMS)
+    assert (found.proposed, found.notes) == (None, ("pirate.x (twin): too noisy",))
