@@ -9,16 +9,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import truth_page
+import truth_tail
 from rounds import CONSOLE, table
 from truth_claims import AGREEMENT, PLAIN, PLANTED, Population
 from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
-from truth_page import NUMBERS, OF_COMPOSITION, POWER
+from truth_page import NUMBERS, OF_COMPOSITION, OF_KL, POWER
 
 from coherence.store import Store
 
-COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition")
+COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl")
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
 GAPS = {
@@ -133,6 +134,15 @@ def tell(command: str, found: Sequence[Found], keep: bool) -> None:
         truth_page.write()
 
 
+def tail(replications: int, seed: int, keep: bool) -> None:
+    """Tell of means of KL, which take no model; keep the numbers of a whole run."""
+    rows = truth_tail.kl(replications, seed)
+    truth_tail.tell(rows)
+    if keep:
+        _write(OF_KL, [asdict(row) for row in rows])
+        truth_page.write_kl()
+
+
 def main() -> None:
     """Plant, measure, draw, judge, and tell."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -142,6 +152,9 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
     replications, templates = (40, 60) if asked.quick else (asked.replications, TEMPLATES)
+    if asked.command == "kl":
+        tail(replications, asked.seed, keep=not asked.quick)
+        return
     tried = COMPOSITION if asked.command == "composition" else PLANTED
     with TemporaryDirectory() as folder:
         with CONSOLE.status("measuring the population"):

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from truth_picture import drawn
+from truth_tail import SIZES, Row, cells
 from work import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
 OF_COMPOSITION = RESULTS / "truth_composition.csv"
+OF_KL = RESULTS / "truth_tail.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
 Line = Mapping[str, str]
@@ -30,6 +32,18 @@ def write_composition() -> None:
     _put("composition", OF_COMPOSITION)
 
 
+def write_kl() -> None:
+    """Put the table of means and ratios of KL between marks of their own."""
+    rows = [Row.of(line) for line in _read(OF_KL)]
+    lines = [["KL", "interval of the", *map(str, SIZES)], ["---"] * (2 + len(SIZES))]
+    lines += [[*names, *by_size.values()] for names, by_size in cells(rows).items()]
+    said = (
+        "Intervals wholly below / above the truth in percent (and their median upper end, in units of the "
+        f"truth), over the number of probes; {rows[0].replications} replications:"
+    )
+    _between("kl", said, "\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 def _put(command: str, numbers: Path) -> None:
     rows = [row for row in _read(numbers) if "plain cosine" not in row["estimate"]]
     replications = max(int(row["replications"]) for row in rows)
@@ -41,9 +55,13 @@ def _put(command: str, numbers: Path) -> None:
         "Intervals wholly above it, which are false alarms of 'at most' and false passes of 'at least':",
         _table(rows, lambda row: 100 * float(row["too_high"])),
     )
+    _between(command, *tables)
+
+
+def _between(command: str, *parts: str) -> None:
     begin = BEGIN.format(command)
     before, rest = PAGE.read_text().split(begin)
-    PAGE.write_text("\n\n".join((before + begin, *tables, END)) + rest.split(END, 1)[1])
+    PAGE.write_text("\n\n".join((before + begin, *parts, END)) + rest.split(END, 1)[1])
 
 
 def _read(path: Path) -> list[Line]:
@@ -72,3 +90,4 @@ def _range(numbers: Iterable[float]) -> str:
 if __name__ == "__main__":
     write()
     write_composition()
+    write_kl()
