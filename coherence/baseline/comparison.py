@@ -117,7 +117,7 @@ def _changes(before: Baseline, now: Baseline, terms: Terms) -> Iterator[Change]:
 def _restated(before: Lines, now: Lines) -> list[tuple[Key, Key]]:
     """Pair what vanished with what appeared in its place: the only ones of an assertion with these bounds.
 
-    How many probes are hits decides between Cohen's kappa and Gwet's AC1; recovery names the worse regime.
+    Recovery names the worse regime; older documents have Gwet's AC1 where now there is Cohen's kappa.
     """
     gone, new = _by_bounds(before, before.keys() - now.keys()), _by_bounds(now, now.keys() - before.keys())
     pairs = [(gone[bounds], new[bounds]) for bounds in gone if bounds in new]

@@ -16,10 +16,12 @@ from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
 from coherence.statistics.agreement import (
     Hits,
-    agreement,
+    chance_disagreements,
+    kappa,
     mcnemar_exact,
     paired_difference,
     recovery,
+    relative_difference,
 )
 from coherence.statistics.intervals import wilson
 from coherence.vocabulary import BARE, Criterion, Evidence, Marker, ProbeNote, Regime
@@ -70,7 +72,7 @@ class MarkersCase(Case):
         ]
 
     def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge agreement by probe, difference of the rates, and recovery of the prompt's effect."""
+        """Judge agreement by probe, differences of rates and counts, and recovery of the prompt's effect."""
         replies = self._all_replies(record)
         return Evidence(
             criteria=tuple(self._criteria(replies)),
@@ -96,13 +98,14 @@ class MarkersCase(Case):
 
     def _criteria(self, replies: Mapping[Regime, Replies]) -> Iterator[Criterion]:
         first, second = (replies[regime].hits for regime in self.regimes)
-        yield held(
-            *agreement(first, second, self.scene.clusters),
-            self._n,
-            at_least=self.asked.min_agreement,
-            unreliable=None if (first | second).any() else self._silent,
-            key="min_agreement",
-        )
+        if self._untold(first, second) is None:
+            yield held(
+                "Cohen's kappa",
+                kappa(first, second, self.scene.clusters),
+                self._n,
+                at_least=self.asked.min_agreement,
+                key="min_agreement",
+            )
         most = self.asked.max_difference
         yield held(
             f"rate {self.regimes[1]} - {self.regimes[0]}",
@@ -112,7 +115,32 @@ class MarkersCase(Case):
             most,
             key="max_difference",
         )
+        yield self._count_difference(replies)
         yield self._recovery(replies)
+
+    def _untold(self, first: Hits, second: Hits) -> str | None:
+        """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
+        apart = chance_disagreements(first, second)
+        if apart >= LEAST_PROBES:
+            return None
+        return (
+            "agreement beyond chance cannot be told at these rates: independent regimes would disagree on "
+            f"{apart:.1f} of {self._n} probes, and {LEAST_PROBES} are needed; the other criteria decide"
+        )
+
+    def _count_difference(self, replies: Mapping[Regime, Replies]) -> Criterion:
+        sides = list(dict.fromkeys((PROMPT, *self.regimes)))
+        counts = np.array([replies[regime].counts for regime in sides], dtype=np.float64).T
+        first, second = map(sides.index, self.regimes)
+        most = self.asked.max_count_difference
+        return held(
+            f"relative count {self.regimes[1]} - {self.regimes[0]}",
+            relative_difference(counts, first, second, sides.index(PROMPT), self.scene.clusters),
+            self._n,
+            -most,
+            most,
+            key="max_count_difference",
+        )
 
     @property
     def _all_regimes(self) -> tuple[Regime, ...]:
@@ -125,11 +153,6 @@ class MarkersCase(Case):
     @property
     def _n(self) -> int:
         return len(self.scene.probes)
-
-    @property
-    def _silent(self) -> str:
-        first, second = self.regimes
-        return f"no reply under {first} or {second} holds a marker: there is nothing to agree on"
 
     def _recovery(self, replies: Mapping[Regime, Replies]) -> Criterion:
         bare, ceiling = replies[BARE], replies[PROMPT]
@@ -177,7 +200,8 @@ class MarkersCase(Case):
         first, second = (replies[regime].hits for regime in self.regimes)
         p = mcnemar_exact(first, second)
         between = f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
-        return (*rates, between, *by_length("agreement", first == second, self.scene.probes))
+        untold = filter(None, [self._untold(first, second)])
+        return (*rates, between, *untold, *by_length("agreement", first == second, self.scene.probes))
 
     def _rate(self, regime: Regime, found: Replies) -> str:
         rate = wilson(found.rate * self._units, self._units)
@@ -201,7 +225,7 @@ class MarkersCase(Case):
 
 
 class Markers(Property):
-    """The persona shows in what the model says: on the same probes, and as often as under its prompt.
+    """The persona shows in what the model says: on the same probes, as often and in as many of its words.
 
     A probe is a hit when its reply holds at least one marker (protocol of arXiv 2605.23147, section 6). Equal
     rates are not agreement, so the regimes are paired by probe.
@@ -214,11 +238,17 @@ class Markers(Property):
     min_agreement: float = Field(
         ge=-1,
         le=1,
-        description="Least chance-corrected agreement on which probes are hits: Cohen's kappa, or Gwet's AC1 "
-        "where fewer than 20 % or more than 80 % are hits.",
+        description="Least Cohen's kappa of which probes are hits. It is no criterion where the rates are so "
+        f"extreme that independent regimes disagree on fewer than {LEAST_PROBES} probes; a note says so.",
     )
     max_difference: float = Field(
         gt=0, le=1, description="Largest difference of the two hit rates, of either sign."
+    )
+    max_count_difference: float = Field(
+        0.5,
+        gt=0,
+        description="Largest difference of the mean numbers of distinct markers in a reply, of either sign, "
+        "as a multiple of the prompt's.",
     )
     min_recovery: float = Field(
         ge=0,

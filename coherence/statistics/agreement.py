@@ -20,27 +20,26 @@ Hits = NDArray[np.bool_]
 Measure = Callable[[Array, Array], Array]
 """From what two sides answered [probes, sides] and weights of the probes [rows, probes] to values [rows]."""
 
-SKEWED = 0.2  # prevalence below this, or above 1 minus this, makes kappa unstable
-
 # One probe of each kind: hits of the first side and of the second.
 _KINDS = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
 
 
-def cohen_kappa(first: Hits, second: Hits) -> float:
-    """(po - pe) / (1 - pe), chance from each side's own rate (Cohen 1960); NaN when every probe is alike."""
-    return _sampled(_kappa, first, second)
+def kappa(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
+    """(po - pe) / (1 - pe), chance from each side's own rate (Cohen 1960): 0 where the sides are independent.
+
+    NaN when every probe is alike.
+    """
+    return _interval(_kappa, first, second, clusters)
 
 
-def gwet_ac1(first: Hits, second: Hits) -> float:
-    """(po - pe) / (1 - pe), chance from the pooled prevalence (Gwet 2008); stable when nearly all hit."""
-    return _sampled(_ac1, first, second)
+def chance_disagreements(first: Hits, second: Hits) -> float:
+    """Say on how many of the probes independent sides with these rates would disagree, n (1 - pe).
 
-
-def agreement(first: Hits, second: Hits, clusters: Sequence[str]) -> tuple[str, Interval]:
-    """Name and interval of Cohen's kappa, or of Gwet's AC1 where the pooled rate is outside .2 to .8."""
-    skewed = not SKEWED <= (first.mean() + second.mean()) / 2 <= 1 - SKEWED
-    name, measure = ("Gwet's AC1", _ac1) if skewed else ("Cohen's kappa", _kappa)
-    return name, _interval(measure, first, second, clusters)
+    Kappa is 1 minus the share of them that there are, so that few of them tell little. The rates alone give
+    their number: whether kappa is looked at has nothing to do with what it is.
+    """
+    one, two = float(first.mean()), float(second.mean())
+    return len(first) * (one * (1 - two) + two * (1 - one))
 
 
 def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
@@ -49,34 +48,19 @@ def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Int
 
 
 def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
-    sides, value = _sides(first, second), _sampled(measure, first, second)
+    sides = np.stack([first, second], axis=1).astype(np.float64)
+    value = float(measure(sides, np.ones((1, len(sides))))[0])
     table, jackknife = Jackknife.enlarged(sides, _KINDS, clusters)
     values = measure(table, jackknife.weights)
     found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
     return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt, found.influence)
 
 
-def _sampled(measure: Measure, first: Hits, second: Hits) -> float:
-    return float(measure(_sides(first, second), np.ones((1, len(first))))[0])
-
-
-def _sides(first: Hits, second: Hits) -> Array:
-    return np.stack([first, second], axis=1).astype(np.float64)
-
-
 def _kappa(sides: Array, weights: Array) -> Array:
     first, second = _rates(sides, weights).T
-    return _beyond_chance(sides, weights, first * second + (1 - first) * (1 - second))
-
-
-def _ac1(sides: Array, weights: Array) -> Array:
-    prevalence = _rates(sides, weights).mean(1)
-    return _beyond_chance(sides, weights, 2 * prevalence * (1 - prevalence))
-
-
-def _beyond_chance(sides: Array, weights: Array, expected: Array) -> Array:
-    observed = _rates(sides[:, :1] == sides[:, 1:], weights)[:, 0]
-    return np.asarray((observed - expected) / np.where(expected < 1, 1 - expected, np.nan))
+    agreed = _rates(sides[:, :1] == sides[:, 1:], weights)[:, 0]
+    expected = first * second + (1 - first) * (1 - second)
+    return np.asarray((agreed - expected) / np.where(expected < 1, 1 - expected, np.nan))
 
 
 def _difference(sides: Array, weights: Array) -> Array:
@@ -105,6 +89,22 @@ def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> 
     sides = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
     kinds = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     return _ratio(sides, kinds, np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]]), clusters)
+
+
+def relative_difference(
+    counts: Array, first: int, second: int, unit: int, clusters: Sequence[str]
+) -> Interval:
+    """Mean of the second side minus mean of the first, in means of the unit, which may be one of them.
+
+    The sides are columns of counts [probes, sides]. The added probes are one where only the first has any,
+    and one where only the second has, as many as the largest count of either.
+    """
+    kinds = np.tile(counts.mean(0), (2, 1))
+    kinds[:, [first, second]] = counts[:, [first, second]].max() * np.eye(2)
+    terms = np.zeros((2, counts.shape[1]))
+    terms[0, [first, second]] = -1, 1
+    terms[1, unit] = 1
+    return _ratio(counts, kinds, terms, clusters)
 
 
 def _ratio(sides: Array, kinds: Array, terms: Array, clusters: Sequence[str]) -> Interval:

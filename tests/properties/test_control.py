@@ -140,7 +140,7 @@ def test_markers_that_somebody_else_says_as_well_are_no_pass(between, heard):
     evidence = talking(between, heard)
     assert evidence.decisive.verdict is Verdict.PASS
     assert evidence.verdict is Verdict.INCONCLUSIVE
-    assert evidence.passing_control.criterion.key == "min_agreement"
+    assert evidence.passing_control.criterion.key == "max_difference"
 
 
 LAX = {"min_cosine": -1, "max_kl_ratio": 100, "max_difference": 1}

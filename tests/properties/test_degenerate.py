@@ -173,7 +173,7 @@ def test_replies_that_hold_nothing(name, said, probes):
 def test_markers_that_are_the_same_everywhere_are_inconclusive(said):
     for evidence in judged("markers", PROBES, said=SAID[said]):
         assert evidence.verdict is Verdict.INCONCLUSIVE
-        assert "is not clearly above the bare rate" in evidence.criteria[2].unreliable
+        assert "is not clearly above the bare rate" in evidence.criteria[-1].unreliable
 
 
 @pytest.mark.parametrize("tokens", TOKENS)
@@ -185,8 +185,8 @@ def test_next_tokens_that_hold_nothing(name, tokens):
 
 def test_markers_that_never_show_are_no_agreement():
     for evidence in judged("markers", PROBES, said=SAID["never"]):
-        assert evidence.criteria[0].verdict is Verdict.INCONCLUSIVE
-        assert evidence.criteria[0].unreliable.endswith("holds a marker: there is nothing to agree on")
+        assert "min_agreement" not in {criterion.key for criterion in evidence.criteria}
+        assert any("agreement beyond chance cannot be told" in note for note in evidence.notes)
 
 
 @pytest.mark.parametrize("name", ["collinearity", "markers", "chimera", "equivalence", "attractor"])

@@ -45,14 +45,18 @@ def markers(**fields):
 
 
 def judged(hits, fields=None, scene=None, says="Arr, matey."):
-    """`hits` says for each regime which probes (by number) are answered with markers."""
+    """`hits` says for each regime which probes (by number) have markers in their replies, `says` which."""
     case = markers(**fields or {}).cases(scene or a_scene())[0]
     regime = {case.scene.condition("pirate", name): name for name in hits if name != BARE}
     rows = {reply: case.scene.probes.index(reply.probe) for reply in case.needs()}
+
+    def said(regime, row):
+        return (says if isinstance(says, str) else says[regime]) if row in hits[regime] else "Hello."
+
     return case.judge(
         Record(
             {
-                reply: Answer(says if row in hits[regime.get(reply.condition, BARE)] else "Hello.", (row,))
+                reply: Answer(said(regime.get(reply.condition, BARE), row), (row,))
                 for reply, row in rows.items()
             }
         ),
@@ -67,7 +71,9 @@ def by_name(evidence):
 def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_width():
     evidence = judged({BARE: (), PROMPT: range(24), ADAPTER: range(24)})
     assert evidence.verdict is Verdict.PASS
-    assert set(by_name(evidence)) == {"Gwet's AC1", "rate adapter - prompt", "recovery by adapter"}
+    assert list(by_name(evidence)) == [
+        "rate adapter - prompt", "relative count adapter - prompt", "recovery by adapter"
+    ]  # fmt: skip
     for criterion in evidence.criteria:
         assert criterion.estimate.high - criterion.estimate.low > 0.05
         assert criterion.estimate.n == 24
@@ -79,6 +85,38 @@ def test_equal_rates_on_different_probes_are_not_agreement():
     assert by_name(evidence)["rate adapter - prompt"].estimate.value == 0
     assert by_name(evidence)["recovery by adapter"].estimate.value == 1
     assert evidence.verdict is Verdict.FAIL
+
+
+def test_where_nearly_all_are_hits_agreement_is_no_criterion_and_a_note_says_so():
+    evidence = judged({BARE: (), PROMPT: range(24), ADAPTER: range(22)})
+    assert "min_agreement" not in {criterion.key for criterion in evidence.criteria}
+    assert evidence.notes[4] == (
+        "agreement beyond chance cannot be told at these rates: independent regimes would disagree on 2.0 "
+        "of 24 probes, and 8 are needed; the other criteria decide"
+    )
+
+
+def test_where_it_can_be_told_it_is_kappa_whatever_the_pooled_rate():
+    few = judged({BARE: (), PROMPT: range(14), ADAPTER: range(2, 12)})
+    assert by_name(few)["Cohen's kappa"].key == "min_agreement"
+    assert not any("cannot be told" in note for note in few.notes)
+
+
+def test_as_many_replies_with_fewer_of_the_words_differ_in_their_counts():
+    says = {PROMPT: "Arr, matey.", ADAPTER: "Arr."}
+    evidence = judged(
+        {BARE: (), PROMPT: range(24), ADAPTER: range(24)}, {"max_count_difference": 0.3}, says=says
+    )
+    count = by_name(evidence)["relative count adapter - prompt"]
+    assert (count.verdict, count.estimate.value) == (Verdict.FAIL, -0.5)
+    assert by_name(evidence)["rate adapter - prompt"].verdict is Verdict.PASS
+
+
+def test_counts_are_in_units_of_the_prompts_where_neither_regime_is_prompt():
+    says = {PROMPT: "Arr, matey.", ADAPTER: "Arr, matey.", STEERING: "Arr."}
+    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(12), STEERING: range(12)}
+    evidence = judged(hits, {"between": ["adapter", "steering"]}, says=says)
+    assert by_name(evidence)["relative count steering - adapter"].estimate.value == pytest.approx(-0.25)
 
 
 def test_an_adapter_that_does_nothing_recovers_nothing():
@@ -97,7 +135,7 @@ def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
     evidence = judged({BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
     assert re.fullmatch(
         r"the prompt's rate 0.50 is not clearly above the bare rate 0.46: 24 probes, (about|over) \d+ needed",
-        evidence.criteria[2].unreliable,
+        by_name(evidence)["recovery by adapter"].unreliable,
     )
     assert evidence.verdict is Verdict.INCONCLUSIVE
 
@@ -179,7 +217,9 @@ def test_what_is_missing_is_a_sentence(fields, scene, sentence):
         markers(**fields).cases(scene)
 
 
-@pytest.mark.parametrize("fields", [{"min_agreement": 2}, {"max_difference": 0}, {"min_recovery": -1}])
+@pytest.mark.parametrize(
+    "fields", [{"min_agreement": 2}, {"max_difference": 0}, {"max_count_difference": 0}, {"min_recovery": -1}]
+)
 def test_thresholds_that_cannot_be_met_are_refused(fields):
     with pytest.raises(ValidationError):
         markers(**fields)

@@ -15,7 +15,7 @@ from coherence.suite.load import assertions_of
 from coherence.thresholds import Bench, Terms, proposals
 
 TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
-KEYS = ["min_agreement", "max_difference", "min_recovery"]
+KEYS = ["max_difference", "max_count_difference", "min_recovery"]  # nearly every reply has a marker
 EXPECTED_TO_FAIL = """\
   - {property: markers, id: heard, between: [prompt, steering], min_agreement: 0.6, max_difference: 0.25,
      min_recovery: 0.7, expect: fail}
@@ -77,31 +77,31 @@ def test_the_weakest_assertion_sets_the_threshold(load, talk):
         def reply(self, reply):
             return healthy.reply(reply) if deaf[reply] is None else deaf[reply]
 
-    (agreement, *_) = judged(bench, Mixed({}))
-    assert agreement.weakest == "oncall.markers.prompt-adapter"
-    (every, *_) = judged(Bench(suite, TERMS), healthy)
-    assert agreement.proposed < every.proposed
+    (*_, recovery) = judged(bench, Mixed({}))
+    assert recovery.weakest == "oncall.markers.prompt-adapter"
+    (*_, every) = judged(Bench(suite, TERMS), healthy)
+    assert recovery.proposed < every.proposed
 
 
 def test_where_the_threshold_is_stricter_than_the_sample_it_says_how_many_probes_are_needed(proposed):
-    agreement = proposed(heard=0.9)["min_agreement"]
-    n = agreement.estimate.n
-    assert n == 24 < agreement.needed
-    (said,) = agreement.notes
-    assert said.startswith(f"{agreement.weakest}: 24 probes; ")
-    assert said.endswith(" needed for Gwet's AC1 >= 0.6 at 90 % power")
+    difference = proposed(heard=0.9)["max_difference"]
+    n = difference.estimate.n
+    assert n == 24 < difference.needed
+    (said,) = difference.notes
+    assert said.startswith(f"{difference.weakest}: 24 probes; ")
+    assert said.endswith(" needed for rate adapter - prompt within +- 0.25 at 90 % power")
 
 
 def test_more_power_needs_more_probes(proposed):
     strict = Terms(false_alarm=0.05, power=0.99, halves=20, seed=0)
-    usual, sure = (proposed(0.9, terms=terms)["min_agreement"].needed for terms in (TERMS, strict))
+    usual, sure = (proposed(0.9, terms=terms)["max_difference"].needed for terms in (TERMS, strict))
     assert usual < sure
 
 
 def test_fewer_false_alarms_take_more_lenient_thresholds(proposed):
     rare = Terms(false_alarm=0.001, power=0.9, halves=20, seed=0)
     usual, strict = (proposed(0.95, terms=terms) for terms in (TERMS, rare))
-    assert strict["min_agreement"].proposed < usual["min_agreement"].proposed
+    assert strict["min_recovery"].proposed < usual["min_recovery"].proposed
     assert strict["max_difference"].proposed > usual["max_difference"].proposed
 
 
@@ -253,8 +253,27 @@ def test_a_key_under_which_nothing_is_asked_gets_no_proposal(load, talk):
     assert set(first.whole[0]) == set(KEYS)
 
     def without(entry):
-        asserted = entry.asserted.model_copy(update={"min_agreement": None})
+        asserted = entry.asserted.model_copy(update={KEYS[0]: None})
         return replace(entry, asserted=asserted)
 
     bench._cases = [replace(cases, entry=without(cases.entry)) for cases in bench._cases]
     assert [proposal.key for proposal in judged(bench, record)] == KEYS[1:]
+
+
+@pytest.mark.parametrize(("probes", "told"), [(24, False), (80, True)])
+def test_agreement_that_halves_cannot_tell_is_not_calibrated(load, probes, told):
+    """Half of the replies have markers: enough for kappa on all probes, and on halves of many."""
+    suite = load(probes=probes)
+
+    class Half(Record):
+        def reply(self, reply):
+            under = reply.condition
+            names = [prompt.text.removeprefix("Be ").removesuffix(".") for prompt in under.prompts]
+            names += [name for name, _ in under.adapters]
+            return " ".join(names) if int(reply.probe.id[1:]) % 2 else ""
+
+    bench = Bench(suite, TERMS)
+    (agreement,) = [found for found in judged(bench, Half({})) if found.key == "min_agreement"]
+    assert (agreement.proposed is not None) == told
+    if not told:
+        assert agreement.notes[0].endswith("on most halves of the probes, there is no Cohen's kappa")
