@@ -9,17 +9,18 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import truth_page
+import truth_rates
 import truth_tail
 from rounds import CONSOLE, table
 from truth_claims import AGREEMENT, PLAIN, PLANTED, Population
 from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
-from truth_page import NUMBERS, OF_COMPOSITION, OF_KL, POWER
+from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_KL, OF_RATES, POWER
 
 from coherence.store import Store
 
-COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl")
+COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl", "rates")
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
 GAPS = {
@@ -143,28 +144,49 @@ def tail(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_kl()
 
 
+def rates(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of made-up replies are wrong, and how often chance is taken for agreement."""
+    rows = [one.row for one in truth_rates.covered(replications, seed)]
+    coverage(rows)
+    false_alarm(rows)
+    chance = truth_rates.by_chance(replications, seed)
+    table("independent regimes", tuple(chance[0]), [tuple(map(str, line.values())) for line in chance])
+    if keep:
+        _write(OF_RATES, [asdict(row) for row in rows])
+        _write(BY_CHANCE, chance)
+        truth_page.write_rates()
+
+
 def main() -> None:
-    """Plant, measure, draw, judge, and tell."""
+    """Tell what the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("command", choices=COMMANDS)
-    options.add_argument("--replications", type=int, default=1000)
+    options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of rates")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
-    replications, templates = (40, 60) if asked.quick else (asked.replications, TEMPLATES)
-    if asked.command == "kl":
+    usual = truth_rates.DRAWS if asked.command == "rates" else 1000
+    replications = 40 if asked.quick else asked.replications or usual
+    if asked.command == "rates":
+        rates(replications, asked.seed, keep=not asked.quick)
+    elif asked.command == "kl":
         tail(replications, asked.seed, keep=not asked.quick)
-        return
-    tried = COMPOSITION if asked.command == "composition" else PLANTED
+    else:
+        of_model(asked.command, replications, asked.seed, asked.quick)
+
+
+def of_model(command: str, replications: int, seed: int, quick: bool) -> None:
+    """Plant in a model, measure, draw, judge, and tell."""
+    tried = COMPOSITION if command == "composition" else PLANTED
     with TemporaryDirectory() as folder:
         with CONSOLE.status("measuring the population"):
-            world = World(Path(folder) / "world", asked.seed, templates)
+            world = World(Path(folder) / "world", seed, 60 if quick else TEMPLATES)
             population = Population(world, Store(Path(folder) / "store"), tried)
         size = len(population.scene.probes)
-        CONSOLE.print(f"seed {asked.seed}, {replications} replications, drawn from {size} questions")
+        CONSOLE.print(f"seed {seed}, {replications} replications, drawn from {size} questions")
         if tried is PLANTED:
             planted(population, world)
-        tell(asked.command, replicated(population, replications, asked.seed), keep=not asked.quick)
+        tell(command, replicated(population, replications, seed), keep=not quick)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from coherence.vocabulary import Band, Estimate, Marker, Probe
 
 JUDGED = (PERSONAS[0], PERSONAS[3])  # the most and the least alike in both regimes
 FIRST, SITE = "resid_post.0", "resid_post.2"
-PLAIN, AGREEMENT = "plain cosine", "kappa or AC1"
+PLAIN, AGREEMENT = "plain cosine", "Cohen's kappa"
 SEVERAL = ("attractor", "equivalence", "algebra")
 """Claims that have several cases of the same personas here."""
 CLAIMS: tuple[Property, ...] = (
@@ -130,9 +130,7 @@ def plain(case: Case, record: Record) -> Iterator[Estimate]:
 
 
 def measure(estimate: Estimate) -> str:
-    """Name what an estimate is of: samples choose between kappa and AC1, personas have doses of their own."""
-    if estimate.name in ("Cohen's kappa", "Gwet's AC1"):
-        return AGREEMENT
+    """Name what an estimate is of: personas have doses of their own."""
     return re.sub(r"dose (-?)[0-9.]+", r"dose \1D", estimate.name)
 
 
@@ -179,8 +177,12 @@ class Truth(ABC):
 
     def hits(self, markers: Sequence[Marker], condition: Condition) -> np.ndarray:
         """Tell which replies show one of the markers, [questions]."""
+        return self.counts(markers, condition) > 0
+
+    def counts(self, markers: Sequence[Marker], condition: Condition) -> np.ndarray:
+        """Count the distinct markers of every reply, [questions]."""
         texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
-        return np.array([any(marker.found_in(text) for marker in markers) for text in texts])
+        return np.array([sum(marker.found_in(text) for marker in markers) for text in texts])
 
 
 @dataclass(frozen=True)
@@ -233,14 +235,14 @@ class Planted(Truth):
 
     def _markers(self, case: MarkersCase) -> dict[str, float]:
         first, second = (self.hits(case.markers, case._condition(regime)) for regime in case.regimes)
+        few, many = (self.counts(case.markers, case._condition(regime)).mean() for regime in case.regimes)
         bare = self.hits(case.markers, self.scene.bare)
         one, two, same = first.mean(), second.mean(), (first == second).mean()
-        pooled = (one + two) / 2
-        by_each, by_pool = one * two + (1 - one) * (1 - two), 2 * pooled * (1 - pooled)
+        by_chance = one * two + (1 - one) * (1 - two)
         return {
-            "Cohen's kappa": (same - by_each) / (1 - by_each),
-            "Gwet's AC1": (same - by_pool) / (1 - by_pool),
+            AGREEMENT: (same - by_chance) / (1 - by_chance),
             f"rate {case.regimes[1]} - {case.regimes[0]}": two - one,
+            f"relative count {case.regimes[1]} - {case.regimes[0]}": many / few - 1,
             f"recovery by {case.regimes[1]}": (two - bare.mean()) / (one - bare.mean()),
         }
 

@@ -43,10 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """Estimates of one name at one number of probes: [replications, (value, low, high, truth)].
-
-    The truth is the same in all, unless samples choose between two measures, as agreement does.
-    """
+    """Estimates of one name at one number of probes: [replications, (value, low, high, truth)]."""
 
     estimate: str
     probes: str

@@ -3,6 +3,7 @@
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from math import sqrt
 from pathlib import Path
 
 from truth_picture import drawn
@@ -13,6 +14,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
 OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
+OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
 Line = Mapping[str, str]
@@ -44,18 +46,28 @@ def write_kl() -> None:
     _between("kl", said, "\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
+def write_rates() -> None:
+    """Put the tables of made-up replies between marks of their own."""
+    _put("rates", OF_RATES)
+    lines = [["rate of both", "probes", "kappa is judged", "and passes"], ["---"] * 4]
+    for row in _read(BY_CHANCE):
+        lines.append([row["rate"], row["n"], *(f"{float(row[share]):.1%}" for share in ("judged", "passed"))])
+    _between("rates, by chance", "\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 def _put(command: str, numbers: Path) -> None:
     rows = [row for row in _read(numbers) if "plain cosine" not in row["estimate"]]
     replications = max(int(row["replications"]) for row in rows)
-    tables = (
-        f"Coverage of the 95 % intervals in percent, {replications} replications, Monte-Carlo error 0.7:",
+    drawn = f"{replications} replications, Monte-Carlo error {100 * sqrt(0.05 * 0.95 / replications):.1f}"
+    _between(
+        command,
+        f"Coverage of the 95 % intervals in percent, {drawn}:",
         _table(rows, lambda row: 100 * float(row["covered"])),
         "Intervals wholly below the truth in percent, which are false alarms of 'at least' (stated: 2.5):",
         _table(rows, lambda row: 100 * float(row["too_low"])),
         "Intervals wholly above it, which are false alarms of 'at most' and false passes of 'at least':",
         _table(rows, lambda row: 100 * float(row["too_high"])),
     )
-    _between(command, *tables)
 
 
 def _between(command: str, *parts: str) -> None:
@@ -91,3 +103,4 @@ if __name__ == "__main__":
     write()
     write_composition()
     write_kl()
+    write_rates()
