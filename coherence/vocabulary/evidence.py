@@ -102,7 +102,8 @@ class Criterion(_Frozen):
     unreliable: Text | None = Field(None, description="Why the estimate cannot decide, if it cannot.")
     key: str | None = Field(None, description="Under which of the property's keys the range is written.")
     law: bool = Field(
-        False, description="Exact for every example: there is no sample, and nothing to adjust."
+        False,
+        description="Exact for every example, or a fact about these probes: no interval, nothing to adjust.",
     )
     p: float | None = Field(
         None,
