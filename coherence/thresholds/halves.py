@@ -76,8 +76,11 @@ def _cluster(unit: Probe | Script | str) -> str:
 
 
 def size(clusters: int) -> int:
-    """How many clusters are in a half."""
-    return (clusters + 1) // 2
+    """How many clusters are in a half: never below eight, but for the two that at least are left out.
+
+    Of so few clusters intervals are endless that are not so of the whole, and tell nothing of it.
+    """
+    return max((clusters + 1) // 2, min(LEAST_CLUSTERS, clusters - 2))
 
 
 def spread_of_whole(clusters: int) -> float:

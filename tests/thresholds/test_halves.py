@@ -41,8 +41,8 @@ def test_half_of_the_probes_in_their_order(sample):
 def test_templates_stay_together(sample):
     whole = sample(probes=36, per_template=4)
     for half in map(probes, whole.halves(20, seed=1)):
-        assert len(half) == 20
-        assert len({probe.cluster for probe in half}) == size(9) == 5
+        assert len(half) == 28
+        assert len({probe.cluster for probe in half}) == size(9) == 7
 
 
 def test_the_seed_alone_decides(sample):
@@ -64,7 +64,7 @@ def test_half_of_the_scripts(listed):
     assert whole.clusters == [script.id for script in SCRIPTS]
     for cases in whole.halves(10, seed=0):
         for case in cases:
-            assert len(case.drifting.talks.scripts) == 4
+            assert len(case.drifting.talks.scripts) == 6
             assert len(case.drifting.scene.probes) == 16
 
 
@@ -81,11 +81,16 @@ def test_half_of_the_tasks_of_its_own():
     assert whole.clusters == [f"t{n}" for n in range(10)]
     for cases in whole.halves(10, seed=0):
         (tasks,) = {case.grid.tasks for case in cases}
-        assert len(tasks) == 10
+        assert len(tasks) == 16
         assert list(tasks) == [task for task in TASKS if task in tasks]
 
 
-@pytest.mark.parametrize("clusters", [8, 9, 24, 25])
+@pytest.mark.parametrize(("clusters", "half"), [(8, 6), (9, 7), (10, 8), (12, 8), (16, 8), (17, 9), (24, 12)])
+def test_a_half_has_eight_clusters_where_two_others_are_left(clusters, half):
+    assert size(clusters) == half
+
+
+@pytest.mark.parametrize("clusters", [8, 9, 12, 24, 25])
 def test_halves_tell_the_error_of_the_whole(clusters):
     random = np.random.default_rng(0)
     values = random.normal(size=clusters)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from coherence.statistics.intervals import Z
+from coherence.statistics.jackknife import ratio_of_means
 from coherence.thresholds.halves import LEAST_CLUSTERS, size
 from coherence.thresholds.healthy import Healthy
 from coherence.thresholds.side import Side
@@ -72,3 +73,27 @@ def test_most_halves_must_have_a_value(without, known):
     halves = [mean(values[::2]), mean(values[1::2])] * 10
     halves[:without] = [Criterion(estimate=nothing, at_least=0.0)] * without
     assert Healthy.of(Side.AT_LEAST, [mean(values)], halves, 24).known is known
+
+
+def ratio(above, below):
+    """A ratio whose interval is endless where what is below is not told from 0."""
+    found = ratio_of_means(above[None], below[None], [str(row) for row in range(len(above))])
+    estimate = Estimate(name="ratio", value=found.value, low=found.low, high=found.high, n=len(above))
+    return Criterion(estimate=estimate, at_least=0.0)
+
+
+def test_twelve_probes_are_enough_where_six_would_have_no_interval():
+    random, runs = np.random.default_rng(3), 100
+    known, endless, missed = 0, [], 0
+    for _ in range(runs):
+        samples = random.normal(1, [[0.3], [0.75]], size=(2, 2, 12))
+        calibrated, released = samples
+        drawn = [random.permutation(12) for _ in range(20)]
+        endless += [ratio(*calibrated[:, rows[:6]]).estimate.low == -inf for rows in drawn]
+        halves = [ratio(*calibrated[:, rows[: size(12)]]) for rows in drawn]
+        found = Healthy.of(Side.AT_LEAST, [ratio(*calibrated)], halves, 12)
+        known += found.known
+        missed += found.known and ratio(*released).estimate.low < found.threshold(0.05)
+    assert np.mean(endless) > 0.25
+    assert known > 0.75 * runs
+    assert missed / known < 0.05 + 2 * np.sqrt(0.05 * 0.95 / known)
