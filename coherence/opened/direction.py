@@ -12,7 +12,7 @@ from coherence.vocabulary import Position, Regime, Site
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Direction:
-    """How far a regime moves residuals from bare, without what the personas `among` have in common."""
+    """How far a regime moves residuals from bare, outside of what the personas `among` share."""
 
     persona: str
     regime: Regime

@@ -23,6 +23,7 @@ from coherence.properties import Property
 from coherence.properties.reading import Readings
 from coherence.reports.explanation import explain
 from coherence.results import AssertionResult
+from coherence.statistics.generic import basis, outside
 from coherence.store import Store
 from coherence.suite import Suite
 from coherence.suite.document import shown
@@ -112,20 +113,23 @@ class OpenSuite:
         position: str | Position = Position.PROMPT_LAST,
         among: Sequence[str] | None = None,
     ) -> Direction:
-        """Find which way a persona moves the model, without what the personas `among` have in common.
+        """Find which way a persona moves the model, outside of what other personas share in the regime.
 
-        By default those are all that the regime can put into the model, which must be three; with none, the
-        common part stays, and any two directions are alike.
+        The others are those of `among`, by default all that the regime can put into the model, which must be
+        two; with none, the shared part stays, and any two directions are alike. `Collinearity` takes out what
+        they share in its other regime as well.
         """
         regime, place = _regime(regime), _site(site)
         condition = self._condition(persona, regime)
-        personas = self._among(persona, regime) if among is None else tuple(among)
+        others = self._among(persona, regime) if among is None else among
+        personas = tuple(other for other in others if other != persona)
         conditions = [condition, *(self._condition(other, regime) for other in personas)]
         readings = Readings(self.scene, _position(position))
         record = self.measure(one for each in (self.scene.bare, *conditions) for one in readings.of(each))
         _, moved = readings.displaced(record, conditions, readings.depths(record, [place]))
-        own, others = moved[0, 0], moved[1:, 0]
-        by_probe = own - others.mean(0) if personas else own
+        by_probe = moved[0, 0]
+        if personas:
+            by_probe = outside(by_probe, basis(moved[1:, 0].mean((0, 1), dtype=np.float64)[None]))
         return Direction(persona, regime, place, readings.position, personas, by_probe)
 
     def measure(self, measurements: Iterable[Measurement]) -> Record:
@@ -180,13 +184,12 @@ class OpenSuite:
     def _among(self, persona: str, regime: Regime) -> tuple[str, ...]:
         kin = self.scene.kin_of(persona)
         able = (name for name in self.scene.personas if self.scene.supports(name, regime))
-        found = tuple(name for name in able if name not in kin)
-        if len(found) <= _LEAST_OTHERS:
-            others = [name for name in found if name != persona]
+        found = tuple(name for name in able if name not in kin and name != persona)
+        if len(found) < _LEAST_OTHERS:
             raise SuiteError(
                 f"the direction of {persona!r} needs two other personas that {regime} can put into the "
                 "model, to take out what all of them have in common; found "
-                f"{', '.join(others) or 'none'}; with among=() it stays in"
+                f"{', '.join(found) or 'none'}; with among=() it stays in"
             )
         return found
 

@@ -1,6 +1,6 @@
 """Who is judged and between which regimes, when the suite's author leaves it open."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import combinations, product
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from coherence.plan import Scene
 from coherence.vocabulary import BARE, Marker, Regime
 
 LEAST_CLUSTERS = 4
-LEAST_BYSTANDERS = 2
+LEAST_BYSTANDERS = 2  # what is taken out of either side as generic comes from other control personas
 Pair = tuple[Regime, Regime]
 
 
@@ -67,6 +67,24 @@ def supporting(regimes: Collection[Regime], scene: Scene) -> list[str]:
     return [
         persona for persona in scene.personas if all(scene.supports(persona, regime) for regime in regimes)
     ]
+
+
+def units(personas: Iterable[str], scene: Scene) -> list[list[str]]:
+    """Put personas that are kin together: as controls they count as one."""
+    found: list[list[str]] = []
+    for persona in personas:
+        kin = scene.kin_of(persona)
+        known = next((unit for unit in found if kin.intersection(unit)), None)
+        if known is None:
+            found.append([persona])
+        else:
+            known.append(persona)
+    return found
+
+
+def apart_from(persona: str, by_kin: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Leave out the unit that a persona is of."""
+    return tuple(tuple(unit) for unit in by_kin if persona not in unit)
 
 
 def bystanders(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, nan
+from itertools import chain
+from math import isnan
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,29 +11,42 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.control import artefact_regime, neutral_prompt, random_vectors, stand_ins
-from coherence.properties.criterion import held, too_noisy
+from coherence.properties.cast import (
+    LEAST_BYSTANDERS,
+    Between,
+    Pair,
+    apart_from,
+    cast,
+    pairs,
+    require_probes,
+    slug,
+    supporting,
+    units,
+)
+from coherence.properties.control import (
+    artefact_regime,
+    neutral_prompt,
+    nothing,
+    random_vectors,
+    stand_ins,
+)
+from coherence.properties.criterion import held
 from coherence.properties.curve import over_depth
+from coherence.properties.directed import Directed
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Case
 from coherence.properties.reading import Readings, Sample
-from coherence.statistics.directions import Directions
-from coherence.statistics.intervals import Interval
+from coherence.statistics.comparison import Comparison
+from coherence.statistics.displacements import Displacements
 from coherence.vocabulary import (
-    Band,
     Criterion,
     Curve,
     Evidence,
-    Position,
     ProbeNote,
-    Regime,
 )
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 4
-LEAST_CONTROLS = 2
-UNKNOWN = Interval(nan, -inf, inf)
 MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
@@ -45,7 +59,7 @@ class CollinearityCase(Case):
     asked: "Collinearity"
     scene: Scene
     regimes: Pair
-    personas: tuple[str, ...]  # the judged one first
+    controls_by_kin: tuple[tuple[str, ...], ...]
 
     def needs(self) -> Iterable[Measurement]:
         """Read the bare model and every persona in both regimes, on every probe; and replies to look at."""
@@ -53,77 +67,71 @@ class CollinearityCase(Case):
 
     def rests_on(self) -> Iterable[Measurement]:
         """List the readings."""
-        conditions = [self.scene.bare, *(c for regime in self.regimes for c in self._conditions(regime))]
+        controls = [one for unit in self._controls for persona in unit for one in persona]
+        conditions = dict.fromkeys([self.scene.bare, *self._judged, *controls])
         return [reading for condition in conditions for reading in self._readings.of(condition)]
 
     def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge the specific cosine over the band, its margin over other personas, and chance."""
-        directions = self._directions(record)
-        band = directions.at(self._depths(record))
+        """Judge the specific cosine over the band, its margin over other personas, strength, and chance."""
+        moved = self._displacements(record)
+        band = moved.at(self._depths(record))
         return Evidence(
             criteria=tuple(self._criteria(band, seed)),
-            curve=self._curve(directions, seed),
+            curve=self._curve(moved, seed),
             probes=(*self._worst(band), self._sample.note(record)),
-            notes=self._notes(band, seed),
+            notes=tuple(self._notes(band, seed)),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield the same criteria from the sites of the band alone."""
-        return self._criteria(self._directions(record, self._depths(record)), seed)
+        return self._criteria(self._displacements(record, self._depths(record)), seed)
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Another persona in the last regime with artefacts, random vectors, an empty prompt as long."""
-        regime, others = artefact_regime(self.regimes), self.personas[1:]
+        """Another persona in the last regime with artefacts, nothing, random vectors, an empty prompt."""
         scenes = (
-            *stand_ins(self.scene, self.persona, regime, others),
+            *nothing(self.scene, self.persona, self.regimes),
             *random_vectors(self.scene, self.persona, self.regimes),
             *neutral_prompt(self.scene, self.persona, self.regimes),
         )
-        return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
+        others = {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
+        return {**dict(self._stand_ins()), **others}
 
-    def _depths(self, record: Record) -> list[int]:
-        return self._readings.depths(record, self.asked.sites.sites)
+    def _stand_ins(self) -> Iterator[tuple[str, list[Case]]]:
+        """Another persona in this one's place, and then among the controls no more."""
+        regime = artefact_regime(self.regimes)
+        for name in chain.from_iterable(self.controls_by_kin):
+            rest = apart_from(name, self.controls_by_kin)
+            if len(rest) >= LEAST_BYSTANDERS:
+                for said, scenes in stand_ins(self.scene, self.persona, regime, [name]):
+                    yield said, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
 
-    def _criteria(self, band: Directions, seed: int) -> Iterator[Criterion]:
-        undefined = self._undefined(band)
-        unreliable = undefined or self._noisy(band, seed)
-        n, unknown = len(self.scene.probes), UNKNOWN
-        comparison = band.compared(self.scene.clusters)
-        cosine = unknown if undefined else comparison.cosine()
-        yield held(
-            "specific cosine", cosine, n, self.asked.min_cosine, unreliable=unreliable, key="min_cosine"
-        )
-        yield held(
-            "margin over best foreign persona",
-            unknown if undefined else comparison.margin(),
-            n,
-            self.asked.min_margin,
-            unreliable=unreliable,
-            key="min_margin",
-        )
-        chance = nan if undefined else _chance(band, seed)
-        yield held("above random null", cosine.above(chance), n, 0.0, unreliable=unreliable, key=None)
+    def _criteria(self, band: Displacements, seed: int) -> Iterator[Criterion]:
+        n, asked, sides = len(self.scene.probes), self.asked, self._sides
+        yield from asked.directions(band, sides, n, seed, "min_cosine", asked.min_cosine)
+        unreliable, compared = asked.unreliable(band, sides, n, seed), asked.compared(band, sides)
+        foreign = self._foreign(band) if asked.min_margin is not None else {}
+        if foreign:  # where another persona stands in, there may be none left to be foreign
+            lead = compared.lead(list(foreign.values()))
+            name = "margin over best foreign persona"
+            yield held(name, lead, n, asked.min_margin or 0.0, unreliable=unreliable, key="min_margin")
+        above = compared.cosine().above(float(band.chance(self._judged[0], seed).mean()))
+        yield held("above random null", above, n, 0.0, unreliable=unreliable, key=None)
 
-    def _noisy(self, band: Directions, seed: int) -> str | None:
-        return too_noisy(self._ceiling(band, seed), self.asked.min_ceiling, len(self.scene.probes))
+    def _foreign(self, moved: Displacements) -> dict[str, Comparison]:
+        """Compare with the other personas in the second regime, none of them among its own controls."""
+        if len(self.controls_by_kin) <= LEAST_BYSTANDERS:
+            return {}
+        foreign: dict[str, Comparison] = {}
+        for unit, personas in enumerate(self.controls_by_kin):
+            for name in personas:
+                other = self.scene.condition(name, self.regimes[1])
+                foreign[name] = moved.compared(self._judged[0], other, without=unit)
+        return foreign
 
-    def _ceiling(self, band: Directions, seed: int) -> float:
-        return float(band.ceiling(self.scene.clusters, seed).mean())
-
-    def _undefined(self, band: Directions) -> str | None:
-        found = np.argwhere(band.still())
-        if not len(found):
-            return None
-        regime, persona, site = found[0]
-        return (
-            f"{self.personas[persona]!r} is not moved by {self.regimes[regime]} "
-            f"at {self.asked.sites.sites[site]}"
-        )
-
-    def _worst(self, band: Directions) -> tuple[ProbeNote, ...]:
-        if band.still().any():
+    def _worst(self, band: Displacements) -> tuple[ProbeNote, ...]:
+        if self.asked.undefined(band, self._sides):
             return ()
-        by_probe = band.by_probe()
+        by_probe = band.by_probe(*self._judged)
         between = f"between {self.regimes[0]} and {self.regimes[1]}"
         return tuple(
             ProbeNote(
@@ -132,47 +140,42 @@ class CollinearityCase(Case):
             for row in np.argsort(by_probe, kind="stable")[:3]
         )
 
-    def _notes(self, band: Directions, seed: int) -> tuple[str, ...]:
-        if band.still().any():
-            return ()
-        cosines = band.cosines().mean(-1)
-        best = 1 + int(np.argmax(cosines[1:]))
-        share, without = (float(by_site.mean()) for by_site in band.massive())
-        ceiling, chance = self._ceiling(band, seed), _chance(band, seed)
-        notes = (
-            f"{self.asked.sites}: raw cosine {number(band.raw_cosine().mean())}, "
-            f"specific {number(cosines[0])} before correction for the ceiling {number(ceiling)}, "
-            f"random null {number(chance)}",
-            f"best foreign persona: {self.personas[best]} ({number(cosines[best])})",
-        )
-        massive = f"three dimensions carry {share:.0%} of the energy; cosine {without:.2f} without them"
-        lengths = by_length("specific cosine", band.by_probe(), self.scene.probes)
-        return (*notes, *((massive,) if share > MASSIVE else ()), *lengths)
+    def _notes(self, band: Displacements, seed: int) -> Iterator[str]:
+        if self.asked.undefined(band, self._sides):
+            return
+        yield from self.asked.geometry(band, self._sides, seed)
+        yield from self._nearest(band)
+        share, without = (float(by_site.mean()) for by_site in band.massive(*self._judged))
+        if share > MASSIVE:
+            yield f"three dimensions carry {share:.0%} of the energy; cosine {without:.2f} without them"
+        yield from by_length("specific cosine", band.by_probe(*self._judged), self.scene.probes)
 
-    def _curve(self, directions: Directions, seed: int) -> Curve:
-        still = np.asarray(directions.still().any((0, 1)))
-        judged = [
-            UNKNOWN if undefined else self._cosine(directions.at([depth]))
-            for depth, undefined in enumerate(still)
-        ]
+    def _nearest(self, band: Displacements) -> Iterator[str]:
+        cosines = {name: compared.cosine().value for name, compared in self._foreign(band).items()}
+        known = {name: value for name, value in cosines.items() if not isnan(value)}
+        if known:
+            best = max(known, key=lambda name: known[name])
+            yield f"best foreign persona: {best} ({number(known[best])})"
+
+    def _curve(self, moved: Displacements, seed: int) -> Curve:
+        judged = moved.compared(*self._judged).cosines()
+        foreign = [[one.value for one in other.cosines()] for other in self._foreign(moved).values()]
         columns = {
             "specific": np.array([cosine.value for cosine in judged]),
             "low": np.array([cosine.low for cosine in judged]),
             "high": np.array([cosine.high for cosine in judged]),
-            "raw": directions.raw_cosine(),
-            "ceiling": directions.ceiling(self.scene.clusters, seed),
-            "best foreign": directions.cosines()[1:].max(0),
-            "random null": directions.chance(seed),
+            "raw": moved.raw_cosine(*self._judged),
+            "ceiling": moved.ceiling(*self._judged, seed),
+            **({"best foreign": np.fmax.reduce(foreign)} if foreign else {}),
+            "random null": moved.chance(self._judged[0], seed),
         }
-        return over_depth(columns, still)
+        return over_depth(columns, np.logical_or(*map(moved.still, self._judged)))
 
-    def _cosine(self, band: Directions) -> Interval:
-        return band.compared(self.scene.clusters).cosine()
+    def _depths(self, record: Record) -> list[int]:
+        return self._readings.depths(record, self.asked.sites.sites)
 
-    def _directions(self, record: Record, depths: Sequence[int] | None = None) -> Directions:
-        first, second = map(self._conditions, self.regimes)
-        bare, moved = self._readings.displaced(record, [*first, *second], depths)
-        return Directions(moved[: len(first)], moved[len(first) :], bare)
+    def _displacements(self, record: Record, depths: Sequence[int] | None = None) -> Displacements:
+        return self._readings.displacements(record, self._judged, self._controls, depths)
 
     @property
     def _sample(self) -> Sample:
@@ -184,28 +187,34 @@ class CollinearityCase(Case):
     def _readings(self) -> Readings:
         return Readings(self.scene, self.asked.position, self.asked.text)
 
-    def _conditions(self, regime: Regime) -> list[Condition]:
-        return [self.scene.condition(persona, regime) for persona in self.personas]
+    @property
+    def _sides(self) -> dict[str, Condition]:
+        return dict(zip(map(str, self.regimes), self._judged, strict=True))
+
+    @property
+    def _judged(self) -> tuple[Condition, Condition]:
+        first, second = self._of(self.persona)
+        return first, second
+
+    @property
+    def _controls(self) -> list[list[list[Condition]]]:
+        return [[self._of(persona) for persona in unit] for unit in self.controls_by_kin]
+
+    def _of(self, persona: str) -> list[Condition]:
+        return [self.scene.condition(persona, regime) for regime in self.regimes]
 
 
-def _chance(band: Directions, seed: int) -> float:
-    # Sites move together, so the mean of their quantiles stands for the quantile of their mean.
-    return float(band.chance(seed).mean())
+class Collinearity(Directed):
+    """Two regimes move the residual stream the same way and as far, beyond what any persona would do.
 
-
-class Collinearity(Property):
-    """The persona's direction in one regime is that of the other, and not that of another persona.
-
-    Any prompt and any adapter move a model along a shared direction: even opposite personas look collinear.
-    Judged is the specific direction, without the mean of all the suite's personas in that regime.
+    Judged is the specific direction: what lies outside of what the suite's other personas share in both
+    regimes (docs/verdicts.md, specific cosine).
     """
 
     family: ClassVar[str] = "collinearity"
 
     property: Literal["collinearity"] = Field(description="Names this property.")
     between: Between = None
-    sites: Band = Field(description="Where the directions are compared; cosines are averaged over the band.")
-    position: Position = Field(Position.PROMPT_LAST, description="At which token the directions are read.")
     text: Literal["shared", "own"] = Field(
         "shared",
         description="For response_mean: every condition reads the bare model's reply (shared), or its own.",
@@ -213,11 +222,8 @@ class Collinearity(Property):
     min_cosine: float = Field(
         ge=-1, le=1, description="Least specific cosine of the two regimes, divided by its ceiling."
     )
-    min_margin: float = Field(
-        0.0, ge=0, le=2, description="Least lead of the specific cosine over the best foreign persona's."
-    )
-    min_ceiling: float = Field(
-        0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
+    min_margin: float | None = Field(
+        None, ge=0, le=2, description="Least lead of the specific cosine over the best foreign persona's."
     )
 
     def cases(self, scene: Scene) -> list[Case]:
@@ -235,11 +241,20 @@ class Collinearity(Property):
     def _case(self, persona: str, pair: Pair, scene: Scene) -> Case:
         for regime in pair:
             scene.condition(persona, regime)  # complains of an artefact that is missing
-        controls = [other for other in supporting(pair, scene) if other != persona]
-        if len(controls) < LEAST_CONTROLS:
-            raise SuiteError(
-                f"collinearity of {persona!r} needs at least two control personas that {pair[0]} "
-                f"and {pair[1]} can put into the model; found {', '.join(controls) or 'none'}: "
-                "add personas to the suite, or their adapters and vectors to the release"
-            )
-        return CollinearityCase(persona, slug(pair), self, scene, pair, (persona, *controls))
+        related = {persona} | scene.kin_of(persona)
+        controls = units((other for other in supporting(pair, scene) if other not in related), scene)
+        self._require(controls, persona, pair)
+        return CollinearityCase(persona, slug(pair), self, scene, pair, tuple(map(tuple, controls)))
+
+    def _require(self, controls: Sequence[Sequence[str]], persona: str, pair: Pair) -> None:
+        needed = LEAST_BYSTANDERS + (self.min_margin is not None)
+        if len(controls) >= needed:
+            return
+        named = ", ".join(name for unit in controls for name in unit) or "none"
+        why = "" if self.min_margin is None else " for min_margin, one of them the foreign one"
+        raise SuiteError(
+            f"collinearity of {persona!r} needs at least {('two', 'three')[self.min_margin is not None]} "
+            f"control personas that {pair[0]} and {pair[1]} can put into the model{why}; found {named}"
+            f"{' (kin count as one)' if len(controls) < sum(map(len, controls)) else ''}: "
+            "add personas to the suite, or their adapters and vectors to the release"
+        )

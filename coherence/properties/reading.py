@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
+from coherence.statistics.displacements import Displacements
+from coherence.statistics.generic import Generic
 from coherence.vocabulary import Band, Position, ProbeNote, Site
 
 Residuals = NDArray[np.floating[Any]]
@@ -54,6 +56,26 @@ class Readings:
         for place, condition in zip(moved, conditions, strict=True):
             np.subtract(self.residuals(record, condition, depths), bare, out=place)
         return bare, moved
+
+    def displacements(
+        self,
+        record: Record,
+        conditions: Sequence[Condition],
+        controls: Sequence[Sequence[Sequence[Condition]]],
+        depths: Sequence[int] | None = None,
+    ) -> Displacements:
+        """Displacements of conditions, and of control personas beside them.
+
+        Controls are units of kin, in each the personas, and of each a condition for every regime.
+        """
+        beside = [condition for unit in controls for persona in unit for condition in persona]
+        rows = {condition: row for row, condition in enumerate(dict.fromkeys([*conditions, *beside]))}
+        bare, moved = self.displaced(record, tuple(rows), depths)
+        units = [
+            np.mean([[moved[rows[one]].mean(-2, dtype=np.float64) for one in persona] for persona in unit], 0)
+            for unit in controls
+        ]
+        return Displacements(rows, moved, Generic(np.stack(units)), bare, self.scene.clusters)
 
     def depths(self, record: Record, sites: Iterable[Site]) -> list[int]:
         """Find the rows of a run of sites; a MeasurementError when the model has no such block."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
 
-SPANS = 1e-4  # a singular value of unit vectors below this is rounding, not a dimension of its own
 STILL = 1e-5  # a displacement below this share of the activation's norm is rounding, not movement
 
 
@@ -57,18 +56,6 @@ def ceiling(first: Real, second: Real, clusters: Sequence[str], seed: int) -> Ar
     """
     one, two = (split_half_reliability(side, seed, clusters=clusters) for side in (first, second))
     return np.asarray(np.sqrt(one * two))
-
-
-def outside(displacements: Real, directions: Real) -> Real:
-    """Keep what of displacements [..., depths, probes, width] lies outside the span of directions there.
-
-    Directions are [directions, depths, width]; one that is zero, or lies along another, takes nothing away.
-    """
-    length = np.linalg.norm(directions, axis=-1, keepdims=True)
-    units = np.moveaxis(directions / np.where(length > 0, length, 1.0), 0, -2)
-    _, strength, basis = np.linalg.svd(units, full_matrices=False)
-    basis = np.where(strength[..., None] > SPANS, basis, 0.0)
-    return np.asarray(displacements - (displacements @ np.swapaxes(basis, -1, -2)) @ basis)
 
 
 def form(left: Array, gram: Array, right: Array) -> Array:

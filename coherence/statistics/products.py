@@ -22,10 +22,14 @@ class Products:
     @classmethod
     def of(cls, first: Real, second: Real, clusters: Sequence[str]) -> "Products":
         """From per-probe vectors [..., n, width] of the two sides, which broadcast."""
-        gram = np.asarray(first @ np.swapaxes(second, -1, -2), dtype=np.float64)
+        return cls.among(np.asarray(first @ np.swapaxes(second, -1, -2), dtype=np.float64), clusters)
+
+    @classmethod
+    def among(cls, products: Array, clusters: Sequence[str]) -> "Products":
+        """From the inner products of every two probes, [..., n, n]."""
         names = np.asarray(clusters)
         apart = names[:, None] != names[None, :]
-        return cls(np.where(apart, gram, 0.0), apart)
+        return cls(np.where(apart, products, 0.0), apart)
 
     def across(self, weights: Array) -> Array:
         """Mean over pairs of different clusters, [..., rows], by weights of the probes [rows, n].

@@ -14,7 +14,7 @@ from coherence.opened.suite import OpenSuite
 from coherence.plan import NextToken
 from coherence.properties import Collinearity, Commutativity
 from coherence.properties.reading import Readings
-from coherence.statistics.directions import Directions
+from coherence.statistics.generic import basis, outside
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Position, Regime, Site, Verdict
@@ -47,22 +47,16 @@ def test_residuals_are_those_at_the_site(suite):
     assert (found != suite.residuals("pirate", "adapter", SITE, "response_mean")).any()
 
 
-def test_directions_are_those_that_collinearity_judges(suite):
+def test_a_direction_lies_outside_of_what_the_others_share(suite):
     prompt, adapter = (suite.direction("pirate", regime, SITE) for regime in ("prompt", "adapter"))
-    assert prompt.among == adapter.among == ("pirate", "counsel", "oncall")
+    assert prompt.among == adapter.among == ("counsel", "oncall")
     assert (prompt.n, prompt.array.shape, prompt.by_probe.shape) == (8, (32,), (8, 32))
-    readings = Readings(suite.scene, Position.PROMPT_LAST)
-    sides = [
-        [suite.scene.condition(name, Regime.parse(regime)) for name in prompt.among]
-        for regime in ("prompt", "adapter")
-    ]
-    record = suite.measure(
-        one for side in ([suite.scene.bare], *sides) for c in side for one in readings.of(c)
-    )
-    (bare, first), (_, second) = (readings.displaced(record, side, [3]) for side in sides)
-    judged = Directions(first, second, bare)
-    assert prompt.array == pytest.approx(judged.means[0][0, 0], abs=1e-5)
-    assert prompt.cosine(adapter) == pytest.approx(judged.cosines()[0, 0], abs=1e-5)
+    bare = suite.residuals("pirate", "bare", SITE)
+    own, *others = (suite.residuals(name, "prompt", SITE) - bare for name in ("pirate", *prompt.among))
+    shared = basis(np.mean(others, axis=(0, 1))[None])
+    assert prompt.array == pytest.approx(outside(own, shared).mean(0), abs=1e-5)
+    assert prompt.array @ shared[0] == pytest.approx(0, abs=1e-5)
+    assert -1 < prompt.cosine(adapter) < 1
     assert repr(prompt) == "Direction(pirate by prompt at resid_post.2, prompt_last, n = 8)"
 
 
@@ -71,7 +65,7 @@ def test_with_nobody_else_the_common_part_stays(suite):
     moved = suite.residuals("pirate", "prompt", SITE) - suite.residuals("pirate", "bare", SITE)
     assert whole.array == pytest.approx(moved.mean(0), abs=1e-5)
     own = suite.direction("pirate", "prompt", SITE, among=["pirate"])
-    assert np.isnan(own.cosine(whole))
+    assert own.cosine(whole) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from itertools import chain
 from math import isnan
 
 import numpy as np
@@ -32,6 +33,11 @@ def a_scene(names=NAMES, probes=PROBES, adapters=NAMES):
     )
 
 
+def cast_of(case):
+    """The judged persona first, then its controls."""
+    return (case.persona, *chain.from_iterable(case.controls_by_kin))
+
+
 def collinearity(**fields):
     defaults = {"sites": "resid_post.2..3", "min_cosine": 0.5}
     return Collinearity(property="collinearity", **defaults | fields)
@@ -53,31 +59,34 @@ def replies_of(case):
     }
 
 
-def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, embeddings=0.0):
+def planted(
+    case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, embeddings=0.0, size=1.0, turned=None
+):
     """Residuals in which each persona has an axis of its own per regime, at `cosine` of each other.
 
     `generic` moves every persona alike; `swapped` exchanges the second regimes of the judged and another
-    persona; `shared` is noise that a probe has in both regimes. Nothing moves at depth 0.
+    persona; `shared` is noise that a probe has in both regimes. Nothing moves at depth 0. The judged persona
+    moves `size` times as far in the second regime, and elsewhere at depth `turned`.
     """
     drawn = np.random.default_rng(1)
-    axes = orthonormal(2 * len(case.personas) + 1)
-    first = dict(zip(case.personas, axes[1::2], strict=True))
+    axes = orthonormal(2 * len(cast_of(case)) + 2)
+    first = dict(zip(cast_of(case), axes[1:-1:2], strict=True))
     second = {
         name: cosine * axis + np.sqrt(1 - cosine**2) * side
-        for (name, axis), side in zip(first.items(), axes[2::2], strict=True)
+        for (name, axis), side in zip(first.items(), axes[2:-1:2], strict=True)
     }
     if swapped:
         second[case.persona], second[swapped] = second[swapped], second[case.persona]
     scene = case.scene
     moves = {scene.bare: np.zeros(WIDTH)}
-    for name in case.personas:
+    for name in cast_of(case):
         moves[scene.condition(name, case.regimes[0])] = generic * axes[0] + first[name]
         moves[scene.condition(name, case.regimes[1])] = generic * axes[0] + second[name]
     topics = drawn.normal(size=(len(scene.probes), WIDTH)) * 5
-    common = drawn.normal(size=(len(case.personas), len(scene.probes), WIDTH)) * shared / np.sqrt(WIDTH)
+    common = drawn.normal(size=(len(cast_of(case)), len(scene.probes), WIDTH)) * shared / np.sqrt(WIDTH)
     owner = {
         scene.condition(name, regime): row
-        for row, name in enumerate(case.personas)
+        for row, name in enumerate(cast_of(case))
         for regime in case.regimes
     }
     values = {}
@@ -86,7 +95,13 @@ def planted(case, cosine=0.8, noise=0.5, generic=4.0, swapped=None, shared=0.0, 
         value = np.tile(topics[row], (DEPTHS, 1))
         if reading.condition != scene.bare:
             wobble = drawn.normal(size=(DEPTHS, WIDTH)) * noise / np.sqrt(WIDTH)
-            value = value + moves[reading.condition] + wobble + common[owner[reading.condition], row]
+            moved = np.tile(moves[reading.condition], (DEPTHS, 1))
+            if reading.condition == scene.condition(case.persona, case.regimes[1]):
+                moved *= size
+                wobble *= size
+                if turned:
+                    moved[turned] = generic * axes[0] + axes[-1]
+            value = value + moved + wobble + common[owner[reading.condition], row]
             value[0] = topics[row] + embeddings
         values[reading] = value.astype(np.float32)
     return Record(values | replies_of(case))
@@ -129,7 +144,7 @@ def test_the_generic_component_alone_does_not_pass():
 
 
 def test_a_persona_that_another_one_stands_in_for_loses_the_margin():
-    evidence = judged(swapped="counsel")
+    evidence = judged({"min_margin": 0.0}, swapped="counsel")
     assert by_name(evidence)["margin over best foreign persona"].verdict is Verdict.FAIL
     assert any(note.startswith("best foreign persona: counsel") for note in evidence.notes)
 
@@ -151,7 +166,7 @@ def test_directions_that_are_noise_are_inconclusive_and_say_why():
 def test_a_regime_that_moves_nothing_is_undefined_and_not_zero():
     evidence = judged({"sites": "resid_pre.0"})
     assert evidence.verdict is Verdict.INCONCLUSIVE
-    assert evidence.criteria[0].unreliable == "'pirate' is not moved by prompt at resid_pre.0"
+    assert evidence.criteria[0].unreliable == "prompt moves nothing at resid_pre.0"
     assert isnan(evidence.criteria[0].estimate.value)
     assert [probe.note for probe in evidence.probes] == ["a sample"]
 
@@ -257,7 +272,53 @@ def test_a_stack_may_stand_in_a_pair():
 
 def test_the_controls_are_all_other_personas_that_both_regimes_support():
     scene = a_scene(adapters=NAMES[:3])
-    assert collinearity(personas=("support",)).cases(scene)[0].personas == ("support", "pirate", "counsel")
+    assert collinearity(personas=("support",)).cases(scene)[0].controls_by_kin == (("pirate",), ("counsel",))
+
+
+def test_kin_are_no_controls_of_each_other_and_count_as_one():
+    scene = replace(a_scene(), kin=(frozenset({"pirate", "counsel"}),))
+    by_persona = {case.persona: case for case in collinearity().cases(a_scene(names=NAMES))}
+    assert len(by_persona["pirate"].controls_by_kin) == 3
+    related = collinearity(personas=("support",)).cases(scene)[0]
+    assert related.controls_by_kin == (("pirate", "counsel"), ("oncall",))
+    assert collinearity(personas=("pirate",)).cases(scene)[0].controls_by_kin == (("support",), ("oncall",))
+    with pytest.raises(
+        SuiteError, match=r"needs at least three control .* for min_margin.*\(kin count as one\)"
+    ):
+        collinearity(personas=("support",), min_margin=0.1).cases(scene)
+
+
+def test_a_margin_is_a_claim_where_it_is_asked_for():
+    assert "margin over best foreign persona" not in by_name(judged())
+    asked = by_name(judged({"min_margin": 0.5}))
+    assert asked["margin over best foreign persona"].verdict is Verdict.PASS
+    assert asked["margin over best foreign persona"].estimate.value == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [0.01, 0.1, 0.5, 1, 2])
+def test_strength_is_how_far_the_second_regime_goes_along_the_first(size):
+    found = by_name(judged({"min_strength": 0.3, "max_strength": 1.2}, cosine=0.8, size=size))
+    strength = found["strength of adapter along prompt"]
+    assert strength.estimate.value == pytest.approx(0.8 * size, abs=0.03 * size + 0.01)
+    assert found["specific cosine"].verdict is Verdict.PASS
+    assert judged({"min_strength": 0.3, "max_strength": 1.2}, size=size).verdict is (
+        Verdict.PASS if size in (0.5, 1) else Verdict.FAIL
+    )
+
+
+def test_a_second_regime_that_does_nothing_has_the_strength_zero_and_fails():
+    evidence = judged(noise=0.0, size=0.0)
+    strength = by_name(evidence)["strength of adapter along prompt"]
+    assert (strength.estimate.value, strength.verdict) == (0, Verdict.FAIL)
+    assert by_name(evidence)["specific cosine"].unreliable == "adapter moves nothing at resid_post.2"
+
+
+def test_one_bad_site_of_a_band_is_named_and_can_be_asserted():
+    turned = judged({"min_cosine": 0.2}, turned=3)
+    assert turned.verdict is Verdict.PASS
+    assert any(note.startswith("least of the band at resid_post.2") for note in turned.notes)
+    assert judged({"min_cosine": 0.2, "every_site": True}, turned=3).verdict is Verdict.FAIL
+    assert judged({"min_cosine": 0.2, "every_site": True}).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def two_sides(cos, noise, shared=0.0, seed=0):
     )
 
 
-def compared(first, *others, clusters=SINGLES):
-    return Comparison(first[None], np.stack(others)[:, None], clusters)
+def compared(first, second, clusters=SINGLES):
+    return Comparison.of(first[None], second[None], clusters)
 
 
 def test_the_cosine_is_the_plain_one_divided_by_its_ceiling():
@@ -44,24 +44,56 @@ def test_the_true_cosine_is_covered_about_as_often_as_promised():
     assert sum(one.low <= 0.8 <= one.high for one in found) >= 184
 
 
-def test_depths_are_averaged():
+def at_two_depths(one, other):
+    return Comparison.of(np.stack([one[0], other[0]]), np.stack([one[1], other[1]]), SINGLES)
+
+
+def test_depths_are_averaged_and_each_is_there():
     one, two = two_sides(0.9, noise=0.5), two_sides(0.3, noise=0.5, seed=1)
-    both = Comparison(np.stack([one[0], two[0]]), np.stack([one[1], two[1]])[None], SINGLES).cosine()
-    assert both.value == pytest.approx((compared(*one).cosine().value + compared(*two).cosine().value) / 2)
+    both, apart = at_two_depths(one, two), [compared(*side).cosine() for side in (one, two)]
+    assert both.cosine().value == pytest.approx(np.mean([each.value for each in apart]))
+    assert [each.value for each in both.cosines()] == pytest.approx([each.value for each in apart])
+    assert both.at([1]).cosine().value == pytest.approx(apart[1].value)
 
 
-def test_the_margin_is_over_the_best_foreign_one():
+def test_the_least_cosine_is_that_of_the_worst_depth():
+    found = at_two_depths(two_sides(0.9, noise=0.5), two_sides(0.3, noise=0.5, seed=1)).least_cosine()
+    assert found.value == pytest.approx(compared(*two_sides(0.3, noise=0.5, seed=1)).cosine().value)
+    assert found.low < 0.3 < found.high < 0.9
+
+
+@pytest.mark.parametrize("size", [-1, 0, 0.01, 0.5, 2])
+def test_strength_is_how_far_the_second_goes_along_the_first(size):
+    first, second = two_sides(0.8, noise=0.5)
+    found = compared(first, size * second).strength()
+    assert found.value == pytest.approx(0.8 * size, abs=0.06 * abs(size))
+    assert found.low <= 0.8 * size <= found.high
+
+
+def test_the_interval_of_strength_covers_about_as_often_as_promised():
+    found = [compared(*two_sides(0.8, noise=2, seed=seed)).strength() for seed in range(200)]
+    assert sum(one.low <= 0.8 <= one.high for one in found) >= 184
+
+
+def test_what_does_nothing_has_no_strength():
+    first, _ = two_sides(0.8, noise=1)
+    found = compared(first, np.zeros_like(first))
+    assert found.strength().value == 0
+    assert np.isnan(compared(np.zeros_like(first), first).strength().value)
+
+
+def test_the_lead_is_over_the_best_other():
     first, own = two_sides(0.9, noise=0.3)
     near, far = two_sides(0.5, noise=0.3)[1], two_sides(0.1, noise=0.3)[1]
-    found = compared(first, own, far, near)
-    closest = compared(first, near).cosine().value
-    assert found.margin().value == pytest.approx(found.cosine().value - closest)
-    assert found.margin().low < found.margin().value < found.margin().high
+    judged, others = compared(first, own), [compared(first, other) for other in (far, near)]
+    found = judged.lead(others)
+    assert found.value == pytest.approx(judged.cosine().value - others[1].cosine().value)
+    assert found.low < found.value < found.high
 
 
-def test_two_that_are_the_same_leave_no_margin():
+def test_two_that_are_the_same_leave_no_lead():
     first, own = two_sides(0.9, noise=0.3)
-    found = compared(first, own, own).margin()
+    found = compared(first, own).lead([compared(first, own)])
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
@@ -82,7 +114,8 @@ def test_too_few_clusters_say_nothing(clusters):
 
 def test_a_direction_that_is_not_there_has_no_cosine():
     first, second = two_sides(0.8, noise=1)
-    found = compared(first, np.zeros_like(first), second)
-    assert np.isnan(found.cosine().value)
-    assert np.isnan(found.margin().value)
-    assert ends(found.margin()) == (-np.inf, np.inf)
+    judged = compared(first, np.zeros_like(first))
+    assert np.isnan(judged.cosine().value)
+    lead = judged.lead([compared(first, second)])
+    assert np.isnan(lead.value)
+    assert ends(lead) == (-np.inf, np.inf)

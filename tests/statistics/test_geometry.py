@@ -9,7 +9,6 @@ from coherence.statistics.geometry import (
     cosine,
     cosine_without_massive,
     massive_share,
-    outside,
     random_null,
     split_half_reliability,
 )
@@ -95,23 +94,6 @@ def test_massive_dimensions_and_the_cosine_without_them():
     assert massive_share(np.ones(100)) == pytest.approx(0.03)
     assert cosine(a, b) > 0.99
     assert cosine_without_massive(a, b) == pytest.approx(0, abs=0.02)
-
-
-@given(arrays(np.float64, (3, 2, 5), elements=st.floats(-9, 9)), st.integers(0, 3))
-def test_what_is_outside_directions_is_at_right_angles_to_all_of_them(directions, kept):
-    displacements = np.random.default_rng(0).normal(size=(2, 7, 5))
-    left = outside(displacements, directions[:kept])
-    along = np.einsum("dpw,kdw->kdp", left, directions[:kept])
-    assert np.abs(along).max(initial=0) < 1e-2 * np.abs(directions).max(initial=1)
-    assert outside(left, directions[:kept]) == pytest.approx(left, abs=1e-9)
-
-
-def test_a_direction_that_is_there_twice_or_is_none_takes_nothing_more_away():
-    displacements = np.random.default_rng(0).normal(size=(1, 7, 5))
-    one = np.ones((1, 1, 5))
-    once = outside(displacements, one)
-    assert outside(displacements, np.concatenate([one, 3 * one, 0 * one])) == pytest.approx(once)
-    assert outside(displacements, 0 * one) == pytest.approx(displacements)
 
 
 def test_the_ceiling_is_that_of_both_reliabilities():

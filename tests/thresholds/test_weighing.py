@@ -106,11 +106,11 @@ def test_an_estimate_without_a_value_on_halves_is_not_calibrated(collinear):
 
 
 def test_a_threshold_that_the_key_does_not_take_is_not_proposed(collinear):
-    (found,) = proposed(collinear, ("min_margin", 0.1, 0.098), at_least=0.0)
+    (found,) = proposed(collinear, ("min_strength", 0.1, 0.098), at_least=0.0)
     assert found.proposed is None
     assert found.notes[0] == (
-        "healthy releases pass -0.13 only, which min_margin does not take "
-        "(Input should be greater than or equal to 0)"
+        "healthy releases pass -0.13 only, which min_strength does not take "
+        "(Input should be greater than 0)"
     )
 
 

@@ -8,7 +8,7 @@ from itertools import chain, combinations, islice, product
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Scene
 from coherence.properties.cast import Couple
-from coherence.properties.control import random_vectors, stand_ins
+from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.vocabulary import Extraction, Regime
 
 PROMPT, ADAPTER, STEERING = REGIMES = tuple(map(Regime.parse, ("prompt", "adapter", "steering")))
@@ -84,7 +84,7 @@ class Composed(Blend):
         return by[self.of[0]], by[self.of[1]]
 
     def others(self) -> Iterator[tuple[str, list[Blend]]]:
-        """Yield the same with somebody else, or random vectors, in the place of the first persona.
+        """Yield the same with somebody else, nothing, or random vectors, in the place of the first persona.
 
         It is measured for this alone, so one other persona has a turn.
         """
@@ -92,6 +92,7 @@ class Composed(Blend):
         bystanders = (name for name in self.scene.personas if name not in self.of)
         scenes = chain(
             islice(stand_ins(self.scene, first, regime, bystanders), 1),
+            nothing(self.scene, first, (regime,)),
             random_vectors(self.scene, first, (regime,)),
         )
         for name, several in scenes:

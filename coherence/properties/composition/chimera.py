@@ -3,39 +3,44 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import inf, nan
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
-from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes
+from coherence.properties.cast import (
+    LEAST_BYSTANDERS,
+    Couple,
+    apart_from,
+    bystanders,
+    marked,
+    require_adapter,
+    require_probes,
+    units,
+)
 from coherence.properties.composition.distances import LEAST_KL, next_tokens, replies
 from coherence.properties.composition.furthest import furthest
-from coherence.properties.control import random_vectors, stand_ins
-from coherence.properties.criterion import held, too_noisy, unclear
+from coherence.properties.control import nothing, random_vectors, stand_ins
+from coherence.properties.criterion import held, unclear
 from coherence.properties.curve import over_depth
+from coherence.properties.directed import Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
-from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, unmoved
+from coherence.properties.property import Case
+from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
+from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import Explained
-from coherence.statistics.intervals import Array, Interval
-from coherence.statistics.likeness import Displacement, Likeness
 from coherence.vocabulary import (
-    Band,
     Criterion,
     Curve,
     Evidence,
     Marker,
-    Position,
     ProbeNote,
     Regime,
 )
-from coherence.vocabulary.evidence import number
 
 ADAPTER = Regime.parse("adapter")
 LEAST_PROBES = 8
@@ -50,13 +55,13 @@ class ChimeraCase(Case):
     asked: "Chimera"
     scene: Scene
     regime: Regime
-    others: tuple[str, ...]
+    controls_by_kin: tuple[tuple[str, ...], ...]
     markers: tuple[Marker, ...]  # of either persona
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
         judged = self._judged.values()
-        others = (c for regime in (self.regime, ADAPTER) for c in self._others(regime))
+        others = (one for unit in self._controls for persona in unit for one in persona)
         return [
             *(reading for condition in (*judged, *others) for reading in self._readings.of(condition)),
             *(next_token for condition in judged for next_token in self._next_tokens(condition)),
@@ -65,61 +70,56 @@ class ChimeraCase(Case):
 
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge directions, next tokens and markers: each alone can be met by something else."""
-        likeness = self._likeness(record)
-        band = likeness.at(self._depths(record))
+        moved = self._displacements(record)
+        band = moved.at(self._depths(record))
         explained = self._explained(record)
         answers = self._all_answers(record)
         lengths = by_length("KL of the chimera from the sum", explained.left, self.scene.probes)
         return Evidence(
             criteria=tuple(self._criteria(record, band, seed)),
-            curve=_curve(likeness, likeness.ceiling(self.scene.clusters, seed)),
+            curve=self._curve(moved, seed),
             probes=self._furthest(explained, answers),
-            notes=(*self._geometry(band, seed), *self._tail(explained).notes(), _rates(answers), *lengths),
+            notes=(
+                *self.asked.geometry(band, self._sides, seed),
+                *self._tail(explained).notes(),
+                _rates(answers),
+                *lengths,
+            ),
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield the same criteria from the sites of the band alone."""
-        return self._criteria(record, self._likeness(record, self._depths(record)), seed)
+        return self._criteria(record, self._displacements(record, self._depths(record)), seed)
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
-        """Put another persona, or random vectors, in the place of the first of the two.
+        """Put another persona, nothing, or random vectors, in the place of the first of the two.
 
-        Its sum is measured for this alone, so one other persona has a turn.
+        Another's sum is measured for this alone, so one other persona has a turn.
         """
         first = self.asked.of[0]
-        others = (name for name in self.scene.personas if name not in self.asked.of)
         scenes = (
-            *islice(stand_ins(self.scene, first, self.regime, others), 1),
+            *nothing(self.scene, first, (self.regime,)),
             *random_vectors(self.scene, first, (self.regime,)),
         )
-        return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
+        others = {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
+        return {**dict(islice(self._stand_ins(first), 1)), **others}
 
-    def _criteria(self, record: Record, band: Likeness, seed: int) -> Iterator[Criterion]:
-        yield self._direction(band, seed)
+    def _stand_ins(self, first: str) -> Iterator[tuple[str, list[Case]]]:
+        """Another persona in the first one's place, and then among the controls no more."""
+        for name in (name for name in self.scene.personas if name not in self.asked.of):
+            rest = apart_from(name, self.controls_by_kin)
+            if len(rest) >= LEAST_BYSTANDERS:
+                for said, scenes in stand_ins(self.scene, first, self.regime, [name]):
+                    yield said, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
+
+    def _criteria(self, record: Record, band: Displacements, seed: int) -> Iterator[Criterion]:
+        asked = self.asked
+        yield from asked.directions(band, self._sides, self._n, seed, "min_cosine", asked.min_cosine)
         explained = self._explained(record)
         ratio = self._next_token(explained)
         yield ratio
         yield self._tail(explained).criterion(ratio.unreliable)
         yield self._behaviour(self._all_answers(record))
-
-    def _direction(self, band: Likeness, seed: int) -> Criterion:
-        undefined = self._undefined(band)
-        found = Interval(nan, -inf, inf) if undefined else band.compared(self.scene.clusters).cosine()
-        return held(
-            "specific cosine",
-            found,
-            self._n,
-            at_least=self.asked.min_cosine,
-            unreliable=undefined or too_noisy(self._ceiling(band, seed), self.asked.min_ceiling, self._n),
-            key="min_cosine",
-        )
-
-    def _ceiling(self, band: Likeness, seed: int) -> float:
-        return float(band.ceiling(self.scene.clusters, seed).mean())
-
-    def _undefined(self, band: Likeness) -> str | None:
-        sides = f"the sum by {self.slug}", f"the adapter {self.asked.adapter!r}"
-        return unmoved(band.still(), sides, self.asked.sites)
 
     def _next_token(self, explained: Explained) -> Criterion:
         own = float(explained.whole.mean())
@@ -165,27 +165,21 @@ class ChimeraCase(Case):
         texts = {name: replies.texts for name, replies in answers.items()}
         return furthest(self.scene, explained.left, note, texts)
 
-    def _geometry(self, band: Likeness, seed: int) -> tuple[str, ...]:
-        if band.still().any():
-            return ()
-        foreign = band.foreign().mean(-1)
-        best = int(np.argmax(foreign))
-        ceiling = self._ceiling(band, seed)
-        return (
-            f"{self.asked.sites}: raw cosine {number(band.raw().mean())}, "
-            f"specific {number(band.specific().mean())} before correction for the ceiling {number(ceiling)}, "
-            f"random null {number(band.chance(seed).mean())}",
-            f"nearest other persona to the chimera: {self.others[best]} ({number(foreign[best])})",
-        )
+    def _curve(self, moved: Displacements, seed: int) -> Curve:
+        pair = self._chimera, self._sum
+        columns = {
+            "raw": moved.raw_cosine(*pair),
+            "specific": np.array([cosine.value for cosine in moved.compared(*pair).cosines()]),
+            "ceiling": moved.ceiling(*pair, seed),
+        }
+        return over_depth(columns, np.logical_or(*map(moved.still, pair)))
 
     def _depths(self, record: Record) -> list[int]:
         return self._readings.depths(record, self.asked.sites.sites)
 
-    def _likeness(self, record: Record, depths: Sequence[int] | None = None) -> Likeness:
-        by_sum, chimera, _ = self._judged.values()
-        sides = [by_sum, *self._others(self.regime)], [chimera, *self._others(ADAPTER)]
-        (bare, first), (_, second) = (self._readings.displaced(record, side, depths) for side in sides)
-        return Likeness(Displacement(first[0], first[1:]), Displacement(second[0], second[1:]), bare)
+    def _displacements(self, record: Record, depths: Sequence[int] | None = None) -> Displacements:
+        pair = self._chimera, self._sum
+        return self._readings.displacements(record, pair, self._controls, depths)
 
     def _explained(self, record: Record) -> Explained:
         by_sum, chimera, bare = (
@@ -206,17 +200,32 @@ class ChimeraCase(Case):
         return len(self.scene.probes)
 
     @property
+    def _chimera(self) -> Condition:
+        return Condition(self.scene.neutral, adapters=((self.asked.adapter, 1.0),))
+
+    @property
+    def _sum(self) -> Condition:
+        return self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), self.regime)
+
+    @property
+    def _sides(self) -> dict[str, Condition]:
+        return {"the chimera": self._chimera, "the sum": self._sum}
+
+    @property
     def _judged(self) -> dict[str, Condition]:
-        chimera = Condition(self.scene.neutral, adapters=((self.asked.adapter, 1.0),))
-        by_sum = self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), self.regime)
-        return {"sum": by_sum, "chimera": chimera, "bare": self.scene.bare}
+        return {"sum": self._sum, "chimera": self._chimera, "bare": self.scene.bare}
+
+    @property
+    def _controls(self) -> list[list[list[Condition]]]:
+        regimes = dict.fromkeys((self.regime, ADAPTER))
+        return [
+            [[self.scene.condition(persona, regime) for regime in regimes] for persona in unit]
+            for unit in self.controls_by_kin
+        ]
 
     @property
     def _readings(self) -> Readings:
         return Readings(self.scene, self.asked.position)
-
-    def _others(self, regime: Regime) -> list[Condition]:
-        return [self.scene.condition(persona, regime) for persona in self.others]
 
     def _next_tokens(self, condition: Condition) -> list[NextToken]:
         return next_tokens(self.scene, condition)
@@ -230,21 +239,10 @@ def _rates(answers: dict[str, Replies]) -> str:
     return f"replies with a marker of either persona: {rates}"
 
 
-def _curve(likeness: Likeness, ceiling: Array) -> Curve:
-    columns = {
-        "raw": likeness.raw(),
-        "specific": likeness.specific(),
-        "ceiling": ceiling,
-        "best foreign": likeness.foreign().max(0),
-    }
-    return over_depth(columns, np.asarray(likeness.still().any(0)))
-
-
-class Chimera(Property):
+class Chimera(Directed):
     """Two personas summed at inference are the adapter trained on their mix, inside and in what is said.
 
-    Directions are compared without the generic persona component: the direction of the control personas'
-    mean, in the sum's regime for the sum and in the adapter regime for the chimera, is projected out of each.
+    Directions are compared without what the control personas share in the sum's regime and in the adapter's.
     """
 
     family: ClassVar[str] = "commutativity"
@@ -258,13 +256,8 @@ class Chimera(Property):
     sums: tuple[Regime, ...] = Field(
         (Regime.parse("steering"), ADAPTER), description="Regimes in which to sum; one assertion each."
     )
-    sites: Band = Field(description="Where directions are compared; cosines are averaged over the band.")
-    position: Position = Field(Position.PROMPT_LAST, description="At which token directions are read.")
     min_cosine: float = Field(
         ge=-1, le=1, description="Least specific cosine of sum and chimera, divided by its ceiling."
-    )
-    min_ceiling: float = Field(
-        0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
     )
     max_kl_ratio: float = Field(
         ge=0,
@@ -290,5 +283,6 @@ class Chimera(Property):
     def _case(self, regime: Regime, scene: Scene) -> Case:
         scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
         markers = marked(scene, self.of, "chimera")
-        others = bystanders(self.personas, scene, self.of, (regime, ADAPTER), "chimera")
-        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, others, markers)
+        others = units(bystanders(self.personas, scene, self.of, (regime, ADAPTER), "chimera"), scene)
+        by_kin = tuple(map(tuple, others))
+        return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, by_kin, markers)

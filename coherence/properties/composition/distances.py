@@ -1,15 +1,13 @@
-"""How far conditions are apart: at the next token, in the markers of what they say, and inside."""
+"""How far conditions are apart: at the next token, and in the markers of what they say."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from coherence.plan import Condition, NextToken, Record, Reply, Scene
-from coherence.properties.reading import Readings, Residuals
 from coherence.statistics.comparison import Comparison
 from coherence.statistics.divergence import jeffreys
-from coherence.statistics.geometry import Array, ceiling, cosine, outside, still
+from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Marker
 
@@ -52,68 +50,12 @@ class Profiles:
     def cosine(self, first: Condition, second: Condition) -> Interval:
         """Noise-free cosine of two profiles; NaN where one is not told from that of bare."""
         one, other = self._gained[first], self._gained[second]
-        return Comparison(one[None], other[None, None], self._clusters).cosine()
+        return Comparison.of(one[None], other[None], self._clusters).cosine()
 
     def rate(self, condition: Condition, markers: Iterable[Marker]) -> float:
         """Share of the replies that show one of some of the markers."""
         columns = [self._markers.index(marker) for marker in markers]
         return float(self._found[condition][:, columns].any(1).mean())
-
-
-@dataclass(frozen=True)
-class Moves:
-    """How conditions move the residual stream, outside the generic directions.
-
-    All conditions lose the same directions: those of the control personas' mean in each regime.
-    """
-
-    rows: dict[Condition, int]
-    raw: Residuals  # [conditions, depths, probes, width]
-    specific: Residuals
-    bare: Residuals  # [depths, probes, width]
-    clusters: Sequence[str]
-
-    @classmethod
-    def of(
-        cls,
-        record: Record,
-        readings: Readings,
-        conditions: Sequence[Condition],
-        controls: Sequence[Sequence[Condition]],
-        depths: Sequence[int] | None = None,
-    ) -> "Moves":
-        """From readings; `controls` are the control personas in one regime after the other."""
-        rows = {condition: row for row, condition in enumerate(dict.fromkeys(conditions))}
-        bare, raw = readings.displaced(record, tuple(rows), depths)
-        generic = np.stack([readings.displaced(record, each, depths)[1].mean((0, 2)) for each in controls])
-        return cls(rows, raw, outside(raw, generic), bare, readings.scene.clusters)
-
-    def at(self, depths: list[int]) -> "Moves":
-        """Keep some depths only."""
-        kept = self.raw[:, depths], self.specific[:, depths], self.bare[depths]
-        return Moves(self.rows, *kept, self.clusters)
-
-    def cosine(self, first: Condition, second: Condition) -> Interval:
-        """Noise-free specific cosine, averaged over the depths."""
-        one, other = self.specific[self.rows[first]], self.specific[self.rows[second]]
-        return Comparison(one, other[None], self.clusters).cosine()
-
-    def over_depth(self, first: Condition, second: Condition) -> dict[str, Array]:
-        """Cosines of the mean directions, noise included: [depths] each."""
-        rows = [self.rows[first], self.rows[second]]
-        return {
-            name: cosine(*sides[rows].mean(-2))
-            for name, sides in (("raw", self.raw), ("specific", self.specific))
-        }
-
-    def ceiling(self, first: Condition, second: Condition, seed: int) -> float:
-        """Highest cosine that directions of this reliability can show, averaged over the depths."""
-        one, other = self.specific[self.rows[first]], self.specific[self.rows[second]]
-        return float(ceiling(one, other, self.clusters, seed).mean())
-
-    def still(self, condition: Condition) -> Array:
-        """Where the condition does not move the model at all, [depths]."""
-        return np.asarray(still(self.raw[self.rows[condition]], self.bare))
 
 
 def next_tokens(scene: Scene, condition: Condition) -> list[NextToken]:

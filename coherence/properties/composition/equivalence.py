@@ -10,26 +10,26 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes
+from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes, units
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
-from coherence.properties.composition.distances import LEAST_KL, Moves, Profiles, Tokens, next_tokens, replies
+from coherence.properties.composition.distances import LEAST_KL, Profiles, Tokens, next_tokens, replies
 from coherence.properties.composition.furthest import furthest
-from coherence.properties.criterion import held, too_noisy
+from coherence.properties.criterion import held
 from coherence.properties.curve import column, over_depth
+from coherence.properties.directed import Directed
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case, Property
-from coherence.properties.reading import Readings, unmoved
+from coherence.properties.property import Case
+from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
+from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import Lean, in_units
-from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import positive_ratio
 from coherence.vocabulary import (
-    Band,
     Criterion,
     Curve,
     Evidence,
     Marker,
-    Position,
     ProbeNote,
     Regime,
     Table,
@@ -46,7 +46,7 @@ class Found:
 
     tokens: Tokens
     profiles: Profiles
-    moves: Moves
+    moved: Displacements
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class EquivalenceCase(Case):
     null: tuple[Blend, ...]  # the chimera and its twin, or nothing
     ways: tuple[Blend, ...]
     regimes: tuple[Regime, ...]
-    others: tuple[str, ...]
+    controls_by_kin: tuple[tuple[str, ...], ...]
     markers: tuple[Marker, ...]  # of either persona
 
     def needs(self) -> Iterable[Measurement]:
@@ -75,17 +75,17 @@ class EquivalenceCase(Case):
     def judge(self, record: Record, seed: int) -> Evidence:
         """Judge next tokens, who wins, markers and directions: each alone can be met by something else."""
         found = self._found(record, self._all)
-        band = replace(found, moves=found.moves.at(self._depths(record)))
+        band = replace(found, moved=found.moved.at(self._depths(record)))
         first, second = self._conditions
         apart = found.tokens.apart(first, second)
         return Evidence(
             criteria=tuple(self._criteria(band, seed)),
-            curve=self._curve(found.moves),
+            curve=self._curve(found.moved),
             tables=tuple(self._tables(band)),
             probes=self._furthest(band),
             notes=(
                 *self._null_note(band),
-                self._geometry(band.moves, seed),
+                *self.asked.geometry(band.moved, self._sides, seed),
                 *self._tail(band.tokens).notes(),
                 *by_length(f"KL between {self._said}", apart, self.scene.probes),
             ),
@@ -113,7 +113,10 @@ class EquivalenceCase(Case):
         yield self._tail(found.tokens).criterion(distance.unreliable)
         yield self._asymmetry(found.tokens)
         yield self._profile(found.profiles)
-        yield self._direction(found.moves, seed)
+        asked = self.asked
+        yield from asked.directions(
+            found.moved, self._sides, self._n, seed, "min_direction", asked.min_direction
+        )
 
     def _distance(self, tokens: Tokens) -> Criterion:
         own = float(self._from_bare(tokens).mean())
@@ -173,38 +176,20 @@ class EquivalenceCase(Case):
         enough = found >= LEAST_MARKERS
         return None if enough else f"{found} markers make no profile, at least {LEAST_MARKERS} are needed"
 
-    def _direction(self, band: Moves, seed: int) -> Criterion:
-        conditions = self._conditions
-        undefined = unmoved(
-            np.stack([band.still(condition) for condition in conditions]),
-            [blend.slug for blend in self.pair],
-            self.asked.sites,
-        )
-        found = Interval(np.nan, -np.inf, np.inf) if undefined else band.cosine(*conditions)
-        ceiling = band.ceiling(*conditions, seed)
-        return held(
-            "specific cosine",
-            found,
-            self._n,
-            at_least=self.asked.min_direction,
-            unreliable=undefined or too_noisy(ceiling, self.asked.min_ceiling, self._n),
-            key="min_direction",
-        )
-
-    def _curve(self, moves: Moves) -> Curve:
-        conditions = self._conditions
-        columns = moves.over_depth(*conditions)
+    def _curve(self, moved: Displacements) -> Curve:
+        pair = self._conditions
+        columns = {"raw": moved.raw_cosine(*pair), "specific": _over_depth(moved, *pair)}
         if self.null:
-            columns["null"] = moves.over_depth(*(blend.condition for blend in self.null))["specific"]
-        return over_depth(columns, np.any([moves.still(condition) for condition in conditions], axis=0))
+            columns["null"] = _over_depth(moved, *(blend.condition for blend in self.null))
+        return over_depth(columns, np.logical_or(*map(moved.still, pair)))
 
     def _tables(self, found: Found) -> Iterator[Table]:
         ways = {blend.slug: blend.condition for blend in self.ways}
-        tokens, profiles, moves = found.tokens, found.profiles, found.moves
+        tokens, profiles, moved = found.tokens, found.profiles, found.moved
         yield _square("next token: KL, nats", ways, lambda *pair: float(tokens.apart(*pair).mean()))
         yield _square("markers: cosine", ways, lambda *pair: profiles.cosine(*pair).value)
         inside = f"directions at {self.asked.sites}: specific cosine"
-        yield _square(inside, ways, lambda *pair: moves.cosine(*pair).value)
+        yield _square(inside, ways, lambda *pair: moved.compared(*pair).cosine().value)
         first, second = self.asked.of
         yield Table(
             name="which persona wins",
@@ -237,19 +222,12 @@ class EquivalenceCase(Case):
     def _null_note(self, found: Found) -> Iterator[str]:
         if not self.null:
             return
-        pair = [blend.condition for blend in self.null]
-        apart = float(found.tokens.apart(*pair).mean())
+        chimera, twin = (blend.condition for blend in self.null)
+        apart = float(found.tokens.apart(chimera, twin).mean())
         yield (
             f"seed-pair null: {CHIMERA} and {TWIN} are {number(apart)} nat apart, "
-            f"marker profile cosine {number(found.profiles.cosine(*pair).value)}, "
-            f"specific cosine {number(found.moves.cosine(*pair).value)}"
-        )
-
-    def _geometry(self, band: Moves, seed: int) -> str:
-        means = {name: values.mean() for name, values in band.over_depth(*self._conditions).items()}
-        return (
-            f"{self.asked.sites}: raw cosine {number(means['raw'])}, specific {number(means['specific'])} "
-            f"before correction for the ceiling {number(band.ceiling(*self._conditions, seed))}"
+            f"marker profile cosine {number(found.profiles.cosine(chimera, twin).value)}, "
+            f"specific cosine {number(found.moved.compared(chimera, twin).cosine().value)}"
         )
 
     def _found(self, record: Record, of: Sequence[Blend], depths: Sequence[int] | None = None) -> Found:
@@ -258,13 +236,13 @@ class EquivalenceCase(Case):
         return Found(
             Tokens(record, self.scene, [*ways, *alone, self.scene.bare]),
             Profiles(record, self.scene, ways, self.markers),
-            Moves.of(record, self._readings, ways, self._bystanders, depths),
+            self._readings.displacements(record, ways, self._bystanders, depths),
         )
 
     def _needs(self, of: Sequence[Blend]) -> list[Measurement]:
         ways = [*(blend.condition for blend in of), self.scene.bare]
         alone = [condition for blend in of for condition in blend.alone]
-        beside = [condition for conditions in self._bystanders for condition in conditions]
+        beside = [one for unit in self._bystanders for persona in unit for one in persona]
         return [
             *(reading for condition in (*ways, *beside) for reading in self._readings.of(condition)),
             *(token for condition in (*ways, *alone) for token in next_tokens(self.scene, condition)),
@@ -280,14 +258,21 @@ class EquivalenceCase(Case):
         return (*self._judged, *self.ways)
 
     @property
+    def _sides(self) -> dict[str, Condition]:
+        return {blend.slug: blend.condition for blend in self.pair}
+
+    @property
     def _conditions(self) -> tuple[Condition, Condition]:
         first, second = self.pair
         return first.condition, second.condition
 
     @property
-    def _bystanders(self) -> list[list[Condition]]:
-        """Control personas in one regime after the other."""
-        return [[self.scene.condition(name, regime) for name in self.others] for regime in self.regimes]
+    def _bystanders(self) -> list[list[list[Condition]]]:
+        """Control personas in one regime after the other, kin together."""
+        return [
+            [[self.scene.condition(name, regime) for regime in self.regimes] for name in unit]
+            for unit in self.controls_by_kin
+        ]
 
     @property
     def _readings(self) -> Readings:
@@ -314,6 +299,10 @@ def _lean(tokens: Tokens, blend: Blend) -> Lean:
     return Lean(first, second)
 
 
+def _over_depth(moved: Displacements, first: Condition, second: Condition) -> Array:
+    return np.array([cosine.value for cosine in moved.compared(first, second).cosines()])
+
+
 def _square(
     name: str, ways: Mapping[str, Condition], value: Callable[[Condition, Condition], float]
 ) -> Table:
@@ -328,7 +317,7 @@ def _two_ways(pair: tuple[str, str]) -> tuple[str, str]:
     return pair
 
 
-class Equivalence(Property):
+class Equivalence(Directed):
     """Whichever way two personas are put into the model together, it comes to the same.
 
     Ways are each persona by a regime of its own (`prompt-adapter` is the first by prompt and the second by
@@ -364,8 +353,6 @@ class Equivalence(Property):
         description="Pairs of ways, one assertion each; default: sums in one regime with `chimera`, ways "
         "with their mirrors, prompts in both orders, vectors extracted without and under the adapter.",
     )
-    sites: Band = Field(description="Where directions are compared; cosines are averaged over the band.")
-    position: Position = Field(Position.PROMPT_LAST, description="At which token directions are read.")
     max_distance: float = Field(
         ge=0,
         description="Largest distance of the next tokens (half the sum of KL both ways): in units of the "
@@ -388,9 +375,6 @@ class Equivalence(Property):
     min_direction: float = Field(
         ge=-1, le=1, description="Least specific cosine of the directions, divided by its ceiling."
     )
-    min_ceiling: float = Field(
-        0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
-    )
 
     def cases(self, scene: Scene) -> list[Case]:
         """One case per pair; both personas need markers, and two control personas must be there."""
@@ -405,10 +389,11 @@ class Equivalence(Property):
         used = dict.fromkeys(regime for way in (*ways.values(), *null) for regime in way.regimes)
         markers = marked(scene, self.of, "equivalence")
         others = bystanders(self.personas, scene, self.of, tuple(used), "equivalence")
+        by_kin = tuple(map(tuple, units(others, scene)))
         return [
             EquivalenceCase(
                 "+".join(self.of), f"{one}-vs-{other}", self, scene, (ways[one], ways[other]), null,
-                tuple(ways.values()), tuple(used), others, markers,
+                tuple(ways.values()), tuple(used), by_kin, markers,
             )
             for one, other in pairs
         ]  # fmt: skip

@@ -11,7 +11,7 @@ from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
 NAMES = ("pirate", "counsel", "support", "oncall", "upbeat")
-DEPTH, WIDTH, VOCABULARY = 3, 32, 50
+DEPTH, WIDTH, VOCABULARY = 3, 256, 50
 
 
 def scene(names=NAMES, probes=PROBES, adapters=(*NAMES, "mix")):
@@ -209,7 +209,7 @@ class Still(World):
 def test_a_sum_that_moves_nothing_is_undefined_and_no_cosine_of_0():
     evidence = judged(Still)
     criterion = by_name(evidence)["specific cosine"]
-    assert criterion.unreliable == "the sum by steering moves nothing at resid_post.0"
+    assert criterion.unreliable == "the chimera moves nothing at resid_post.0"
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert evidence.curve.columns["specific"][:2] == (None, None)
 
@@ -217,7 +217,7 @@ def test_a_sum_that_moves_nothing_is_undefined_and_no_cosine_of_0():
 def test_the_curve_runs_over_all_sites():
     curve = judged().curve
     assert curve.at == ("resid_pre.0", "resid_post.0", "resid_post.1")
-    assert set(curve.columns) == {"raw", "specific", "ceiling", "best foreign"}
+    assert set(curve.columns) == {"raw", "specific", "ceiling"}
 
 
 def test_the_furthest_probes_show_their_replies():
@@ -250,7 +250,7 @@ def test_the_sum_and_the_chimera_are_measured_in_all_three_ways():
 
 def test_named_controls_replace_the_others():
     (case,) = chimera(personas=("support", "upbeat")).cases(scene())
-    assert case.others == ("support", "upbeat")
+    assert case.controls_by_kin == (("support",), ("upbeat",))
 
 
 def test_an_unknown_adapter_is_an_error():

@@ -12,7 +12,7 @@ from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
 NAMES = ("pirate", "counsel", "support", "oncall", "upbeat")
-DEPTH, WIDTH, VOCABULARY = 3, 32, 50
+DEPTH, WIDTH, VOCABULARY = 3, 256, 50
 
 
 def scene(names=NAMES, probes=PROBES, adapters=(*NAMES, "mix", "again"), vectors=NAMES):
@@ -175,7 +175,7 @@ def test_one_broken_probe_fails_at_its_own_bound(unit, name):
 
 def of_another(condition):
     """The chimera was trained on the second persona and somebody else."""
-    others = {"adapter": [("support", 1.0), ("upbeat", 1.0), ("counsel", 0.6)]}
+    others = {"adapter": [("nobody", 1.4), ("counsel", 0.6)]}
     return others if condition.adapters == (("mix", 1.0),) else held(condition)
 
 
@@ -342,7 +342,7 @@ def test_the_furthest_probes_show_their_replies():
     note = judged(SUM, held=of_another).probes[0]
     assert note.note.startswith("KL between adapter-adapter and chimera ")
     assert note.replies == {
-        "adapter-adapter": "Well, pirate counsel", "chimera": "Well, support upbeat counsel", "bare": "Well,",
+        "adapter-adapter": "Well, pirate counsel", "chimera": "Well, nobody counsel", "bare": "Well,",
     }  # fmt: skip
 
 
@@ -350,7 +350,7 @@ def test_a_control_takes_the_place_of_the_first_persona_in_one_way_only():
     case = cases()["steering-steering-vs-chimera"]
     controls = case.controls()
     assert {name: len(drawn) for name, drawn in controls.items()} == {
-        "support by steering": 1, "random vectors": 5,
+        "support by steering": 1, "nothing in its place": 1, "random vectors": 5,
     }  # fmt: skip
     (other,) = controls["support by steering"]
     assert [steer.vector for steer in other.pair[0].condition.steers] == ["support", "counsel"]
