@@ -12,6 +12,7 @@ from coherence.errors import Place, SuiteError
 from coherence.files import replace_file
 from coherence.suite.document import LOADER
 from coherence.thresholds.proposal import Proposal
+from coherence.thresholds.side import plain
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -67,7 +68,9 @@ def _edits(path: Path, text: str, listed: SequenceNode, proposals: Sequence[Prop
     """Edit one key of one assertion."""
     entry, key = proposals[0].entry, proposals[0].key
     node = listed.value[entry.index]
-    numbers = {proposal.item: f"{proposal.proposed:g}" for proposal in proposals}
+    numbers = {
+        proposal.item: plain(proposal.proposed) for proposal in proposals if proposal.proposed is not None
+    }
     written = _value(node, key)
     if written is None:
         return [_added(text, node, key, [numbers.get(*each) for each in enumerate(entry.numbers(key))])]

@@ -1,5 +1,6 @@
 """Which ends of an interval a threshold bounds."""
 
+from decimal import Decimal
 from enum import StrEnum
 from math import floor
 
@@ -47,6 +48,19 @@ def sides(criterion: Criterion, written: object) -> tuple[Side, ...]:
     return (Side.AT_LEAST if criterion.at_least > -float("inf") else Side.AT_MOST,)
 
 
-def outward(reach: float) -> float:
-    """Round to two decimals, to the lenient side."""
-    return floor(round(100 * reach, 9)) / 100
+def plain(threshold: float) -> str:
+    """Write a threshold as every reader of YAML takes it for a number: 0.00001, and not 1e-05."""
+    return format(Decimal(f"{threshold:.12g}"), "f")
+
+
+def decimals(threshold: float) -> int:
+    """How many decimals a number has that takes the place of this one: as many, and two at least."""
+    exponent = Decimal(repr(threshold)).normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(2, -exponent)
+
+
+def outward(reach: float, places: int = 2) -> float:
+    """Round to so many decimals, to the lenient side."""
+    scale = 10.0**places
+    return floor(round(scale * reach, 9)) / scale

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from coherence.reports.plain import cell, table
 from coherence.thresholds.proposal import Control, Proposal, named
+from coherence.thresholds.side import decimals, plain
 from coherence.vocabulary.evidence import number
 
 WIDTH = 124  # in which neither names nor intervals are folded, unless they are long
@@ -30,13 +31,17 @@ def shown(proposals: Sequence[Proposal], box: Box) -> RenderableType:
 def _row(proposal: Proposal) -> Iterator[Text]:
     ranged = len(proposal.entry.numbers(proposal.key)) > 1
     yield cell(f"  {proposal.key} {proposal.side}" if ranged else f"  {proposal.key}")
-    yield cell(f"{proposal.current:g}")
-    yield cell("-", "yellow") if proposal.proposed is None else cell(f"{proposal.proposed:.2f}", "green")
+    yield cell(plain(proposal.current))
+    yield cell("-", "yellow") if proposal.proposed is None else cell(_exact(proposal.proposed), "green")
     yield cell(f"{_who(proposal)}\n{proposal.estimate.spread}")
     yield cell(_control(proposal.control) if proposal.control else "none")
     yield cell("-" if proposal.margin is None else number(proposal.margin))
     yield cell(proposal.estimate.n)
     yield cell(ceil(proposal.needed) if isfinite(proposal.needed) else "-")
+
+
+def _exact(threshold: float) -> str:
+    return f"{threshold:.{decimals(threshold)}f}"
 
 
 def _who(proposal: Proposal) -> str:

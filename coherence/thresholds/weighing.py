@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from coherence.thresholds.entry import Entry
 from coherence.thresholds.proposal import Control, Proposal, Terms, Trial, percent
 from coherence.thresholds.several import Several
-from coherence.thresholds.side import Side, outward, sides
+from coherence.thresholds.side import Side, decimals, outward, sides
 from coherence.vocabulary.evidence import number
 
 
@@ -34,6 +34,7 @@ class _Weighing:
         self._entry, self._key, self._item, self._side, self._terms = entry, key, item, side, terms
         self._rate = terms.false_alarm / len(entry.numbers(key))  # either end of a range may be missed
         self._current = entry.numbers(key)[item]
+        self._places = decimals(self._current)
         self._trials = trials
         self._shown = {trial.name: trial.healthy(key, side) for trial in trials}
         self._healthy = {
@@ -72,7 +73,8 @@ class _Weighing:
         undecided = self._undecided()
         if undecided:
             return None, undecided
-        reach = outward(min(healthy.threshold(self._rate) for healthy in self._healthy.values()))
+        lenient = min(healthy.threshold(self._rate) for healthy in self._healthy.values())
+        reach = outward(lenient, self._places)
         found, said = self._above_control(reach)
         if found is None:
             return None, said
@@ -95,7 +97,8 @@ class _Weighing:
         if self._control is None or self._side.reach(self._control.estimate) < reach:
             return reach, None
         passes = f"the control passes too: {self._control}"
-        raised = round(outward(self._side.reach(self._control.estimate)) + 0.01, 2)
+        passed = outward(self._side.reach(self._control.estimate), self._places)
+        raised = round(passed + 10.0**-self._places, self._places)
         if all(healthy.end >= raised for healthy in self._healthy.values()):
             risk = max(healthy.false_alarm(raised) for healthy in self._healthy.values())
             return raised, f"raised because at {number(self._side.reach_of(reach))} {passes}; " + (

@@ -3,10 +3,11 @@
 from math import inf
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.thresholds.side import Side, outward, sides
+from coherence.thresholds.side import Side, decimals, outward, plain, sides
 from coherence.vocabulary import Criterion, Estimate, Verdict
 
 finite = st.floats(-2, 2)
@@ -52,3 +53,24 @@ def test_outward_is_lenient_by_less_than_a_hundredth(reach):
 
 def test_outward_keeps_two_decimals():
     assert [outward(0.29), outward(-0.29), outward(0.295)] == [0.29, -0.29, 0.29]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "places", "text"),
+    [
+        (0.3, 2, "0.3"),
+        (1, 2, "1"),
+        (0.05, 2, "0.05"),
+        (-0.002, 3, "-0.002"),
+        (1e-5, 5, "0.00001"),
+        (12.5, 2, "12.5"),
+    ],
+)
+def test_a_number_keeps_the_decimals_of_the_one_in_whose_place_it_stands(threshold, places, text):
+    assert decimals(threshold) == places
+    assert plain(threshold) == text
+    assert yaml.safe_load(plain(threshold)) == threshold
+
+
+def test_outward_keeps_more_decimals_where_they_are_asked_for():
+    assert [outward(reach, 5) for reach in (-0.0000063, 0.00002, -0.3)] == [-0.00001, 0.00002, -0.3]

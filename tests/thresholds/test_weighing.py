@@ -199,3 +199,11 @@ def test_what_one_release_cannot_decide_is_said_of_it(collinear):
     ]
     (found,) = proposals(trials, TERMS)
     assert (found.proposed, found.notes) == (None, ("pirate.x (twin): too noisy",))
+
+
+def test_a_threshold_of_many_decimals_stays_one_of_many(load):
+    """Rounded to two decimals, a KL of at most 0.00001 would become one of 0.01."""
+    ways = "{property: algebra, of: [pirate, counsel], ways: [cat], sites: resid_post.2, max_kl: 0.00001}"
+    (entry,) = entries(load(f"  - {ways}\n"))
+    (found,) = proposed(entry, ("max_kl", 2.1e-5, 0.2e-5), at_most=1e-5)
+    assert found.proposed == pytest.approx(3e-5)
