@@ -1,7 +1,7 @@
 """Healthy releases of a suite: its own, and those that are kept in files, one option of the gate a line."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,19 +29,21 @@ def releases(path: Path, seed: int | None, files: Sequence[Path]) -> "dict[str |
         overrides = _read(file, seed)
         overrides.require_use([own.scene.release])
         suite = load_suite(path, overrides)
-        if file.stem in found:
-            raise SuiteError(
-                f"another release is called {file.stem!r}; expected another name", overrides.place
-            )
-        for name, other in found.items():
-            if suite.scene.release == other.scene.release:
-                raise SuiteError(
-                    f"this is the release that is called {name!r}; expected another healthy one, such as one "
-                    "trained with another seed",
-                    overrides.place,
-                )
+        _require_new(file.stem, suite, found, overrides.place)
         found[file.stem] = suite
     return found
+
+
+def _require_new(called: str, suite: "Suite", found: "Mapping[str | None, Suite]", place: Place) -> None:
+    if called in found:
+        raise SuiteError(f"another release is called {called!r}; expected another name", place)
+    for name, other in found.items():
+        if suite.scene.release == other.scene.release:
+            raise SuiteError(
+                f"this is the release that is called {name!r}; expected another healthy one, such as one "
+                "trained with another seed",
+                place,
+            )
 
 
 class _Lines(ArgumentParser):

@@ -109,8 +109,7 @@ def test_a_threshold_that_the_key_does_not_take_is_not_proposed(collinear):
     (found,) = proposed(collinear, ("min_strength", 0.1, 0.098), at_least=0.0)
     assert found.proposed is None
     assert found.notes[0] == (
-        "healthy releases pass -0.13 only, which min_strength does not take "
-        "(Input should be greater than 0)"
+        "healthy releases pass -0.13 only, which min_strength does not take (Input should be greater than 0)"
     )
 
 
