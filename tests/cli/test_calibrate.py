@@ -66,7 +66,9 @@ def test_calibrate_proposes_and_writes_only_when_told(calibrated, capsys):
     second = capsys.readouterr()
     assert "loading the model" not in second.err
     assert second.out.endswith("written into c.coherence.yaml\n")
-    assert calibrated.read_text() == before.replace("-1.00", proposed["min_cosine"])
+    written = before.replace("-1.00", proposed["min_cosine"])
+    added = f"min_ceiling: 0\n    min_strength: {proposed['min_strength']}\n"
+    assert calibrated.read_text() == written.replace("min_ceiling: 0\n", added)
 
     assert main([*asked, "--write"]) == 0
     assert capsys.readouterr().out.endswith("no threshold changes\n")
