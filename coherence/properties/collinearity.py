@@ -23,6 +23,7 @@ from coherence.properties.cast import (
     supporting,
     units,
 )
+from coherence.properties.claims import COSINE, Possible
 from coherence.properties.control import (
     artefact_regime,
     neutral_prompt,
@@ -32,7 +33,7 @@ from coherence.properties.control import (
 )
 from coherence.properties.criterion import held
 from coherence.properties.curve import over_depth
-from coherence.properties.directed import Directed
+from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
 from coherence.properties.reading import Readings, Sample
@@ -212,6 +213,11 @@ class Collinearity(Directed):
     """
 
     family: ClassVar[str] = "collinearity"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "min_cosine": COSINE,
+        "min_margin": (-2.0, 2.0),
+        **STRENGTH,
+    }
 
     property: Literal["collinearity"] = Field(description="Names this property.")
     between: Between = None

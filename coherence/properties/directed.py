@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition
+from coherence.properties.claims import ANY, Possible
 from coherence.properties.criterion import held, too_noisy
 from coherence.properties.property import Property
 from coherence.properties.reading import unmoved
@@ -18,6 +19,8 @@ from coherence.vocabulary.evidence import number
 
 Sides = Mapping[str, Condition]
 """Two conditions by what a reader calls them, the one that is the measure first."""
+STRENGTH: Mapping[str, Possible] = {"min_strength": ANY, "max_strength": ANY}
+"""What every one of them claims, beside a cosine."""
 
 
 class Directed(Property, ABC):

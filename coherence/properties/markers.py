@@ -10,6 +10,7 @@ from pydantic import Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Reply, Scene
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.claims import ANY, COSINE, Possible
 from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.lengths import by_length
@@ -232,6 +233,12 @@ class Markers(Property):
     """
 
     family: ClassVar[str] = "markers"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "min_agreement": COSINE,
+        "max_difference": COSINE,
+        "max_count_difference": ANY,
+        "min_recovery": ANY,
+    }
 
     property: Literal["markers"] = Field(description="Names this property.")
     between: Between = None

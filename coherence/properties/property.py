@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coherence.errors import CoherenceError
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.claims import ANY, Possible
 from coherence.vocabulary import Control, Criterion, Evidence, Verdict
 from coherence.vocabulary.evidence import Sampled
 from coherence.vocabulary.tier import Tier
@@ -75,11 +76,16 @@ def _control(name: str, case: Case, record: Record, seed: int) -> Control:
 
 
 class Property(BaseModel, ABC):
-    """Base of the schemas. A subclass names itself in a `property` field and generates its cases."""
+    """Base of the schemas. A subclass names itself in a `property` field and generates its cases.
+
+    `claims` has the keys that criteria are held against, each with the values that the truth of its statistic
+    can have.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     family: ClassVar[str]
+    claims: ClassVar[Mapping[str, Possible]] = {}
 
     id: str | None = Field(
         None,
@@ -95,6 +101,16 @@ class Property(BaseModel, ABC):
     tier: Tier = Field(
         "full", description="`smoke`: judged by --coherence-tier=smoke too, the run of two minutes."
     )
+
+    def could_fail(self, criterion: Criterion) -> bool:
+        """Tell whether a sample decides a threshold that some truth would miss.
+
+        It does not for a law, where no key has the threshold, and where the range holds every value.
+        """
+        if criterion.law or criterion.key is None:
+            return False
+        least, most = self.claims.get(criterion.key, ANY)
+        return criterion.at_least > least or criterion.at_most < most
 
     @abstractmethod
     def cases(self, scene: Scene) -> list[Case]:

@@ -12,11 +12,15 @@ from coherence.vocabulary.evidence import Sampled, number
 
 @dataclass(frozen=True)
 class SearchCase(Case):
-    """What a search looked for: `says` is the law or claim, `statistic` what its deviation is called."""
+    """What a search looked for: `says` is the law or claim, `statistic` what its deviation is called.
+
+    `key` is the property's that has the tolerance.
+    """
 
     persona: str
     slug: str
     search: LawSearch
+    key: str
     says: str
     statistic: str
 
@@ -46,7 +50,7 @@ class SearchCase(Case):
         outcome = record.law(self.search)
         seen = outcome.largest.deviation
         estimate = Estimate(name=self.statistic, value=seen, low=seen, high=seen, n=outcome.examples)
-        yield Criterion(estimate=estimate, at_most=self.search.tolerance, law=True)
+        yield Criterion(estimate=estimate, at_most=self.search.tolerance, key=self.key, law=True)
 
 
 def _shown(what: str, seen: Seen) -> ProbeNote:

@@ -27,6 +27,7 @@ class Tail:
     """
 
     what: str  # as in "mean `what`"
+    key: str  # of the bound
     values: Array  # [probes] or [scripts]
     clusters: Sequence[str]
     at_most: float
@@ -41,6 +42,7 @@ class Tail:
             ),
             at_most=self.at_most,
             unreliable=unreliable,
+            key=self.key,
             law=True,
         )
 

@@ -35,10 +35,10 @@ class Entry:
     def numbers(self, key: str) -> tuple[float, ...]:
         """Return the number, or both ends of the range, under a key; its default where it is not written.
 
-        None at all where nothing is asked under the key.
+        None at all where nothing is asked under the key, or only a count.
         """
         written = getattr(self.asserted, key)
-        if written is None:
+        if written is None or isinstance(written, int):
             return ()
         return written if isinstance(written, tuple) else (written,)
 

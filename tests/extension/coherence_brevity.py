@@ -1,7 +1,7 @@
 """A property, replies that stay short, and a view, the verdicts as CSV."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from typing import ClassVar, Literal
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from coherence.plan import Measurement, Record, Reply, Scene
 from coherence.properties import Case, Property, held
+from coherence.properties.claims import SIZE, Possible
 from coherence.results import Results
 from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Evidence, Regime
@@ -49,6 +50,7 @@ class Brevity(Property):
     """The persona keeps its replies short."""
 
     family: ClassVar[str] = "brevity"
+    claims: ClassVar[Mapping[str, Possible]] = {"max_words": SIZE}
 
     property: Literal["brevity"] = Field(description="Names this property.")
     regime: Regime = Field(Regime.parse("prompt"), description="How the persona is put into the model.")

@@ -6,7 +6,7 @@ from coherence.properties.tail import Tail, at_worst
 from coherence.vocabulary import Verdict
 
 SINGLES = [f"q{n}" for n in range(24)]
-FLAT = Tail("KL", np.linspace(0.01, 0.03, 24), SINGLES, 0.5)
+FLAT = Tail("KL", "max_worst_kl", np.linspace(0.01, 0.03, 24), SINGLES, 0.5)
 ONE = replace(FLAT, values=np.append(np.full(23, 0.02), 0.9))
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.mixing import PROMPT
 from coherence.properties.attractors.poles import Mixed, Poles
+from coherence.properties.claims import ANY, SHARE, Possible
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.curve import column
@@ -205,6 +206,13 @@ class Attractor(Poles):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "max_area": ANY,
+        "tipping": SHARE,
+        "min_separation": ANY,
+        "min_step": ANY,
+        "max_steepness": ANY,
+    }
 
     property: Literal["attractor"] = Field(description="Names this property.")
     max_area: float = Field(

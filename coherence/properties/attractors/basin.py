@@ -16,6 +16,7 @@ from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.displaced import Displaced, Imposed
 from coherence.properties.attractors.talks import Array, TalkCase
 from coherence.properties.cast import cast
+from coherence.properties.claims import ANY, Possible
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts, unclear
 from coherence.properties.curve import column
@@ -25,7 +26,12 @@ from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number
 
-CRITERIA = ("min_reached", "min_sustained", "min_returned", "border")
+CRITERIA: Mapping[str, Possible] = {
+    "min_reached": ANY,
+    "min_sustained": ANY,
+    "min_returned": ANY,
+    "border": ANY,
+}
 
 
 @dataclass(frozen=True)
@@ -270,6 +276,7 @@ class Basin(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = CRITERIA
 
     property: Literal["basin"] = Field(description="Names this property.")
     against: str | None = Field(
@@ -341,7 +348,7 @@ class Basin(Property):
     def _cases(self, persona: str, scene: Scene) -> Iterator[Case]:
         axis = Axis.of(scene, persona, self.site, self.against)
         for imposed in self.imposed:
-            if any(getattr(self, key) is not None for key in CRITERIA[:3]):
+            if any(getattr(self, key) is not None for key in tuple(CRITERIA)[:3]):
                 whole = {str(imposed): self._whole(persona, imposed, scene)}
                 yield ReleaseCase(persona, str(imposed), self, (axis,), whole)
             if self.starts and imposed.graded:

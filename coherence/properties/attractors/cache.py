@@ -1,6 +1,6 @@
 """Cache: a transcript that is read again has the activations that it had when it was said."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ from coherence.properties.attractors.reread import Reread
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, require_scripts
 from coherence.properties.cast import cast, slug
+from coherence.properties.claims import ANY, SIZE, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
@@ -85,7 +86,7 @@ class CacheCase(TalkCase):
 
     def _tail(self, record: Record, most: float) -> Tail:
         worst = at_worst(self.asked.max_worst_kl, most)
-        return Tail(KL, self._kl(record), self._scripts, worst, of="scripts")
+        return Tail(KL, "max_worst_kl", self._kl(record), self._scripts, worst, of="scripts")
 
     def _law(self, deviations: Array) -> Criterion:
         most = float(deviations.max())
@@ -158,6 +159,12 @@ class CacheLaw(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "tolerance": SIZE,
+        "max_shift": ANY,
+        "max_kl": SIZE,
+        "max_worst_kl": SIZE,
+    }
 
     property: Literal["cache"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] | None = Field(

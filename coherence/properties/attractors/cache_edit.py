@@ -1,6 +1,6 @@
 """Cache edit: what the assistant's keys and values hold of a persona beside what the transcript says."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -15,6 +15,7 @@ from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
+from coherence.properties.claims import ANY, SIZE, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
 from coherence.statistics.deviation import relative_deviation
@@ -156,6 +157,7 @@ class CacheEdited(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {"max_shift": ANY, "min_shift": SIZE, "tolerance": SIZE}
 
     property: Literal["cache_edit"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] | None = Field(

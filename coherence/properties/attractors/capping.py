@@ -17,6 +17,7 @@ from coherence.properties.attractors.capped import Capped
 from coherence.properties.attractors.drifting import Drifting
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast, require_probes, supporting
+from coherence.properties.claims import ANY, SHARE, SIZE, Possible
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
@@ -30,7 +31,13 @@ from coherence.vocabulary.evidence import Sampled, number
 
 LEAST_PROBES = 8
 KL = "KL of the bare model under the cap"
-CRITERIA = ("max_position", "max_rate", "max_user_shift", "max_perplexity", "max_kl")
+CRITERIA: Mapping[str, Possible] = {
+    "max_position": ANY,
+    "max_rate": SHARE,
+    "max_user_shift": SIZE,
+    "max_perplexity": SIZE,
+    "max_kl": SIZE,
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class CappingCase(TalkCase):
         """
         if self.asked.max_position is None and self.asked.max_rate is None:
             return {}
-        holding = self.asked.model_copy(update=dict.fromkeys(CRITERIA[2:]))
+        holding = self.asked.model_copy(update=dict.fromkeys(tuple(CRITERIA)[2:]))
         scene = self.capped.scene
         own = {self.persona, self.capped.bound.persona or self.persona}
         own = own.union(*map(scene.kin_of, own))
@@ -147,7 +154,7 @@ class CappingCase(TalkCase):
 
     def _tail(self, record: Record, most: float) -> Tail:
         worst = at_worst(self.asked.max_worst_kl, most)
-        return Tail(KL, self.capped.divergence(record), self.capped.scene.clusters, worst)
+        return Tail(KL, "max_worst_kl", self.capped.divergence(record), self.capped.scene.clusters, worst)
 
     def _idle(self, record: Record) -> str | None:
         bound, persona = self.capped.bound, self.capped.bound.persona or self.persona
@@ -257,6 +264,7 @@ class Capping(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {**CRITERIA, "max_worst_kl": SIZE}
 
     property: Literal["capping"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] = Field(

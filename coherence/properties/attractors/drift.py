@@ -15,6 +15,7 @@ from coherence.properties.attractors.drifting import Drifting
 from coherence.properties.attractors.parting import PartingCase
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.claims import ANY, SHARE, Possible
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
 from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
@@ -63,7 +64,7 @@ class DriftCase(TalkCase):
         slope, margin = course.slope(), course.margin(self._region(record), turns)
         yield over_scripts("slope per turn", slope, n, -self.most, self.most, unreliable, key="max_drift")
         yield over_scripts(
-            f"margin in the region through turn {turns}", margin, n, 0, unreliable=unreliable, key=None
+            f"margin in the region through turn {turns}", margin, n, 0, unreliable=unreliable, key="min_turns"
         )
         if self.asked.min_rate is not None:
             found = rate(self.drifting.marked(record, self._markers))
@@ -117,6 +118,12 @@ class Drift(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "max_drift": ANY,
+        "min_turns": ANY,
+        "min_rate": SHARE,
+        "max_difference": ANY,
+    }
 
     property: Literal["drift"] = Field(description="Names this property.")
     regimes: Annotated[tuple[Regime, ...] | None, AfterValidator(_with_persona)] = Field(

@@ -12,6 +12,7 @@ from coherence.errors import SuiteError
 from coherence.plan import ClaimName, LawSearch, Measurement, Record, Scene
 from coherence.properties.attractors.mixing import PROMPT
 from coherence.properties.attractors.poles import Mixed, Poles
+from coherence.properties.claims import SIZE, Possible
 from coherence.properties.criterion import held
 from coherence.properties.curve import column
 from coherence.properties.property import Case
@@ -108,6 +109,7 @@ class Gap(Poles):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {"max_gap": SIZE}
 
     property: Literal["gap"] = Field(description="Names this property.")
     max_gap: float = Field(
@@ -133,7 +135,7 @@ class Gap(Poles):
         found: list[Case] = [GapCase(persona, "every-way", self.max_gap, ways)]
         if self.search:
             search = self._search(ways, scene, self.search)
-            found.append(SearchCase(persona, "search", search, CLAIM, "gap at the worst weight"))
+            found.append(SearchCase(persona, "search", search, "max_gap", CLAIM, "gap at the worst weight"))
         return found
 
     def _search(self, ways: Sequence[Mixed], scene: Scene, examples: int) -> LawSearch:

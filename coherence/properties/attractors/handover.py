@@ -1,6 +1,6 @@
 """Handover: what a persona leaves behind when another release takes over on the way, and by what."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ from coherence.properties.attractors.interrupted import Interrupted
 from coherence.properties.attractors.shifts import shift, table, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
+from coherence.properties.claims import ANY, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
@@ -204,6 +205,7 @@ class Handover(Property):
     """
 
     family: ClassVar[str] = "attractor"
+    claims: ClassVar[Mapping[str, Possible]] = {"max_carried": ANY, "max_text": ANY, "max_cache": ANY}
 
     property: Literal["handover"] = Field(description="Names this property.")
     changes: tuple[Change, ...] = Field(

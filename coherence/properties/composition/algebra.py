@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightError
 from coherence.properties.cast import Couple, marked, require_adapter, require_probes
+from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.distances import next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
@@ -103,6 +104,7 @@ class AlgebraCase(Case):
         return Criterion(
             estimate=Estimate(name=name, value=largest, low=largest, high=largest, n=len(errors)),
             at_most=self.asked.max_weight_error,
+            key="max_weight_error",
             law=True,
         )
 
@@ -128,7 +130,7 @@ class AlgebraCase(Case):
 
     def _tail(self, kl: Array) -> Tail:
         worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
-        return Tail("KL from the stack", kl, self.scene.clusters, worst)
+        return Tail("KL from the stack", "max_worst_kl", kl, self.scene.clusters, worst)
 
     def _markers(self, answers: Mapping[str, Replies], largest: float) -> Criterion:
         judged, stacked = answers.values()
@@ -205,6 +207,13 @@ class Algebra(Property):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "max_weight_error": SIZE,
+        "max_displacement": SIZE,
+        "max_kl": SIZE,
+        "max_worst_kl": SIZE,
+        "max_difference": COSINE,
+    }
 
     property: Literal["algebra"] = Field(description="Names this property.")
     personas: None = Field(None, description="Not used here: `of` names the two.")

@@ -19,12 +19,13 @@ from coherence.properties.cast import (
     require_probes,
     units,
 )
+from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.distances import LEAST_KL, next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.curve import over_depth
-from coherence.properties.directed import Directed
+from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case
@@ -138,7 +139,7 @@ class ChimeraCase(Case):
 
     def _tail(self, explained: Explained) -> Tail:
         worst = at_worst(self.asked.max_worst_kl_ratio, self.asked.max_kl_ratio)
-        return Tail("KL ratio", explained.by_probe, self.scene.clusters, worst)
+        return Tail("KL ratio", "max_worst_kl_ratio", explained.by_probe, self.scene.clusters, worst)
 
     def _behaviour(self, answers: dict[str, Replies]) -> Criterion:
         chimera, bare = answers["chimera"], answers["bare"]
@@ -246,6 +247,13 @@ class Chimera(Directed):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "min_cosine": COSINE,
+        "max_kl_ratio": SIZE,
+        "max_worst_kl_ratio": SIZE,
+        "max_difference": COSINE,
+        **STRENGTH,
+    }
 
     property: Literal["chimera"] = Field(description="Names this property.")
     personas: tuple[str, ...] | None = Field(

@@ -1,6 +1,6 @@
 """Commutativity: the exact laws of composition, which hold for a release or are broken."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawSearch, Scene
+from coherence.properties.claims import SIZE, Possible
 from coherence.properties.property import Case, Property
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import BARE, Regime
@@ -60,6 +61,7 @@ class Commutativity(Property):
     """The exact laws: vectors and adapters commute, nothing at strength zero acts, rows are independent."""
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {"tolerance": SIZE}
 
     property: Literal["commutativity"] = Field(description="Names this property.")
     laws: tuple[LawName, ...] | None = Field(
@@ -84,6 +86,7 @@ class Commutativity(Property):
                 persona="release",
                 slug=law.value,
                 search=LawSearch(law, found, scene.probes, self.tolerance, self.examples, scene.seed),
+                key="tolerance",
                 says=f"the law: {LAWS[law].says}",
                 statistic="deviation",
             )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.cast import cast, require_probes
+from coherence.properties.claims import ANY, COSINE, SHARE, SIZE, Possible
 from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
 from coherence.properties.composition.scaled import Scaled, vectors
 from coherence.properties.control import PROMPT, STEERING, nothing, random_vectors, stand_ins
@@ -28,7 +29,13 @@ from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
 LEAST_DOSES = 3
-CRITERIA = ("min_slope", "max_perplexity", "min_suppression", "max_bleed", "max_projection")
+CRITERIA: Mapping[str, Possible] = {
+    "min_slope": ANY,
+    "max_perplexity": SIZE,
+    "min_suppression": COSINE,
+    "max_bleed": SHARE,
+    "max_projection": SIZE,
+}
 
 
 @dataclass(frozen=True)
@@ -252,6 +259,7 @@ class Dose(Property):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = CRITERIA
 
     property: Literal["dose"] = Field(description="Names this property.")
     doses: Annotated[tuple[float, ...], AfterValidator(_rising_from_bare)] = Field(

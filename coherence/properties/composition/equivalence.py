@@ -11,12 +11,13 @@ from pydantic import AfterValidator, Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes, units
+from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
 from coherence.properties.composition.distances import LEAST_KL, Profiles, Tokens, next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
 from coherence.properties.curve import column, over_depth
-from coherence.properties.directed import Directed
+from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
 from coherence.properties.reading import Readings
@@ -136,7 +137,7 @@ class EquivalenceCase(Case):
     def _tail(self, tokens: Tokens) -> Tail:
         worst = at_worst(self.asked.max_worst_distance, self.asked.max_distance)
         apart = in_units(tokens.apart(*self._conditions), self._unit(tokens))
-        return Tail(self._ratio, apart, self.scene.clusters, worst)
+        return Tail(self._ratio, "max_worst_distance", apart, self.scene.clusters, worst)
 
     def _unit(self, tokens: Tokens) -> Array:
         """Of distances, at each probe: [probes]."""
@@ -326,6 +327,14 @@ class Equivalence(Directed):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "max_distance": SIZE,
+        "max_worst_distance": SIZE,
+        "max_asymmetry": (-2.0, 2.0),
+        "min_profile": COSINE,
+        "min_direction": COSINE,
+        **STRENGTH,
+    }
 
     property: Literal["equivalence"] = Field(description="Names this property.")
     personas: tuple[str, ...] | None = Field(

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Reading, Record, Scene
 from coherence.properties.cast import LEAST_CLUSTERS, cast
+from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.changes import BARE, Change, Changes
 from coherence.properties.composition.effects import Effects
 from coherence.properties.composition.grid import Grid
@@ -113,7 +114,7 @@ class FactorialCase(Case):
     def _tail(self, effects: Effects) -> Tail:
         worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
         (of,) = self.units
-        return Tail("KL", effects.additive, self._clusters, worst, of)
+        return Tail("KL", "max_worst_kl", effects.additive, self._clusters, worst, of)
 
     def _recovery(
         self, effects: Effects, key: str, at_least: float = -inf, at_most: float = inf
@@ -261,6 +262,13 @@ class Factorial(Property):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {
+        "min_cosine": COSINE,
+        "max_kl": SIZE,
+        "max_worst_kl": SIZE,
+        "max_recovered": (-inf, 1.0),
+        "min_recovered": (-inf, 1.0),
+    }
 
     property: Literal["factorial"] = Field(description="Names this property.")
     tasks: tuple[WrittenProbe, ...] | None = Field(

@@ -1,11 +1,13 @@
 """Worst: two personas summed at inference are the adapter trained on their mix, at the worst probe too."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from coherence.plan import ClaimName, Condition, LawSearch, Scene
 from coherence.properties.cast import Couple, require_adapter
+from coherence.properties.claims import SIZE, Possible
 from coherence.properties.property import Case, Property
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
@@ -20,6 +22,7 @@ class Worst(Property):
     """
 
     family: ClassVar[str] = "commutativity"
+    claims: ClassVar[Mapping[str, Possible]] = {"max_kl": SIZE}
 
     property: Literal["worst"] = Field(description="Names this property.")
     personas: None = Field(None, description="Not used here: `of` names the two.")
@@ -42,6 +45,7 @@ class Worst(Property):
                 persona="+".join(self.of),
                 slug=str(regime),
                 search=self._search(regime, scene),
+                key="max_kl",
                 says=CLAIM,
                 statistic="KL at the worst probe",
             )

@@ -13,13 +13,13 @@ PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
 NAMES = ("pirate", "counsel")
 DEPTH, WIDTH, VOCABULARY, MODULES = 4, 16, 30, 12
 WAYS = [way.value for way in Way if way is not Way.STACKED]
-WEIGHTS, HIGHEST = "error of the weights", "highest KL from the stack"
-# By the keys of their thresholds. What is exact has none to calibrate.
+WEIGHTS, HIGHEST = "max_weight_error", "max_worst_kl"
+# By the keys of their thresholds.
 LAWS = {
-    WEIGHTS: WEIGHTS,
+    WEIGHTS: "error of the weights",
     "max_displacement": "displacement from the stack",
     "max_kl": "KL from the stack",
-    HIGHEST: HIGHEST,
+    HIGHEST: "highest KL from the stack",
     "max_difference": "marker rate merged - stacked",
 }
 
@@ -99,7 +99,7 @@ def judged(shares=None, **fields):
 
 
 def by_key(evidence):
-    return {criterion.key or criterion.estimate.name: criterion for criterion in evidence.criteria}
+    return {criterion.key: criterion for criterion in evidence.criteria}
 
 
 def test_a_way_that_differs_by_rounding_passes():
@@ -209,9 +209,7 @@ def test_neither_an_adapter_alone_nor_none_is_the_sum():
     controls = case.controls()
     assert list(controls) == ["nothing in its place", "pirate alone", "counsel alone"]
     for (control,) in controls.values():
-        criteria = {
-            one.key or one.estimate.name: one for one in control.criteria(World(case).record(control), seed=0)
-        }
+        criteria = {one.key: one for one in control.criteria(World(case).record(control), seed=0)}
         assert WEIGHTS not in criteria
         assert criteria["max_displacement"].verdict is Verdict.FAIL
 
