@@ -32,8 +32,8 @@ def of_assertion(assertion: Assertion) -> str:
     law = LAWS.get(assertion.case.slug) if asked.property == "commutativity" else None
     return _together(
         f"# {assertion.id}",
-        f"`{asked.property}` of `{assertion.case.persona}`, stated in {assertion.place}, expected to "
-        f"{assertion.expect}.",
+        f"`{asked.property}` of `{assertion.case.persona}`, stated in {assertion.place}, with "
+        f"`expect: {assertion.expect}`.",
         f"The law: {law.says}." if law else "",
         described["description"],
         _keys(described, asked.model_dump(mode="json")),

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,9 @@ from coherence.engine.progress import SILENT, Progress
 from coherence.engine.spending import Spending
 from coherence.errors import CoherenceError, UnmeasuredError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
+from coherence.properties import Property
 from coherence.results import AssertionResult, Results, sentence_of
-from coherence.statistics.multiplicity import holm
+from coherence.statistics.multiplicity import holm, shares
 from coherence.store import Store
 from coherence.suite import Assertion, Suite
 from coherence.vocabulary import Adjusted, Criterion, Evidence, Policy, Verdict
@@ -83,8 +85,9 @@ class Gate:
             for suite, assertions in self._selected.items()
             for assertion in assertions
         ]
-        judged = [one.evidence for one in alone if one.evidence]
-        evidence = iter(among_all(judged) if self._policy.adjust == "holm" else judged)
+        judged = [(one.assertion.property, one.evidence) for one in alone if one.evidence]
+        adjusted = self._policy.adjust == "holm"
+        evidence = iter(among_all(judged) if adjusted else (found for _, found in judged))
         return {
             (one.suite, one.assertion.id): (one, next(evidence) if one.evidence else None) for one in alone
         }
@@ -121,7 +124,7 @@ class Gate:
         # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
         seed = stream(suite.scene.seed, assertion.id)
         evidence = assertion.case.judge(record, seed)
-        if assertion.expect == "fail" or evidence.verdict is not Verdict.PASS:
+        if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
 
@@ -129,9 +132,10 @@ class Gate:
         assertion, problem = alone.assertion, str(alone.problem)
         unmeasured = isinstance(alone.problem, UnmeasuredError)
         without = Verdict.INCONCLUSIVE if unmeasured else Verdict.ERROR
-        verdict = evidence.verdict if evidence else without
-        # A known incoherence that was looked for and not shown is no longer known.
-        undecided = unmeasured or (verdict is Verdict.INCONCLUSIVE and assertion.expect == "pass")
+        verdict, raw = (evidence.verdict, evidence.raw_verdict) if evidence else (without, without)
+        # A known incoherence that was looked for and not shown is no longer known, and a fail stays one: else
+        # claims beside it that cannot fail would turn the gate green.
+        undecided = unmeasured or (raw is Verdict.INCONCLUSIVE and assertion.expect == "pass")
         return AssertionResult(
             id=assertion.id,
             persona=assertion.case.persona,
@@ -139,7 +143,7 @@ class Gate:
             suite=assertion.place.file,
             line=assertion.place.line or 1,
             verdict=verdict,
-            raw_verdict=evidence.raw_verdict if evidence else verdict,
+            raw_verdict=raw,
             expect=assertion.expect,
             tier=assertion.tier,
             tolerated=undecided and self._policy.inconclusive == "warn",
@@ -195,23 +199,31 @@ class Gate:
         return [plan for _, plan in ordered]
 
 
-def among_all(judged: Sequence[Evidence]) -> list[Evidence]:
+def among_all(judged: Sequence[tuple[Property, Evidence]]) -> list[Evidence]:
     """Adjust the p-values of all claims of a run (Holm 1979), so that they fail together as one would alone.
 
-    A criterion without a p, whose estimate is inside its range or unreliable, does not fail and counts.
+    Every family has the same share of the level, and its criteria that could fail divide it: many claims of
+    one cost the others no more than one does. A criterion without a p, whose estimate is inside its range or
+    unreliable, does not fail and counts.
     """
-    claims = [criterion for evidence in judged for criterion in evidence.criteria if not criterion.law]
-    adjusted = iter(holm(np.array([1.0 if claim.p is None else claim.p for claim in claims])))
+    claims = [(asked, one) for asked, evidence in judged for one in evidence.criteria if not one.law]
+    families = [asked.family if asked.could_fail(one) else None for asked, one in claims]
+    counts = Counter(family for family in families if family is not None)
+    p = np.array([1.0 if one.p is None else one.p for _, one in claims])
+    adjusted = iter(
+        Adjusted(p=float(p), among=counts[family] if family else 0, families=len(counts))
+        for p, family in zip(holm(p, shares(families)), families, strict=True)
+    )
 
     def among(criterion: Criterion) -> Criterion:
         if criterion.law:
             return criterion
-        found = Adjusted(p=float(next(adjusted)), among=len(claims))
+        found = next(adjusted)
         return criterion if criterion.p is None else criterion.model_copy(update={"adjusted": found})
 
     return [
         evidence.model_copy(update={"criteria": tuple(among(criterion) for criterion in evidence.criteria)})
-        for evidence in judged
+        for _, evidence in judged
     ]
 
 

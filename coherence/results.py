@@ -8,13 +8,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
-from coherence.vocabulary import Comparison, Criterion, Evidence, Policy, Verdict
+from coherence.vocabulary import (
+    Comparison,
+    Criterion,
+    Evidence,
+    Expectation,
+    Incoherence,
+    Policy,
+    Verdict,
+)
 from coherence.vocabulary.evidence import Text
 from coherence.vocabulary.tier import Tier
 
-FORMAT: Final = 3
-
-Expectation = Literal["pass", "fail"]
+FORMAT: Final = 4
 
 
 class _Frozen(BaseModel):
@@ -38,7 +44,8 @@ class AssertionResult(_Frozen):
     expect: Expectation = "pass"
     tier: Tier = "full"
     tolerated: bool = Field(
-        False, description="Inconclusive, which the run's policy lets pass with a warning."
+        False,
+        description="Inconclusive, by itself too, which the run's policy lets pass with a warning.",
     )
     sentence: Text = Field(description="The verdict with its numbers, in one line: see `sentence_of`.")
     evidence: Evidence | None = Field(
@@ -60,7 +67,11 @@ class AssertionResult(_Frozen):
     @property
     def green(self) -> bool:
         """Whether the verdict is the expected one, or tolerated."""
-        return self.tolerated or self.verdict == Verdict(self.expect)
+        if self.tolerated:
+            return True
+        if isinstance(self.expect, Incoherence):
+            return self.evidence is not None and self.expect.met(self.evidence.criteria)
+        return self.verdict == Verdict(self.expect)
 
     @property
     def unmeasured(self) -> bool:
@@ -72,17 +83,20 @@ class AssertionResult(_Frozen):
         """The verdict, or what it comes to: `tolerated`, `expected fail`, `unexpected pass`."""
         if self.tolerated:
             return "tolerated"
-        stated = (
-            {Verdict.FAIL: "expected fail", Verdict.PASS: "unexpected pass"} if self.expect == "fail" else {}
-        )
-        return stated.get(self.verdict, self.verdict.value)
+        if self.expect == "pass":
+            return self.verdict.value
+        if self.verdict is Verdict.PASS:
+            return "unexpected pass"
+        return "expected fail" if self.green else self.verdict.value
 
 
 class Results(_Frozen):
     """Everything a report shows."""
 
-    format: Literal[2, 3] = Field(
-        FORMAT, description="2 lacks what a baseline needs: it is read, and compared without pairs."
+    format: Literal[2, 3, 4] = Field(
+        FORMAT,
+        description="Older ones are read: 2 lacks what a baseline needs, and is compared without pairs; "
+        "before 4 an expected fail names no criterion.",
     )
     started: str = Field(description="ISO 8601, UTC.")
     seconds: float
@@ -125,17 +139,17 @@ class Results(_Frozen):
         except ValidationError as problem:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the document"
-            sentence = f"not a results document of format {FORMAT}, or 2: {where}: {first['msg']}"
+            sentence = f"not a results document of format {FORMAT}, 3 or 2: {where}: {first['msg']}"
             raise CoherenceError(sentence, Place(str(path))) from None
 
 
-_CLAIMS: dict[tuple[Verdict, Expectation], str] = {
-    (Verdict.PASS, "pass"): "passes:",
-    (Verdict.PASS, "fail"): "passes although expect: fail says that it should not;",
-    (Verdict.INCONCLUSIVE, "pass"): "is inconclusive:",
-    (Verdict.INCONCLUSIVE, "fail"): "is inconclusive although expect: fail says that it should fail;",
-    (Verdict.FAIL, "pass"): "fails:",
-    (Verdict.FAIL, "fail"): "fails, as expect: fail says;",
+_CLAIMS: dict[tuple[Verdict, bool], str] = {
+    (Verdict.PASS, True): "passes:",
+    (Verdict.PASS, False): "passes although expect: {} says that it should not;",
+    (Verdict.INCONCLUSIVE, True): "is inconclusive:",
+    (Verdict.INCONCLUSIVE, False): "is inconclusive although expect: {} says that it should fail;",
+    (Verdict.FAIL, True): "fails:",
+    (Verdict.FAIL, False): "fails, as expect: {} says;",
 }
 
 
@@ -151,9 +165,22 @@ def sentence_of(
         unmeasured = verdict is Verdict.INCONCLUSIVE
         said = "is inconclusive: not measured:" if unmeasured else "could not be measured:"
         return _one_line(f"{assertion} {said} {error}", 600)
+    said, criterion = _claim(verdict, expect, evidence)
     control = evidence.passing_control
-    grounds = f"the control passes too: {control}" if control else _grounds(evidence.decisive)
-    return _one_line(f"{assertion} {_CLAIMS[verdict, expect]} {grounds}", 240)
+    grounds = f"the control passes too: {control}" if control else _grounds(criterion)
+    return _one_line(f"{assertion} {said} {grounds}", 240)
+
+
+def _claim(verdict: Verdict, expect: Expectation, evidence: Evidence) -> tuple[str, Criterion]:
+    """Say the verdict beside what was expected, and return the criterion that this hangs on."""
+    if isinstance(expect, Incoherence) and verdict is Verdict.FAIL:
+        if unnamed := expect.unnamed(evidence.criteria):
+            return f"fails in more than expect: {expect} says;", unnamed
+        if spared := next(expect.spared(evidence.criteria), None):
+            return f"fails in less than expect: {expect} says;", spared
+        if absent := expect.absent(evidence.criteria):
+            return f"has no criterion {' and '.join(absent)}, as expect: {expect} says;", evidence.decisive
+    return _CLAIMS[verdict, expect == "pass"].format(expect), evidence.decisive
 
 
 def _grounds(criterion: Criterion) -> str:
@@ -161,9 +188,9 @@ def _grounds(criterion: Criterion) -> str:
     if criterion.unreliable:
         return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
     if criterion.verdict is not Verdict.INCONCLUSIVE:
-        return f"{criterion} (n = {estimate.n}{_among_all(criterion)})"
+        return f"{criterion} ({_joined(f'n = {estimate.n}', criterion.among_all)})"
     if criterion.fails_only_alone:
-        return f"{criterion} ({criterion.lacking}{_among_all(criterion)})"
+        return f"{criterion} ({_joined(criterion.lacking, criterion.among_all)})"
     bounds = (criterion.at_least, criterion.at_most)
     inside = [bound for bound in bounds if isfinite(bound) and estimate.low <= bound <= estimate.high]
     if not inside:
@@ -172,15 +199,8 @@ def _grounds(criterion: Criterion) -> str:
     return f"{estimate} straddles {nearest:g} ({estimate.lacking(nearest)})"
 
 
-def _among_all(criterion: Criterion) -> str:
-    """Say what became of the p-value of a fail among all claims of the run."""
-    if criterion.raw_verdict is not Verdict.FAIL or criterion.p is None or criterion.adjusted is None:
-        return ""
-    alone, adjusted = (f"= {p:.2g}" if p >= 1e-12 else "< 1e-12" for p in (criterion.p, criterion.adjusted.p))
-    among = f"{criterion.adjusted.among} criteria (Holm: {adjusted.removeprefix('= ')})"
-    if criterion.fails_only_alone:
-        return f"; fails alone (p {alone}), not among {among}"
-    return f"; p {alone}, among {among}"
+def _joined(*said: str) -> str:
+    return "; ".join(filter(None, said))
 
 
 def _one_line(text: str, most: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from coherence import __version__
 from coherence.gate import Gate, among_all, results_of
+from coherence.properties import Property
+from coherence.properties.claims import COSINE
 from coherence.properties.collinearity import CollinearityCase
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
@@ -254,40 +257,88 @@ def test_the_order_in_which_verdicts_are_asked_for_does_not_matter(load, store):
 
 def test_a_verdict_depends_on_how_many_claims_there_are(load, store):
     suite = load(BY_ADAPTER, BY_VECTOR, LAW)
-    for policy, among in [(Policy(), 6), (Policy(adjust="none"), None)]:
+    for policy, among in [(Policy(), {0, 4}), (Policy(adjust="none"), {None})]:
         found = judged(Gate(selected(suite), store, policy=policy), suite)
         adjusted = [
             c.adjusted for result in found.values() for c in result.evidence.criteria if c.p is not None
         ]
         assert adjusted
-        assert {one and one.among for one in adjusted} == {among}
+        assert {one and one.among for one in adjusted} == among
 
 
-def criterion(p=None, law=False, value=0.0):
+class Asked(Property):
+    """Keys that criteria can be about, in a family that subclasses name."""
+
+    family = "one"
+    claims = {"min_cosine": COSINE}  # noqa: RUF012
+    property: Literal["asked"] = "asked"
+    min_cosine: float = 0.5
+
+    def cases(self, scene):
+        return []
+
+
+class Other(Asked):
+    family = "another"
+
+
+def criterion(p=None, law=False, value=0.0, key="min_cosine", at_least=0.5):
     estimate = Estimate(name="cosine", value=value, low=value - 0.1, high=value + 0.1, n=24)
-    return Criterion(estimate=estimate, at_least=0.5, p=p, law=law)
+    return Criterion(estimate=estimate, at_least=at_least, p=p, law=law, key=key)
+
+
+def together(*judged, asked=Asked):
+    """Adjust the criteria of assertions: lists of criteria, or of a property and criteria."""
+    pairs = [(one[0](), one[1:]) if isinstance(one[0], type) else (asked(), one) for one in judged]
+    return among_all([(asked, Evidence(criteria=tuple(criteria))) for asked, criteria in pairs])
 
 
 def test_all_claims_of_a_run_are_adjusted_together_and_laws_are_not():
-    runs = [Evidence(criteria=(criterion(0.02), criterion(law=True))), Evidence(criteria=(criterion(0.01),))]
-    first, second = among_all([*runs, Evidence(criteria=(criterion(value=0.9), criterion(value=0.9)))])[:2]
-    assert [one.adjusted for one in first.criteria] == [Adjusted(p=0.06, among=4), None]
-    assert second.criteria[0].adjusted == Adjusted(p=0.04, among=4)
+    fine = criterion(value=0.9)
+    first, second, _ = together([criterion(0.02), criterion(law=True)], [criterion(0.01)], [fine, fine])
+    assert first.criteria[0].adjusted.p == pytest.approx(0.06)
+    assert (first.criteria[0].adjusted.among, first.criteria[1].adjusted) == (4, None)
+    assert second.criteria[0].adjusted.p == pytest.approx(0.04)
     assert (first.verdict, first.raw_verdict) == (Verdict.FAIL, Verdict.FAIL)  # the law is broken
     assert second.verdict is Verdict.FAIL
 
 
+def test_claims_of_one_family_cost_another_no_more_than_its_being_there():
+    many = [[Other, criterion(value=0.9)]] * 100
+    (first, *_) = together([criterion(0.01), criterion(value=0.9)], *many)
+    found = first.criteria[0].adjusted
+    assert (found.p, found.among, found.families) == (pytest.approx(0.04), 2, 2)
+    (last, *_) = together([Other, criterion(0.0001)], [criterion(value=0.9)], *many)
+    found = last.criteria[0].adjusted
+    assert (found.p, found.among, found.families) == (pytest.approx(0.0202), 101, 2)
+
+
+@pytest.mark.parametrize(("key", "at_least"), [(None, 0.0), ("min_cosine", -1.0)])
+def test_what_could_not_fail_is_not_counted(key, at_least):
+    """Thirty-two criteria that nobody wrote, or whose range holds every value, cost a claim nothing."""
+    padding = [[criterion(value=0.9, key=key, at_least=at_least)]] * 32
+    alone, padded = together([criterion(0.012)]), together([criterion(0.012)], *padding)
+    assert padded[0] == alone[0]
+    assert padded[0].verdict is Verdict.FAIL
+
+
+def test_what_nobody_wrote_fails_alone_however_small_its_p_is():
+    (evidence,) = together([criterion(1e-9, key=None)])
+    assert (evidence.verdict, evidence.raw_verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+    assert evidence.criteria[0].adjusted == Adjusted(p=1.0, among=0, families=0)
+
+
 @given(st.lists(st.none() | st.floats(0, 0.5), min_size=1, max_size=20))
 def test_the_adjusted_verdict_is_never_a_fail_that_the_raw_one_is_not(ps):
-    for before, after in zip(ps, among_all([Evidence(criteria=(criterion(p),)) for p in ps]), strict=True):
+    for before, after in zip(ps, together(*([criterion(p)] for p in ps)), strict=True):
         assert after.raw_verdict is Verdict.FAIL
         assert (after.criteria[0].adjusted is None) == (before is None)
         assert after.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
 def test_a_suite_of_passes_stays_one():
-    passing = [Evidence(criteria=(criterion(value=0.9),))] * 3
-    assert among_all(passing) == passing
+    passing = [criterion(value=0.9)]
+    assert together(passing, passing) == [Evidence(criteria=tuple(passing))] * 2
 
 
 def test_results_are_in_the_order_of_the_suites(load, store):

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from coherence.errors import CoherenceError
 from coherence.results import AssertionResult, Results, sentence_of
-from coherence.vocabulary import Adjusted, Control, Criterion, Curve, Estimate, Evidence, ProbeNote, Verdict
+from coherence.vocabulary import (
+    Adjusted,
+    Control,
+    Criterion,
+    Curve,
+    Estimate,
+    Evidence,
+    Incoherence,
+    ProbeNote,
+    Verdict,
+)
 
 ID = "pirate.collinearity.prompt-adapter"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -81,6 +91,67 @@ def test_what_fails_only_alone_says_both_and_how_many_probes_are_missing():
     assert said(among(0.01, 0.12)) == (
         f"{ID} is inconclusive: cosine 0.12 [0.05, 0.20], expected >= 0.5 "
         "(24 probes, about 48 needed; fails alone (p = 0.01), not among 96 criteria (Holm: 0.12))"
+    )
+
+
+def test_among_families_it_is_said_how_many_there_are():
+    (criterion,) = found(0.12, 0.05, 0.20).criteria
+    adjusted = Adjusted(p=0.24, among=24, families=4)
+    evidence = Evidence(criteria=(criterion.model_copy(update={"p": 0.0025, "adjusted": adjusted}),))
+    # z of .0025 is 2.81 and of .05 / 96 is 3.28.
+    assert said(evidence).endswith(
+        "(24 probes, about 33 needed; fails alone (p = 0.0025), not among 24 criteria of its family, "
+        "one of 4 (Holm: 0.24))"
+    )
+
+
+def test_what_nobody_wrote_says_so():
+    assert said(among(1e-9, 1.0, criteria=0)).endswith(
+        "is inconclusive: cosine 0.12 [0.05, 0.20], expected >= 0.5 "
+        "(24 probes; fails alone (p = 1e-09), and misses no threshold that is written)"
+    )
+
+
+def several(**verdicts):
+    """Criteria by key, with low, high and middling values."""
+    values = {"pass": 0.8, "fail": 0.12, "inconclusive": 0.5}
+    made = (
+        found(value, value - 0.05, value + 0.05).criteria[0] for value in map(values.get, verdicts.values())
+    )
+    named = [one.model_copy(update={"key": key}) for key, one in zip(verdicts, made, strict=True)]
+    estimates = [one.estimate.model_copy(update={"name": one.key}) for one in named]
+    pairs = zip(named, estimates, strict=True)
+    return Evidence(criteria=tuple(one.model_copy(update={"estimate": estimate}) for one, estimate in pairs))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says", "outcome"),
+    [
+        (several(a="pass", b="fail"), "fails, as expect: {fail: b} says; b 0.12", "expected fail"),
+        (several(a="pass", b="pass"), "passes although expect: {fail: b} says", "unexpected pass"),
+        (several(a="fail", b="fail"), "fails in more than expect: {fail: b} says; a 0.12", "fail"),
+        (several(a="fail", b="pass"), "fails in more than expect: {fail: b} says; a 0.12", "fail"),
+        (
+            several(a="pass", b="inconclusive"),
+            "is inconclusive although expect: {fail: b} says that it should fail; b 0.50",
+            "inconclusive",
+        ),
+    ],
+)
+def test_a_known_incoherence_is_what_is_named_and_nothing_else(evidence, says, outcome):
+    expect = Incoherence(fail="b")
+    assert said(evidence, expect).startswith(f"{ID} {says}")
+    one = result(evidence.verdict, expect, evidence)
+    assert (one.outcome, one.green) == (outcome, outcome == "expected fail")
+
+
+def test_each_of_several_that_are_named_must_fail():
+    evidence = several(a="fail", b="pass")
+    assert said(evidence, Incoherence(fail=("a", "b"))).startswith(
+        f"{ID} fails in less than expect: {{fail: [a, b]}} says; b 0.80"
+    )
+    assert said(evidence, Incoherence(fail=("a", "c"))).startswith(
+        f"{ID} has no criterion c, as expect: {{fail: [a, c]}} says; a 0.12"
     )
 
 
@@ -212,7 +283,7 @@ def test_a_document_that_is_none_is_refused_with_its_name(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('{"format": 1}')
     with pytest.raises(
-        CoherenceError, match=r"results\.json: not a results document of format 3, or 2: format: "
+        CoherenceError, match=r"results\.json: not a results document of format 4, 3 or 2: format: "
     ):
         Results.read(path)
     path.write_text("arr")
@@ -234,6 +305,25 @@ def test_a_document_of_format_2_is_read(tmp_path):
     del older["assertions"][0]["evidence"]["criteria"][0]["estimate"]["influence"]
     path.write_text(json.dumps(older))
     assert Results.read(path).assertions[0].evidence.criteria[0].estimate.influence is None
+
+
+def test_a_document_of_format_3_is_read(tmp_path):
+    path = tmp_path / "results.json"
+    run(result(Verdict.FAIL, "fail", among(1e-6, 9.6e-5))).write(path)
+    older = json.loads(path.read_text())
+    older["format"] = 3
+    del older["assertions"][0]["evidence"]["criteria"][0]["adjusted"]["families"]
+    path.write_text(json.dumps(older))
+    (found,) = Results.read(path).assertions
+    assert (found.outcome, found.evidence.criteria[0].adjusted.families) == ("expected fail", 1)
+
+
+def test_a_document_keeps_what_was_expected(tmp_path):
+    path = tmp_path / "results.json"
+    before = run(result(expect=Incoherence(fail="b"), evidence=several(b="fail")))
+    before.write(path)
+    assert '"expect": {\n    "fail": [\n     "b"' in path.read_text()
+    assert Results.read(path) == before
 
 
 def test_writing_replaces_the_old_document_and_leaves_nothing_else(tmp_path):

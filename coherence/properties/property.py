@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from coherence.errors import CoherenceError
+from coherence.errors import CoherenceError, did_you_mean
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.claims import ANY, Possible
-from coherence.vocabulary import Control, Criterion, Evidence, Verdict
+from coherence.vocabulary import Control, Criterion, Evidence, Expectation, Incoherence, Verdict
 from coherence.vocabulary.evidence import Sampled
 from coherence.vocabulary.tier import Tier
 
@@ -95,12 +95,28 @@ class Property(BaseModel, ABC):
     personas: tuple[str, ...] | None = Field(
         None, description="Which personas; default: all that have what it takes."
     )
-    expect: Literal["pass", "fail"] = Field(
-        "pass", description="`fail` states a known incoherence, strictly."
+    expect: Expectation = Field(
+        "pass",
+        description="`{fail: KEY}` states a known incoherence, strictly: the criterion of that key fails, or "
+        "those of several, and no other does. `fail` does where there is one.",
     )
     tier: Tier = Field(
         "full", description="`smoke`: judged by --coherence-tier=smoke too, the run of two minutes."
     )
+
+    @model_validator(mode="after")
+    def _expects_what_it_claims(self) -> Self:
+        if self.expect == "fail" and len(self.claims) > 1:
+            raise ValueError(
+                "expect: fail does not say which criterion fails; "
+                f"expected {{fail: KEY}}, with one or several of {', '.join(self.claims)}"
+            )
+        named = self.expect.fail if isinstance(self.expect, Incoherence) else ()
+        for key in named:
+            if key not in self.claims:
+                hint = did_you_mean(key, self.claims)
+                raise ValueError(f"expect: {key!r} has no criterion that could fail{hint}")
+        return self
 
     def could_fail(self, criterion: Criterion) -> bool:
         """Tell whether a sample decides a threshold that some truth would miss.

@@ -99,6 +99,7 @@ def _estimates(evidence: Evidence) -> dict[str, object]:
         values[f"{name}.n"] = estimate.n
         if criterion.adjusted:
             values |= {f"{name}.p": criterion.p, f"{name}.holm": criterion.adjusted.p}
+            values[f"{name}.among"] = criterion.adjusted.among
     return values
 
 

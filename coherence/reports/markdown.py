@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from coherence.files import replace_file
+from coherence.reports.adjustment import cost
 from coherence.reports.comparison import changes_table, verdict, worth_showing
 from coherence.reports.controls import controls
 from coherence.reports.explanation import explain
@@ -41,7 +42,7 @@ def markdown(results: Results, most: int = MOST_BYTES) -> str:
         text += f"{_compared(results)}\n"
     rows = _fitting(ordered, _row, (most - len(text.encode())) // 2)
     text += "\n".join(["| assertion | verdict | what was found |", "| --- | --- | --- |", *rows, ""])
-    again = _again(results)
+    again = _cost(results) + _again(results)
     text += again if len((text + again).encode()) <= most else ""
     if red:
         text += "\n".join(["", *_fitting(red, _evidence, most - len(text.encode()))])
@@ -75,6 +76,11 @@ def _row(result: AssertionResult) -> str:
 def _evidence(result: AssertionResult) -> str:
     shown = block(clipped(explain(result), _EXPLAINED_BYTES))
     return f"#### {code(result.id)}\n\n<details><summary>evidence</summary>\n\n{shown}\n</details>\n"
+
+
+def _cost(results: Results) -> str:
+    said = "\n".join(map(one_line, cost(results)))
+    return f"\n{block(said)}" if said else ""
 
 
 def _again(results: Results) -> str:

@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from coherence.reports.adjustment import cost
 from coherence.reports.plain import cell, rendered, table
 from coherence.results import AssertionResult, Results
 
@@ -25,8 +26,9 @@ _NARROW = 72
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
-    """Show the table of verdicts and, in the last line, their counts; no line is wider than `width`."""
-    shown = rendered(Group(_verdicts(results, width, ascii_only), Text(), _last_line(results)), width, color)
+    """Show the table of verdicts, what the adjustment cost and, in the last line, counts; within `width`."""
+    said = [Text(), *map(cell, cost(results)), _last_line(results)]
+    shown = rendered(Group(_verdicts(results, width, ascii_only), *said), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from coherence.errors import Place
 from coherence.plan import Scene
 from coherence.properties import AnyProperty, Case
 from coherence.suite.overrides import Overrides
+from coherence.vocabulary import Expectation
 from coherence.vocabulary.tier import Tier
 
 
@@ -20,7 +20,7 @@ class Assertion:
     family: str
     property: AnyProperty
     case: Case
-    expect: Literal["pass", "fail"]
+    expect: Expectation
     tier: Tier
     place: Place
 

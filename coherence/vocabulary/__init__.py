@@ -13,6 +13,7 @@ from coherence.vocabulary.evidence import (
     ProbeNote,
     Table,
 )
+from coherence.vocabulary.expectation import Expectation, Incoherence
 from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
@@ -38,7 +39,9 @@ __all__ = [
     "Estimate",
     "Evidence",
     "Example",
+    "Expectation",
     "Extraction",
+    "Incoherence",
     "Influence",
     "Kind",
     "Marker",

@@ -45,6 +45,11 @@ def number(value: float) -> str:
     return f"{value:.2g}"
 
 
+def chance(p: float) -> str:
+    """Say a p-value, none of which is nothing."""
+    return f"= {p:.2g}" if p >= 1e-12 else "< 1e-12"
+
+
 Sampled = Literal["probes", "scripts", "tasks"]
 
 
@@ -90,7 +95,19 @@ class Adjusted(_Frozen):
     """A p-value when all claims of a run are looked at together."""
 
     p: float
-    among: int = Field(description="How many criteria were looked at.")
+    among: int = Field(
+        ge=0, description="How many criteria of its family are counted; 0 where it is not counted itself."
+    )
+    families: int = Field(1, ge=0, description="How many families have criteria that are counted.")
+
+    @property
+    def share(self) -> float:
+        """Which share of the level it has: that of its family, divided evenly."""
+        return 1 / (self.among * self.families)
+
+    def __str__(self) -> str:
+        of = "" if self.families == 1 else f" of its family, one of {self.families}"
+        return f"among {self.among} criteria{of} (Holm: {chance(self.p).removeprefix('= ')})"
 
 
 class Criterion(_Frozen):
@@ -148,10 +165,24 @@ class Criterion(_Frozen):
         """Say how many there are, and about how many would make it fail among all claims too."""
         assert self.p is not None
         assert self.adjusted is not None
+        n, of = self.estimate.n, self.estimate.of
+        if not self.adjusted.among:
+            return f"{n} {of}"
         # The p of a fail is at most half of the level but for how well p and interval agree.
         alone = min(self.p, FAMILY_WISE / 2)
-        now, then = map(NormalDist().inv_cdf, (alone, FAMILY_WISE / self.adjusted.among))
-        return enough(self.estimate.n, self.estimate.n * (then / now) ** 2, self.estimate.of)
+        now, then = map(NormalDist().inv_cdf, (alone, FAMILY_WISE * self.adjusted.share))
+        return enough(n, n * (then / now) ** 2, of)
+
+    @property
+    def among_all(self) -> str:
+        """Say what became of the p of a fail among all claims of the run; nothing where there is none."""
+        if self.raw_verdict is not Verdict.FAIL or self.p is None or self.adjusted is None:
+            return ""
+        if not self.adjusted.among:
+            return f"fails alone (p {chance(self.p)}), and misses no threshold that is written"
+        if self.fails_only_alone:
+            return f"fails alone (p {chance(self.p)}), not {self.adjusted}"
+        return f"p {chance(self.p)}, {self.adjusted}"
 
     def __str__(self) -> str:
         return f"{self.estimate}, expected {self.threshold}"

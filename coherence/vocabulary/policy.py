@@ -14,5 +14,6 @@ class Policy(BaseModel):
         "holm", description="How fails are adjusted for the number of claims in the run."
     )
     inconclusive: Literal["fail", "warn"] = Field(
-        "fail", description="Whether an inconclusive verdict fails the run or warns."
+        "fail",
+        description="Whether an inconclusive verdict fails the run or warns; what fails alone does anyhow.",
     )

@@ -26,7 +26,7 @@ assertions:
     min_cosine: -1.00  # no less
     min_ceiling: 0
   - {{property: collinearity, id: known, between: [adapter, steering], sites: resid_post.2, min_cosine: 1,
-     expect: fail}}
+     expect: {{fail: min_cosine}}}}
 """
 
 

@@ -11,14 +11,15 @@ import coherence.plugin.session  # noqa: F401
 from coherence.results import Results
 
 PERSONAS = ("pirate", "counsel", "oncall")
-COLLINEAR = "property: collinearity, between: [prompt, adapter], personas: [pirate], sites: resid_post.2"
+COLLINEAR = "property: collinearity, between: [prompt, adapter], personas: [pirate], sites: resid_post.0"
 MARKED = "property: markers, personas: [pirate], min_agreement: 1, max_difference: 0.1, min_recovery: 0.5"
 # A random model decides none of these: the thresholds do.
 ASSERTIONS = {
     "passes": "{property: commutativity, id: passes, laws: [dose-zero], examples: 1}",
     "fails": f"{{id: fails, {COLLINEAR}, min_cosine: 1, min_ceiling: 0}}",
     "unsure": f"{{id: unsure, {COLLINEAR}, min_cosine: 1, min_ceiling: 1}}",
-    "fails as expected": f"{{id: known, {COLLINEAR}, min_cosine: 1, min_ceiling: 0, expect: fail}}",
+    "fails as expected": "{id: known, property: collinearity, between: [adapter, adapter+steering], "
+    "personas: [pirate], sites: resid_post.1..3, min_cosine: 1, min_ceiling: 0, expect: {fail: min_cosine}}",
     "passes unexpectedly": "{property: commutativity, id: mended, laws: [dose-zero], examples: 1, "
     "expect: fail}",
     "steers": "{property: commutativity, id: steers, laws: [vector-inverse], examples: 1}",
@@ -30,7 +31,7 @@ IDS = {
     "passes": "release.passes.dose-zero",
     "fails": "pirate.fails.prompt-adapter",
     "unsure": "pirate.unsure.prompt-adapter",
-    "fails as expected": "pirate.known.prompt-adapter",
+    "fails as expected": "pirate.known.adapter-adapter+steering",
     "passes unexpectedly": "release.mended.dose-zero",
     "steers": "release.steers.vector-inverse",
     "adapts": "release.adapts.scale-zero",

@@ -56,11 +56,11 @@ def test_what_regressed_fails_the_run_and_is_in_every_report(bench, blessed):
     assert run.ret == 1
     run.assert_outcomes(passed=2)
     found = kinds(bench)
-    assert found["pirate.known.prompt-adapter", "specific cosine"] == "regressed"
+    assert found["pirate.known.adapter-adapter+steering", "specific cosine"] == "regressed"
     assert found["release.passes.dose-zero", "deviation"] == "level"
     run.stdout.re_match_lines(
         [
-            r"known\.prompt-adapter .*|.*specific cosine .* regressed *",
+            r"known\.adapter-adapter\+steering .*|.*specific cosine .* regressed *",
             r"since .* 1 regressed, .*: 1 fails the run",
         ],
         consecutive=False,
@@ -71,7 +71,7 @@ def test_what_regressed_fails_the_run_and_is_in_every_report(bench, blessed):
         if one.get("name") == "baseline"
     )
     assert "1 regressed" in case.find("failure").get("message")
-    assert "pirate.known.prompt-adapter, specific cosine: " in case.find("failure").text
+    assert "pirate.known.adapter-adapter+steering, specific cosine: " in case.find("failure").text
     assert ": 1 fails the run" in (bench.path / "s.md").read_text()
 
 
@@ -104,7 +104,7 @@ def test_the_tolerance_is_an_option(bench, blessed):
 
 def test_what_vanished_fails_the_run_only_where_that_is_asked_for(bench, blessed):
     assert bench.run(BASELINE, "-k", "passes").ret == 0
-    assert kinds(bench)["pirate.known.prompt-adapter", "specific cosine"] == "vanished"
+    assert kinds(bench)["pirate.known.adapter-adapter+steering", "specific cosine"] == "vanished"
     run = bench.run(BASELINE, "-k", "passes", "--coherence-baseline-fail=vanished")
     assert run.ret == 1
     run.stdout.re_match_lines([r"since .* vanished, .*: \d fail the run"])

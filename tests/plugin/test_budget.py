@@ -58,7 +58,10 @@ def test_the_next_runs_go_on_and_come_to_the_same(bench, fresh):
 
 def test_the_policy_lets_it_pass_whatever_was_expected(bench, fresh):
     markers = "property: markers, min_agreement: 1, max_difference: 0.1, min_recovery: 0.5"
-    bench.suite("passes", f"{{{markers}, personas: [pirate], between: [prompt, adapter], expect: fail}}")
+    bench.suite(
+        "passes",
+        f"{{{markers}, personas: [pirate], between: [prompt, adapter], expect: {{fail: min_agreement}}}}",
+    )
     run = bench.run("--coherence-budget=3 calls", "--coherence-inconclusive=warn", store=fresh)
     assert run.ret == 0
     run.stdout.fnmatch_lines(["1 pass, 1 tolerated in *"])

@@ -83,6 +83,6 @@ def test_pytests_own_report_names_the_controls(bench, mixed):
 
 
 def test_what_should_fail_has_no_controls(bench, mixed, tmp_path):
-    assert mixed(0, expect="fail").ret == 1
+    assert mixed(0, expect="{fail: min_separation}").ret == 1
     (result,) = bench.results().assertions
     assert (result.outcome, result.evidence.controls) == ("unexpected pass", ())

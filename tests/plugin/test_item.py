@@ -75,7 +75,7 @@ def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
     sentence = bench.sentence("fails")
     assert re.fullmatch(
         r"pirate\.fails\.prompt-adapter fails: specific cosine -?\d\.\d+ "
-        r"\[-?\d\.\d+, -?\d\.\d+\], expected >= 1 \(n = 8; p = \S+, among 3 criteria \(Holm: \S+\)\)",
+        r"\[-?\d\.\d+, -?\d\.\d+\], expected >= 1 \(n = 8; p = \S+, among \d criteria \(Holm: \S+\)\)",
         sentence,
     )
     text = run.stdout.str()

@@ -7,7 +7,7 @@ import pytest
 LAW = '{"property": "commutativity", "laws": ["scale-zero"], "examples": 1}'
 FAILS = (
     '{"property": "collinearity", "between": ["prompt", "adapter"], "personas": ["pirate"], '
-    '"sites": "resid_post.2", "min_cosine": 1, "min_ceiling": 0}'
+    '"sites": "resid_post.0", "min_cosine": 1, "min_ceiling": 0}'
 )
 PASSING = f"""
 def test_pirate(coherence):
@@ -80,7 +80,10 @@ def test_pirate(coherence):
 
 
 def test_no_success_hides_a_failure_of_the_same_id(bench, write):
-    stated = [FAILS[:-1] + f', "expect": "{expect}"}}' for expect in ("fail", "pass", "fail")]
+    known = {"fail": "min_cosine"}
+    keys = FAILS.replace('["prompt", "adapter"]', '["adapter", "adapter+steering"]')[:-1]
+    keys = keys.replace("resid_post.0", "resid_post.1..3")
+    stated = [f'{keys}, "expect": {expect!r}}}' for expect in (known, "pass", known)]
     write(
         "".join(
             f"""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coherence.errors import Place, SuiteError
 from coherence.explanation import properties
 from coherence.suite import SUFFIX, Overrides, load_suite
-from coherence.vocabulary import Regime
+from coherence.vocabulary import Incoherence, Regime
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "fixtures" / "company.yaml"
@@ -62,7 +62,7 @@ assertions:
     tolerance: 0.01
   - property: markers
     personas: [pirate]
-    expect: fail
+    expect: {fail: min_recovery}
     min_agreement: 0.4
     max_difference: 0.2
     min_recovery: 0.5
@@ -115,7 +115,7 @@ def test_assertions_carry_identity_expectation_and_line(load, tmp_path):
     assert laws.place == Place((tmp_path / "a.coherence.yaml").as_posix(), LAWS)
     assert markers
     assert {assertion.place.line for assertion in markers} == {MARKERS}
-    assert {assertion.expect for assertion in markers} == {"fail"}
+    assert {assertion.expect for assertion in markers} == {Incoherence(fail="min_recovery")}
     for assertion in markers:
         assert assertion.id == f"pirate.markers.{assertion.case.slug}"
 

@@ -18,9 +18,9 @@ TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
 KEYS = ["max_difference", "max_count_difference", "min_recovery"]  # nearly every reply has a marker
 EXPECTED_TO_FAIL = """\
   - {property: markers, id: heard, between: [prompt, steering], min_agreement: 0.6, max_difference: 0.25,
-     min_recovery: 0.7, expect: fail}
+     min_recovery: 0.7, expect: {fail: min_recovery}}
 """
-HEARD = EXPECTED_TO_FAIL.replace(", expect: fail", "")
+HEARD = EXPECTED_TO_FAIL.replace(", expect: {fail: min_recovery}", "")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from coherence.files import replace_file
 from coherence.reports import reproduce
+from coherence.reports.adjustment import lost_fails
 from coherence.reports.comparison import verdict, worth_showing
 from coherence.reports.controls import beside
 from coherence.reports.html import curve, forest, matrix, text
@@ -38,6 +39,7 @@ def page(results: Results) -> str:
             answer=_answer(results),
             personas=results.by_persona(),
             worst_first=worst_first(results.assertions),
+            lost=lost_fails(results),
             anchor=lambda result: anchors[id(result)],
             command=reproduce.command(results),
             artefacts=reproduce.artefacts(results),
