@@ -16,11 +16,12 @@ from truth_claims import AGREEMENT, PLAIN, PLANTED, Population
 from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
-from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_KL, OF_RATES, POWER
+from truth_padding import padded
+from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_KL, OF_PADDING, OF_RATES, POWER
 
 from coherence.store import Store
 
-COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl", "rates")
+COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl", "rates", "padding")
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
 GAPS = {
@@ -157,6 +158,15 @@ def rates(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_rates()
 
 
+def tell_padding(replications: int, seed: int, keep: bool) -> None:
+    """Print what many claims cost one; no model is needed."""
+    lines = [asdict(one) for one in padded(replications, seed)]
+    table("what many claims cost", tuple(lines[0]), [tuple(map(str, line.values())) for line in lines])
+    if keep:
+        _write(OF_PADDING, lines)
+        truth_page.write_padding()
+
+
 def main() -> None:
     """Tell what the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -171,6 +181,8 @@ def main() -> None:
         rates(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "kl":
         tail(replications, asked.seed, keep=not asked.quick)
+    elif asked.command == "padding":
+        tell_padding(replications, asked.seed, keep=not asked.quick)
     else:
         of_model(asked.command, replications, asked.seed, asked.quick)
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -15,6 +15,7 @@ NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
 OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
+OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
 Line = Mapping[str, str]
@@ -55,6 +56,36 @@ def write_rates() -> None:
     _between("rates, by chance", "\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
+def write_padding() -> None:
+    """Put what many claims cost one between marks of their own."""
+    rows = _read(OF_PADDING)
+    suites = list(dict.fromkeys(row["suite"] for row in rows))
+    effects = [effect for effect in dict.fromkeys(row["effect"] for row in rows) if effect != "healthy"]
+    heads = [["fault", "red at all", *suites], ["---"] * (2 + len(suites))]
+    faults = [
+        [effect, *_shares(rows, "alone", effect, suites[:1]), *_shares(rows, "fails", effect, suites)]
+        for effect in effects
+    ]
+    evenly = [
+        [f"{effect}, divided evenly", "", *_shares(rows, "evenly", effect, suites)] for effect in effects
+    ]
+    alarms = [["none", *_shares(rows, "healthy_fails", "healthy", suites)]]
+    alarms += [[effect, *_shares(rows, "healthy_fails", effect, suites)] for effect in effects]
+    _between(
+        "padding",
+        "Runs in percent in which the faulty assertion is a `fail`, by how many assertions there are, "
+        f"{rows[0]['replications']} replications:",
+        _lines([*heads, *faults, *evenly]),
+        "Runs in percent in which anything healthy is a `fail` (stated: at most 5):",
+        _lines([["fault", *suites], ["---"] * (1 + len(suites)), *alarms]),
+    )
+
+
+def _shares(rows: Iterable[Line], column: str, effect: str, suites: Iterable[str]) -> list[str]:
+    found = {row["suite"]: float(row[column]) for row in rows if row["effect"] == effect}
+    return [f"{100 * found[suite]:.1f}" for suite in suites]
+
+
 def _put(command: str, numbers: Path) -> None:
     rows = [row for row in _read(numbers) if "plain cosine" not in row["estimate"]]
     replications = max(int(row["replications"]) for row in rows)
@@ -91,6 +122,10 @@ def _table(rows: Iterable[Line], number: Callable[[Line], float]) -> str:
     columns = list(dict.fromkeys(column for line in cells.values() for column in line))
     lines = [["estimate", *columns], ["---"] * (1 + len(columns))]
     lines += [[name, *(_range(line[column]) for column in columns)] for name, line in cells.items()]
+    return _lines(lines)
+
+
+def _lines(lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -104,3 +139,4 @@ if __name__ == "__main__":
     write_composition()
     write_kl()
     write_rates()
+    write_padding()
