@@ -10,6 +10,7 @@ from coherence.thresholds.entry import Entry
 from coherence.thresholds.proposal import Control, Proposal, Terms, Trial, percent
 from coherence.thresholds.several import Several
 from coherence.thresholds.side import Side, decimals, outward, sides
+from coherence.vocabulary import Verdict
 from coherence.vocabulary.evidence import number
 
 
@@ -41,7 +42,8 @@ class _Weighing:
             name: Several({each.release: self._shown[each.name] for each in trials if each.id == name})
             for name in dict.fromkeys(trial.id for trial in trials)
         }
-        self._control = self._best_control()
+        self._control = self._best_control(self._controls())
+        self._rival = self._best_control(self._controls(stopped=False))
 
     def proposal(self) -> Proposal:
         weakest = min(self._healthy, key=lambda name: self._healthy[name].threshold(self._rate))
@@ -93,11 +95,14 @@ class _Weighing:
         return None
 
     def _above_control(self, reach: float) -> tuple[float | None, str | None]:
-        """Keep the reach, or raise it until no control passes; None where healthy releases fail it too."""
-        if self._control is None or self._side.reach(self._control.estimate) < reach:
+        """Keep the reach, or raise it until no control passes; None where healthy releases fail it too.
+
+        A control that another criterion of the claim stops is no reason: it does not pass the claim.
+        """
+        if self._rival is None or self._side.reach(self._rival.estimate) < reach:
             return reach, None
-        passes = f"the control passes too: {self._control}"
-        passed = outward(self._side.reach(self._control.estimate), self._places)
+        passes = f"the control passes too: {self._rival}"
+        passed = outward(self._side.reach(self._rival.estimate), self._places)
         raised = round(passed + 10.0**-self._places, self._places)
         if all(healthy.end >= raised for healthy in self._healthy.values()):
             risk = max(healthy.false_alarm(raised) for healthy in self._healthy.values())
@@ -105,7 +110,7 @@ class _Weighing:
                 f"a healthy release misses it with probability {number(risk)}"
             )
         apart = max(
-            healthy.needed(self._side.expected(self._control.estimate), self._terms.power)
+            healthy.needed(self._side.expected(self._rival.estimate), self._terms.power)
             for healthy in self._healthy.values()
         )
         estimate = self._shown[self._trials[0].name].estimate
@@ -126,14 +131,18 @@ class _Weighing:
             return f"{name}: {estimate.n} {estimate.of}; {ceil(needed)} needed for {aim} at {power} power"
         return f"{name}: no number of {estimate.of} is enough for {aim}, for it is {number(estimate.value)}"
 
-    def _best_control(self) -> Control | None:
-        found = [
-            Control(who, trial.id, trial.release, criteria[self._key].estimate)
-            for trial in self._trials
-            for who, criteria in trial.controls.items()
-            if self._key in criteria and criteria[self._key].unreliable is None
-        ]
-        return max(found, key=lambda control: self._side.reach(control.estimate), default=None)
+    def _best_control(self, controls: Iterable[Control]) -> Control | None:
+        return max(controls, key=lambda control: self._side.reach(control.estimate), default=None)
+
+    def _controls(self, stopped: bool = True) -> Iterator[Control]:
+        """Yield controls that this criterion judges; `stopped` ones fail another criterion as it stands."""
+        for trial in self._trials:
+            for who, criteria in trial.controls.items():
+                others = (criterion for key, criterion in criteria.items() if key != self._key)
+                if not stopped and any(other.raw_verdict is Verdict.FAIL for other in others):
+                    continue
+                if self._key in criteria and criteria[self._key].unreliable is None:
+                    yield Control(who, trial.id, trial.release, criteria[self._key].estimate)
 
 
 def _refused(entry: Entry, key: str, item: int, threshold: float) -> str | None:

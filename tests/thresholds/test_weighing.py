@@ -12,7 +12,7 @@ from coherence.vocabulary import Criterion, Estimate
 TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
 COLLINEAR = (
     "  - {property: collinearity, between: [prompt, adapter], sites: resid_post.2, min_cosine: 0.4, "
-    "personas: [pirate]}\n"
+    "personas: [pirate], max_strength: 1.5}\n"
 )
 ATTRACTOR = (
     "  - {property: attractor, poles: [pirate, counsel], regimes: [adapter], site: resid_post.2, "
@@ -103,6 +103,21 @@ def test_an_estimate_without_a_value_on_halves_is_not_calibrated(collinear):
     (found,) = proposals([tried(collinear, {"min_cosine": whole}, [{"min_cosine": half}] * 20)], TERMS)
     assert found.proposed is None
     assert found.notes == ("pirate.x: on most halves of the probes, there is no statistic",)
+
+
+@pytest.mark.parametrize(("other", "proposes"), [(0.1, True), (0.39, False), (0.6, False)])
+def test_a_control_that_another_criterion_stops_holds_no_threshold_down(collinear, other, proposes):
+    """The control has less strength than the persona, and so is within any upper bound of it."""
+    strength = {"at_least": float("-inf"), "at_most": 1.5}
+    whole = {"max_strength": criterion("max_strength", 0.7, 0.05, **strength)}
+    half = {"max_strength": criterion("max_strength", 0.7, 0.07, n=12, **strength)}
+    control = {
+        "min_cosine": criterion("min_cosine", other, 0.05),
+        "max_strength": criterion("max_strength", 0.3, 0.05, **strength),
+    }
+    (found,) = proposals([tried(collinear, whole, [half] * 20, {"oncall": control})], TERMS)
+    assert (found.proposed is not None) is proposes
+    assert found.control.estimate.value == 0.3  # it is shown all the same
 
 
 def test_a_threshold_that_the_key_does_not_take_is_not_proposed(collinear):
