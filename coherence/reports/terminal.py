@@ -38,6 +38,8 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     shown.collapse_padding = True
     if width >= _ROOMY:  # names are read first: they keep to a line
         shown.columns[0].min_width, shown.columns[1].max_width = 31, 15
+        shown.columns[-1].min_width = max(map(len, _STYLES))  # half of `expected fail` says another thing
+        shown.columns[3].max_width = 9
     elif width >= _NARROW:  # ... or to two, broken where it says something
         shown.columns[0].min_width, shown.columns[1].max_width, shown.columns[2].min_width = 26, 12, 13
     for persona, assertions in results.by_persona().items():
