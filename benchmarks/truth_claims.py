@@ -41,6 +41,7 @@ CLAIMS: tuple[Property, ...] = (
         between=("prompt", "adapter"),
         sites="resid_post.1..2",
         min_cosine=0.5,
+        min_margin=0.0,
     ),
     Markers(property="markers", min_agreement=0.5, max_difference=0.5, min_recovery=0.5),
     Chimera(
@@ -124,9 +125,12 @@ def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
 def plain(case: Case, record: Record) -> Iterator[Estimate]:
     """Yield the cosine of a sample's mean directions, which the noise of its probes makes too small."""
     if isinstance(case, CollinearityCase):
-        band = case._directions(record).at(case.asked.sites.depths)
-        value, n = float(band.cosines()[0].mean()), len(case.scene.probes)
-        yield Estimate(name=PLAIN, value=value, low=-inf, high=inf, n=n)
+        band = case._displacements(record).at(case.asked.sites.depths)
+        first, second = map(band.of, case._judged)
+        pairs = (first, second), (first, first), (second, second)
+        above, one, other = (band.generic.products(*pair).mean((1, 2)) for pair in pairs)
+        value = float((above / np.sqrt(one * other)).mean())
+        yield Estimate(name=PLAIN, value=value, low=-inf, high=inf, n=len(case.scene.probes))
 
 
 def measure(estimate: Estimate) -> str:
@@ -184,6 +188,26 @@ class Truth(ABC):
         texts = (self.record.reply(Reply(condition, p, self.scene.decoding)) for p in self.scene.probes)
         return np.array([sum(marker.found_in(text) for marker in markers) for text in texts])
 
+    def compared(
+        self, case: Case, sides: Sequence[Condition], controls: Sequence[Sequence[Sequence[Condition]]]
+    ) -> tuple[float, float]:
+        """Cosine and strength of two conditions' specific means, averaged over the sites."""
+        found = []
+        for depth in case.asked.sites.depths:
+            bare = self.mean(case._readings, self.scene.bare, [depth])[0]
+
+            def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:
+                return self.mean(case._readings, condition, [depth])[0] - bare
+
+            units = np.array([np.mean([[moved(c) for c in one] for one in unit], 0) for unit in controls])
+            first, second = map(moved, sides)
+            above, own, other = (
+                product(*pair, units) for pair in ((first, second), (first, first), (second, second))
+            )
+            found.append((above / np.sqrt(own * other), above / own))
+        cosine, strength = np.mean(found, axis=0)
+        return float(cosine), float(strength)
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -210,25 +234,27 @@ class Planted(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _collinearity(self, case: CollinearityCase) -> dict[str, float]:
-        depths = case.asked.sites.depths
-        sides = []
-        for regime in case.regimes:
-            moved = [self.mean(case._readings, c, depths) for c in case._conditions(regime)]
-            sides.append(np.stack(moved) - np.mean(moved, axis=0))
-        own, *foreign = (cosine(sides[0][0], other).mean() for other in sides[1])
-        return {"specific cosine": own, "margin over best foreign persona": own - max(foreign), PLAIN: own}
+        own = self.compared(case, case._judged, case._controls)
+        foreign = [
+            self.compared(case, (case._judged[0], second), case._controls[:unit] + case._controls[unit + 1 :])
+            for unit, ((_, second),) in enumerate(case._controls)
+        ]
+        return {
+            "specific cosine": own[0],
+            "margin over best foreign persona": own[0] - max(cosine for cosine, _ in foreign),
+            f"strength of {case.regimes[1]} along {case.regimes[0]}": own[1],
+            PLAIN: own[0],
+        }
 
     def _chimera(self, case: ChimeraCase) -> dict[str, float]:
         by_sum, chimera, bare = case._judged.values()
-        own = [
-            outside(*(self._moved(case, c) for c in (condition, *case._others(regime))))
-            for condition, regime in ((by_sum, case.regime), (chimera, case.asked.sums[0]))
-        ]
+        own, strength = self.compared(case, (chimera, by_sum), case._controls)
         p, q, r = (self.log_probs(condition) for condition in (chimera, by_sum, bare))
         left, whole = ((np.exp(p) * (p - other)).sum(-1).mean() for other in (q, r))
         rates = [self.hits(case.markers, condition).mean() for condition in (by_sum, chimera)]
         return {
-            "specific cosine": cosine(*own).mean(),
+            "specific cosine": own,
+            "strength of the sum along the chimera": strength,
             "KL ratio": left / whole,
             "marker rate sum - chimera": rates[0] - rates[1],
         }
@@ -264,23 +290,30 @@ class Planted(Truth):
             "tipping weight": np.interp(0.5, m[after - 1 : after + 1], weights[after - 1 : after + 1]),
         }
 
-    def _moved(self, case: ChimeraCase, condition: Condition) -> np.ndarray:
-        """Mean displacement from bare, [depths, width]."""
-        depths = case.asked.sites.depths
-        bare = self.mean(case._readings, self.scene.bare, depths)
-        return self.mean(case._readings, condition, depths) - bare
-
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosine along the last axis."""
     return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
 
 
-def outside(vector: np.ndarray, *controls: np.ndarray) -> np.ndarray:
-    """Project the mean of the controls out of a vector."""
-    unit = np.mean(controls, axis=0)
-    unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
-    return vector - (vector * unit).sum(-1, keepdims=True) * unit
+def product(first: np.ndarray, second: np.ndarray, controls: np.ndarray) -> float:
+    """Inner product of two vectors, each without what half of the controls [units, regimes, width] share.
+
+    The halves are runs of neighbours on a ring, and the other half is that of the other side.
+    """
+    places, found = range(len(controls)), []
+    for start in places:
+        half = [(start + step) % len(controls) for step in range(len(controls) // 2)]
+        rest = [place for place in places if place not in half]
+        for one, other in ((half, rest), (rest, half)):
+            found.append(without(first, controls[one].mean(0)) @ without(second, controls[other].mean(0)))
+    return float(np.mean(found))
+
+
+def without(vector: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Project directions [directions, width] out of a vector."""
+    basis = np.linalg.qr(directions.T)[0]
+    return vector - basis @ (basis.T @ vector)
 
 
 PLANTED = Tried(CLAIMS, Planted)

@@ -87,26 +87,14 @@ class Composed(Truth):
         profiles = [
             self._rates(case.markers, each) - self._rates(case.markers, bare) for each in (first, second)
         ]
+        alike, strength = self.compared(case, (first, second), case._bystanders)
         return {
             "KL / seed-pair null" if case.null else "KL / KL from bare": self._apart(first, second) / null,
             "lean of the first - second way": leans[0] - leans[1],
             "marker profile cosine": cosine(*profiles),
-            "specific cosine": self._specific(case, first, second),
+            "specific cosine": alike,
+            f"strength of {case.pair[1].slug} along {case.pair[0].slug}": strength,
         }
-
-    def _specific(self, case: EquivalenceCase, *ways: Condition) -> float:
-        """Cosine of mean displacements that have lost every regime's mean of the control personas."""
-        found = []
-        for depth in case.asked.sites.depths:
-            bare = self.mean(case._readings, self.scene.bare, [depth])[0]
-
-            def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:
-                return self.mean(case._readings, condition, [depth])[0] - bare
-
-            generic = np.stack([np.mean([moved(each) for each in others], 0) for others in case._bystanders])
-            basis = np.linalg.qr(generic.T)[0]
-            found.append(cosine(*(moved(way) - basis @ (basis.T @ moved(way)) for way in ways)))
-        return float(np.mean(found))
 
     def _dose(self, case: DoseCase) -> dict[str, float]:
         vector, markers = case._vector, self.scene.personas[case.persona].markers

@@ -1,5 +1,6 @@
 """The exact laws of composition, searched by Hypothesis for the smallest example that breaks one."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
@@ -131,7 +132,8 @@ class _Tried:
     def _measured(self, example: Example) -> Seen:
         spelled = written(example)
         if spelled not in self._seen:
-            self._seen[spelled] = Seen(dict(example), self._law.deviation(example))
+            # As it is spelled, so that what is measured equals what the store gives back.
+            self._seen[spelled] = Seen(json.loads(spelled), self._law.deviation(example))
         return self._seen[spelled]
 
     def _breaks(self, seen: Seen) -> bool:
