@@ -11,13 +11,14 @@ from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.reread import Reread
-from coherence.properties.attractors.shifts import shift, table, with_interval
+from coherence.properties.attractors.shifts import shift, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, require_scripts
 from coherence.properties.cast import cast, slug
 from coherence.properties.claims import ANY, SIZE, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column, every_site
 from coherence.properties.property import Case, Property
+from coherence.properties.table import table
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array

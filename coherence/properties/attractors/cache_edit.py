@@ -12,12 +12,13 @@ from coherence.errors import SuiteError
 from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
 from coherence.properties.attractors.asked import Asked
 from coherence.properties.attractors.axis import Axis
-from coherence.properties.attractors.shifts import shift, table, with_interval
+from coherence.properties.attractors.shifts import shift, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.claims import ANY, SIZE, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.property import Case, Property
+from coherence.properties.table import table
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval

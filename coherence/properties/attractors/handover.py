@@ -11,13 +11,14 @@ from coherence.errors import SuiteError
 from coherence.plan import Cache, Measurement, Record, Scene
 from coherence.properties.attractors.axis import Axis
 from coherence.properties.attractors.interrupted import Interrupted
-from coherence.properties.attractors.shifts import shift, table, with_interval
+from coherence.properties.attractors.shifts import shift, with_interval
 from coherence.properties.attractors.talks import LEAST_SCRIPTS, TalkCase, Talks, require_scripts
 from coherence.properties.cast import cast
 from coherence.properties.claims import ANY, Possible
 from coherence.properties.criterion import over_scripts
 from coherence.properties.curve import column
 from coherence.properties.property import Case, Property
+from coherence.properties.table import table
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Site, Table

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coherence.properties.curve import column
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import mean
-from coherence.vocabulary import Table
 
 
 def shift(values: Array, scripts: Sequence[str]) -> Interval:
@@ -22,9 +20,3 @@ def with_interval(name: str, found: Sequence[Interval]) -> Mapping[str, Sequence
         f"{name}: low": [one.low for one in found],
         f"{name}: high": [one.high for one in found],
     }
-
-
-def table(name: str, rows: Sequence[str], columns: Mapping[str, Sequence[float]]) -> Table:
-    """Make a table of columns."""
-    cells = zip(*columns.values(), strict=True)
-    return Table(name=name, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(column, cells)))
