@@ -23,6 +23,7 @@ _STYLES = {
 
 _ROOMY = 96
 _NARROW = 72
+_LONG_NAME = 34
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
@@ -37,7 +38,8 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
     shown.collapse_padding = True
     if width >= _ROOMY:  # names are read first: they keep to a line
-        shown.columns[0].min_width, shown.columns[1].max_width = 31, 15
+        longest = max((len(_name(one)) for one in results.assertions), default=0)
+        shown.columns[0].min_width, shown.columns[1].max_width = min(longest, _LONG_NAME), 15
         shown.columns[-1].min_width = max(map(len, _STYLES))  # half of `expected fail` says another thing
         shown.columns[3].max_width = 9
     elif width >= _NARROW:  # ... or to two, broken where it says something
@@ -49,8 +51,12 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     return shown
 
 
+def _name(result: AssertionResult) -> str:
+    return f"  {result.id.removeprefix(f'{result.persona}.')}"
+
+
 def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
-    name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
+    name = cell(_name(result))
     if width < _ROOMY:
         name = cell(name.plain.replace(".", ".\n    ", 1))
     verdict = cell(_said(result), _STYLES[result.outcome])
