@@ -1,5 +1,6 @@
 """The summary at the end of a run: a line an assertion, grouped by persona."""
 
+import re
 from collections import Counter
 
 from rich.box import ASCII, SIMPLE_HEAD
@@ -23,7 +24,7 @@ _STYLES = {
 
 _ROOMY = 96
 _NARROW = 72
-_LONG_NAME = 34
+_NAME = 31
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
@@ -38,8 +39,7 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
     shown.collapse_padding = True
     if width >= _ROOMY:  # names are read first: they keep to a line
-        longest = max((len(_name(one)) for one in results.assertions), default=0)
-        shown.columns[0].min_width, shown.columns[1].max_width = min(longest, _LONG_NAME), 15
+        shown.columns[0].min_width, shown.columns[1].max_width = _NAME, 15
         shown.columns[-1].min_width = max(map(len, _STYLES))  # half of `expected fail` says another thing
         shown.columns[3].max_width = 9
     elif width >= _NARROW:  # ... or to two, broken where it says something
@@ -51,14 +51,16 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     return shown
 
 
-def _name(result: AssertionResult) -> str:
-    return f"  {result.id.removeprefix(f'{result.persona}.')}"
+def _broken(name: str, width: int) -> str:
+    if width < _ROOMY:
+        return name.replace(".", ".\n    ", 1)
+    if len(name) <= _NAME:
+        return name
+    return re.sub(rf"^(.{{1,{_NAME - 1}}}[.+-])", r"\1\n    ", name)
 
 
 def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
-    name = cell(_name(result))
-    if width < _ROOMY:
-        name = cell(name.plain.replace(".", ".\n    ", 1))
+    name = cell(_broken(f"  {result.id.removeprefix(f'{result.persona}.')}", width))
     verdict = cell(_said(result), _STYLES[result.outcome])
     if result.evidence is None:
         return name, cell("not measured"), cell(""), cell(""), cell(""), verdict

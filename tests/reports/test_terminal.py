@@ -75,3 +75,12 @@ def test_a_control_that_passes_too_is_in_the_row(controlled):
     text = summary(controlled, 120, color=False)
     assert "the control passes" in " ".join(text.split())
     assert text.splitlines()[-1] == "1 inconclusive in 1.0 s"
+
+
+def test_a_name_that_is_too_long_is_broken_where_it_says_something(results):
+    long = results.assertions[0].model_copy(update={"id": "pirate.known.adapter-adapter+steering"})
+    lines = summary(
+        results.model_copy(update={"assertions": (*results.assertions, long)}), 100, color=False
+    ).splitlines()
+    broken = next(number for number, line in enumerate(lines) if line.startswith("  known.adapter-adapter+ "))
+    assert lines[broken + 1].startswith("    steering")
