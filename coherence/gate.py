@@ -25,7 +25,15 @@ from coherence.results import AssertionResult, Results, sentence_of
 from coherence.statistics.multiplicity import holm, shares
 from coherence.store import Store
 from coherence.suite import Assertion, Suite
-from coherence.vocabulary import Adjusted, Criterion, Evidence, Policy, Verdict
+from coherence.vocabulary import (
+    Adjusted,
+    Criterion,
+    Evidence,
+    Expectation,
+    Policy,
+    Verdict,
+    fails_as_expected,
+)
 from coherence.vocabulary.allowance import UNLIMITED, Allowance
 
 _LIBRARIES = ("pytest-coherence", "torch", "transformers", "peft", "numpy", "scipy", "hypothesis")
@@ -85,9 +93,11 @@ class Gate:
             for suite, assertions in self._selected.items()
             for assertion in assertions
         ]
-        judged = [(one.assertion.property, one.evidence) for one in alone if one.evidence]
+        judged = [
+            (one.assertion.property, one.assertion.expect, one.evidence) for one in alone if one.evidence
+        ]
         adjusted = self._policy.adjust == "holm"
-        evidence = iter(among_all(judged) if adjusted else (found for _, found in judged))
+        evidence = iter(among_all(judged) if adjusted else (found for *_, found in judged))
         return {
             (one.suite, one.assertion.id): (one, next(evidence) if one.evidence else None) for one in alone
         }
@@ -199,31 +209,38 @@ class Gate:
         return [plan for _, plan in ordered]
 
 
-def among_all(judged: Sequence[tuple[Property, Evidence]]) -> list[Evidence]:
+def among_all(judged: Sequence[tuple[Property, Expectation, Evidence]]) -> list[Evidence]:
     """Adjust the p-values of all claims of a run (Holm 1979), so that they fail together as one would alone.
 
     Every family has the same share of the level, and its criteria that could fail divide it: many claims of
     one cost the others no more than one does. A criterion without a p, whose estimate is inside its range or
-    unreliable, does not fail and counts.
+    unreliable, does not fail and counts. A fail that is expected closes no gate, so that no false alarm can
+    come of it: such a criterion is neither counted nor adjusted, and neither is a law.
     """
-    claims = [(asked, one) for asked, evidence in judged for one in evidence.criteria if not one.law]
+
+    def counts(expect: Expectation, criterion: Criterion) -> bool:
+        return not criterion.law and not fails_as_expected(expect, criterion)
+
+    claims = [
+        (asked, one) for asked, expect, evidence in judged for one in evidence.criteria if counts(expect, one)
+    ]
     families = [asked.family if asked.could_fail(one) else None for asked, one in claims]
-    counts = Counter(family for family in families if family is not None)
+    sizes = Counter(family for family in families if family is not None)
     p = np.array([1.0 if one.p is None else one.p for _, one in claims])
     adjusted = iter(
-        Adjusted(p=float(p), among=counts[family] if family else 0, families=len(counts))
+        Adjusted(p=float(p), among=sizes[family] if family else 0, families=len(sizes))
         for p, family in zip(holm(p, shares(families)), families, strict=True)
     )
 
-    def among(criterion: Criterion) -> Criterion:
-        if criterion.law:
+    def among(expect: Expectation, criterion: Criterion) -> Criterion:
+        if not counts(expect, criterion):
             return criterion
         found = next(adjusted)
         return criterion if criterion.p is None else criterion.model_copy(update={"adjusted": found})
 
     return [
-        evidence.model_copy(update={"criteria": tuple(among(criterion) for criterion in evidence.criteria)})
-        for _, evidence in judged
+        evidence.model_copy(update={"criteria": tuple(among(expect, one) for one in evidence.criteria)})
+        for _, expect, evidence in judged
     ]
 
 

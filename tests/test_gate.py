@@ -17,7 +17,7 @@ from coherence.properties.claims import COSINE
 from coherence.properties.collinearity import CollinearityCase
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
-from coherence.vocabulary import Adjusted, Criterion, Estimate, Evidence, Policy, Verdict
+from coherence.vocabulary import Adjusted, Criterion, Estimate, Evidence, Incoherence, Policy, Verdict
 
 PERSONAS = ("pirate", "counsel", "oncall")
 # Alike, so that the directions of a random model are told from noise.
@@ -287,10 +287,19 @@ def criterion(p=None, law=False, value=0.0, key="min_cosine", at_least=0.5):
     return Criterion(estimate=estimate, at_least=at_least, p=p, law=law, key=key)
 
 
-def together(*judged, asked=Asked):
-    """Adjust the criteria of assertions: lists of criteria, or of a property and criteria."""
-    pairs = [(one[0](), one[1:]) if isinstance(one[0], type) else (asked(), one) for one in judged]
-    return among_all([(asked, Evidence(criteria=tuple(criteria))) for asked, criteria in pairs])
+def together(*judged, expect="pass"):
+    """Adjust the criteria of assertions: lists of criteria, or of a property and criteria.
+
+    What is expected is so of the first.
+    """
+    pairs = [(one[0](), one[1:]) if isinstance(one[0], type) else (Asked(), one) for one in judged]
+    expected = [expect, *["pass"] * len(pairs)]
+    return among_all(
+        [
+            (asked, each, Evidence(criteria=tuple(criteria)))
+            for each, (asked, criteria) in zip(expected, pairs, strict=False)
+        ]
+    )
 
 
 def test_all_claims_of_a_run_are_adjusted_together_and_laws_are_not():
@@ -320,6 +329,22 @@ def test_what_could_not_fail_is_not_counted(key, at_least):
     alone, padded = together([criterion(0.012)]), together([criterion(0.012)], *padding)
     assert padded[0] == alone[0]
     assert padded[0].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("expect", ["fail", Incoherence(fail=("min_cosine",))])
+def test_a_fail_that_is_expected_is_neither_counted_nor_adjusted(expect):
+    others = [[criterion(0.02)], [criterion(value=0.9)]]
+    known, *beside = together([criterion(0.02)], *others, expect=expect)
+    assert known.verdict is Verdict.FAIL
+    assert beside == together(*others)
+
+
+def test_what_fails_beside_an_expected_fail_is_adjusted():
+    expect = Incoherence(fail=("min_cosine",))
+    known, _ = together(
+        [criterion(0.02), criterion(0.02, key="min_margin")], [criterion(value=0.9)], expect=expect
+    )
+    assert [one.adjusted and one.adjusted.among for one in known.criteria] == [None, 2]
 
 
 def test_what_nobody_wrote_fails_alone_however_small_its_p_is():

@@ -13,7 +13,7 @@ from coherence.vocabulary.evidence import (
     ProbeNote,
     Table,
 )
-from coherence.vocabulary.expectation import Expectation, Incoherence
+from coherence.vocabulary.expectation import Expectation, Incoherence, fails_as_expected
 from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
@@ -61,4 +61,5 @@ __all__ = [
     "Tokens",
     "VectorSource",
     "Verdict",
+    "fails_as_expected",
 ]

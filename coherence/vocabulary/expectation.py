@@ -64,3 +64,8 @@ Expectation = Annotated[
     Annotated[Literal["pass", "fail"], Tag("word")] | Annotated[Incoherence, Tag("named")],
     Discriminator(_form),
 ]
+
+
+def fails_as_expected(expect: Expectation, criterion: Criterion) -> bool:
+    """Tell whether the fail of a criterion would be what is expected, and so closes no gate."""
+    return criterion.key in expect.fail if isinstance(expect, Incoherence) else expect == "fail"
