@@ -1,0 +1,143 @@
+"""Draw what the HTML report of a run begins with, as one SVG that takes no browser: docs/report.svg.
+
+    pytest --coherence suites/personas.coherence.yaml @fixtures/bad/counsel-tenth.args
+    python docs/picture.py coherence-results.json docs/report.svg
+
+It shows the head of the report and what of its table is not as expected; of the first assertion in it, the
+sentence, the chart and a probe's replies. Words, order, chart and colours are the report's own.
+"""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from textwrap import wrap
+from xml.sax.saxutils import escape
+
+from coherence.reports.html.forest import chart
+from coherence.reports.html.page import page
+from coherence.reports.order import worst_first
+from coherence.results import AssertionResult, Results
+
+WIDE, LEFT, LINE = 900, 28, 21
+COLUMNS = {"Verdict": LEFT, "Assertion": 110, "Statistic": 385, "Estimate": 555, "Expected": 720, "n": 840}
+SENTENCE, REPLY = 120, 58  # characters in a line
+LARGER = 1.4  # than the chart is in the report
+FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
+
+
+class Picture:
+    """Text and drawings from the top down; `y` is how far down."""
+
+    def __init__(self) -> None:
+        self.y = 40
+        self.parts: list[str] = []
+
+    def say(self, text: str, x: int = LEFT, size: int = 14, color: str = "ink", bold: bool = False) -> None:
+        """Write a line at `y`."""
+        weight = ' font-weight="600"' if bold else ""
+        at = f'x="{x}" y="{self.y}" font-size="{size}" fill="var(--{color})"'
+        self.parts.append(f"<text {at}{weight}>{escape(text)}</text>")
+
+    def rule(self) -> None:
+        """Draw a line across, below the text at `y`."""
+        ends = f'x1="{LEFT}" x2="{WIDE - LEFT}" y1="{self.y + 7}" y2="{self.y + 7}"'
+        self.parts.append(f'<line {ends} stroke="var(--line)"/>')
+
+    def place(self, drawing: str) -> None:
+        """Put a drawing at `y`, larger than it is, and go on below it."""
+        self.parts.append(f'<g transform="translate({LEFT},{self.y}) scale({LARGER})">{drawing}</g>')
+        height = re.search(r' height="([\d.]+)"', drawing)
+        self.y += round(LARGER * float(height[1])) if height else 0
+
+    def svg(self, style: str) -> str:
+        """Return the whole, with the light colours of the report's style."""
+        size = f'width="{WIDE}" height="{self.y}" viewBox="0 0 {WIDE} {self.y}"'
+        inside = "\n".join(
+            ['<rect width="100%" height="100%" rx="8" fill="var(--page)" stroke="var(--line)"/>', *self.parts]
+        )
+        colors = dict(re.findall(r"--([\w-]+): (#\w+)", style.partition("@media")[0]))
+        painted = re.sub(r"var\(--([\w-]+)\)", lambda name: colors[name[1]], inside)
+        painted = painted.replace("currentColor", colors["ink"])
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {FONT}>\n{painted}\n</svg>\n'
+
+
+def drawn(results: Results) -> str:
+    """Draw the report of a run that is not as expected."""
+    report = page(results)
+    red = [result for result in worst_first(results.assertions) if not result.green]
+    if not red:
+        raise SystemExit("everything is as expected: this draws what is not")
+    picture = Picture()
+    _head(picture, results, _between(report, '<p class="answer red">', "</p>"))
+    _table(picture, red)
+    _assertion(picture, red[0])
+    return picture.svg(_between(report, "<style>", "</style>"))
+
+
+def _between(text: str, begin: str, end: str) -> str:
+    return re.sub(r"</?bdi>", "", text.partition(begin)[2].partition(end)[0])
+
+
+def _head(picture: Picture, results: Results, answer: str) -> None:
+    picture.say("Coherence report", size=24, bold=True)
+    picture.y += 32
+    picture.say(answer, size=18, color="fail", bold=True)
+    picture.y += 24
+    found = sorted(Counter(result.outcome for result in results.assertions).items())
+    picture.say(" · ".join(f"{count} {outcome}" for outcome, count in found), color="muted")
+    picture.y += 40
+
+
+def _table(picture: Picture, red: list[AssertionResult]) -> None:
+    for column, x in COLUMNS.items():
+        picture.say(column, x, color="muted")
+    picture.rule()
+    for result in red:
+        picture.y += LINE + 6
+        picture.say(f"✗ {result.outcome}", COLUMNS["Verdict"], color="fail", bold=True)
+        picture.say(result.id, COLUMNS["Assertion"], color="link")
+        if result.evidence:
+            decisive = result.evidence.decisive
+            picture.say(decisive.estimate.name, COLUMNS["Statistic"])
+            picture.say(decisive.estimate.spread, COLUMNS["Estimate"])
+            picture.say(decisive.threshold, COLUMNS["Expected"])
+            picture.say(str(decisive.estimate.n), COLUMNS["n"])
+        picture.rule()
+    picture.y += 48
+
+
+def _assertion(picture: Picture, result: AssertionResult) -> None:
+    picture.say(result.id, size=17, bold=True)
+    for line in wrap(result.sentence, SENTENCE):
+        picture.y += LINE
+        picture.say(line)
+    if result.evidence is None:
+        picture.y += LINE
+        return
+    picture.y += 16
+    if forest := chart(result.evidence):
+        picture.place(str(forest))
+    picture.y += 12
+    said = "Estimates with 95 % intervals; upright strokes are the expected bounds."
+    picture.say(said, size=13, color="muted")
+    picture.y += 2 * LINE
+    for note in [note for note in result.evidence.probes if note.replies][:1]:
+        _replies(picture, note.probe, note.replies)
+
+
+def _replies(picture: Picture, probe: str, replies: dict[str, str]) -> None:
+    picture.say(f"What is said to the probe “{probe}”", bold=True)
+    top, ends = picture.y + LINE + 4, [picture.y]
+    for column, (regime, reply) in enumerate(list(replies.items())[:2]):
+        picture.y, x = top, LEFT + column * (WIDE // 2 - 10)
+        picture.say(regime, x, color="muted")
+        for line in [line for paragraph in reply.splitlines() for line in wrap(paragraph, REPLY)]:
+            picture.y += LINE
+            picture.say(line, x)
+        ends.append(picture.y)
+    picture.y = max(ends) + LINE
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(drawn(Results.read(Path(sys.argv[1]))), encoding="utf-8")
