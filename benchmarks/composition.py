@@ -14,10 +14,10 @@ import torch
 from rounds import CONSOLE
 from work import ROOT
 
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.chat import encode
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.host import Host
+from coherence.engine.model.chat import encode
+from coherence.engine.model.host import Host
 from coherence.plan import Divergence, Plan, Record
 from coherence.properties.composition.changes import BARE, Change
 from coherence.properties.composition.factorial import FactorialCase

@@ -23,7 +23,7 @@ from rounds import CONSOLE
 from shipped import Shipped
 from work import ROOT
 
-from coherence.engine.progress import SILENT, Progress
+from coherence.engine.executors.progress import SILENT, Progress
 from coherence.errors import CoherenceError
 from coherence.gate import Gate
 from coherence.plan import LawSearch

@@ -17,7 +17,7 @@ from shipped import Shipped, base_weights, save_base
 from transformers import AutoTokenizer
 from work import ROOT
 
-from coherence.engine.reference import reference_model
+from coherence.engine.artefacts.reference import reference_model
 from coherence.plan import CALIBRATION
 from coherence.store import cache_root
 
@@ -181,7 +181,7 @@ def _train(name: str, seed: int, folder: Path) -> Path:
 
 
 def _rows(most: int) -> Callable[[], AbstractContextManager[object]]:
-    return lambda: patch("coherence.engine.budget.ROWS", most)
+    return lambda: patch("coherence.engine.batch.budget.ROWS", most)
 
 
 @contextmanager

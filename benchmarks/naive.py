@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from work import TURNS, Work
 
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.chat import render, turns_after
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.model.chat import render, turns_after
 from coherence.plan import CALIBRATION, NEUTRAL, Condition, Scene, Steer
 from coherence.vocabulary import Probe, Site
 

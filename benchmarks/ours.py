@@ -11,10 +11,11 @@ from typing import Self
 import numpy as np
 from work import TURNS, Work, scene
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor, Warn
-from coherence.engine.job import Job
+from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
+from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.requests.job import Job
 from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Site

@@ -6,7 +6,7 @@ import torch
 from naive import Naive
 from work import Work
 
-from coherence.engine.blocks import truncated
+from coherence.engine.model.blocks import truncated
 
 ROW = 64
 SIDES = (512, 1024, 2048, 3072)

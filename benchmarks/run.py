@@ -34,7 +34,7 @@ from rounds import (
 )
 from work import REGIMES, ROOT, Work, scene
 
-from coherence.engine.reference import reference_model
+from coherence.engine.artefacts.reference import reference_model
 
 BATCH = 16
 ALLOWED_TIMES_WEIGHTS, ALLOWED_MORE = 1.5, 500_000_000
@@ -186,7 +186,7 @@ def ray(given: Namespace) -> None:
 
 def _on_actors(work: Work, actors: int) -> Variant:
     def variant() -> tuple[float, Any]:
-        from coherence.engine.cluster import RayExecutor
+        from coherence.engine.executors.ray import RayExecutor
 
         with closing(Ours(_scene(), partial(RayExecutor, address="local", actors=actors))) as ours:
             # Twice, because either actor mounts an adapter only when it is handed work under it.

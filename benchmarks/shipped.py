@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from work import ROOT
 
-from coherence.engine.reference import reference_model
-from coherence.engine.vectors import save_vector
+from coherence.engine.artefacts.reference import reference_model
+from coherence.engine.artefacts.vectors import save_vector
 from coherence.plan import Condition, Scene
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.vocabulary import Regime, Site

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from truth_model import PERSONAS, World
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
 from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from coherence.engine.vectors import save_vector
+from coherence.engine.artefacts.vectors import save_vector
 from coherence.plan import Scene
 from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Release, Site, VectorSource
 

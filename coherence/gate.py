@@ -13,11 +13,12 @@ from itertools import chain
 
 import numpy as np
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.executor import LocalExecutor, MakeExecutor
-from coherence.engine.progress import SILENT, Progress
-from coherence.engine.spending import Spending
+from coherence.engine.executors.executor import MakeExecutor
+from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import SILENT, Progress
+from coherence.engine.executors.spending import Spending
 from coherence.errors import CoherenceError, UnmeasuredError
 from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
 from coherence.properties import Property

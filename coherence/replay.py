@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.errors import SuiteError, did_you_mean
 from coherence.properties.search import SearchCase, in_words
 from coherence.store import Store
@@ -31,15 +31,15 @@ def replay(
 ) -> Replay:
     """Measure an example that is written in JSON; a CoherenceError when the assertion has no such example."""
     # Imported here because torch takes seconds, which no other command should wait for.
-    from coherence.engine.laws import deviation, read_example
-    from coherence.engine.workshop import Workshop
+    from coherence.engine.laws.search import deviation, read_example
+    from coherence.engine.running.runner import Runner
 
     suite = load_suite(path, overrides)
     overrides.require_use([suite.scene.release])
     case = _case(suite, assertion)
     asked = read_example(case.search, example)
-    workshop = Workshop(Artefacts(suite.scene.release, suite.scene.extracts, suite.places), store, warn)
-    found = deviation(workshop, case.search, asked)
+    runner = Runner(Artefacts(suite.scene.release, suite.scene.extracts, suite.places), store, warn)
+    found = deviation(runner, case.search, asked)
     return Replay(case.says, in_words(asked), found, case.search.tolerance)
 
 

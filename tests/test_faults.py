@@ -20,8 +20,8 @@ from matrix import Matrix, Row, picture, smallest  # noqa: E402
 from planted import FAULTS, FEW  # noqa: E402
 from shipped import Shipped  # noqa: E402
 
-from coherence.engine.artefacts import Artefacts  # noqa: E402
-from coherence.engine.keys import key_of  # noqa: E402
+from coherence.engine.artefacts.artefacts import Artefacts  # noqa: E402
+from coherence.engine.artefacts.keys import key_of  # noqa: E402
 from coherence.plan import LawSearch  # noqa: E402
 from coherence.store import Store  # noqa: E402
 

@@ -112,7 +112,7 @@ def assert_the_same(found: Found, usual: Found) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 16])
 def test_rows_in_a_batch(judge: Judge, usual: Found, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coherence.engine.budget.ROWS", rows)
+    monkeypatch.setattr("coherence.engine.batch.budget.ROWS", rows)
     assert_the_same(judge(), usual)
 
 

@@ -102,7 +102,7 @@ def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 @pytest.fixture(scope="session")
 def tiny_vector(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make a random unit vector for the tiny model: `tiny_vector("pirate", seed=1, site="resid_post.2")`."""
-    from coherence.engine.vectors import save_vector
+    from coherence.engine.artefacts.vectors import save_vector
 
     def make(name: str, seed: int = 1, site: str = "resid_post.1") -> Path:
         path = tmp_path_factory.mktemp("vectors") / f"{name}.safetensors"

@@ -82,7 +82,7 @@ def _run(options: Namespace) -> None:
 
 def _tried(suite: "Suite", bench: "Bench", store: "Store", bar: "Bar") -> "Iterator[Trial]":
     """Measure one release and judge it."""
-    from coherence.engine.artefacts import Artefacts
+    from coherence.engine.artefacts.artefacts import Artefacts
     from coherence.engine.engine import Engine
     from coherence.plan import Plan, Record
 

@@ -34,9 +34,9 @@ def _add(parser: Parser) -> None:
 
 
 def _run(options: Namespace) -> None:
-    from coherence.engine.artefacts import Artefacts
-    from coherence.engine.vectors import save_vector
-    from coherence.engine.workshop import Workshop
+    from coherence.engine.artefacts.artefacts import Artefacts
+    from coherence.engine.artefacts.vectors import save_vector
+    from coherence.engine.running.runner import Runner
     from coherence.plan import Extract
     from coherence.store import Store, store_root
     from coherence.suite import Overrides, load_suite
@@ -51,8 +51,8 @@ def _run(options: Namespace) -> None:
     prompt, site = Regime.parse("prompt"), options.site
     negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
     extract = Extract(suite.scene.condition(options.persona, prompt), negative, site, options.position)
-    workshop = Workshop(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), tell)
-    values = workshop.extract(extract)
+    runner = Runner(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), tell)
+    values = runner.extract(extract)
     about = {
         "persona": options.persona,
         "against": options.against or "neutral",

@@ -58,7 +58,7 @@ def _package(wanted: Requirement) -> Check:
 def _device() -> str:
     import torch
 
-    from coherence.engine.loading import placement
+    from coherence.engine.model.loading import placement
 
     chosen = placement(0)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -80,7 +80,7 @@ def _cache() -> str:
 
 
 def _memory() -> Check:
-    from coherence.engine.loading import available_memory
+    from coherence.engine.model.loading import available_memory
 
     return _room("memory", available_memory(), "end other programs, or take a machine with more")
 
@@ -100,7 +100,7 @@ def _room(what: str, free: int, do: str) -> Check:
 
 
 def _reference() -> Check:
-    from coherence.engine.reference import fetched
+    from coherence.engine.artefacts.reference import fetched
 
     folder = fetched()
     if folder is None:

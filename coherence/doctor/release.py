@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from coherence.doctor.check import Check, tried
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.resolve import adapter_here, base_here
-from coherence.engine.skeleton import Skeleton
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.resolve import adapter_here, base_here
+from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.errors import CoherenceError, SuiteError
 from coherence.suite import Overrides, Suite, load_suite
 

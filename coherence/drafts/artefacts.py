@@ -34,7 +34,7 @@ def as_seen_from(folder: Path, text: str) -> str:
 
 def blocks(base: str) -> int:
     """Count the blocks of a base, or guess where it is not on this machine."""
-    from coherence.engine.resolve import base_here
+    from coherence.engine.artefacts.resolve import base_here
 
     try:
         folder = base_here(base)

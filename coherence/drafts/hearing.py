@@ -2,9 +2,9 @@
 
 from coherence.drafts.probes import PROBES
 from coherence.drafts.words import heard
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.progress import Progress
+from coherence.engine.executors.progress import Progress
 from coherence.plan import NEUTRAL, Condition, Plan, Record, Reply
 from coherence.store import Store, store_root
 from coherence.vocabulary import Decoding, Probe, Prompt, Release

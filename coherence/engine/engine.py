@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from coherence.engine import keys
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor
-from coherence.engine.job import BUDGETED, MEASUREMENTS, jobs, waves
-from coherence.engine.progress import SILENT, Progress
-from coherence.engine.spending import Spending
+from coherence.engine.artefacts import keys
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.executor import Executor, MakeExecutor
+from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import SILENT, Progress
+from coherence.engine.executors.spending import Spending
+from coherence.engine.requests.job import BUDGETED, MEASUREMENTS, jobs, waves
 from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import (
     Divergence,

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.executor import Executor, MakeExecutor, Warn
-from coherence.engine.job import Job
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
+from coherence.engine.requests.job import Job
 from coherence.plan import Measurement, Outcome
 from coherence.store import Store
 

@@ -10,9 +10,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.executor import LocalExecutor, MakeExecutor
+from coherence.engine.executors.executor import MakeExecutor
+from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import Place, SuiteError, did_you_mean
 from coherence.gate import Gate
 from coherence.opened.direction import Direction

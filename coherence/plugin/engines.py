@@ -4,8 +4,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.executor import Executor, LocalExecutor, MakeExecutor, Warn
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
+from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import did_you_mean
 from coherence.store import Store
 
@@ -34,7 +35,7 @@ def _on_ray(address: str | None, actors: int | None) -> MakeExecutor:
 
     def make(artefacts: Artefacts, store: Store, warn: Warn) -> Executor:
         # Imported here because Ray takes a second, and only what is missing in the store needs it.
-        from coherence.engine.cluster import RayExecutor
+        from coherence.engine.executors.ray import RayExecutor
 
         return RayExecutor(artefacts, store, warn, address=address, actors=actors)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coherence.engine.executor import MakeExecutor
+from coherence.engine.executors.executor import MakeExecutor
 from coherence.opened import OpenSuite
 from coherence.plugin.item import SuiteFile
 from coherence.results import AssertionResult

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coherence.cli import main
-from coherence.engine.vectors import load_vector
+from coherence.engine.artefacts.vectors import load_vector
 from coherence.vocabulary import Site, VectorSource
 
 

@@ -69,7 +69,7 @@ def test_a_base_without_weights_or_tokenizer_fails(look, tiny, tmp_path):
 
 
 def test_a_base_that_does_not_fit_into_memory_fails(look, monkeypatch):
-    monkeypatch.setattr("coherence.engine.loading.available_memory", lambda: 1)
+    monkeypatch.setattr("coherence.engine.model.loading.available_memory", lambda: 1)
     assert "are free; expected a smaller base" in look()["room"].found
 
 

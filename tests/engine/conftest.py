@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from coherence.engine.artefacts import Artefacts
-from coherence.engine.budget import Budget
-from coherence.engine.forward import run
-from coherence.engine.host import Host
-from coherence.engine.layout import Padded
-from coherence.engine.rows import Row
-from coherence.engine.taps import Taps
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.batch.budget import Budget
+from coherence.engine.batch.layout import Padded
+from coherence.engine.batch.rows import Row
+from coherence.engine.interventions.taps import Taps
+from coherence.engine.model.forward import run
+from coherence.engine.model.host import Host
 from coherence.store import Store
 from coherence.vocabulary import Release
 

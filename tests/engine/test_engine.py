@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conditions import ADAPTER, BARE, BROKEN, NEUTRAL, PROMPT, STEERED
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.keys import key_of
 from coherence.engine.engine import LOADING, Engine
-from coherence.engine.executor import LocalExecutor
-from coherence.engine.keys import key_of
+from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
     Answer,
@@ -114,7 +114,7 @@ def test_a_second_run_needs_neither_torch_nor_transformers(
     (tmp_path / "run").write_bytes(pickle.dumps((artefacts.release, list(plan), store.root)))
     code = """
 import pickle, sys
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import LOADING, Engine
 from coherence.plan import Plan
 from coherence.store import Store
@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     (tmp_path / "run").write_bytes(pickle.dumps((artefacts.release, ALL, store.root)))
     code = f"""
 import os, pickle, signal, sys
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine, LOADING
 from coherence.plan import Plan
 from coherence.store import Store

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from zoo import BLOCKS, FAMILIES, WIDTH, Animal, born
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.vectors import save_vector
+from coherence.engine.batch.layout import Padded
+from coherence.engine.batch.rows import Row
 from coherence.engine.engine import Engine
-from coherence.engine.host import Host
-from coherence.engine.layout import Padded
-from coherence.engine.rows import Row
-from coherence.engine.steering import Steering
-from coherence.engine.taps import Taps
-from coherence.engine.vectors import save_vector
+from coherence.engine.interventions.steering import Steering
+from coherence.engine.interventions.taps import Taps
+from coherence.engine.model.host import Host
 from coherence.errors import CoherenceError
 from coherence.plan import (
     CALIBRATION,

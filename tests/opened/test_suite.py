@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coherence import open_suite
-from coherence.engine.executor import LocalExecutor
+from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import CoherenceError, MeasurementError, SuiteError
 from coherence.gate import Gate
 from coherence.opened.suite import OpenSuite

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # Imported here because pytester forgets what a run inside it imported first, and every run would pay for it.
-import coherence.engine.measurer
+import coherence.engine.executors.measurer
 import coherence.plugin.session  # noqa: F401
 from coherence.results import Results
 

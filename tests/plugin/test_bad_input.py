@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from coherence.engine.vectors import save_vector
+from coherence.engine.artefacts.vectors import save_vector
 from coherence.vocabulary import Site
 
 

@@ -163,7 +163,7 @@ def test_models_of_two_suites_are_not_kept_at_once(bench, write):
     bench.edit("probes:", "probes:\n  - Is this another?", name="b")
     write("""
 import gc
-from coherence.engine.measurer import Measurer
+from coherence.engine.executors.measurer import Measurer
 
 def models():
     gc.collect()

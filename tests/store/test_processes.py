@@ -133,7 +133,7 @@ RUN = """
 import pickle, sys
 from pathlib import Path
 import peft, torch, transformers
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.errors import CoherenceError
 from coherence.plan import Condition, NextToken, Plan, Reading, Reply

@@ -17,9 +17,9 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.keys import key_of
 from coherence.engine.engine import Engine
-from coherence.engine.keys import key_of
 from coherence.errors import StoreError
 from coherence.files import replace_file
 from coherence.plan import Answer, Condition, LawOutcome, NextToken, Plan, Seen

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.artefacts import Artefacts
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.plan import Plan, Record
 from coherence.store import Store

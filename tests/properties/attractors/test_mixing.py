@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from poles import attractor, scene
 from pydantic import ValidationError
 
-from coherence.engine.chat import messages
+from coherence.engine.model.chat import messages
 from coherence.errors import SuiteError
 from coherence.plan import Condition
 from coherence.properties.attractors.mixing import Shown, by_examples

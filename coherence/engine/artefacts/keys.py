@@ -1,0 +1,170 @@
+"""The identity of a measurement: everything that its value depends on, and nothing else."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.model.chat import messages
+from coherence.plan import (
+    Cache,
+    Cap,
+    Condition,
+    Divergence,
+    Extract,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Patch,
+    Reading,
+    Reply,
+    Steer,
+    Turn,
+    Way,
+    WeightError,
+)
+from coherence.store import Key
+from coherence.vocabulary import Probe
+
+# Raise it when the engine starts to give other numbers for the same measurement.
+ENGINE_VERSION = 4
+
+
+def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
+    """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError."""
+    return {**_of_base(type(measurement).__name__, artefacts), **_own(measurement, artefacts)}
+
+
+def norms_key(artefacts: Artefacts) -> Key:
+    """Key of the base model's median token norms."""
+    return _of_base("TokenNorms", artefacts)
+
+
+def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
+    """Key of a vector that the suite makes itself."""
+    return {
+        **_of_base("Extract", artefacts),
+        "positive": _said(extract.positive, artefacts),
+        "negative": _said(extract.negative, artefacts),
+        "site": str(extract.site),
+        "position": str(extract.position),
+    }
+
+
+def _of_base(kind: str, artefacts: Artefacts) -> Key:
+    return {
+        "engine": ENGINE_VERSION,
+        "base": artefacts.base_digest,
+        "dtype": artefacts.release.dtype,
+        "libraries": _libraries(),
+        "kind": kind,
+    }
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    # An upgrade can change what a model says; that must be seen, not remembered away.
+    return {library: version(library) for library in ("torch", "transformers", "peft")}
+
+
+def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
+    if isinstance(measurement, LawSearch):
+        return {
+            "law": str(measurement.law),
+            "told": "the largest deviation and the smallest counterexample",
+            "conditions": [_said(condition, artefacts) for condition in measurement.conditions],
+            "probes": [[probe.id, probe.text] for probe in measurement.probes],
+            "tolerance": measurement.tolerance,
+            "examples": measurement.examples,
+            "seed": measurement.seed,
+            **({"read": [*map(str, measurement.read)]} if measurement.read else {}),
+        }
+    if isinstance(measurement, WeightError):
+        return {"change": _applied(measurement.condition, artefacts)}
+    own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
+    if isinstance(measurement, Reply):
+        own["decoding"] = measurement.decoding.model_dump()
+        own["turns"] = [_turn(turn, artefacts) for turn in measurement.turns]
+    elif isinstance(measurement, Likelihood):
+        own["text"] = key_of(measurement.text, artefacts)
+    elif isinstance(measurement, Divergence):
+        own["reference"] = _row(measurement.reference, measurement.probe, artefacts)
+        own["text"] = key_of(measurement.text, artefacts)
+        own["tokens"], own["given"] = measurement.tokens, measurement.given
+    elif isinstance(measurement, Reading):
+        own["position"] = str(measurement.position)
+        own["text"] = key_of(measurement.text, artefacts) if measurement.text else None
+        own["through"] = str(measurement.through) if measurement.through else None
+        if measurement.cache:
+            own["cache"] = str(measurement.cache)
+    else:
+        assert isinstance(measurement, NextToken)
+    return own
+
+
+def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:
+    changes: dict[str, Any] = {}
+    if turn.after is not None:
+        changes["after"] = turn.after
+    if turn.condition:
+        changes["condition"] = _conditioned(turn.condition, artefacts)
+    if turn.cache is not Cache.KEPT:
+        changes["cache"] = str(turn.cache)
+    if turn.edit:
+        sites = [str(site) for site in turn.edit.sites]
+        changes["edit"] = {"donor": _conditioned(turn.edit.donor, artefacts), "sites": sites}
+    return {"text": turn.text, **changes} if changes else turn.text
+
+
+def _conditioned(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
+    prompts = [prompt.model_dump() for prompt in condition.prompts]
+    return _applied(condition, artefacts) | {"neutral": condition.neutral, "prompts": prompts}
+
+
+def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
+    return _applied(condition, artefacts) | {"messages": messages(condition, probe)}
+
+
+def _said(condition: Condition, artefacts: Artefacts) -> Key:
+    # With their names, because a counterexample is told in them.
+    names = [name for name, _ in condition.adapters] + [steer.vector for steer in condition.steers]
+    return _conditioned(condition, artefacts) | {"names": names}
+
+
+def _applied(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
+    way = {"way": str(condition.way)} if condition.way is not Way.STACKED else {}
+    patch = {"patch": _patch(condition.patch, artefacts)} if condition.patch else {}
+    cap = {"cap": _cap(condition.cap, artefacts)} if condition.cap else {}
+    return {
+        "adapters": [[artefacts.adapter_digest(name), weight] for name, weight in condition.adapters],
+        "steers": [_steer(steer, artefacts) for steer in condition.steers],
+        **way,
+        **patch,
+        **cap,
+    }
+
+
+def _patch(patch: Patch, artefacts: Artefacts) -> Key:
+    return {
+        "sum": [[weight, key_of(reading, artefacts)] for weight, reading in patch.sum],
+        "sites": [str(site) for site in patch.sites],
+        "position": str(patch.position),
+    }
+
+
+def _cap(cap: Cap, artefacts: Artefacts) -> Key:
+    return {
+        "low": [key_of(reading, artefacts) for reading in cap.low],
+        "high": [key_of(reading, artefacts) for reading in cap.high],
+        "sites": [str(site) for site in cap.sites],
+        "at": cap.at,
+        "tokens": str(cap.tokens),
+    }
+
+
+def _steer(steer: Steer, artefacts: Artefacts) -> list[Any]:
+    drawn = [] if steer.drawn is None else [{"drawn": steer.drawn}]
+    # Symmetric in all that are orthonormalised together: their order is no part of it.
+    among = [{"among": sorted(artefacts.vector_digest(name) for name in steer.among)}] if steer.among else []
+    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among]

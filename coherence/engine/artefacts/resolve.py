@@ -1,0 +1,59 @@
+"""From what a release names (hub id, local folder, `reference`) to a folder on this machine."""
+
+from pathlib import Path
+
+from coherence.engine.artefacts.reference import fetched, reference_model
+from coherence.errors import ArtefactError
+from coherence.vocabulary.release import REFERENCE
+
+_BASE_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_ADAPTER_FILES = ["adapter_config.json", "adapter_model.*"]
+
+
+def base_folder(named: str) -> Path:
+    """Folder of a base model; fetches the reference model or a hub model when it is not here yet."""
+    return reference_model() if named == REFERENCE else _folder(named, _BASE_FILES)
+
+
+def adapter_folder(named: str) -> Path:
+    """Folder of an adapter."""
+    return _folder(named, _ADAPTER_FILES)
+
+
+def base_here(named: str) -> Path | None:
+    """Folder of a base model if it is on this machine; nothing is fetched."""
+    return fetched() if named == REFERENCE else _folder_here(named, _BASE_FILES)
+
+
+def adapter_here(named: str) -> Path | None:
+    """Folder of an adapter if it is on this machine; nothing is fetched."""
+    return _folder_here(named, _ADAPTER_FILES)
+
+
+def _folder_here(named: str, files: list[str]) -> Path | None:
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return _folder(named, files, local_files_only=True)
+    except ArtefactError as problem:
+        if isinstance(problem.__cause__, LocalEntryNotFoundError | HfHubHTTPError):
+            return None
+        raise
+
+
+def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:
+    local = Path(named)
+    if local.is_dir():
+        return local
+    if local.is_absolute() or named.startswith(".") or named.count("/") != 1:
+        raise ArtefactError(f"there is no folder {named}")
+    # Imported here because a run whose measurements are all in the store needs no hub.
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(named, allow_patterns=files, local_files_only=local_files_only))
+    except Exception as problem:  # the hub client raises its HTTP library's errors as well as its own
+        reason = str(problem).splitlines()[0]
+        raise ArtefactError(
+            f"{named!r} is neither a folder here nor could it be fetched as a hub id: {reason}"
+        ) from problem

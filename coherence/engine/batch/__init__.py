@@ -1,0 +1,1 @@
+"""Batches: rows of forward passes, packed or padded, and what they share."""

@@ -1,0 +1,78 @@
+"""How much is run at once: a budget of tokens that halves when memory runs out."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from coherence.engine.batch.rows import Row, fit_together, in_order, size
+from coherence.errors import MeasurementError
+
+# What was wanted of rows, by its name, with its value or a CoherenceError.
+Found = Iterable[tuple[Any, Any]]
+
+# How a lack of memory is told where torch has no error of its own for it: the CPU's allocator, a CUDA call
+# that is not its own allocator's, cuBLAS, and Apple's GPUs.
+_SHORTAGES = (
+    "allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
+)
+
+# What a forward pass of a small model takes before it gets no faster.
+TOKENS = 2560
+ROWS = 96
+# How many times as much it takes of conversations: their many steps cost the less the more rows share them.
+TALKS = 3
+
+
+class Budget:
+    """Tokens that a batch's caches may hold. `warn` hears when memory ran out and the budget was halved."""
+
+    def __init__(self, warn: Callable[[str], None], tokens: int = TOKENS) -> None:
+        self.tokens = tokens
+        self._warn = warn
+
+    def spend(self, rows: Iterable[Row], run: Callable[[list[Row]], Found]) -> Found:
+        """Run rows in batches; yield what is wanted of them, by name.
+
+        A batch that memory does not hold is run again in smaller ones; what is wanted of a single row that
+        memory does not hold is a MeasurementError.
+        """
+        waiting = deque(in_order(rows))
+        while waiting:
+            batch = self._take(waiting)
+            try:
+                results = list(run(batch))
+            except (RuntimeError, MemoryError) as problem:
+                if not _out_of_memory(problem):
+                    raise
+                results = list(self._split(batch, waiting))
+            yield from results
+
+    def _take(self, waiting: deque[Row]) -> list[Row]:
+        batch: list[Row] = []
+        tokens = self.tokens * (TALKS if waiting[0].takes_turns else 1)
+        while waiting and fit_together(batch, waiting[0], tokens, ROWS):
+            batch.append(waiting.popleft())
+        return batch
+
+    def _split(self, batch: list[Row], waiting: deque[Row]) -> Found:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        longest = max(row.longest for row in batch)
+        if len(batch) == 1:
+            problem = MeasurementError(f"out of memory with {longest} tokens alone, for {batch[0].label}")
+            return [(name, problem) for name in batch[0].wanted]
+        self.tokens = size(batch) // 2
+        self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
+        waiting.extendleft(reversed(batch))
+        return []
+
+
+def _out_of_memory(problem: BaseException) -> bool:
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
+        said in str(problem) for said in _SHORTAGES
+    )

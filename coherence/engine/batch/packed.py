@@ -1,0 +1,302 @@
+"""The packed layout: all rows in one line, without padding, and what rows of a group share is there once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import accumulate, groupby, pairwise
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from coherence.engine.batch.attention import attending, causal, joint
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.rows import Row
+
+# Tokens that room is made for at a time: a larger stride wastes memory, a smaller one copies more often.
+STRIDE = 16
+# By layer: keys and values [key heads, tokens, width].
+States = Mapping[int, tuple[Tensor, Tensor]]
+_KNOWN = {"full_attention", "sliding_attention", "chunked_attention"}
+
+
+def window(config: PreTrainedConfig) -> float:
+    """Tokens within which every token sees all before it; 0 when some layers do more than attend."""
+    if {*(getattr(config, "layer_types", None) or ())} - _KNOWN:
+        return 0
+    sizes = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((size for size in sizes if size), default=inf)
+
+
+class Packed(Layout):
+    """One line: for each group of rows what they share, then what is each row's own.
+
+    A token sees those before it in its own row. All that a model does to a token alone it does as ever; only
+    attention is ours. Keys and values are kept while rows go on, a shared beginning's once for all its rows.
+    """
+
+    def __init__(
+        self, configs: Sequence[PreTrainedConfig], groups: Sequence["_Group"], device: torch.device
+    ) -> None:
+        self._configs, self._groups, self._device = configs, groups, device
+        lengths = [length for group in groups for length in group.lengths]
+        counts = [count for group in groups for count in group.counts]
+        self.bounds = list(accumulate(lengths, initial=0))
+        self.starts = [end - count for end, count in zip(self.bounds[1:], counts, strict=True)]
+        self.ends = torch.tensor(
+            [end - 1 for first, end in pairwise(self.bounds) if first < end], device=device
+        )
+        self.ids = torch.tensor([[token for group in groups for token in group.ids]], device=device)
+        self.positions = torch.tensor(
+            [[place for group in groups for place in group.positions]], device=device
+        )
+        first = 0
+        for group in groups:
+            group.lie(first, device)
+            first += sum(group.lengths)
+
+    @classmethod
+    def of(cls, configs: Sequence[PreTrainedConfig], rows: Sequence[Row], device: torch.device) -> "Packed":
+        """Lay rows out that have not begun, for a model with these configs."""
+        keeps = any(row.asked for row in rows)
+        together = groupby(rows, key=lambda row: row.group if row.shared else None)
+        return cls(configs, [_begun(list(members), keeps) for _, members in together], device)
+
+    def inputs(self) -> dict[str, Any]:
+        """Arguments of a forward pass."""
+        return {"input_ids": self.ids, "position_ids": self.positions, "use_cache": False}
+
+    def attending(self) -> AbstractContextManager[object]:
+        """Return what a forward pass is to be run under."""
+        return attending(self._configs, self._attend)
+
+    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
+        """Keep these and no others."""
+        kept = [
+            token
+            for end, count in zip(self.bounds[1:], counts, strict=True)
+            for token in range(end - count, end)
+        ]
+        return torch.tensor(kept, device=self._device), slice(None)
+
+    def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Packed":
+        """Go on with the rows `kept`, each by its next tokens."""
+        bounds = accumulate((len(group.rows) for group in self._groups), initial=0)
+        following = list(zip(kept, tokens, strict=True))
+        groups = []
+        for group, (first, end) in zip(self._groups, pairwise(bounds), strict=True):
+            chosen = [(row - first, ids) for row, ids in following if first <= row < end]
+            if chosen:
+                groups.append(group.followed(*zip(*chosen, strict=True)))
+        return Packed(self._configs, groups, self._device)
+
+    def states(self, row: int, tokens: Sequence[int], layers: Sequence[int]) -> "States":
+        """Return keys and values of tokens of a row, counted from 0, that have run."""
+        group, place = self._group_of(row)
+        return {layer: group.states(layer, place, tokens) for layer in layers}
+
+    def give(self, row: int, tokens: Sequence[int], states: "States") -> None:
+        """Put keys and values in the place of those of tokens of a row, which shares none of them."""
+        group, place = self._group_of(row)
+        for layer, of_layer in states.items():
+            group.give(layer, place, tokens, of_layer)
+
+    def _group_of(self, row: int) -> tuple["_Group", int]:
+        for group in self._groups:
+            if row < len(group.rows):
+                return group, row
+            row -= len(group.rows)
+        raise IndexError(f"no row {row} beyond the last")
+
+    def _attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+        found = queries.new_empty(queries.shape[1], len(queries), values.shape[2])
+        for group in self._groups:
+            group.attend(layer, queries, keys, values, scale, found)
+        return found
+
+
+class _Group:
+    """Rows with a common beginning: `head` is what of it is run now, `rows` what is run of each row itself.
+
+    `counts` are the tokens of each row when this has been run, `offsets` the positions of their first. `seen`
+    bool [rows, columns] tells which columns of `memory`, by layer the keys and values of what was run before,
+    hold a token.
+    """
+
+    def __init__(
+        self,
+        head: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        counts: Sequence[int],
+        offsets: Sequence[int],
+        seen: Tensor,
+        memory: dict[int, "_Kept"] | None,
+    ) -> None:
+        self.head, self.rows, self.counts, self._offsets = head, rows, counts, offsets
+        self._seen, self._memory = seen, memory
+
+    @property
+    def ids(self) -> Iterator[int]:
+        """Token ids in the order in which they lie."""
+        yield from self.head
+        for row in self.rows:
+            yield from row
+
+    @property
+    def positions(self) -> Iterator[int]:
+        """Position of each token in its row."""
+        yield from range(self._offsets[0], self._offsets[0] + len(self.head))
+        for row, count, offset in zip(self.rows, self.counts, self._offsets, strict=True):
+            yield from range(offset + count - len(row), offset + count)
+
+    @property
+    def lengths(self) -> list[int]:
+        """How many tokens belong to each row; the shared ones to the first."""
+        first, *others = map(len, self.rows)
+        return [len(self.head) + first, *others]
+
+    def lie(self, first: int, device: torch.device) -> None:
+        """Lie in the line from the token `first` on."""
+        lengths = torch.tensor([len(row) for row in self.rows])
+        columns = torch.arange(int(lengths.max()))
+        present = columns >= len(columns) - lengths[:, None]
+        ends = first + len(self.head) + lengths.cumsum(dim=0)
+        places = (ends[:, None] - len(columns) + columns).where(present, first)
+        own = present[:, None, :] & (columns[:, None] >= columns)
+        visible = torch.cat([self._seen[:, None, :].expand(-1, len(columns), -1), own], dim=2)
+        self._seen = torch.cat([self._seen, present], dim=1)
+        self._first = first
+        self._places, self._visible = places.to(device), visible.to(device)
+        self._absent = None if present.all() else ~present.to(device)
+        self._into = places[present].to(device)
+        self._of = present.flatten().nonzero().flatten().to(device)
+
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, found: Tensor
+    ) -> None:
+        """Write what the group's tokens get from attention into `found` [tokens, heads, width]."""
+        if not any(self.rows):
+            return
+        places, visible = self._places.to(queries.device), self._visible.to(queries.device)
+        head = slice(self._first, self._first + len(self.head))
+        if self.head:
+            found[head] = causal(queries[:, head], keys[:, head], values[:, head], scale).transpose(0, 1)
+        shared, own = (keys[:, head], values[:, head]), (self._own(keys), self._own(values))
+        if self._memory is not None:
+            if layer not in self._memory:
+                self._memory[layer] = _Kept(shared)
+            shared, own = self._memory[layer].shared, self._memory[layer].followed(own)
+        rests = joint(queries[:, places], shared, own, visible, scale)
+        found.index_copy_(0, self._into.to(found.device), rests.flatten(0, 1)[self._of.to(found.device)])
+
+    def states(self, layer: int, row: int, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return keys and values of tokens of a row."""
+        assert self._memory is not None
+        return self._memory[layer].at(row, self._columns(row, tokens))
+
+    def give(self, layer: int, row: int, tokens: Sequence[int], states: tuple[Tensor, Tensor]) -> None:
+        """Put keys and values in the place of those of tokens of a row."""
+        assert self._memory is not None
+        self._memory[layer].put(row, self._columns(row, tokens), states)
+
+    def _columns(self, row: int, tokens: Sequence[int]) -> Tensor:
+        own = self._seen[row].nonzero().flatten()
+        # Tokens of a shared beginning are nobody's own.
+        return own[torch.tensor(tokens) - (self.counts[row] - len(own))]
+
+    def _own(self, states: Tensor) -> Tensor:
+        own = states[:, self._places.to(states.device)]
+        if self._absent is None:
+            return own
+        # Zeroed, for what stands there is another row's, and unseen NaN is NaN still.
+        return own.masked_fill(self._absent.to(states.device)[..., None], 0)
+
+    def followed(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> "_Group":
+        """Go on with these rows, each by its next tokens."""
+        assert self._memory is not None
+        if list(rows) != list(range(len(self.rows))):
+            for kept in self._memory.values():
+                kept.keep(rows)
+        counts = [self.counts[row] + len(ids) for row, ids in zip(rows, tokens, strict=True)]
+        offsets = [self._offsets[row] for row in rows]
+        return _Group((), tokens, counts, offsets, self._seen[list(rows)], self._memory)
+
+
+def _begun(rows: Sequence[Row], keeps: bool) -> _Group:
+    shared = rows[0].shared
+    return _Group(
+        rows[0].ids[:shared],
+        [row.ids[shared:] for row in rows],
+        [len(row.ids) for row in rows],
+        [row.offset for row in rows],
+        torch.zeros(len(rows), 0, dtype=torch.bool),
+        {} if keeps else None,
+    )
+
+
+class _Kept:
+    """Keys and values of a group in one layer: the shared ones, and those of its rows as they grow."""
+
+    def __init__(self, shared: tuple[Tensor, Tensor]) -> None:
+        # Copied, so that the keys and values of the whole line can go.
+        keys, values = shared
+        self.shared = keys.clone(), values.clone()
+        self._own = _Growing(), _Growing()
+
+    def followed(self, own: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Append keys and values [key heads, rows, tokens, width]; return all."""
+        (keys, values), (new_keys, new_values) = self._own, own
+        return keys.followed(new_keys), values.followed(new_values)
+
+    def at(self, row: int, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of a row at columns of its own."""
+        keys, values = (states.at(row, columns) for states in self._own)
+        return keys, values
+
+    def put(self, row: int, columns: Tensor, states: tuple[Tensor, Tensor]) -> None:
+        """Put keys and values of a row at columns of its own."""
+        for own, new in zip(self._own, states, strict=True):
+            own.put(row, columns, new)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows, one of which may be named twice."""
+        for states in self._own:
+            states.keep(rows)
+
+
+class _Growing:
+    """States [heads, rows, tokens, width] that grow along their tokens, into room that is made ahead."""
+
+    _states: Tensor | None = None
+    _held = 0
+
+    def followed(self, new: Tensor) -> Tensor:
+        """Append states; return all."""
+        held, end = self._held, self._held + new.shape[2]
+        if self._states is None:
+            self._states = new
+        else:
+            if self._states.shape[2] < end:
+                heads, rows, _, width = new.shape
+                room = new.new_empty(heads, rows, end + STRIDE, width)
+                room[:, :, :held] = self._states[:, :, :held]
+                self._states = room
+            self._states[:, :, held:end] = new
+        self._held = end
+        return self._states[:, :, :end]
+
+    def at(self, row: int, columns: Tensor) -> Tensor:
+        """Return the states [heads, columns, width] of a row."""
+        assert self._states is not None
+        return self._states[:, row, columns.to(self._states.device)]
+
+    def put(self, row: int, columns: Tensor, states: Tensor) -> None:
+        """Put states [heads, columns, width] in the place of a row's."""
+        assert self._states is not None
+        self._states[:, row, columns.to(self._states.device)] = states.to(self._states)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows."""
+        assert self._states is not None
+        self._states = self._states[:, list(rows), : self._held]

@@ -1,0 +1,267 @@
+"""Rows of a batch: one prompt each, under its own condition, in batches of those that go well together."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from coherence.plan import Way
+from coherence.vocabulary import Decoding, Tokens
+
+_Value = TypeVar("_Value")
+
+Weights = tuple[tuple[str, float], ...]
+"""Names of mounted adapters, and what each is multiplied by."""
+
+Deltas = Mapping[int, Tensor]
+"""What steering adds at each depth, [width] or what broadcasts to [lines, tokens, width]."""
+
+# Tokens that the logits of one weigh as much as.
+SCORED = 4
+
+
+class Span(NamedTuple):
+    """Tokens `first` to `end` (from 0, `end` not included), read at every depth up to `through`."""
+
+    first: int
+    end: int
+    through: int
+
+
+class Bound(NamedTuple):
+    """How far residuals may go along a unit axis [width]."""
+
+    axis: Tensor
+    at: float
+
+
+@dataclass(frozen=True, eq=False)
+class Capped:
+    """Bounds by depth, for all tokens of a row or for those that the assistant `said`: [first, end) each."""
+
+    bounds: Mapping[int, Bound]
+    tokens: Tokens = Tokens.ALL
+    said: tuple[tuple[int, int], ...] = ()
+
+    def followed(self, first: int, end: int) -> "Capped":
+        """Let the assistant say the tokens from `first` to `end` next."""
+        if self.tokens is Tokens.ALL or first == end:
+            return self
+        *earlier, last = self.said or ((first, first),)
+        joined = ((last[0], end),) if last[1] == first else (last, (first, end))
+        return replace(self, said=(*earlier, *joined))
+
+
+@dataclass(frozen=True, eq=False)
+class Under:
+    """What is done to the model while tokens of a row run, on this row alone."""
+
+    adapters: Weights = ()
+    deltas: Deltas = field(default_factory=dict)
+    capped: Capped | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Donor:
+    """Keys and values for a cache: those that `row` has at `theirs`, put in the place of those at `ours`.
+
+    Both are tokens, counted from 0 in their rows, and at the same positions; `layers` are blocks.
+    """
+
+    row: "Row"
+    theirs: tuple[int, ...]
+    ours: tuple[int, ...]
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """An answer, and the token ids that come `before` it: after the answer before, or none after the prompt.
+
+    `reply` is its name, if it is wanted; `means` names the means over its tokens, each up to a depth. What is
+    `said` already is run, and not said again; an answer must be what was `expected`. From here on the row is
+    `under` something else, and its cache holds what a donor gave.
+    """
+
+    reply: Hashable = None
+    means: Mapping[Hashable, int] = field(default_factory=dict)
+    before: tuple[int, ...] = ()
+    said: tuple[int, ...] | None = None
+    expected: tuple[int, ...] | None = None
+    under: Under | None = None
+    donor: Donor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A conversation that is wanted: a first answer, and more where the user goes on."""
+
+    decoding: Decoding
+    turns: tuple[Exchange, ...]
+
+    @property
+    def wanted(self) -> list[Hashable]:
+        """Names of all that is wanted."""
+        replies = [turn.reply for turn in self.turns if turn.reply is not None]
+        return [*replies, *(name for turn in self.turns for name in turn.means)]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it has at most."""
+        answers = (
+            self.decoding.max_new_tokens if turn.said is None else len(turn.said) for turn in self.turns
+        )
+        return sum(answers) + sum(len(turn.before) for turn in self.turns)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether a donor puts something into its cache."""
+        return any(turn.donor for turn in self.turns)
+
+    @property
+    def keeps_its_cache(self) -> bool:
+        """Whether it would be another conversation if the cache were made anew on the way."""
+        return any(turn.under or turn.donor for turn in self.turns)
+
+
+class Score(NamedTuple):
+    """What is made of the log-probabilities [last, vocabulary] after each of the last tokens of a row."""
+
+    last: int
+    value: Callable[[Tensor], Tensor]
+
+
+NEXT = Score(1, lambda log_probs: log_probs[0])
+
+
+class Patched(NamedTuple):
+    """A token (from 0), and what is put in its place at some depths, [width] each."""
+
+    token: int
+    residuals: Mapping[int, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Token ids, what is done to the model while they run, and what is wanted: each by its name.
+
+    `adapters` act on this row alone; `switched` ones, which cannot, in their `way` on the whole batch, whose
+    rows all have them. Positions of tokens count from `offset`. Rows of a `group` are under one condition, so
+    that a common beginning need be run only once; without a group a row shares nothing. `packed` rows are run
+    without padding; `shared` of their tokens are run once for the whole group.
+    """
+
+    ids: tuple[int, ...]
+    adapters: Weights = ()
+    deltas: Deltas = field(default_factory=dict)
+    switched: Weights = ()
+    group: Hashable = None
+    label: str = ""
+    spans: Mapping[Hashable, Span] = field(default_factory=dict)
+    log_probs: Hashable = None
+    score: Score = NEXT
+    patch: Patched | None = None
+    way: Way = Way.STACKED
+    capped: Capped | None = None
+    offset: int = 0
+    asked: tuple[Asked, ...] = ()
+    packed: bool = False
+    shared: int = 0
+
+    @property
+    def wants_logits(self) -> bool:
+        """Whether the row must be run through the whole model."""
+        return self.log_probs is not None or bool(self.asked)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether it goes on after a first answer."""
+        return any(len(asked.turns) > 1 for asked in self.asked)
+
+    @property
+    def wanted(self) -> list[Hashable]:
+        """Names of all that is wanted."""
+        asked = [name for asked in self.asked for name in asked.wanted]
+        scored = [] if self.log_probs is None else [self.log_probs]
+        return [*self.spans, *scored, *asked]
+
+    @property
+    def first_read(self) -> int:
+        """The first token whose own activations or logits are wanted, or which is patched."""
+        patched = [self.patch.token] if self.patch else []
+        return min([len(self.ids) - self.logits, *patched, *(span.first for span in self.spans.values())])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of its own that are kept for it in the end."""
+        own = len(self.ids) - self.shared
+        return sum(own + asked.tokens for asked in self.asked) or own
+
+    @property
+    def longest(self) -> int:
+        """Tokens that it has in the end."""
+        return len(self.ids) + max((asked.tokens for asked in self.asked), default=0)
+
+    @property
+    def logits(self) -> int:
+        """How many of its last tokens' logits are wanted; the last one's are always there."""
+        return 1 if self.log_probs is None else self.score.last
+
+    def through(self, depth: int) -> "Row":
+        """Return the same row with nothing done to it beyond a depth."""
+        patch = self.patch and Patched(self.patch.token, _through(self.patch.residuals, depth))
+        capped = self.capped and replace(self.capped, bounds=_through(self.capped.bounds, depth))
+        return replace(self, deltas=_through(self.deltas, depth), patch=patch, capped=capped)
+
+
+def _through(by_depth: Mapping[int, _Value], depth: int) -> dict[int, _Value]:
+    return {at: values for at, values in by_depth.items() if at <= depth}
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Sort rows so that neighbours make good batches: alike in what must be run, in length, in condition."""
+    listed = list(rows)
+    longest: dict[Hashable, int] = {}
+    for row in listed:
+        longest[row.group] = max(longest.get(row.group, 0), len(row.ids))
+    rank = {group: index for index, group in enumerate(longest)}
+    return sorted(
+        listed,
+        key=lambda row: (*_kind(row), longest[row.group], rank[row.group], len(row.ids), row.tokens),
+    )
+
+
+def fit_together(batch: Sequence[Row], row: Row, tokens: int, at_most: int) -> bool:
+    """Tell whether a row may join a batch, which is to stay within a budget of tokens."""
+    if not batch:
+        return True
+    if _kind(row) != _kind(batch[0]) or len(batch) >= at_most:
+        return False
+    together = [*batch, row]
+    lengths = [len(member.ids) for member in together]
+    # Beyond this, what padding costs exceeds what a larger batch saves.
+    even = row.packed or max(lengths) <= 2 * min(lengths)
+    return even and size(together) <= tokens
+
+
+def size(batch: Sequence[Row]) -> int:
+    """Tokens that a batch holds in the end, padding among them, and what rows share once.
+
+    Of rows that are only read half as many count: their keys and values are let go layer by layer. Logits of
+    more than the last token count as well.
+    """
+    held = _tokens(batch)
+    logits = SCORED * sum(row.logits - 1 for row in batch)
+    return logits + (held if any(row.asked for row in batch) else -(-held // 2))
+
+
+def _tokens(batch: Sequence[Row]) -> int:
+    if not batch[0].packed:
+        return len(batch) * max(row.tokens for row in batch)
+    beginnings = {row.group: row.shared for row in batch}
+    return sum(row.tokens for row in batch) + sum(beginnings.values())
+
+
+def _kind(row: Row) -> tuple[Weights, Way, bool, bool, bool]:
+    return row.switched, row.way, row.packed, row.wants_logits, row.takes_turns

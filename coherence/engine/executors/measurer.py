@@ -1,0 +1,37 @@
+"""The measurer: every measurement of a job with its outcome, on one loaded model."""
+
+from collections.abc import Callable, Iterator
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.laws.search import search
+from coherence.engine.requests.job import Job
+from coherence.engine.running.runner import Runner
+from coherence.errors import CoherenceError
+from coherence.plan import Alone, LawSearch, Measurement, Outcome
+from coherence.store import Store
+
+
+class Measurer:
+    """Measures jobs with a runner of its own. `warn` hears what a user should know about the machine."""
+
+    def __init__(self, artefacts: Artefacts, store: Store, warn: Callable[[str], None]) -> None:
+        self._runner = Runner(artefacts, store, warn)
+
+    def measure(self, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
+        """Yield every measurement with its outcome; what cannot be measured is an error of its own."""
+        try:
+            _ = self._runner.host
+            yield from self._runner.measured(job)
+            for measurement in job.measurements:
+                if isinstance(measurement, Alone):
+                    yield measurement, self._alone(measurement)
+        except CoherenceError as problem:
+            yield from dict.fromkeys(job.measurements, problem).items()
+
+    def _alone(self, wanted: Alone) -> Outcome:
+        try:
+            if isinstance(wanted, LawSearch):
+                return search(self._runner, wanted)
+            return self._runner.weight_errors(wanted)
+        except CoherenceError as problem:
+            return problem

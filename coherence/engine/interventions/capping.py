@@ -1,0 +1,64 @@
+"""Activation capping: what lies beyond a bound along an axis is taken away while a forward pass runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.rows import Bound, Capped, Row
+from coherence.engine.interventions.hooks import Hooks
+from coherence.vocabulary import Tokens
+
+# Tokens, counted line after line, and the bound of each.
+Bounds = Sequence[tuple[int, Bound]]
+
+
+class Capping(Hooks):
+    """h <- h - max(0, h.v - t) v at some tokens of each depth (arXiv 2601.10387).
+
+    Enter it after any `Steering` and `Patching`, whose doing it bounds.
+    """
+
+    name: ClassVar[str] = "a cap"
+
+    def __init__(self, blocks: nn.ModuleList, bounds: Mapping[int, Bounds]) -> None:
+        super().__init__(blocks, {depth: partial(_capped, *_stacked(of)) for depth, of in bounds.items()})
+
+
+def bounds_of(rows: Sequence[Row], layout: Layout) -> dict[int, Bounds]:
+    """Map depths to the tokens of a layout that are bounded there, but for tokens that do not run now."""
+    found: dict[int, list[tuple[int, Bound]]] = {}
+    for index, row in enumerate(rows):
+        if row.capped is None:
+            continue
+        tokens = list(_tokens(row.capped, layout, index))
+        for depth, bound in row.capped.bounds.items():
+            found.setdefault(depth, []).extend((token, bound) for token in tokens)
+    return {depth: of for depth, of in found.items() if of}
+
+
+def _tokens(capped: Capped, layout: Layout, index: int) -> Iterator[int]:
+    first, end = list(pairwise(layout.bounds))[index]
+    if capped.tokens is Tokens.ALL:
+        return iter(range(first, end))
+    start = layout.starts[index]
+    said = (range(max(first, start + since), min(end, start + until)) for since, until in capped.said)
+    return (token for tokens in said for token in tokens)
+
+
+def _stacked(bounds: Bounds) -> tuple[Tensor, Tensor, Tensor]:
+    places = torch.tensor([token for token, _ in bounds])
+    axes = torch.stack([bound.axis for _, bound in bounds])
+    return places, axes, torch.tensor([bound.at for _, bound in bounds])
+
+
+def _capped(places: Tensor, axes: Tensor, ats: Tensor, hidden: Tensor) -> Tensor:
+    at, v = places.to(hidden.device), axes.to(hidden.device)
+    flat = hidden.flatten(0, 1)
+    found = flat[at].float()
+    beyond = ((found * v).sum(dim=-1) - ats.to(hidden.device)).clamp_min(0)
+    return flat.index_copy(0, at, (found - beyond[:, None] * v).to(hidden)).view_as(hidden)

@@ -1,0 +1,73 @@
+"""The adapter regime row by row: each row of a batch under its own weighted adapters, in one forward pass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from typing import Any
+
+from peft.tuners.lora import Linear, LoraLayer
+from torch import Tensor, nn
+
+from coherence.engine.batch.rows import Weights
+from coherence.engine.interventions.adapters import lora_layers, slot_of
+
+
+@contextmanager
+def mixed(layers: Sequence[LoraLayer], rows: Sequence[Weights], bounds: Sequence[int]) -> Iterator[None]:
+    """Put row i of a forward pass, whose tokens lie from `bounds[i]` to `bounds[i + 1]`, under `rows[i]`.
+
+    Tokens are counted line after line. An adapter named twice counts twice. PEFT's own switching stays off
+    meanwhile. Only plain LoRA on linear layers can be added so: see `mixes`. For LoRA see arXiv 2106.09685,
+    section 4.1.
+    """
+    parts = [
+        (slice(bounds[first], bounds[end]), slot_of(name), weight)
+        for first, end, weights in _runs(rows)
+        for name, weight in weights
+    ]
+    with ExitStack() as hooks:
+        for layer in layers if parts else ():
+            added = [
+                (run, *_factors(layer, slot, weight)) for run, slot, weight in parts if slot in layer.scaling
+            ]
+            if added:
+                module: Any = layer
+                hooks.callback(module.register_forward_hook(_adding(added)).remove)
+        yield
+
+
+_Part = tuple[slice, Tensor, Tensor, float]
+
+
+def _factors(layer: LoraLayer, slot: str, weight: float) -> tuple[Tensor, Tensor, float]:
+    down: Any = layer.lora_A[slot].weight
+    up: Any = layer.lora_B[slot].weight
+    return down.T, up.T, weight * layer.scaling[slot]
+
+
+def _runs(rows: Sequence[Weights]) -> Iterator[tuple[int, int, Weights]]:
+    for weights, members in groupby(range(len(rows)), key=lambda index: rows[index]):
+        first, *others = members
+        yield first, first + len(others) + 1, weights
+
+
+def _adding(parts: Sequence[_Part]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        tokens, added = args[0].flatten(0, 1), output.view(-1, output.shape[-1])
+        for run, down, up, gain in parts:
+            added[run] += gain * (tokens[run].to(down.dtype) @ down) @ up
+
+    return add
+
+
+def mixes(model: nn.Module, name: str) -> bool:
+    """Tell whether a mounted adapter is plain LoRA on linear layers: no DoRA, no bias, no embedding."""
+    slot = slot_of(name)
+    layers = [layer for layer in lora_layers(model) if slot in {*layer.lora_A, *layer.lora_embedding_A}]
+    return all(
+        isinstance(layer, Linear)
+        and slot in layer.lora_A
+        and slot not in layer.lora_variant
+        and layer.lora_B[slot].bias is None
+        for layer in layers
+    )

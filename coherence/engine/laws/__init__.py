@@ -1,0 +1,1 @@
+"""Exact laws and claims about every probe, searched for the smallest counterexample."""

@@ -1,0 +1,1 @@
+"""The base model: loading it, its blocks and chat template, forward passes and generation."""

@@ -1,0 +1,230 @@
+"""Replies: all conversations of a batch go on from one prefill, and none depends on its mates."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from coherence.engine.batch.budget import Found
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.packed import Packed
+from coherence.engine.batch.rows import Asked, Donor, Exchange, Row
+from coherence.engine.interventions.taps import Taps, sum_over
+from coherence.engine.model.host import Host
+from coherence.engine.model.means import mean_of
+from coherence.errors import MeasurementError
+from coherence.plan import Answer
+
+
+def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sinks: Tensor) -> Found:
+    """Yield the replies that rows want, and the mean residuals of their tokens, by name.
+
+    `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
+    """
+    stops = stop_tokens(host)
+    places = {
+        _Draft(row, asked, stops, host.window): place
+        for place, row in enumerate(batch)
+        for asked in row.asked
+    }
+    if places:
+        _decode(host, places, layout, logits[list(places.values())], sinks)
+    for draft in places:
+        yield from draft.results(host)
+
+
+def too_long(tokens: int, window: float, label: str) -> MeasurementError:
+    """Return the error of a context of so many tokens."""
+    return MeasurementError(
+        f"{tokens} tokens are more than the model's window of {window:g}: {label}; "
+        "expected a shorter prompt, fewer turns, or a smaller max_new_tokens"
+    )
+
+
+def stop_tokens(host: Host) -> set[int]:
+    """Ids that end a reply: those of the generation config and the tokenizer's own."""
+    configured = host.model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
+
+
+def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Tensor, sinks: Tensor) -> None:
+    """Go on with drafts, each at its place in a layout, until all have ended; `logits` of each."""
+    going = ran = list(places)
+    while True:
+        for draft, of_row in zip(ran, logits.float().cpu(), strict=True):
+            draft.extend(of_row)
+        # A draft whose turn has ended waits for the others, so that they begin the next one together.
+        turned = not any(draft.next for draft in going)
+        for draft in going if turned else ():
+            draft.turn()
+        going = [draft for draft in going if not draft.ended]
+        if not going:
+            return
+        packed = going[0].row.packed
+        held = [draft for draft in going if draft.next or packed]
+        rows = [draft.row for draft in held]
+        if turned and not packed:
+            # What is said in between would be padded in the middle: a sliding window would slide over that.
+            rows = [draft.whole() for draft in held]
+            layout = host.laid_out(rows)
+        else:
+            layout = layout.followed([draft.next for draft in held], [places[draft] for draft in held])
+        places = {draft: place for place, draft in enumerate(held)}
+        for draft, place in places.items() if turned else ():
+            if draft.donor:
+                _give(host, draft.donor, layout, place)
+        ran = [draft for draft in held if draft.next]
+        logits = _step(host, held, rows, layout, sinks)
+
+
+def _give(host: Host, donor: Donor, layout: Layout, place: int) -> None:
+    """Put a donor's keys and values into the cache of a row, before it goes on."""
+    own = host.laid_out([donor.row])
+    with host.put([donor.row], own):
+        host.core(**own.inputs())
+    assert isinstance(own, Packed)
+    assert isinstance(layout, Packed)
+    layout.give(place, donor.ours, own.states(0, donor.theirs, donor.layers))
+
+
+def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor) -> Tensor:
+    spans = {
+        draft: range(first, end)
+        for draft, (first, end) in zip(held, pairwise(layout.bounds), strict=True)
+        if draft.is_heard
+    }
+    taps = Taps(host.blocks, sum_over(list(spans.values()), sinks)) if spans else None
+    with host.put(rows, layout), taps or nullcontext():
+        logits = host.logits(layout)
+    if taps:
+        for draft, sums in zip(spans, taps.stacked(), strict=True):
+            draft.hear(sums)
+    return logits
+
+
+class _Said:
+    """One answer so far."""
+
+    def __init__(self, turn: Exchange) -> None:
+        self.turn = turn
+        self.ids: list[int] = list(turn.said or ())
+        self.sums: Tensor | None = None
+        self.problem: MeasurementError | None = None
+
+
+class _Draft:
+    """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
+
+    def __init__(self, row: Row, asked: Asked, stops: set[int], window: float) -> None:
+        self._begun = row
+        # What is patched lies behind.
+        self.row = replace(row, patch=None)
+        self.next: list[int] = []
+        self.ended = False
+        self.donor: Donor | None = None
+        self._said = [_Said(turn) for turn in asked.turns]
+        self._now, *self._later = self._said
+        self._ran = len(row.ids)
+        self._decoding = asked.decoding
+        self._stops, self._window = stops, window
+        self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
+
+    def extend(self, logits: Tensor) -> None:
+        """Append the next token to the answer, or end it. What is said already has ended."""
+        self._ran += len(self.next)
+        self.next = []
+        if not logits.isfinite().all():
+            self._break_off(MeasurementError(f"NaN or infinite logits while answering {self.row.label}"))
+            return
+        if self._now.turn.said is not None:
+            self.ended = not self._later
+            return
+        limit = self._decoding.max_new_tokens
+        if len(self._now.ids) == limit or (token := self._choose(logits)) in self._stops:
+            self.ended = not self._later
+            return
+        self._now.ids.append(token)
+        self.ended = len(self._now.ids) == limit and not self._later and not self._now.turn.means
+        if not self.ended:
+            self._go_on([token])
+
+    def turn(self) -> None:
+        """Begin the next answer with what comes before it, under what the model is under from there on."""
+        self.donor = None
+        if self._later:
+            self._now, *self._later = self._later
+            turn = self._now.turn
+            self.donor = turn.donor
+            if under := turn.under:
+                self.row = replace(
+                    self.row, adapters=under.adapters, deltas=under.deltas, capped=under.capped
+                )
+            self._go_on([*turn.before, *self._now.ids], len(turn.before))
+
+    def _break_off(self, problem: MeasurementError) -> None:
+        for said in (self._now, *self._later):
+            said.problem = problem
+        self.next, self.ended = [], True
+
+    def _go_on(self, tokens: list[int], before: int = 0) -> None:
+        """Run tokens next, the assistant's but for those before."""
+        context = self._ran + len(tokens)
+        if context > self._window:
+            self._break_off(too_long(context, self._window, self.row.label))
+            return
+        self.next = tokens
+        if self.row.capped:
+            capped = self.row.capped.followed(self._ran + before, self._ran + len(tokens))
+            self.row = replace(self.row, capped=capped)
+
+    def whole(self) -> Row:
+        """Return the row with everything that was said, up to what is to be run."""
+        begun = self._said[: len(self._said) - len(self._later)]
+        said = [token for one in begun for token in (*one.turn.before, *one.ids)]
+        return replace(self._begun, ids=(*self._begun.ids, *said), capped=self.row.capped)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what is run next is a token of an answer whose residuals are wanted."""
+        return bool(self._now.turn.means) and bool(self._now.ids) and bool(self.next)
+
+    def hear(self, sums: Tensor) -> None:
+        """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
+        self._now.sums = sums if self._now.sums is None else self._now.sums + sums
+
+    def results(self, host: Host) -> Found:
+        """Yield the replies and the means over their tokens that are wanted."""
+        for said in self._said:
+            if said.turn.expected not in (None, tuple(said.ids)):
+                said.problem = MeasurementError(
+                    f"said again, the answer is another one: {self.row.label}; expected the same tokens"
+                )
+            if said.turn.reply is not None:
+                text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
+                assert isinstance(text, str)
+                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids))
+            for name, through in said.turn.means.items():
+                yield name, said.problem or self._mean(said, through)
+
+    def _mean(self, said: _Said, through: int) -> Tensor | MeasurementError:
+        if said.sums is None:
+            return MeasurementError(f"the reply is empty, it has no response_mean: {self.row.label}")
+        return mean_of(said.sums[: through + 1], self.row.label)
+
+    def _choose(self, logits: Tensor) -> int:
+        temperature = self._decoding.temperature
+        if temperature == 0:
+            return int(logits.argmax())
+        probabilities = (logits / temperature).softmax(dim=-1)
+        return int(torch.multinomial(probabilities, 1, generator=self._generator))
+
+
+def _seed_of(row: Row, seed: int) -> int:
+    state = seed
+    for token in row.ids:
+        state = (state * 1_000_003 + token + 1) % (1 << 63)
+    return state

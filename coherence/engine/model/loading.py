@@ -1,0 +1,232 @@
+"""From a model folder to a model on its devices: whether it fits, where it goes, how it attends."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from coherence.engine.interventions.taps import Taps
+from coherence.engine.model.blocks import find_blocks
+from coherence.engine.model.chat import encode
+from coherence.errors import ArtefactError, did_you_mean, first_line
+from coherence.plan import CALIBRATION, NEUTRAL, Condition
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_CGROUP = Path("/sys/fs/cgroup")
+_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json", "*.tiktoken")
+_FLOATS = ("F64", "F32", "F16", "BF16")
+# What accelerate leaves free on a device for activations, too.
+_SHARE_FOR_WEIGHTS = 0.9
+_PROMPTS_THAT_MAY_OVERFLOW = CALIBRATION[:4]
+
+
+def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal LM and its tokenizer on the best devices there are, or on COHERENCE_DEVICE.
+
+    An ArtefactError says why that cannot be done, or why its numbers would be wrong in that dtype.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _cap_threads()
+    with _in_one_sentence():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        implementation = attention(config)
+        tokenizer = _tokenizer(folder)
+        device = room(folder, dtype)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=DTYPES[dtype],
+            device_map=device,
+            attn_implementation=implementation,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    model, info = loaded
+    if info["missing_keys"]:
+        # transformers fills them with random numbers, and warns.
+        raise ArtefactError(f"cannot be loaded: its weights lack {min(info['missing_keys'])}")
+    if dtype == "float16":
+        _check_overflow(model, tokenizer)
+    return model, tokenizer
+
+
+def load_skeleton(folder: Path) -> PreTrainedModel:
+    """Make the model of a folder without its weights, on the meta device, where it takes no memory.
+
+    An ArtefactError says why that folder is no causal LM with a tokenizer.
+    """
+    with _in_one_sentence():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        implementation = attention(config)
+        _tokenizer(folder)
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                config, attn_implementation=implementation, trust_remote_code=False
+            )
+    return model
+
+
+def room(folder: Path, dtype: str) -> str:
+    """Return the device map for the weights of a folder; an ArtefactError when they do not fit."""
+    needed = weights_size(folder, dtype)
+    device = placement(needed)
+    check_memory(needed, _free(device), dtype)
+    return device
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+        if "trust_remote_code" in str(problem):
+            raise ArtefactError(
+                "brings code of its own, which is never run; expected a model type that transformers knows"
+            ) from problem
+        raise ArtefactError(f"cannot be loaded: {first_line(problem)}") from problem
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    # Without them transformers makes an empty tokenizer for some families, and says nothing.
+    if not any(True for name in _TOKENIZER_FILES for _ in folder.glob(name)):
+        raise ArtefactError("has no tokenizer; expected tokenizer.json beside the weights")
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, padding_side="left", trust_remote_code=False
+    )
+    return tokenizer
+
+
+def attention(config: PreTrainedConfig) -> str:
+    """Return `sdpa`, or `eager` for a family without it, such as Gemma 2, which caps attention logits."""
+    # Not eager wherever the two differ: the eager Falcon of transformers 5 adds its alibi twice.
+    family: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if family is None:
+        raise ArtefactError(f"is of the type {config.model_type}; expected a causal language model")
+    return "sdpa" if family._supports_sdpa else "eager"
+
+
+def placement(needed: int) -> str:
+    """Return the device map for weights of `needed` bytes: `cpu`, `cuda`, `cuda:N`, or `auto` over several.
+
+    The environment variable COHERENCE_DEVICE decides where it is set.
+    """
+    count = torch.cuda.device_count()
+    wanted = os.environ.get("COHERENCE_DEVICE")
+    if wanted:
+        options = ["cpu", "auto", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count))]
+        if wanted not in options:
+            raise ArtefactError(
+                f"COHERENCE_DEVICE is {wanted!r}, which this machine does not have"
+                f"{did_you_mean(wanted, options)}"
+            )
+        return wanted
+    if not count:
+        return "cpu"
+    return "cuda" if count == 1 and needed <= _free("cuda") else "auto"
+
+
+def _free(device: str) -> int:
+    """Bytes that weights may take on a device; `auto` is all of them together."""
+    if device == "cpu":
+        return available_memory()
+    if device == "auto":
+        return available_memory() + sum(_free(f"cuda:{index}") for index in range(torch.cuda.device_count()))
+    return int(_SHARE_FOR_WEIGHTS * torch.cuda.mem_get_info(device)[0])
+
+
+def weights_size(folder: Path, dtype: str) -> int:
+    """Bytes that the weights of a folder need in a dtype; quantized ones count a byte each."""
+    size = DTYPES[dtype].itemsize
+    tensors = folder.glob("model*.safetensors")
+    found = sum(_elements_size(path, size) for path in tensors)
+    return found or sum(path.stat().st_size for path in folder.glob("pytorch_model*.bin"))
+
+
+def _elements_size(path: Path, size: int) -> int:
+    # Not by safetensors, which maps the whole file, and cannot where it is larger than the memory.
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        written = file.read(min(length, path.stat().st_size))
+    try:
+        header = json.loads(written)
+    except ValueError as problem:
+        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole safetensors file") from problem
+    parts = [part for name, part in header.items() if name != "__metadata__"]
+    return sum(prod(part["shape"]) * (size if part["dtype"] in _FLOATS else 1) for part in parts)
+
+
+def check_memory(needed: int, available: int, dtype: str) -> None:
+    """Raise an ArtefactError when weights of `needed` bytes do not fit into `available` bytes."""
+    if needed > available:
+        smaller = "dtype: bfloat16, " if dtype == "float32" else ""
+        raise ArtefactError(
+            f"needs {needed / 1e9:.1f} GB in {dtype}, but {available / 1e9:.1f} GB are free; "
+            f"expected a smaller base, {smaller}or a machine with more memory"
+        )
+
+
+def available_memory(cgroup: Path = _CGROUP) -> int:
+    """Bytes of main memory that are free, within the limit of the container (cgroup v2) if it has one."""
+    machine: int = psutil.virtual_memory().available
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        parts = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no cgroup v2, or the limit is `max`
+        return machine
+    # The files that were read to get here are counted as used, and given back when memory is wanted.
+    reclaimable = int(parts["inactive_file"]) + int(parts["active_file"])
+    return min(machine, max(0, limit - used + reclaimable))
+
+
+def cpu_quota(text: str) -> int | None:
+    """Cores that the text of a cgroup v2 `cpu.max` allows, rounded up; None when it sets no limit."""
+    quota, _, period = text.strip().partition(" ")
+    return None if quota == "max" else max(1, ceil(int(quota) / int(period or 100_000)))
+
+
+def _cap_threads(cgroup: Path = _CGROUP) -> None:
+    try:
+        quota = cpu_quota((cgroup / "cpu.max").read_text())
+    except OSError:
+        return
+    # torch counts the cores of the host: threads beyond the quota only wait for each other.
+    if quota and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(quota, torch.get_num_threads()))
+
+
+def _check_overflow(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise an ArtefactError that names the first site whose values are not finite on ordinary prompts."""
+    blocks = find_blocks(model, model.config.get_text_config().num_hidden_layers)
+    core: Any = model.get_decoder()  # type: ignore[no-untyped-call]
+    for probe in _PROMPTS_THAT_MAY_OVERFLOW:
+        ids = torch.tensor([encode(tokenizer, Condition(NEUTRAL), probe)], device=model.device)
+        with torch.inference_mode(), Taps(blocks, _finite) as taps:
+            core(input_ids=ids, use_cache=False)
+        overflown = (~taps.stacked()[0]).nonzero()
+        if len(overflown):
+            depth = int(overflown[0])
+            site = f"resid_post.{depth - 1}" if depth else "resid_pre.0"
+            raise ArtefactError(f"overflows in float16 at {site}; expected dtype: bfloat16 or float32")
+
+
+def _finite(hidden: Tensor, depth: int) -> Tensor:
+    return hidden.isfinite().flatten(1).all(dim=1)

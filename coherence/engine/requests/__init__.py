@@ -1,0 +1,1 @@
+"""From measurements to rows: jobs, prompts, conversations and teacher-forced replies."""

@@ -1,0 +1,111 @@
+"""From measurements to rows: all that is wanted of one prompt is taken from one row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
+
+from coherence.engine.batch.rows import Row, Span
+from coherence.engine.requests.conversations import Branch, Opening
+from coherence.engine.requests.job import Job
+from coherence.engine.requests.resolved import Beginning, Resolved
+from coherence.engine.requests.row_builder import RowBuilder
+from coherence.engine.requests.transcript import NOTHING, Transcript
+from coherence.errors import CoherenceError, MeasurementError
+from coherence.plan import Measurement, NextToken, Reading, Reply
+from coherence.vocabulary import Position
+
+_OfPrompt = Reply | Reading | NextToken
+
+
+class PromptRows:
+    """The rows of what a job wants of prompts, and an error for every measurement that cannot have one."""
+
+    def __init__(self, builder: RowBuilder, job: Job) -> None:
+        self.problems: dict[Measurement, CoherenceError] = {}
+        self.made: list[Row] = []
+        self._builder = builder
+        self._resolved = Resolved(builder, job.known)
+        for opening, members in self._by_opening(job.measurements).items():
+            try:
+                self.made.append(self._row(opening, members))
+            except CoherenceError as problem:
+                self.problems.update(dict.fromkeys(members, problem))
+
+    def _by_opening(self, measurements: Iterable[Measurement]) -> dict[Opening, list[_OfPrompt]]:
+        found: dict[Opening, list[_OfPrompt]] = {}
+        for measurement in measurements:
+            if isinstance(measurement, _OfPrompt):
+                try:
+                    found.setdefault(self._opening(measurement), []).append(measurement)
+                except CoherenceError as problem:
+                    self.problems[measurement] = problem
+        return found
+
+    def _opening(self, wanted: _OfPrompt) -> Opening:
+        reply = wanted if isinstance(wanted, Reply) else None
+        if isinstance(wanted, Reading) and wanted.text:
+            if not self._is_heard(wanted):
+                said = Beginning.of(wanted.text, len(wanted.text.turns) + 1)
+                known = self._resolved.has(wanted.text)
+                return Opening(wanted.condition, wanted.probe, said if known else None)
+            reply = wanted.text
+        return self._branch(reply).opening if reply else Opening(wanted.condition, wanted.probe)
+
+    def _is_heard(self, reading: Reading) -> bool:
+        known = reading.text is not None and self._resolved.has(reading.text)
+        return reading.must_be_heard or (reading.is_heard and not known)
+
+    def _branch(self, reply: Reply) -> Branch:
+        return Branch(self._builder, self._resolved, reply)
+
+    def _row(self, opening: Opening, members: Sequence[_OfPrompt]) -> Row:
+        condition, probe, said, offset = opening
+        transcript = self._resolved.transcript(said, condition) if said else NOTHING
+        row = replace(self._resolved.row(condition, probe, transcript), offset=offset)
+        spans: dict[Hashable, Span] = {}
+        means: dict[Reply, dict[Hashable, int]] = {}
+        for reading in members:
+            if not isinstance(reading, Reading):
+                continue
+            if reading.text and self._is_heard(reading):
+                means.setdefault(reading.text, {})[reading] = self._through(reading)
+            else:
+                spans[reading] = self._span(reading, said, transcript, len(row.ids))
+        replies = [member for member in members if isinstance(member, Reply)]
+        asked = tuple(
+            self._branch(longest).asked(row, replies, means)
+            for longest in _longest(dict.fromkeys([*means, *replies]))
+        )
+        return replace(
+            row,
+            spans=spans,
+            log_probs=next((member for member in members if isinstance(member, NextToken)), None),
+            asked=asked,
+            # What is put into its cache must not be seen by others.
+            group=None if any(one.is_edited for one in asked) else row.group,
+        )
+
+    def _span(self, reading: Reading, said: Beginning | None, transcript: Transcript, end: int) -> Span:
+        prompt = end - len(transcript.ids)
+        tokens = self._resolved.place(
+            reading.position, reading.condition, reading.probe, prompt, transcript, said.turns if said else ()
+        )
+        if reading.position is Position.RESPONSE_MEAN and reading.text:
+            self._resolved.spoken(reading.text)
+        if tokens.stop > end:
+            raise MeasurementError(
+                f"the reply to probe {reading.probe.id!r} has {end - tokens.start + 1} token: it has no "
+                f"{reading.position}"
+            )
+        return Span(tokens.start, tokens.stop, self._through(reading))
+
+    def _through(self, reading: Reading) -> int:
+        deepest = len(self._builder.host.blocks)
+        return min(reading.through.depth, deepest) if reading.through else deepest
+
+
+def _longest(replies: Collection[Reply]) -> list[Reply]:
+    """Return the replies that no other of them goes on from."""
+    earlier = {said for reply in replies for said in reply.conversation[:-1]}
+    return [reply for reply in replies if reply not in earlier]

@@ -1,0 +1,1 @@
+"""Rows run on a loaded model: measurements with their outcomes, vectors at the size of its residuals."""

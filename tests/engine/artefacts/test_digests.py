@@ -1,0 +1,134 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from coherence.engine.artefacts import digests
+from coherence.engine.artefacts.digests import file_digest, folder_digest
+from coherence.errors import ArtefactError
+from coherence.store import cache_root
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files written just now count as settled: nobody waits two seconds."""
+    monkeypatch.setattr(digests, "_SETTLED_NS", -1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    return path
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def memos() -> list[Path]:
+    return list((cache_root() / "digests").glob("*"))
+
+
+def test_a_digest_is_the_sha256(file: Path) -> None:
+    assert file_digest(file) == sha256(b"weights")
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_digest_is_remembered(file: Path) -> None:
+    digest = file_digest(file)
+    (memo,) = memos()
+    memo.write_text(memo.read_text().replace(digest, "0" * 64))
+    assert file_digest(file) == "0" * 64
+
+
+def test_a_file_written_just_now_is_not_remembered(file: Path) -> None:
+    file_digest(file)
+    assert memos() == []
+
+
+@pytest.mark.usefixtures("settled")
+def test_same_size_and_same_time_do_not_hide_another_release(file: Path, tmp_path: Path) -> None:
+    file_digest(file)
+    before = file.stat()
+    (tmp_path / "unpacked").write_bytes(b"WEIGHTS")
+    os.utime(tmp_path / "unpacked", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tmp_path / "unpacked").replace(file)
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert file_digest(file) == sha256(b"WEIGHTS")
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"{}", b"1:2:3:4 " + b"0" * 64])
+def test_a_damaged_memo_is_computed_anew(file: Path, damage: bytes) -> None:
+    digest = file_digest(file)
+    (memo,) = memos()
+    good = memo.read_bytes()
+    memo.write_bytes(damage)
+    assert file_digest(file) == digest
+    assert memo.read_bytes() == good
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_cache_that_cannot_be_written_costs_only_time(file: Path, cache: Path) -> None:
+    cache.write_text("a file, not a folder")
+    assert file_digest(file) == sha256(b"weights")
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"nowhere cannot be read: No such file"):
+        file_digest(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "adapter"
+    path.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja", "merges.txt"):
+        (path / name).write_text(name)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", "adapter_config.json", "chat_template.jinja", "merges.txt"]
+)
+def test_what_matters_changes_the_folder_digest(folder: Path, name: str) -> None:
+    before = folder_digest(folder)
+    (folder / name).write_text("changed")
+    changed = folder_digest(folder)
+    (folder / name).unlink()
+    assert len({before, changed, folder_digest(folder)}) == 3
+
+
+def test_a_renamed_file_changes_the_folder_digest(folder: Path) -> None:
+    before = folder_digest(folder)
+    (folder / "adapter_config.json").rename(folder / "config.json")
+    assert folder_digest(folder) != before
+
+
+def test_a_model_card_does_not(folder: Path) -> None:
+    before = folder_digest(folder)
+    (folder / "README.md").write_text("a card")
+    (folder / "runs").mkdir()
+    (folder / "runs" / "log.json").write_text("{}")
+    assert folder_digest(folder) == before
+
+
+def test_the_place_of_a_folder_does_not_count(folder: Path, tmp_path: Path) -> None:
+    before = folder_digest(folder)
+    assert folder_digest(folder.rename(tmp_path / "moved")) == before
+
+
+def test_a_folder_without_a_model_is_a_sentence(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtefactError, match=r"empty holds no model and no adapter; expected"):
+        folder_digest(tmp_path / "empty")
+    with pytest.raises(ArtefactError, match=r"model.safetensors is not a folder; expected"):
+        folder_digest(file)

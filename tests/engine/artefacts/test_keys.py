@@ -1,0 +1,227 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.keys import key_of, norms_key
+from coherence.plan import (
+    Condition,
+    Divergence,
+    LawName,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Patch,
+    Reading,
+    Reply,
+    Steer,
+    Way,
+    WeightError,
+)
+from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site
+
+NEUTRAL = "You are a helpful assistant."
+ARR = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
+PROBE = Probe(id="order", text="Where is my order?")
+
+
+def condition(
+    neutral: str = NEUTRAL,
+    prompt: Prompt = ARR,
+    adapter: float = 1.0,
+    dose: float = 0.5,
+    name: str = "pirate",
+    drawn: int | None = None,
+    among: tuple[str, ...] = (),
+) -> Condition:
+    return Condition(neutral, (prompt,), ((name, adapter),), (Steer(name, dose, drawn, among),))
+
+
+def reply(condition: Condition, probe: Probe = PROBE, **decoding: float) -> Reply:
+    return Reply(condition, probe, Decoding.model_validate(decoding))
+
+
+@pytest.fixture
+def ship(
+    artefacts: Callable[..., Artefacts],
+    tiny: Path,
+    tiny_adapter: Callable[..., Path],
+    tiny_vector: Callable[..., Path],
+    tmp_path: Path,
+) -> Callable[..., Artefacts]:
+    base = shutil.copytree(tiny, tmp_path / "base")
+    adapter, vector = tiny_adapter("pirate"), tiny_vector("pirate")
+
+    def make(name: str = "pirate", **release: object) -> Artefacts:
+        return artefacts(
+            **{"base": str(base), "adapters": {name: adapter}, "vectors": {name: vector}} | release
+        )
+
+    return make
+
+
+def key(measurement: Measurement, release: Artefacts) -> str:
+    return json.dumps(key_of(measurement, release), sort_keys=True)
+
+
+def law(name: str = "pirate", **changes: object) -> LawSearch:
+    fields = {"law": LawName.BATCH_MATES, "tolerance": 1e-4, "examples": 8, "seed": 0} | changes
+    return LawSearch(
+        conditions=(condition(name=name),),
+        probes=(fields.pop("probe", PROBE),),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def patched(
+    weight: float = 1.0,
+    term: Reading | None = None,
+    site: str = "resid_pre.2",
+    position: Position = Position.PROMPT_LAST,
+) -> Condition:
+    term = term or Reading(condition(), PROBE)
+    return Condition(NEUTRAL, patch=Patch(((weight, term),), (Site.parse(site),), position))
+
+
+def divergence(changed: Condition | None = None, **fields: Any) -> Divergence:
+    reference = fields.pop("reference", condition())
+    text = fields.pop("text", reply(condition()))
+    return Divergence(changed or Condition(NEUTRAL), PROBE, reference, text, **fields)
+
+
+DIFFERENT: list[Measurement] = [
+    reply(condition()),
+    reply(condition(), max_new_tokens=9),
+    reply(condition(), temperature=0.5),
+    reply(condition(), temperature=0.5, seed=1),
+    reply(condition(), Probe(id="order", text="Where is it?")),
+    reply(condition(prompt=Prompt(text="Ahoy."))),
+    reply(condition(prompt=Prompt(text="Arr."))),
+    reply(condition(prompt=Prompt(text="Arr.", role="user"))),
+    reply(condition(neutral="Be brief.", prompt=Prompt(text="Arr.", role="user"))),
+    reply(condition(adapter=0.5)),
+    reply(condition(dose=1.0)),
+    reply(condition(drawn=0)),
+    reply(condition(drawn=1)),
+    reply(condition(among=("pirate",))),
+    reply(Condition(NEUTRAL)),
+    Reading(condition(), PROBE),
+    Reading(condition(), PROBE, through=Site.parse("resid_pre.2")),
+    Reading(condition(), PROBE, through=Site.parse("resid_post.2")),
+    Reading(condition(), PROBE, Position.TURN_LAST),
+    Reading(condition(), PROBE, Position.USER_LAST),
+    Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(condition())),
+    Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(Condition(NEUTRAL))),
+    NextToken(condition(), PROBE),
+    Likelihood(condition(), PROBE, reply(condition())),
+    Likelihood(condition(), PROBE, reply(Condition(NEUTRAL))),
+    Likelihood(Condition(NEUTRAL), PROBE, reply(condition())),
+    divergence(),
+    divergence(given=1),
+    divergence(tokens=9),
+    divergence(text=reply(Condition(NEUTRAL))),
+    divergence(reference=Condition(NEUTRAL)),
+    divergence(patched()),
+    divergence(patched(weight=2.0)),
+    divergence(patched(term=Reading(Condition(NEUTRAL), PROBE))),
+    divergence(patched(site="resid_post.2")),
+    divergence(patched(position=Position.USER_LAST)),
+    divergence(reference=patched()),
+    law(),
+    law(law=LawName.DOSE_ZERO),
+    law(examples=9),
+    law(seed=1),
+    law(tolerance=1e-3),
+    law(probe=Probe(id="order", text="Where is it?")),
+    *(reply(replace(condition(), way=way)) for way in Way if way is not Way.STACKED),
+    *(WeightError(replace(condition(), way=way)) for way in Way),
+    WeightError(condition(adapter=0.5)),
+]
+
+
+def test_different_measurements_have_different_keys(ship: Callable[..., Artefacts]) -> None:
+    release = ship()
+    assert len({key(measurement, release) for measurement in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_a_key_does_not_depend_on_names(ship: Callable[..., Artefacts]) -> None:
+    renamed = Probe(id="other", text=PROBE.text, template="orders")
+    assert key(reply(condition()), ship()) == key(reply(condition(name="captain"), renamed), ship("captain"))
+
+
+def test_a_law_is_told_in_names_and_so_depends_on_them(ship: Callable[..., Artefacts]) -> None:
+    renamed = law(probe=Probe(id="other", text=PROBE.text))
+    assert len({key(law(), ship()), key(renamed, ship()), key(law("captain"), ship("captain"))}) == 3
+
+
+def test_a_neutral_text_that_nothing_reads_is_no_part_of_a_key(ship: Callable[..., Artefacts]) -> None:
+    assert key(reply(condition("One.")), ship()) == key(reply(condition("Two.")), ship())
+
+
+def test_what_a_vector_is_orthonormalised_with_is_a_set(
+    ship: Callable[..., Artefacts], tiny_vector: Callable[..., Path]
+) -> None:
+    vectors = {name: tiny_vector(name, seed) for seed, name in enumerate(["pirate", "one", "two"])}
+    release = ship(vectors=vectors)
+    first, second, fewer = (
+        key(reply(condition(among=among)), release)
+        for among in [("pirate", "one", "two"), ("two", "pirate", "one"), ("pirate", "one")]
+    )
+    assert first == second != fewer
+    other = ship(vectors=vectors | {"two": tiny_vector("two", seed=9)})
+    assert key(reply(condition(among=("pirate", "one", "two"))), other) != first
+
+
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("measurement", DIFFERENT[::6], ids=lambda found: type(found).__name__)
+@pytest.mark.parametrize(
+    "changed",
+    ["base/model.safetensors", "base/chat_template.jinja", "base/tokenizer.json", "adapter", "vector"],
+)
+def test_one_byte_of_an_artefact_is_another_key(
+    ship: Callable[..., Artefacts], tmp_path: Path, measurement: Measurement, changed: str
+) -> None:
+    release = ship()
+    files = {
+        "adapter": Path(release.release.adapters["pirate"]) / "adapter_model.safetensors",
+        "vector": Path(str(release.release.vectors["pirate"].path)),
+    }
+    before = key(measurement, release)
+    flip_last_byte(files.get(changed, tmp_path / changed))
+    assert key(measurement, ship()) != before
+
+
+def test_the_scale_of_an_adapter_is_part_of_it(ship: Callable[..., Artefacts]) -> None:
+    release = ship()
+    before = key(reply(condition()), release)
+    config = Path(release.release.adapters["pirate"]) / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 9'))
+    assert key(reply(condition()), ship()) != before
+
+
+def test_the_dtype_is_part_of_every_key(ship: Callable[..., Artefacts]) -> None:
+    single, brain = ship(), ship(dtype="bfloat16")
+    assert norms_key(single) != norms_key(brain)
+    for measurement in DIFFERENT:
+        assert key(measurement, single) != key(measurement, brain)
+
+
+def test_where_a_base_lies_is_no_part_of_a_key(ship: Callable[..., Artefacts], tmp_path: Path) -> None:
+    moved = shutil.copytree(tmp_path / "base", tmp_path / "moved")
+    assert key(reply(condition()), ship()) == key(reply(condition()), ship(base=str(moved)))
+
+
+def test_what_a_condition_does_not_use_is_no_part_of_its_key(ship: Callable[..., Artefacts]) -> None:
+    bare = reply(Condition(NEUTRAL))
+    assert key(bare, ship()) == key(bare, ship(adapters={}, vectors={}))

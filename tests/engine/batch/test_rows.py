@@ -1,0 +1,110 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.engine.batch.rows import Asked, Exchange, Row, Span, Weights, fit_together, in_order, size
+from coherence.vocabulary import Decoding
+
+stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
+rows = st.builds(
+    Row,
+    ids=st.lists(st.integers(1, 99), min_size=1, max_size=20).map(tuple),
+    adapters=stacks,
+    switched=stacks,
+    group=st.sampled_from([None, "one", "two"]),
+    log_probs=st.sampled_from([None, "scores"]),
+    packed=st.booleans(),
+)
+
+
+def asked(name: str, tokens: int, **means: int) -> Asked:
+    return Asked(Decoding(max_new_tokens=tokens), (Exchange(name, means),))
+
+
+def kind(row: Row) -> tuple[object, ...]:
+    return row.switched, row.packed, row.wants_logits, row.group
+
+
+@given(given=st.lists(rows, max_size=12))
+def test_order_brings_together_what_can_run_together(given: list[Row]) -> None:
+    ordered = in_order(given)
+    assert sorted(map(id, ordered)) == sorted(map(id, given))
+    kinds = [kind(row) for row in ordered]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    assert changes == max(0, len(set(kinds)) - 1)
+    for one, other in pairwise(ordered):
+        if kind(one) == kind(other):
+            assert len(one.ids) <= len(other.ids)
+
+
+@given(batch=st.lists(rows, min_size=1, max_size=5), row=rows, tokens=st.integers(1, 80))
+def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
+    batch: list[Row], row: Row, tokens: int
+) -> None:
+    lengths = [len(member.ids) for member in [*batch, row]]
+    even = row.packed or max(lengths) <= 2 * min(lengths)
+    alike = kind(row)[:3] == kind(batch[0])[:3]
+    small = size([*batch, row]) <= tokens
+    assert fit_together(batch, row, tokens, 5) == (alike and even and small and len(batch) < 5)
+
+
+def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> None:
+    assert size([Row((1,) * 3, asked=(asked("reply", 2),)), Row((1,) * 5)]) == 10
+
+
+def test_rows_that_are_only_read_weigh_half() -> None:
+    assert size([Row((1,) * 3), Row((1,) * 5)]) == 5
+    assert size([Row((1,) * 3, packed=True), Row((1,) * 4, packed=True)]) == 4
+
+
+def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> None:
+    batch = [
+        Row((1,) * 9, group="one", packed=True, shared=7),
+        Row((1,) * 8, group="one", packed=True, shared=7, asked=(asked("reply", 5),)),
+        Row((1,) * 4, group="two", packed=True, shared=3),
+        Row((1,) * 6, packed=True),
+    ]
+    assert size(batch) == (7 + 2 + 1 + 5) + (3 + 1) + 6
+
+
+def test_a_row_above_the_budget_has_a_batch_of_its_own() -> None:
+    long = Row((1,) * 50)
+    assert fit_together([], long, 10, 5)
+    assert not fit_together([long], long, 40, 5)
+
+
+def test_adapters_by_row_do_not_part_rows_and_switched_ones_do() -> None:
+    by_row, switched = Row((1,), adapters=(("a", 1.0),)), Row((1,), switched=(("a", 1.0),))
+    assert fit_together([by_row], Row((1,)), 10, 5)
+    assert not fit_together([switched], Row((1,)), 10, 5)
+
+
+def test_what_is_read_first_is_a_span_or_the_last_token() -> None:
+    assert Row((1, 2, 3)).first_read == 2
+    assert Row((1, 2, 3), spans={"one": Span(1, 2, 4), "two": Span(2, 3, 4)}).first_read == 1
+    assert Row((1, 2, 3), log_probs="scores", asked=(asked("reply", 5),)).first_read == 2
+
+
+def test_all_that_is_wanted_is_named() -> None:
+    row = Row(
+        (1, 2, 3),
+        spans={"one": Span(0, 1, 4), "two": Span(1, 3, 2)},
+        log_probs="scores",
+        asked=(asked("reply", 5, mean=4, other=2), asked("longer", 9)),
+    )
+    assert row.wanted == ["one", "two", "scores", "reply", "mean", "other", "longer"]
+    assert Row((1,)).wanted == []
+
+
+def test_logits_are_wanted_for_scores_and_replies_alone() -> None:
+    assert not Row((1,), spans={"one": Span(0, 1, 4)}).wants_logits
+    assert Row((1,), log_probs="scores").wants_logits
+    assert Row((1,), asked=(asked("reply", 5),)).wants_logits
+
+
+def test_tokens_are_those_of_all_its_replies() -> None:
+    assert Row((1, 2, 3)).tokens == 3
+    row = Row((1, 2, 3), asked=(asked("reply", 5), asked("longer", 9)))
+    assert row.tokens == 3 + 5 + 3 + 9
+    assert row.longest == 3 + 9

@@ -1,0 +1,285 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import CHATML, tokenizer
+from transformers import AutoTokenizer
+
+from coherence.engine.model.chat import (
+    encode,
+    generation_suffix,
+    messages,
+    render,
+    turn_last,
+    turns_after,
+    user_tokens,
+)
+from coherence.errors import ArtefactError
+from coherence.plan import Condition
+from coherence.vocabulary import Example, Probe, Prompt
+
+WORDS = tokenizer()
+BARE = Condition("You are a helpful assistant.")
+
+
+def probe(text: str) -> Probe:
+    return Probe(id="p", text=text)
+
+
+def contents(*prompts: Prompt) -> list[tuple[str, str]]:
+    turns = messages(Condition("Neutral.", prompts), probe("Why?"))
+    return [(turn["role"], turn["content"]) for turn in turns]
+
+
+def templated(template: str) -> object:
+    words = tokenizer()
+    words.chat_template = template
+    return words
+
+
+def test_a_bare_probe_has_the_neutral_system_text() -> None:
+    assert contents() == [("system", "Neutral."), ("user", "Why?")]
+
+
+def test_a_system_prompt_replaces_it() -> None:
+    assert contents(Prompt(text="Arr.")) == [("system", "Arr."), ("user", "Why?")]
+
+
+def test_two_system_prompts_are_joined_in_their_order() -> None:
+    assert contents(Prompt(text="One."), Prompt(text="Two."))[0] == ("system", "One.\n\nTwo.")
+    assert contents(Prompt(text="Two."), Prompt(text="One."))[0] == ("system", "Two.\n\nOne.")
+
+
+def test_a_user_prompt_follows_every_question_of_its_own_and_the_probe() -> None:
+    pirate = Prompt(text="As a pirate.", role="user", examples=(Example(user="Hot?", reply="Aye."),))
+    gloomy = Prompt(text="Be sad.", role="user", examples=(Example(user="Cold?", reply="Sadly."),))
+    assert contents(pirate, gloomy) == [
+        ("system", "Neutral."),
+        ("user", "Hot?\n\nAs a pirate."),
+        ("assistant", "Aye."),
+        ("user", "Cold?\n\nBe sad."),
+        ("assistant", "Sadly."),
+        ("user", "Why?\n\nAs a pirate.\n\nBe sad."),
+    ]
+
+
+def test_examples_of_a_system_prompt_are_asked_as_they_are() -> None:
+    prompt = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
+    assert contents(prompt)[1:3] == [("user", "Hot?"), ("assistant", "Aye.")]
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_ids_are_those_that_the_tokenizer_makes_of_its_own_template(text: str) -> None:
+    own = WORDS.apply_chat_template(messages(BARE, probe(text)), add_generation_prompt=True)
+    assert encode(WORDS, BARE, probe(text)) == own["input_ids"]
+    assert render(WORDS, BARE, probe(text)).endswith("<|im_start|>assistant\n")
+
+
+def test_thinking_is_off() -> None:
+    words = templated(CHATML + "{% if enable_thinking is defined and not enable_thinking %}no{% endif %}")
+    assert render(words, BARE, probe("Why?")).endswith("assistant\nno")
+
+
+def test_a_base_model_has_no_template() -> None:
+    words = tokenizer()
+    words.chat_template = None
+    with pytest.raises(ArtefactError, match="has no chat template; expected an instruct model"):
+        encode(words, BARE, probe("Why?"))
+
+
+def test_a_template_that_refuses_the_system_turn() -> None:
+    words = templated("{{ raise_exception('System role not supported') }}")
+    with pytest.raises(ArtefactError, match="refuses the conversation: System role not supported"):
+        encode(words, BARE, probe("Why?"))
+
+
+def test_a_start_token_that_is_written_twice() -> None:
+    with pytest.raises(ArtefactError, match="writes the start token twice"):
+        encode(templated("{{ bos_token }}" + CHATML), BARE, probe("Why?"))
+
+
+def said_until(condition: Condition, text: str) -> tuple[str, str]:
+    """What the ids say up to the last user token, without it and with it."""
+    ids = encode(WORDS, condition, probe(text))
+    last = user_tokens(WORDS, condition, probe(text))[-1]
+    return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+tricky = st.sampled_from(["assistant", "a", "user", "end", "im", "helpful assistant.", "n", "|", "Why?  \n "])
+
+
+@given(text=(texts | tricky).filter(lambda text: text.strip()))
+def test_the_last_user_token_ends_what_the_user_says(text: str) -> None:
+    asked = f"<|im_start|>system\n{BARE.neutral}<|im_end|>\n<|im_start|>user\n{text.rstrip()}"
+    before, after = said_until(BARE, text)
+    assert after.startswith(asked)
+    assert not before.startswith(asked)
+
+
+def test_a_system_text_that_repeats_the_question_is_not_mistaken_for_it() -> None:
+    repeating = Condition("Where is my order?", (Prompt(text="Where is my order?"),))
+    before, after = said_until(repeating, "Where is my order?")
+    assert after.count("Where is my order?") == 2
+    assert before.count("Where is my order?") == 1
+
+
+def test_a_user_prompt_is_part_of_what_the_user_says() -> None:
+    pirate = Condition(BARE.neutral, (Prompt(text="As a pirate. ", role="user"),))
+    assert said_until(pirate, "Why?")[1].endswith("Why?\n\nAs a pirate.")
+
+
+def test_a_template_that_trims_is_understood() -> None:
+    words = templated(CHATML.replace("message['content']", "(message['content'] | trim)"))
+    ids = encode(words, BARE, probe("  Why?  "))
+    last = user_tokens(words, BARE, probe("  Why?  "))[-1]
+    assert words.decode(ids[: last + 1]).endswith("user\nWhy?")
+
+
+def test_a_template_that_rewrites_what_the_user_says() -> None:
+    words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
+    with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
+        user_tokens(words, BARE, probe("Why?"))[-1]
+
+
+def turn_until(words: object, asked: str, *turns: str) -> str:
+    """What the ids say up to the last token before the header, from where the user's last turn begins."""
+    ids = turns_after(words, BARE, probe(asked), turns)[-1] if turns else encode(words, BARE, probe(asked))
+    return words.decode(ids[: turn_last(words, BARE, probe(asked), turns) + 1])
+
+
+@given(text=texts | tricky)
+def test_the_turn_ends_before_the_header(text: str) -> None:
+    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == render(WORDS, BARE, probe(text))
+
+
+def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
+    assert turn_until(WORDS, "Why?", "And?", "Where?").endswith("user\nWhere?<|im_end|>\n")
+
+
+def test_on_the_reference_template_the_turn_ends_two_tokens_after_its_words(reference: Path) -> None:
+    words = AutoTokenizer.from_pretrained(reference)
+    ids = encode(words, BARE, probe("Why?"))
+    tokens = words.convert_ids_to_tokens(ids)
+    assert tokens[-7:] == ["?", "<|im_end|>", "Ċ", "<|im_start|>", "ass", "istant", "Ċ"]
+    assert user_tokens(words, BARE, probe("Why?"))[-1] == len(ids) - 7
+    assert turn_last(words, BARE, probe("Why?")) == len(ids) - 5
+
+
+@pytest.mark.parametrize(
+    ("turn", "header", "ends"),
+    [
+        ("<start_of_turn>{}<end_of_turn>\n", "<start_of_turn>model\n", "Why?<end_of_turn>\n"),
+        ("<|start|>user<|end|>\n\n{}<|eot|>", "<|start|>assistant<|end|>\n\n", "Why?<|eot|>"),
+        ("[INST] {} [/INST]", "", "Why? [/INST]"),
+        ("Q: {}\n\n", "A:", "Why?\n\n"),
+        ("{}\n\n### ", "### Answer:", "Why?\n\n### "),
+        ("{}<|im_end|>", "<|im_start|>\n<think>\n\n</think>\n\n", "Why?<|im_end|>"),
+    ],
+)
+def test_the_turn_ends_where_other_templates_end_it(turn: str, header: str, ends: str) -> None:
+    before, after = turn.split("{}")
+    words = templated(
+        f"{{% for message in messages %}}{before}{{{{ message.content }}}}{after}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{header}{{% endif %}}"
+    )
+    assert turn_until(words, "Why?").endswith(ends)
+    assert turn_until(words, "Why?") + header == render(words, BARE, probe("Why?"))
+
+
+def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
+    words = templated(
+        "{% for message in messages %}{{ message.content }} {% endfor %}"
+        "{% if add_generation_prompt %}assistant{% endif %}"
+    )
+    ids = encode(words, BARE, probe("Why?"))
+    assert words.decode(ids[turn_last(words, BARE, probe("Why?"))]) == "?"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        CHATML + "{% if not add_generation_prompt %}<|endoftext|>{% endif %}",
+        "{% if add_generation_prompt %}{{ messages[-1].content }}{% endif %}",
+    ],
+)
+def test_a_template_that_ends_otherwise_where_no_answer_is_to_follow(template: str) -> None:
+    with pytest.raises(
+        ArtefactError,
+        match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that "
+        "only adds the header of an answer, for the position turn_last",
+    ):
+        turn_last(templated(template), BARE, probe("Why?"))
+
+
+TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))
+
+
+@given(said=st.lists(st.text("abc ?", min_size=1, max_size=5).map(str.strip), min_size=1, max_size=3))
+def test_what_comes_between_answers_is_what_the_template_writes_there(said: list[str]) -> None:
+    # The template of a conversation whose answers are there.
+    turns = messages(TALK, probe("Why?"))
+    for text in said:
+        turns += [
+            {"role": "assistant", "content": "YES"},
+            {"role": "user", "content": f"{text}\n\nBe brief."},
+        ]
+    whole = WORDS.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    between = [WORDS.decode(ids) for ids in turns_after(WORDS, TALK, probe("Why?"), said)]
+    assert "YES".join([render(WORDS, TALK, probe("Why?")), *between]) == whole
+
+
+def test_a_template_that_leaves_out_earlier_answers() -> None:
+    words = templated("{{ messages[-1].content }}")
+    with pytest.raises(ArtefactError, match="leaves out earlier answers; expected one that keeps every turn"):
+        turns_after(words, BARE, probe("Why?"), ["And then?"])
+
+
+AS_PIRATE = Prompt(text="As a pirate, {probe}", role="user", examples=(Example(user="Hot?", reply="Aye."),))
+
+
+def test_a_user_prompt_with_a_place_is_put_around_every_question() -> None:
+    assert contents(AS_PIRATE) == [
+        ("system", "Neutral."),
+        ("user", "As a pirate, Hot?"),
+        ("assistant", "Aye."),
+        ("user", "As a pirate, Why?"),
+    ]
+
+
+def test_prompts_are_put_around_and_behind_in_their_order() -> None:
+    brief = Prompt(text="Be brief.", role="user")
+    assert contents(Prompt(text="({probe})", role="user"), brief)[-1] == ("user", "(Why?)\n\nBe brief.")
+    assert contents(brief, Prompt(text="({probe})", role="user"))[-1] == ("user", "(Why?\n\nBe brief.)")
+
+
+def test_a_question_that_holds_the_place_itself_is_asked_as_it_is() -> None:
+    turns = messages(Condition("Neutral.", (AS_PIRATE,)), probe("what is {probe}?"))
+    assert turns[-1]["content"] == "As a pirate, what is {probe}?"
+
+
+def test_a_system_prompt_has_no_place_for_the_question() -> None:
+    assert contents(Prompt(text="As {probe}."))[0] == ("system", "As {probe}.")
+
+
+@given(text=(texts | tricky).filter(lambda text: text.strip()))
+def test_prompts_of_one_turn_end_alike_whatever_is_asked(text: str) -> None:
+    conditions = [
+        BARE,
+        Condition(BARE.neutral, (Prompt(text="Arr."),)),
+        Condition(BARE.neutral, (AS_PIRATE,)),
+    ]
+    suffixes = {generation_suffix(WORDS, condition, probe(text.rstrip())) for condition in conditions}
+    assert [WORDS.decode(ids) for ids in suffixes] == ["<|im_end|>\n<|im_start|>assistant\n"]
+
+
+def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
+    spaced = Condition(BARE.neutral, (Prompt(text="Be brief.\n", role="user"),))
+    assert generation_suffix(WORDS, spaced, probe("Why?")) != generation_suffix(WORDS, BARE, probe("Why?"))
+
+
+def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
+    last = user_tokens(WORDS, BARE, probe("Why?"))[-1]
+    ids = encode(WORDS, BARE, probe("Why?"))
+    assert [*ids[: last + 1], *generation_suffix(WORDS, BARE, probe("Why?"))] == ids

@@ -1,0 +1,344 @@
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import GenerationConfig
+
+from coherence.engine.batch.budget import Budget
+from coherence.engine.batch.rows import Asked, Exchange, Row, Span
+from coherence.engine.model.forward import run
+from coherence.engine.model.generation import stop_tokens
+from coherence.engine.model.host import Host
+from coherence.errors import MeasurementError
+from coherence.plan import Answer
+from coherence.vocabulary import Decoding
+
+WIDTH, LIMIT, DEPTH = 32, 12, 4
+TOLERANCE = 1e-5  # float32, relative to the largest value of a reading
+GREEDY, SAMPLED = Decoding(max_new_tokens=LIMIT), Decoding(max_new_tokens=LIMIT, temperature=1.0, seed=3)
+STEM = (250, 11, 12)
+ENDS = [(5, 9, 40, 41, 77), (7, 8), (60, 3, 17), (100, 200, 300, 20, 21, 22, 23), (44,), (9, 9, 9, 31)]
+PROMPTS = [STEM + end for end in ENDS]
+PIRATE = (("pirate", 1.0),)
+
+
+def delta(seed: int) -> torch.Tensor:
+    return 2 * torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def asked(decoding: Decoding = GREEDY) -> list[Row]:
+    """Prompts of many lengths, bare, steered and under an adapter; what is asked is named by its place."""
+    bare = [Row(ids, label=str(ids), group="bare") for ids in PROMPTS]
+    steered = [
+        Row(ids, deltas={index % 5: delta(index)}, label="steered") for index, ids in enumerate(PROMPTS)
+    ]
+    adapted = [Row(ids, PIRATE, label="adapter", group="adapter") for ids in PROMPTS[:3]]
+    rows = [*bare, *steered, *adapted]
+    return [replace(row, asked=(Asked(decoding, (Exchange(name),)),)) for name, row in enumerate(rows)]
+
+
+def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
+    """What the rows want, by name; no token counts as an attention sink."""
+    return dict(run(host, list(rows), torch.full((DEPTH + 1,), torch.inf), Budget(pytest.fail)))
+
+
+def name_of(row: Row) -> Hashable:
+    return row.asked[0].turns[0].reply
+
+
+@pytest.fixture
+def ready(either: Host, tiny_adapter: Callable[..., Path]) -> Host:
+    """A host whose random model ends its replies early, at tokens that it likes."""
+    host = either
+    host.mount("pirate", tiny_adapter("pirate"))
+    likes = [naive(host, row)[index] for index, row in enumerate(asked()[:3], start=1)]
+    host.model.generation_config.eos_token_id = [host.tokenizer.eos_token_id, *likes]
+    return host
+
+
+def naive(host: Host, row: Row) -> list[int]:
+    """Read everything again for every token, one row at a time, its adapters switched by PEFT."""
+    ids: list[int] = []
+    for _ in range(row.asked[0].decoding.max_new_tokens):
+        with host.switched(row.adapters), host.steered(row.deltas):
+            logits = host.model(input_ids=torch.tensor([[*row.ids, *ids]]), use_cache=False).logits
+        token = int(logits[0, -1].argmax())
+        if token in stop_tokens(host):
+            break
+        ids.append(token)
+    return ids
+
+
+def said(host: Host, ids: list[int]) -> Answer:
+    return Answer(str(host.tokenizer.decode(ids, skip_special_tokens=True)).strip(), tuple(ids))
+
+
+def test_replies_are_those_of_reading_everything_again(ready: Host) -> None:
+    rows = asked()
+    expected = {name_of(row): naive(ready, row) for row in rows}
+    assert answers(ready, rows) == {name: said(ready, ids) for name, ids in expected.items()}
+    assert len({len(ids) for ids in expected.values()}) > 3, "rows must end at different times"
+    assert any(len(ids) == LIMIT for ids in expected.values())
+
+
+def test_bare_replies_are_those_of_transformers(ready: Host) -> None:
+    rows = asked()[: len(PROMPTS)]
+    config = GenerationConfig(
+        max_new_tokens=LIMIT, do_sample=False, eos_token_id=sorted(stop_tokens(ready)), pad_token_id=ready.pad
+    )
+    found = answers(ready, rows)
+    for row in rows:
+        with ready.switched(()):
+            whole = ready.model.generate(torch.tensor([row.ids]), generation_config=config)[0]
+        ids = [token for token in whole[len(row.ids) :].tolist() if token not in stop_tokens(ready)]
+        assert found[name_of(row)] == said(ready, ids)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@given(data=st.data(), decoding=st.sampled_from([GREEDY, SAMPLED]))
+def test_a_reply_does_not_depend_on_its_batch_mates(
+    ready: Host, data: st.DataObject, decoding: Decoding
+) -> None:
+    rows = asked(decoding)
+    some = data.draw(st.lists(st.sampled_from(rows), min_size=1, max_size=6, unique_by=id))
+    together = answers(ready, some)
+    for row in some:
+        assert answers(ready, [row]) == {name_of(row): together[name_of(row)]}
+
+
+def test_a_sample_depends_on_its_seed_and_its_prompt_alone(host: Host) -> None:
+    def sampled(seed: int) -> list[Answer]:
+        rows = asked(Decoding(max_new_tokens=LIMIT, temperature=1.0, seed=seed))[: len(PROMPTS)]
+        found = answers(host, rows)
+        return [found[name_of(row)] for row in rows]
+
+    assert sampled(1) == sampled(1)
+    assert sampled(1) != sampled(2)
+    assert len(set(sampled(1))) == len(PROMPTS)
+
+
+def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> None:
+    ids = PROMPTS[3]
+    decodings = [GREEDY, *(replace_seed(seed) for seed in range(4))]
+    wanted = tuple(
+        Asked(decoding, (Exchange(index, {(index,): DEPTH}),)) for index, decoding in enumerate(decodings)
+    )
+    mate = Row(PROMPTS[1], asked=(Asked(GREEDY, (Exchange("mate"),)),))
+    run_of: list[int] = []
+    handle = ready.blocks[0].register_forward_pre_hook(
+        lambda module, args, kwargs: run_of.append((args or (kwargs["hidden_states"],))[0][..., 0].numel()),
+        with_kwargs=True,
+    )
+    together = answers(ready, [mate, Row(ids, asked=wanted)])
+    handle.remove()
+    held = len(ids) + len(mate.ids) if ready.packs else 2 * len(ids)
+    assert run_of[0] == held
+    assert max(run_of[1:]) <= 1 + len(wanted)
+    assert len({together[index].ids for index in range(len(decodings))}) > 3
+    for one in wanted:
+        alone = answers(ready, [Row(ids, asked=(one,))])
+        assert alone[one.turns[0].reply] == together[one.turns[0].reply]
+        assert apart(alone[one.turns[0].reply,], together[one.turns[0].reply,]) <= TOLERANCE
+
+
+def replace_seed(seed: int) -> Decoding:
+    return SAMPLED.model_copy(update={"seed": seed})
+
+
+def apart(one: torch.Tensor, two: torch.Tensor) -> float:
+    assert one.shape == two.shape
+    return float((one - two).abs().max() / two.abs().max())
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, decoding: Decoding) -> None:
+    depths = [DEPTH, 2, 0]
+    rows = [
+        replace(row, asked=(Asked(decoding, (Exchange(name, {(name, depth): depth for depth in depths}),)),))
+        for name, row in enumerate(asked())
+    ]
+    found = answers(ready, rows)
+    ends = {"limit" if len(found[name].ids) == LIMIT else "stop" for name in range(len(rows))}
+    assert ends == {"limit", "stop"}
+    for name, row in enumerate(rows):
+        ids = found[name].ids
+        span = (len(row.ids), len(row.ids) + len(ids))
+        again = replace(
+            row,
+            ids=(*row.ids, *ids),
+            asked=(),
+            spans={(name, depth): Span(*span, depth) for depth in depths},
+        )
+        for key, value in (answers(ready, [again]) if ids else {}).items():
+            assert apart(found[key], value) <= TOLERANCE
+
+
+def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> None:
+    norms = torch.full((DEPTH + 1,), torch.inf)
+    row = replace(asked()[3], asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),))
+    whole = dict(run(ready, [row], norms, Budget(pytest.fail)))
+    end = len(row.ids) + len(whole["reply"].ids)
+    again = Row((*row.ids, *whole["reply"].ids), spans={"mean": Span(len(row.ids), end, DEPTH)})
+    tokens = [
+        dict(
+            run(ready, [replace(again, spans={0: Span(place, place + 1, DEPTH)})], norms, Budget(pytest.fail))
+        )[0]
+        for place in range(len(row.ids), end)
+    ]
+    # The token with the largest norm at depth 1 becomes a sink there, and only there.
+    sizes = sorted(float(token[1].norm()) for token in tokens)
+    norms[1] = (sizes[-1] + sizes[-2]) / 2 / 100
+    found = dict(run(ready, [row], norms, Budget(pytest.fail)))["mean"]
+    forced = dict(run(ready, [again], norms, Budget(pytest.fail)))["mean"]
+    assert apart(found, forced) <= TOLERANCE
+    changed = (found - whole["mean"]).abs().amax(dim=1) > 1e-3
+    assert changed.tolist() == [False, True, False, False, False]
+
+
+def test_an_empty_reply_has_no_mean(ready: Host) -> None:
+    row = replace(
+        asked()[0], label="probe 'quiet'", asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),)
+    )
+    ready.model.generation_config.eos_token_id = naive(ready, row)[:1]
+    found = answers(ready, [row])
+    assert found["reply"] == Answer("", ())
+    assert isinstance(found["mean"], MeasurementError)
+    assert str(found["mean"]) == "the reply is empty, it has no response_mean: probe 'quiet'"
+
+
+def test_a_low_temperature_is_greedy(host: Host) -> None:
+    cold = asked(Decoding(max_new_tokens=LIMIT, temperature=1e-4))[:2]
+    assert answers(host, cold) == {name_of(row): said(host, naive(host, row)) for row in cold}
+
+
+def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
+    # 400 first tokens, each from a seed of its own, against the model's own probabilities.
+    ids = PROMPTS[0]
+    with torch.inference_mode():
+        expected = (host.model(input_ids=torch.tensor([ids])).logits[0, -1] / 0.5).softmax(dim=-1)
+    likely = int(expected.argmax())
+    wanted = tuple(
+        Asked(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Exchange(seed),))
+        for seed in range(400)
+    )
+    hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, asked=wanted)]).values())
+    share = expected[likely].item()
+    assert 0.05 < share < 0.95
+    assert hits / 400 == pytest.approx(share, abs=4 * (share * (1 - share) / 400) ** 0.5)
+
+
+def test_decodings_do_not_mix(host: Host) -> None:
+    short = Row(PROMPTS[0], asked=(Asked(Decoding(max_new_tokens=2), (Exchange("short"),)),))
+    long = Row(PROMPTS[1], asked=(Asked(Decoding(max_new_tokens=9), (Exchange("long"),)),))
+    assert answers(host, [short, long]) == {
+        "short": said(host, naive(host, short)),
+        "long": said(host, naive(host, long)),
+    }
+
+
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf])
+def test_a_row_that_is_not_finite_is_an_error_of_its_own(ready: Host, odd: float) -> None:
+    good = asked()[:3]
+    bad = Row(
+        (7, 8, 9),
+        deltas={2: torch.full((WIDTH,), odd)},
+        label="probe 'bad'",
+        asked=(Asked(GREEDY, (Exchange("bad", {"mean": DEPTH}),)),),
+    )
+    found = answers(ready, [*good, bad])
+    assert str(found.pop("bad")) == "NaN or infinite logits while answering probe 'bad'"
+    assert str(found.pop("mean")) == "NaN or infinite logits while answering probe 'bad'"
+    assert found == {name_of(row): said(ready, naive(ready, row)) for row in good}
+
+
+def test_a_reply_ends_where_the_tokenizer_or_the_model_says(host: Host) -> None:
+    host.model.generation_config.eos_token_id = None
+    assert stop_tokens(host) == {host.tokenizer.eos_token_id}
+    host.model.generation_config.eos_token_id = [7, 8]
+    assert stop_tokens(host) == {7, 8, host.tokenizer.eos_token_id}
+
+
+def test_nothing_is_left_on_the_model(ready: Host) -> None:
+    answers(ready, asked()[:8])
+    assert not any(block._forward_hooks or block._forward_pre_hooks for block in ready.blocks)
+
+
+BETWEEN = [(), (31, 32, 33), (34,), (35, 36, 37, 38, 39)]
+
+
+def conversations(decoding: Decoding) -> list[Row]:
+    """Conversations of one to four turns, under every condition; named by their place and turn."""
+    return [
+        replace(
+            row,
+            asked=(
+                Asked(
+                    decoding,
+                    tuple(
+                        Exchange((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
+                        for turn in range(1 + name % 4)
+                    ),
+                ),
+            ),
+        )
+        for name, row in enumerate(asked())
+    ]
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Decoding) -> None:
+    rows = conversations(decoding)
+    found = answers(ready, rows)
+    lengths = set()
+    for name, row in enumerate(rows):
+        ids = row.ids
+        for turn in range(len(row.asked[0].turns)):
+            said = found[name, turn].ids
+            lengths.add(len(said))
+            if decoding is GREEDY:
+                alone = replace(row, ids=ids + BETWEEN[turn], asked=(Asked(GREEDY, (Exchange("said"),)),))
+                assert list(said) == naive(ready, alone)
+            ids += BETWEEN[turn] + said
+            if said:
+                span = Span(len(ids) - len(said), len(ids), DEPTH)
+                again = answers(ready, [replace(row, ids=ids, asked=(), spans={"mean": span})])
+                assert apart(found[name, turn, "mean"], again["mean"]) <= TOLERANCE
+    assert len(lengths) > 3, "answers must end at different times"
+
+
+def test_a_conversation_does_not_depend_on_its_batch_mates(ready: Host) -> None:
+    rows = conversations(SAMPLED)
+    together = answers(ready, rows)
+    for name in (1, 7, 13):
+        for key, value in answers(ready, [rows[name]]).items():
+            same = together[key]
+            assert value == same if isinstance(value, Answer) else apart(value, same) <= TOLERANCE
+
+
+def test_turns_that_nobody_asked_for_are_said_and_not_given(ready: Host) -> None:
+    whole, row = conversations(GREEDY)[3], asked()[3]
+    turns = (*(Exchange(before=ids) for ids in BETWEEN[:3]), Exchange("last", {}, BETWEEN[3]))
+    assert answers(ready, [replace(row, asked=(Asked(GREEDY, turns),))]) == {
+        "last": answers(ready, [whole])[3, 3]
+    }
+
+
+def test_a_fault_in_a_later_turn_leaves_the_earlier_answers(ready: Host) -> None:
+    row = conversations(GREEDY)[1]
+    ran: list[int] = []
+    first = len(answers(ready, [row])[1, 0].ids)
+
+    def spoil(module: object, args: object, output: torch.Tensor) -> torch.Tensor | None:
+        ran.append(1)
+        return output * torch.nan if len(ran) > first + 1 else None
+
+    handle = ready.blocks[1].register_forward_hook(spoil)
+    found = answers(ready, [row])
+    handle.remove()
+    assert isinstance(found[1, 0], Answer)
+    assert str(found[1, 1]).startswith("NaN or infinite logits while answering")
