@@ -19,8 +19,8 @@ from coherence.engine.engine import Engine
 from coherence.engine.model.chat import encode
 from coherence.engine.model.host import Host
 from coherence.plan import Divergence, Plan, Record
-from coherence.properties.composition.changes import BARE, Change
 from coherence.properties.composition.factorial import FactorialCase
+from coherence.properties.composition.injections import BARE, Injection
 from coherence.statistics.factorial import quartiles
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
@@ -79,7 +79,7 @@ class Grid:
             "interaction": cells.interaction(),
         }
 
-    def kl(self, case: FactorialCase, changes: Sequence[Change]) -> Array:
+    def kl(self, case: FactorialCase, changes: Sequence[Injection]) -> Array:
         """KL in nats, [changes, tasks]."""
         return np.stack(list(case.grid.kl(self.record, changes).values()))
 
@@ -108,7 +108,7 @@ class Grid:
         return by_sum, by_oracle
 
 
-def _alone(changes: Iterable[Change]) -> list[Change]:
+def _alone(changes: Iterable[Injection]) -> list[Injection]:
     return [change for change in changes if len(change.sites) == 1]
 
 

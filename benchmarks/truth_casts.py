@@ -17,7 +17,7 @@ from work import ROOT
 
 from coherence import open_suite
 from coherence.properties.reading import Readings
-from coherence.statistics.comparison import Comparison
+from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.generic import Generic
 from coherence.vocabulary import Position, Regime
@@ -83,7 +83,7 @@ def found(moves: Moves, kin: Sequence[Sequence[int]] | None = None) -> Found:
 def _less_the_mean(moves: Moves, names: Sequence[str]) -> list[float]:
     """Cosines with every persona as they were: less the mean over the cast, the judged one among it."""
     first, second = moves - moves.mean(1, keepdims=True)
-    return [Comparison.of(first[0], other, names).cosine().value for other in second]
+    return [Alignment.of(first[0], other, names).cosine().value for other in second]
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
 from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene
 from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers, Property
-from coherence.properties.attractors.attractor import AttractorCase
 from coherence.properties.collinearity import CollinearityCase
 from coherence.properties.composition.chimera import ChimeraCase
 from coherence.properties.markers import MarkersCase
+from coherence.properties.mixtures.attractor import AttractorCase
 from coherence.properties.reading import Readings
 from coherence.store import Store
 from coherence.vocabulary import Band, Estimate, Marker, Probe
@@ -125,7 +125,7 @@ def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
 def plain(case: Case, record: Record) -> Iterator[Estimate]:
     """Yield the cosine of a sample's mean directions, which the noise of its probes makes too small."""
     if isinstance(case, CollinearityCase):
-        band = case._displacements(record).at(case.asked.sites.depths)
+        band = case._displacements(record).at(case.continuations.sites.depths)
         first, second = map(band.of, case._judged)
         pairs = (first, second), (first, first), (second, second)
         above, one, other = (band.generic.products(*pair).mean((1, 2)) for pair in pairs)
@@ -193,7 +193,7 @@ class Truth(ABC):
     ) -> tuple[float, float]:
         """Cosine and strength of two conditions' specific means, averaged over the sites."""
         found = []
-        for depth in case.asked.sites.depths:
+        for depth in case.continuations.sites.depths:
             bare = self.mean(case._readings, self.scene.bare, [depth])[0]
 
             def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:

@@ -7,10 +7,10 @@ from truth_model import NEUTRAL, PERSONAS
 from coherence.plan import Condition
 from coherence.properties import Algebra, Case, Dose, Equivalence, Factorial, Property
 from coherence.properties.composition.algebra import AlgebraCase
-from coherence.properties.composition.changes import BARE, Change
 from coherence.properties.composition.dose import DoseCase
 from coherence.properties.composition.equivalence import EquivalenceCase
 from coherence.properties.composition.factorial import FactorialCase
+from coherence.properties.composition.injections import BARE, Injection
 from coherence.vocabulary import Marker, Position
 
 BETWEEN = "resid_post.1"
@@ -63,7 +63,7 @@ class Composed(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _factorial(self, case: FactorialCase) -> dict[str, float]:
-        depth = case.asked.sites.depths[0]
+        depth = case.continuations.sites.depths[0]
         cells = [
             [self.record.residuals(each)[depth] for each in case.grid.readings(t)] for t in case.grid.tasks
         ]
@@ -109,7 +109,7 @@ class Composed(Truth):
         }
 
     def _algebra(self, case: AlgebraCase) -> dict[str, float]:
-        depth = case.asked.sites.depths[0]
+        depth = case.continuations.sites.depths[0]
         judged, stacked, bare = (
             case._readings.residuals(self.record, each)[depth].astype(np.float64)
             for each in (case.judged, case._stacked, self.scene.bare)
@@ -120,7 +120,7 @@ class Composed(Truth):
             "KL from the stack": self._kl(case._stacked, case.judged),
         }
 
-    def _cost(self, case: FactorialCase, change: Change) -> float:
+    def _cost(self, case: FactorialCase, change: Injection) -> float:
         costs = (self.record.divergence(case.grid.divergence(task, change)) for task in case.grid.tasks)
         return float(np.mean([cost.sum() for cost in costs]))
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coherence.opened import Direction, OpenSuite, open_suite
+    from coherence.api import Direction, OpenSuite, open_suite
 
 __version__ = "0.1.0"
 
@@ -14,5 +14,5 @@ __all__ = ["Direction", "OpenSuite", "open_suite"]
 def __getattr__(name: str) -> object:
     # Imported when asked for: every plain pytest run imports this package, and must stay light.
     if name in __all__:
-        return getattr(import_module("coherence.opened"), name)
+        return getattr(import_module("coherence.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,8 +28,8 @@ def scene(given=None, **personas):
     vectors = {name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES}
     release = Release(adapters={name: f"adapters/{name}" for name in NAMES}, vectors=vectors)
     regimes = tuple(map(Regime.parse, ("prompt", "adapter")))
-    talks = scripts() if given is None else given
-    return Scene(release, cast | personas, PROBES, regimes, "Neutral.", Decoding(), 0, talks)
+    conversations = scripts() if given is None else given
+    return Scene(release, cast | personas, PROBES, regimes, "Neutral.", Decoding(), 0, conversations)
 
 
 PIRATE, SHIP, STEERED = (
@@ -60,10 +60,10 @@ def world(
         if isinstance(need, Divergence):
             return np.full(need.tokens, kl * drawn.uniform(0.9, 1.1), np.float32)
         assert isinstance(need, Reading)
-        talk = need.probe.id in ids
+        conversation = need.probe.id in ids
         question = (need.probe, need.text and len(need.text.turns))
         own = scatter.setdefault(question, drawn.normal(size=WIDTH))
-        at = where(need) if talk else float(bool(need.condition.prompts))
+        at = where(need) if conversation else float(bool(need.condition.prompts))
         found = own * noise + at * line
         return np.tile(found, (DEPTHS, 1)).astype(np.float32)
 

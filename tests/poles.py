@@ -1,7 +1,7 @@
 """Two poles and what is asked of them, on made-up residuals."""
 
 from coherence.plan import Reading, Scene
-from coherence.properties.attractors.attractor import Attractor
+from coherence.properties.mixtures.attractor import Attractor
 from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))

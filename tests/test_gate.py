@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from coherence import __version__
 from coherence.gate import Gate, among_all, results_of
 from coherence.properties import Property
-from coherence.properties.claims import COSINE
 from coherence.properties.collinearity import CollinearityCase
+from coherence.properties.ranges import COSINE
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.vocabulary import Adjusted, Criterion, Estimate, Evidence, Incoherence, Policy, Verdict

@@ -11,7 +11,7 @@ import pytest
 
 from coherence.cli import main
 from coherence.gate import Gate
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.reports.junit import write_junit
 from coherence.results import AssertionResult, Results
 from coherence.store import Store

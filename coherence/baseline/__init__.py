@@ -1,6 +1,6 @@
 """Baselines: what a blessed release came to, and what changed since."""
 
-from coherence.baseline.comparison import Terms, compare
-from coherence.baseline.document import Baseline
+from coherence.baseline.baseline import Baseline
+from coherence.baseline.differences import ComparisonTerms, compare
 
-__all__ = ["Baseline", "Terms", "compare"]
+__all__ = ["Baseline", "ComparisonTerms", "compare"]

@@ -6,7 +6,7 @@ from math import hypot, isinf, sqrt
 from statistics import NormalDist
 from typing import Literal
 
-from coherence.baseline.document import Line
+from coherence.baseline.baseline import Line
 from coherence.statistics import student
 from coherence.statistics.intervals import TAIL, Interval, Z
 from coherence.vocabulary import Difference

@@ -63,11 +63,11 @@ def _run(options: Namespace) -> None:
 
     from coherence.reports.bar import Bar
     from coherence.store import Store, store_root
-    from coherence.thresholds import WIDTH, Bench, Terms, proposals, shown
+    from coherence.thresholds import WIDTH, Bench, CalibrationTerms, proposals, shown
 
     suites = releases(options.suite, options.seed, options.release)
     seed = next(iter(suites.values())).scene.seed
-    terms = Terms(options.false_alarm, options.power, options.halves, seed)
+    terms = CalibrationTerms(options.false_alarm, options.power, options.halves, seed)
     benches = {name: Bench(suite, terms, name) for name, suite in suites.items()}
     store = Store(options.store or store_root())
     with Bar(Console(stderr=True)) as bar:

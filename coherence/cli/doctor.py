@@ -35,7 +35,7 @@ def _checks(suites: list[Path]) -> "Iterator[Check]":
     yield from installation()
     if suites:
         try:
-            from coherence.doctor.release import release
+            from coherence.doctor.release_checks import release
         except ImportError as problem:
             yield Check("fail", "suites", f"cannot be looked at: {problem}")
             return

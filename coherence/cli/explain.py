@@ -74,7 +74,7 @@ def _stated(path: Path) -> "Sequence[Assertion]":
 def _explain(result: "AssertionResult") -> None:
     """Show what was found, then what it means; the suite says the latter, if it is still there."""
     from coherence.explanation import of_property
-    from coherence.reports.explanation import explain
+    from coherence.reports.grounds import explain
 
     print(f"{explain(result)}\n")
     try:

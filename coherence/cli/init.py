@@ -11,7 +11,7 @@ from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
-    from coherence.drafts import Draft
+    from coherence.scaffold import Draft
 
 
 def _add(parser: Parser) -> None:
@@ -64,8 +64,8 @@ def _run(options: Namespace) -> None:
 
 
 def _draft(options: Namespace) -> "Draft":
-    from coherence.drafts import Draft
-    from coherence.drafts.artefacts import as_seen_from, blocks, found, site_of
+    from coherence.scaffold import Draft
+    from coherence.scaffold.shipped import as_seen_from, blocks, found, site_of
     from coherence.vocabulary import Site
 
     def spelled(text: str | None) -> str | None:
@@ -87,8 +87,8 @@ def _draft(options: Namespace) -> "Draft":
 def _heard(base: str, prompt: str) -> dict[str, tuple[int, int]]:
     from rich.console import Console
 
-    from coherence.drafts.hearing import hear
     from coherence.reports.bar import Bar
+    from coherence.scaffold.hearing import hear
 
     try:
         with Bar(Console(stderr=True)) as bar:

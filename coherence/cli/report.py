@@ -73,7 +73,7 @@ def _write(write: Callable[[Path], None], path: Path) -> None:
 def _show(results: "Results") -> None:
     from rich.console import Console
 
-    from coherence.reports.comparison import compared
+    from coherence.reports.since_baseline import compared
     from coherence.reports.terminal import summary
 
     console = Console()

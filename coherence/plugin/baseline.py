@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from coherence.baseline import Baseline, Terms, compare
+from coherence.baseline import Baseline, ComparisonTerms, compare
 from coherence.errors import CoherenceError
 from coherence.plugin.policy import choice
 from coherence.results import Results
@@ -20,7 +20,7 @@ class Against:
 
     def __init__(self, config: pytest.Config, adjusted: bool) -> None:
         self._missing = choice(config, "baseline-missing")
-        self._terms = Terms(
+        self._terms = ComparisonTerms(
             tolerance=config.getoption("--coherence-baseline-tolerance"),
             fails_on=cast(Failing, choice(config, "baseline-fail")),
             adjusted=adjusted,

@@ -11,7 +11,7 @@ import pytest
 
 from coherence.errors import CoherenceError
 from coherence.gate import Gate
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.results import AssertionResult
 from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Verdict

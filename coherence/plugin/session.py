@@ -20,11 +20,11 @@ from coherence.plugin.policy import allowance, choice, policy
 from coherence.plugin.provenance import commit, device
 from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
-from coherence.reports.comparison import compared
 from coherence.reports.controls import controls
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
 from coherence.reports.markdown import write_markdown
+from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
 from coherence.reports.views import require_views, write_view
 from coherence.results import AssertionResult, Results, sentence_of

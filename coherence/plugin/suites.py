@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from coherence.api import OpenSuite
 from coherence.engine.executors.executor import MakeExecutor
-from coherence.opened import OpenSuite
 from coherence.plugin.item import SuiteFile
 from coherence.results import AssertionResult
 from coherence.store import Store

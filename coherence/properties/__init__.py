@@ -4,14 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from coherence.properties.attractors.attractor import Attractor
-from coherence.properties.attractors.basin import Basin
-from coherence.properties.attractors.cache import CacheLaw
-from coherence.properties.attractors.cache_edit import CacheEdited
-from coherence.properties.attractors.capping import Capping
-from coherence.properties.attractors.drift import Drift
-from coherence.properties.attractors.gap import Gap
-from coherence.properties.attractors.handover import Handover
 from coherence.properties.collinearity import Collinearity
 from coherence.properties.composition.algebra import Algebra
 from coherence.properties.composition.chimera import Chimera
@@ -20,8 +12,16 @@ from coherence.properties.composition.dose import Dose
 from coherence.properties.composition.equivalence import Equivalence
 from coherence.properties.composition.factorial import Factorial
 from coherence.properties.composition.worst import Worst
+from coherence.properties.conversations.basin import Basin
+from coherence.properties.conversations.cache import CacheLaw
+from coherence.properties.conversations.cache_edit import CacheEdited
+from coherence.properties.conversations.capping import Capping
+from coherence.properties.conversations.drift import Drift
+from coherence.properties.conversations.handover import Handover
 from coherence.properties.criterion import held
 from coherence.properties.markers import Markers
+from coherence.properties.mixtures.attractor import Attractor
+from coherence.properties.mixtures.gap import Gap
 from coherence.properties.property import Case, Property
 
 AnyProperty = Annotated[

@@ -11,7 +11,17 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.cast import (
+from coherence.properties.control import (
+    artefact_regime,
+    neutral_prompt,
+    nothing,
+    random_vectors,
+    stand_ins,
+)
+from coherence.properties.criterion import held
+from coherence.properties.curve import over_depth
+from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Between,
     Pair,
@@ -23,21 +33,11 @@ from coherence.properties.cast import (
     supporting,
     units,
 )
-from coherence.properties.claims import COSINE, Possible
-from coherence.properties.control import (
-    artefact_regime,
-    neutral_prompt,
-    nothing,
-    random_vectors,
-    stand_ins,
-)
-from coherence.properties.criterion import held
-from coherence.properties.curve import over_depth
-from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
-from coherence.properties.reading import Readings, Sample
-from coherence.statistics.comparison import Comparison
+from coherence.properties.ranges import COSINE, Possible
+from coherence.properties.reading import ExampleReplies, Readings
+from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.vocabulary import (
     Criterion,
@@ -118,11 +118,11 @@ class CollinearityCase(Case):
         above = compared.cosine().above(float(band.chance(self._judged[0], seed).mean()))
         yield held("above random null", above, n, 0.0, unreliable=unreliable, key=None)
 
-    def _foreign(self, moved: Displacements) -> dict[str, Comparison]:
+    def _foreign(self, moved: Displacements) -> dict[str, Alignment]:
         """Compare with the other personas in the second regime, none of them among its own controls."""
         if len(self.controls_by_kin) <= LEAST_BYSTANDERS:
             return {}
-        foreign: dict[str, Comparison] = {}
+        foreign: dict[str, Alignment] = {}
         for unit, personas in enumerate(self.controls_by_kin):
             for name in personas:
                 other = self.scene.condition(name, self.regimes[1])
@@ -179,8 +179,8 @@ class CollinearityCase(Case):
         return self._readings.displacements(record, self._judged, self._controls, depths)
 
     @property
-    def _sample(self) -> Sample:
-        return Sample(
+    def _sample(self) -> ExampleReplies:
+        return ExampleReplies(
             self.scene, {str(regime): self.scene.condition(self.persona, regime) for regime in self.regimes}
         )
 

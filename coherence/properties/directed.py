@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition
-from coherence.properties.claims import ANY, Possible
 from coherence.properties.criterion import held, too_noisy
 from coherence.properties.property import Property
+from coherence.properties.ranges import ANY, Possible
 from coherence.properties.reading import unmoved
-from coherence.statistics.comparison import Comparison
+from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.vocabulary import Band, Criterion, Position
 from coherence.vocabulary.evidence import number
@@ -63,7 +63,7 @@ class Directed(Property, ABC):
         if self.max_strength is not None:
             yield held(name, found, n, at_most=self.max_strength, unreliable=still, key="max_strength")
 
-    def compared(self, band: Displacements, sides: Sides) -> Comparison:
+    def compared(self, band: Displacements, sides: Sides) -> Alignment:
         """Compare both sides."""
         first, second = sides.values()
         return band.compared(first, second)

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Reply, Scene
-from coherence.properties.cast import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.claims import ANY, COSINE, Possible
 from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
+from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import ANY, COSINE, Possible
 from coherence.statistics.agreement import (
     Hits,
     chance_disagreements,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coherence.errors import CoherenceError, did_you_mean
 from coherence.plan import Measurement, Record, Scene
-from coherence.properties.claims import ANY, Possible
+from coherence.properties.ranges import ANY, Possible
 from coherence.vocabulary import Control, Criterion, Evidence, Expectation, Incoherence, Verdict
 from coherence.vocabulary.evidence import Sampled
 from coherence.vocabulary.tier import Tier

@@ -84,7 +84,7 @@ class Readings:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ExampleReplies:
     """What the first probe is answered under some conditions: nothing is judged by it, people look at it."""
 
     scene: Scene

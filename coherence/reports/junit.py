@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from coherence.files import replace_file
-from coherence.reports.comparison import compared, verdict
-from coherence.reports.explanation import criteria_table, explain
+from coherence.reports.grounds import criteria_table, explain
 from coherence.reports.plain import clipped, one_line, rendered
+from coherence.reports.since_baseline import compared, verdict
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Comparison, Evidence, Verdict
 

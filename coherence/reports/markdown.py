@@ -7,12 +7,12 @@ from pathlib import Path
 
 from coherence.files import replace_file
 from coherence.reports.adjustment import cost
-from coherence.reports.comparison import changes_table, verdict, worth_showing
 from coherence.reports.controls import controls
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.reports.order import worst_first
 from coherence.reports.plain import clipped, one_line, rendered, visible
 from coherence.reports.reproduce import command
+from coherence.reports.since_baseline import changes_table, verdict, worth_showing
 from coherence.reports.terminal import counts
 from coherence.results import AssertionResult, Results
 

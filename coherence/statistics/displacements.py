@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.statistics.comparison import Comparison
+from coherence.statistics.alignment import Alignment
 from coherence.statistics.generic import Generic, outside
 from coherence.statistics.geometry import (
     Array,
@@ -48,11 +48,11 @@ class Displacements:
         """Cosine of two mean displacements, with what any persona does: [depths]."""
         return cosine(_mean(self.of(first)), _mean(self.of(second)))
 
-    def compared(self, first: Hashable, second: Hashable, without: int | None = None) -> Comparison:
+    def compared(self, first: Hashable, second: Hashable, without: int | None = None) -> Alignment:
         """Specific parts of two conditions, one unit of the controls left out."""
         generic = self.generic if without is None else self.generic.without(without)
         one, other = self.of(first), self.of(second)
-        return Comparison.from_products(
+        return Alignment.from_products(
             generic.products(one, other),
             generic.products(one, one),
             generic.products(other, other),

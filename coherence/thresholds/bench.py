@@ -8,9 +8,9 @@ from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, stream
 from coherence.properties import Case
 from coherence.suite import Assertion, Suite
-from coherence.thresholds.entry import Entry, entries
 from coherence.thresholds.halves import Sample
-from coherence.thresholds.proposal import Criteria, Halved, Terms, Trial
+from coherence.thresholds.proposal import CalibrationTerms, Criteria, Halved, Trial
+from coherence.thresholds.written_claim import Entry, entries
 from coherence.vocabulary import Criterion, Verdict
 from coherence.vocabulary.evidence import Sampled
 
@@ -41,7 +41,7 @@ class Bench:
     `left_alone` says of the others why they cannot. The bench of one of several releases has its name.
     """
 
-    def __init__(self, suite: Suite, terms: Terms, release: str | None = None) -> None:
+    def __init__(self, suite: Suite, terms: CalibrationTerms, release: str | None = None) -> None:
         self._release = release
         self._terms = terms
         self.left_alone: list[tuple[Entry, str]] = []

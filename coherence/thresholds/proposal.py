@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coherence.thresholds.entry import Entry
 from coherence.thresholds.healthy import Healthy
 from coherence.thresholds.side import Side
+from coherence.thresholds.written_claim import Entry
 from coherence.vocabulary import Criterion, Estimate
 from coherence.vocabulary.evidence import Sampled
 
@@ -13,7 +13,7 @@ Criteria = Mapping[str, Criterion]
 
 
 @dataclass(frozen=True)
-class Terms:
+class CalibrationTerms:
     """What is asked of thresholds: probabilities, how many halves of a sample are drawn, and the seed."""
 
     false_alarm: float
@@ -66,7 +66,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlEstimate:
     """Somebody else in a persona's place, and what a criterion says of it."""
 
     who: str
@@ -96,7 +96,7 @@ class Proposal:
     weakest: str
     release: str | None
     estimate: Estimate
-    control: Control | None
+    control: ControlEstimate | None
     needed: float
     notes: tuple[str, ...]
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from judged import NAMES, judged, mean
 from scipy.stats import ttest_rel
 
+from coherence.baseline.baseline import Line
 from coherence.baseline.difference import Gain
-from coherence.baseline.document import Line
 from coherence.properties.criterion import held
 from coherence.statistics.agreement import paired_difference
 

@@ -22,7 +22,7 @@ from coherence.engine.artefacts.vectors import save_vector
 from coherence.engine.batch.layout import Padded
 from coherence.engine.batch.rows import Row
 from coherence.engine.engine import Engine
-from coherence.engine.interventions.steering import Steering
+from coherence.engine.interventions.steering import SteeringHooks
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.host import Host
 from coherence.errors import CoherenceError
@@ -317,7 +317,7 @@ def test_steering_is_read_at_its_site_whatever_was_hooked_before(
             with_kwargs=True,
         )
     )
-    with Steering(host.blocks, {depth: deltas[:, None]}):
+    with SteeringHooks(host.blocks, {depth: deltas[:, None]}):
         steered, _ = passed(host, inputs)
     handle.remove()
     for row, here in enumerate(present):

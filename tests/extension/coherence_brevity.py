@@ -11,7 +11,7 @@ from pydantic import Field
 
 from coherence.plan import Measurement, Record, Reply, Scene
 from coherence.properties import Case, Property, held
-from coherence.properties.claims import SIZE, Possible
+from coherence.properties.ranges import SIZE, Possible
 from coherence.results import Results
 from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Evidence, Regime

@@ -65,7 +65,7 @@ def test_what_does_not_hold_fails_the_test_with_its_evidence(bench, write):
     said = run.stdout.str()
     assert f"AssertionError: {result.sentence[:60]}" in said
     assert "over depth" in said
-    assert "opened/suite.py" not in said  # the traceback ends in the test
+    assert "api/opened.py" not in said  # the traceback ends in the test
 
 
 def test_what_is_only_judged_is_not_in_the_reports(bench, write):

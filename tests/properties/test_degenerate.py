@@ -8,7 +8,7 @@ import pytest
 from coherence.errors import SuiteError
 from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene, Seen
 from coherence.properties import Attractor, Chimera, Collinearity, Commutativity, Equivalence, Markers
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from coherence.properties import AnyProperty, Commutativity, Markers, Property
-from coherence.properties.claims import ANY, COSINE, SHARE, SIZE
+from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.vocabulary import Criterion, Estimate, Incoherence
 
 EVERY = get_args(get_args(AnyProperty)[0])

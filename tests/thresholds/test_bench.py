@@ -12,9 +12,9 @@ from coherence.plan import Record, Reply
 from coherence.properties import CacheEdited, CacheLaw, Drift
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.suite.load import assertions_of
-from coherence.thresholds import Bench, Terms, proposals
+from coherence.thresholds import Bench, CalibrationTerms, proposals
 
-TERMS = Terms(false_alarm=0.05, power=0.9, halves=20, seed=0)
+TERMS = CalibrationTerms(false_alarm=0.05, power=0.9, halves=20, seed=0)
 KEYS = ["max_difference", "max_count_difference", "min_recovery"]  # nearly every reply has a marker
 EXPECTED_TO_FAIL = """\
   - {property: markers, id: heard, between: [prompt, steering], min_agreement: 0.6, max_difference: 0.25,
@@ -93,13 +93,13 @@ def test_where_the_threshold_is_stricter_than_the_sample_it_says_how_many_probes
 
 
 def test_more_power_needs_more_probes(proposed):
-    strict = Terms(false_alarm=0.05, power=0.99, halves=20, seed=0)
+    strict = CalibrationTerms(false_alarm=0.05, power=0.99, halves=20, seed=0)
     usual, sure = (proposed(0.9, terms=terms)["max_difference"].needed for terms in (TERMS, strict))
     assert usual < sure
 
 
 def test_fewer_false_alarms_take_more_lenient_thresholds(proposed):
-    rare = Terms(false_alarm=0.001, power=0.9, halves=20, seed=0)
+    rare = CalibrationTerms(false_alarm=0.001, power=0.9, halves=20, seed=0)
     usual, strict = (proposed(0.95, terms=terms) for terms in (TERMS, rare))
     assert strict["min_recovery"].proposed < usual["min_recovery"].proposed
     assert strict["max_difference"].proposed > usual["max_difference"].proposed
@@ -136,7 +136,7 @@ def test_what_cannot_be_decided_is_not_calibrated(load):
 
 
 def test_the_seed_alone_decides(proposed):
-    other = Terms(false_alarm=0.05, power=0.9, halves=20, seed=1)
+    other = CalibrationTerms(false_alarm=0.05, power=0.9, halves=20, seed=1)
     assert [p.proposed for p in proposed(0.8).values()] == [p.proposed for p in proposed(0.8).values()]
     first, second = (list(proposed(0.8, terms=terms).values()) for terms in (TERMS, other))
     assert [p.needed for p in first] != [p.needed for p in second]

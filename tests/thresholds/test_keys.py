@@ -12,10 +12,10 @@ from coherence.engine.engine import Engine
 from coherence.plan import Plan, Record
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
-from coherence.thresholds import Bench, Terms, proposals
-from coherence.thresholds.entry import entries
+from coherence.thresholds import Bench, CalibrationTerms, proposals
+from coherence.thresholds.written_claim import entries
 
-TERMS = Terms(false_alarm=0.05, power=0.9, halves=10, seed=0)
+TERMS = CalibrationTerms(false_alarm=0.05, power=0.9, halves=10, seed=0)
 CAST = ("pirate", "counsel", "oncall", "support", "mixed")
 SUITE = """\
 coherence: 1

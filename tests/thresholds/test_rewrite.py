@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from coherence.errors import SuiteError
 from coherence.suite import Overrides, load_suite
 from coherence.thresholds import change, rewrite
-from coherence.thresholds.entry import entries
 from coherence.thresholds.proposal import Proposal
 from coherence.thresholds.rewrite import rewritten
 from coherence.thresholds.side import Side
+from coherence.thresholds.written_claim import entries
 from coherence.vocabulary import Estimate
 
 SHIPPED = sorted((Path(__file__).parents[2] / "suites").glob("*.coherence.yaml"))

@@ -72,7 +72,7 @@ class Padded(Layout):
         for index, row in enumerate(rows):
             ids[index, width - len(row.ids) :] = torch.tensor(row.ids)
             mask[index, width - len(row.ids) :] = True
-        follows = any(row.asked for row in rows)
+        follows = any(row.continuations for row in rows)
         return cls(ids.to(device), mask.to(device), DynamicCache() if follows else None)
 
     def inputs(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Packed(Layout):
     @classmethod
     def of(cls, configs: Sequence[PreTrainedConfig], rows: Sequence[Row], device: torch.device) -> "Packed":
         """Lay rows out that have not begun, for a model with these configs."""
-        keeps = any(row.asked for row in rows)
+        keeps = any(row.continuations for row in rows)
         together = groupby(rows, key=lambda row: row.group if row.shared else None)
         return cls(configs, [_begun(list(members), keeps) for _, members in together], device)
 

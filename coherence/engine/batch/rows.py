@@ -29,7 +29,7 @@ class Span(NamedTuple):
     through: int
 
 
-class Bound(NamedTuple):
+class AxisCap(NamedTuple):
     """How far residuals may go along a unit axis [width]."""
 
     axis: Tensor
@@ -37,14 +37,14 @@ class Bound(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Capped:
+class RowCap:
     """Bounds by depth, for all tokens of a row or for those that the assistant `said`: [first, end) each."""
 
-    bounds: Mapping[int, Bound]
+    bounds: Mapping[int, AxisCap]
     tokens: Tokens = Tokens.ALL
     said: tuple[tuple[int, int], ...] = ()
 
-    def followed(self, first: int, end: int) -> "Capped":
+    def followed(self, first: int, end: int) -> "RowCap":
         """Let the assistant say the tokens from `first` to `end` next."""
         if self.tokens is Tokens.ALL or first == end:
             return self
@@ -59,7 +59,7 @@ class Under:
 
     adapters: Weights = ()
     deltas: Deltas = field(default_factory=dict)
-    capped: Capped | None = None
+    capped: RowCap | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Continuation:
     """A conversation that is wanted: a first answer, and more where the user goes on."""
 
     decoding: Decoding
@@ -163,28 +163,28 @@ class Row:
     score: Score = NEXT
     patch: Patched | None = None
     way: Way = Way.STACKED
-    capped: Capped | None = None
+    capped: RowCap | None = None
     offset: int = 0
-    asked: tuple[Asked, ...] = ()
+    continuations: tuple[Continuation, ...] = ()
     packed: bool = False
     shared: int = 0
 
     @property
     def wants_logits(self) -> bool:
         """Whether the row must be run through the whole model."""
-        return self.log_probs is not None or bool(self.asked)
+        return self.log_probs is not None or bool(self.continuations)
 
     @property
     def takes_turns(self) -> bool:
         """Whether it goes on after a first answer."""
-        return any(len(asked.turns) > 1 for asked in self.asked)
+        return any(len(one.turns) > 1 for one in self.continuations)
 
     @property
     def wanted(self) -> list[Hashable]:
         """Names of all that is wanted."""
-        asked = [name for asked in self.asked for name in asked.wanted]
+        said = [name for one in self.continuations for name in one.wanted]
         scored = [] if self.log_probs is None else [self.log_probs]
-        return [*self.spans, *scored, *asked]
+        return [*self.spans, *scored, *said]
 
     @property
     def first_read(self) -> int:
@@ -196,12 +196,12 @@ class Row:
     def tokens(self) -> int:
         """Tokens of its own that are kept for it in the end."""
         own = len(self.ids) - self.shared
-        return sum(own + asked.tokens for asked in self.asked) or own
+        return sum(own + one.tokens for one in self.continuations) or own
 
     @property
     def longest(self) -> int:
         """Tokens that it has in the end."""
-        return len(self.ids) + max((asked.tokens for asked in self.asked), default=0)
+        return len(self.ids) + max((one.tokens for one in self.continuations), default=0)
 
     @property
     def logits(self) -> int:
@@ -253,7 +253,7 @@ def size(batch: Sequence[Row]) -> int:
     """
     held = _tokens(batch)
     logits = SCORED * sum(row.logits - 1 for row in batch)
-    return logits + (held if any(row.asked for row in batch) else -(-held // 2))
+    return logits + (held if any(row.continuations for row in batch) else -(-held // 2))
 
 
 def _tokens(batch: Sequence[Row]) -> int:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from coherence.engine.batch.layout import Layout
-from coherence.engine.batch.rows import Bound, Capped, Row
+from coherence.engine.batch.rows import AxisCap, Row, RowCap
 from coherence.engine.interventions.hooks import Hooks
 from coherence.vocabulary import Tokens
 
 # Tokens, counted line after line, and the bound of each.
-Bounds = Sequence[tuple[int, Bound]]
+Bounds = Sequence[tuple[int, AxisCap]]
 
 
-class Capping(Hooks):
+class CappingHooks(Hooks):
     """h <- h - max(0, h.v - t) v at some tokens of each depth (arXiv 2601.10387).
 
     Enter it after any `Steering` and `Patching`, whose doing it bounds.
@@ -31,7 +31,7 @@ class Capping(Hooks):
 
 def bounds_of(rows: Sequence[Row], layout: Layout) -> dict[int, Bounds]:
     """Map depths to the tokens of a layout that are bounded there, but for tokens that do not run now."""
-    found: dict[int, list[tuple[int, Bound]]] = {}
+    found: dict[int, list[tuple[int, AxisCap]]] = {}
     for index, row in enumerate(rows):
         if row.capped is None:
             continue
@@ -41,7 +41,7 @@ def bounds_of(rows: Sequence[Row], layout: Layout) -> dict[int, Bounds]:
     return {depth: of for depth, of in found.items() if of}
 
 
-def _tokens(capped: Capped, layout: Layout, index: int) -> Iterator[int]:
+def _tokens(capped: RowCap, layout: Layout, index: int) -> Iterator[int]:
     first, end = list(pairwise(layout.bounds))[index]
     if capped.tokens is Tokens.ALL:
         return iter(range(first, end))

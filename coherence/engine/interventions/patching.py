@@ -13,7 +13,7 @@ from coherence.engine.interventions.hooks import Hooks
 Patches = tuple[Sequence[int], Tensor]
 
 
-class Patching(Hooks):
+class PatchingHooks(Hooks):
     """Put residuals in place at each depth. Enter it after any `Steering`, whose doing it replaces there."""
 
     name: ClassVar[str] = "a patch"

@@ -11,7 +11,7 @@ from coherence.engine.batch.rows import Deltas
 from coherence.engine.interventions.hooks import Hooks
 
 
-class Steering(Hooks):
+class SteeringHooks(Hooks):
     """Add `deltas[depth]`, float [lines, tokens, width] or what broadcasts to it; `Site.depth` is the key."""
 
     name: ClassVar[str] = "steering"

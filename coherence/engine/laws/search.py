@@ -15,9 +15,9 @@ from torch import Tensor
 
 from coherence.engine.batch.layout import Layout, Padded
 from coherence.engine.batch.rows import Deltas, Row, Weights
-from coherence.engine.laws.claims import Claim, ClaimExamples
 from coherence.engine.laws.examples import Counterexamples, Example, Form, name_of, written
-from coherence.engine.laws.positions import PositionClaim, PositionExamples
+from coherence.engine.laws.next_token import NextTokenClaim, NextTokenExamples
+from coherence.engine.laws.same_position import PositionClaim, PositionExamples
 from coherence.engine.running.runner import Runner
 from coherence.errors import MeasurementError
 from coherence.plan import ClaimName, Condition, LawName, LawOutcome, LawSearch, Seen, Way
@@ -88,14 +88,14 @@ def deviation(runner: Runner, wanted: LawSearch, example: Example) -> float:
     return _posed(runner, wanted).deviation(example)
 
 
-def _posed(runner: Runner, wanted: LawSearch) -> "_Law | Claim | PositionClaim":
+def _posed(runner: Runner, wanted: LawSearch) -> "_Law | NextTokenClaim | PositionClaim":
     return _POSED.get(wanted.law, _Law)(runner, wanted)
 
 
 class _Tried:
     """What has been tried: replays cost nothing, and the budget bounds the shrinking."""
 
-    def __init__(self, law: "_Law | Claim | PositionClaim", wanted: LawSearch) -> None:
+    def __init__(self, law: "_Law | NextTokenClaim | PositionClaim", wanted: LawSearch) -> None:
         self._law = law
         self._wanted = wanted
         self._seen: dict[str, Seen] = {}
@@ -319,11 +319,11 @@ class _Law(_Examples):
         return self._runner.host.logits(layout).float()
 
 
-_EXAMPLES: Mapping[str, type[_Examples | ClaimExamples | PositionExamples]] = {
-    ClaimName.NEXT_TOKEN: ClaimExamples,
+_EXAMPLES: Mapping[str, type[_Examples | NextTokenExamples | PositionExamples]] = {
+    ClaimName.NEXT_TOKEN: NextTokenExamples,
     ClaimName.SAME_POSITION: PositionExamples,
 }
-_POSED: Mapping[str, type[_Law | Claim | PositionClaim]] = {
-    ClaimName.NEXT_TOKEN: Claim,
+_POSED: Mapping[str, type[_Law | NextTokenClaim | PositionClaim]] = {
+    ClaimName.NEXT_TOKEN: NextTokenClaim,
     ClaimName.SAME_POSITION: PositionClaim,
 }

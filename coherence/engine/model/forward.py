@@ -88,7 +88,7 @@ def _whole(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
     if taps:
         yield from _read(batch, taps.stacked())
     yield from _scored(batch, logits)
-    if any(row.asked for row in batch):
+    if any(row.continuations for row in batch):
         yield from answer(host, batch, layout, torch.stack([of_row[-1] for of_row in logits]), sinks)
 
 

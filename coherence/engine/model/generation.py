@@ -11,7 +11,7 @@ from torch import Tensor
 from coherence.engine.batch.budget import Found
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
-from coherence.engine.batch.rows import Asked, Donor, Exchange, Row
+from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
@@ -26,9 +26,9 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
     """
     stops = stop_tokens(host)
     places = {
-        _Draft(row, asked, stops, host.window): place
+        _Draft(row, continuation, stops, host.window): place
         for place, row in enumerate(batch)
-        for asked in row.asked
+        for continuation in row.continuations
     }
     if places:
         _decode(host, places, layout, logits[list(places.values())], sinks)
@@ -119,19 +119,19 @@ class _Said:
 class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
-    def __init__(self, row: Row, asked: Asked, stops: set[int], window: float) -> None:
+    def __init__(self, row: Row, continuation: Continuation, stops: set[int], window: float) -> None:
         self._begun = row
         # What is patched lies behind.
         self.row = replace(row, patch=None)
         self.next: list[int] = []
         self.ended = False
         self.donor: Donor | None = None
-        self._said = [_Said(turn) for turn in asked.turns]
+        self._said = [_Said(turn) for turn in continuation.turns]
         self._now, *self._later = self._said
         self._ran = len(row.ids)
-        self._decoding = asked.decoding
+        self._decoding = continuation.decoding
         self._stops, self._window = stops, window
-        self._generator = torch.Generator().manual_seed(_seed_of(row, asked.decoding.seed))
+        self._generator = torch.Generator().manual_seed(_seed_of(row, continuation.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
         """Append the next token to the answer, or end it. What is said already has ended."""

@@ -15,13 +15,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from coherence.engine.batch.attention import configs_of
 from coherence.engine.batch.layout import Layout, Padded
 from coherence.engine.batch.packed import Packed, window
-from coherence.engine.batch.rows import Asked, Deltas, Exchange, Row, Weights
+from coherence.engine.batch.rows import Continuation, Deltas, Exchange, Row, Weights
 from coherence.engine.interventions.adapters import lora_layers, mount
-from coherence.engine.interventions.capping import Capping, bounds_of
+from coherence.engine.interventions.capping import CappingHooks, bounds_of
 from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
-from coherence.engine.interventions.patching import Patches, Patching
-from coherence.engine.interventions.steering import Steering, stack_deltas
+from coherence.engine.interventions.patching import Patches, PatchingHooks
+from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
 from coherence.engine.model.blocks import find_blocks
 from coherence.engine.model.loading import load_model
 from coherence.errors import ArtefactError
@@ -139,8 +139,8 @@ class Host:
             stack.enter_context(
                 self.steered({depth: layout.spread(delta) for depth, delta in deltas.items()})
             )
-            stack.enter_context(Patching(self.blocks, _patches(rows, layout)))
-            stack.enter_context(Capping(self.blocks, bounds_of(rows, layout)))
+            stack.enter_context(PatchingHooks(self.blocks, _patches(rows, layout)))
+            stack.enter_context(CappingHooks(self.blocks, bounds_of(rows, layout)))
             yield
 
     def logits(self, layout: Layout, counts: Sequence[int] | None = None) -> Tensor:
@@ -154,7 +154,7 @@ class Host:
 
     def steered(self, deltas: Deltas) -> AbstractContextManager[object]:
         """Steering alone, {depth: [lines, tokens or 1, width]}."""
-        return Steering(self.blocks, deltas) if deltas else nullcontext()
+        return SteeringHooks(self.blocks, deltas) if deltas else nullcontext()
 
     def _combine(self, adapters: Weights, way: Way) -> str:
         # No adapter of a release has a name with a blank.
@@ -193,7 +193,10 @@ class Host:
         # Families differ in what their attention is told, and in whether it can be replaced: it is tried.
         first = self._sample[0]
         texts = [(*self._sample, first), (*self._sample, first, first)]
-        rows = [Row(ids, packed=True, group=0, shared=len(self._sample), asked=_AN_ANSWER) for ids in texts]
+        rows = [
+            Row(ids, packed=True, group=0, shared=len(self._sample), continuations=_AN_ANSWER)
+            for ids in texts
+        ]
         try:
             layout = self.laid_out(rows)
             with self.switched(()), self.put(rows, layout):
@@ -230,7 +233,7 @@ def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
     return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in found.items()}
 
 
-_AN_ANSWER = (Asked(Decoding(max_new_tokens=1), (Exchange(),)),)
+_AN_ANSWER = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from coherence.engine.batch.rows import Asked, Donor, Exchange, Row, Under
+from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row, Under
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.errors import MeasurementError
@@ -15,7 +15,7 @@ from coherence.plan import Cache, Condition, Reply
 from coherence.vocabulary import Decoding, Probe
 
 # A row that is run for its keys and values keeps them.
-_KEPT = (Asked(Decoding(max_new_tokens=1), (Exchange(),)),)
+_KEPT = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
 
 
 class Opening(NamedTuple):
@@ -49,10 +49,10 @@ class Branch:
         said = Beginning.of(self._reply, read) if read else None
         return Opening(self._condition, self._reply.probe, said, max([0, *self._shifts()]))
 
-    def asked(
+    def continuation(
         self, row: Row, wanted: Container[Reply], means: Mapping[Reply, Mapping[Hashable, int]]
-    ) -> Asked:
-        """Make what is asked of the row of its opening: the `wanted` replies, and means over them.
+    ) -> Continuation:
+        """Go on from the row of its opening: to the `wanted` replies, with means over them.
 
         A MeasurementError says why this model cannot have such a conversation.
         """
@@ -62,13 +62,13 @@ class Branch:
         ]
         # What was read has ended: the first of them begins with what comes before it.
         begun = (Exchange(said=()),) if self._read else ()
-        asked = Asked(self._reply.decoding, (*begun, *exchanges))
-        if asked.keeps_its_cache and len(row.ids) + asked.tokens > self._builder.host.packs:
+        continuation = Continuation(self._reply.decoding, (*begun, *exchanges))
+        if continuation.keeps_its_cache and len(row.ids) + continuation.tokens > self._builder.host.packs:
             raise MeasurementError(
                 f"the cache of this model cannot be changed on the way, after {len(row.ids)} tokens: its "
                 f"attention is its own, or has a window of {self._builder.host.packs} tokens; {row.label}"
             )
-        return asked
+        return continuation
 
     def _exchange(
         self,
@@ -161,7 +161,7 @@ class Branch:
             )
         donor = self._alike(self._resolved.row(edit.donor, self._reply.probe, theirs), row)
         return Donor(
-            replace(donor, offset=offset, packed=True, asked=_KEPT),
+            replace(donor, offset=offset, packed=True, continuations=_KEPT),
             tuple(theirs.places(donated)),
             tuple(own.places(prompt)),
             tuple(dict.fromkeys(site.block for site in edit.sites)),

@@ -73,17 +73,17 @@ class PromptRows:
             else:
                 spans[reading] = self._span(reading, said, transcript, len(row.ids))
         replies = [member for member in members if isinstance(member, Reply)]
-        asked = tuple(
-            self._branch(longest).asked(row, replies, means)
+        continuations = tuple(
+            self._branch(longest).continuation(row, replies, means)
             for longest in _longest(dict.fromkeys([*means, *replies]))
         )
         return replace(
             row,
             spans=spans,
             log_probs=next((member for member in members if isinstance(member, NextToken)), None),
-            asked=asked,
+            continuations=continuations,
             # What is put into its cache must not be seen by others.
-            group=None if any(one.is_edited for one in asked) else row.group,
+            group=None if any(one.is_edited for one in continuations) else row.group,
         )
 
     def _span(self, reading: Reading, said: Beginning | None, transcript: Transcript, end: int) -> Span:

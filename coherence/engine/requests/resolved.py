@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coherence.engine.batch.rows import Bound, Capped, Patched, Row
+from coherence.engine.batch.rows import AxisCap, Patched, Row, RowCap
 from coherence.engine.model.chat import encode_text, generation_suffix, turn_last, turns_after, user_tokens
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import NOTHING, Transcript
@@ -107,7 +107,7 @@ class Resolved:
         group = replace(condition, patch=None)
         return replace(row, patch=Patched(token, self._residuals(condition.patch)), group=group)
 
-    def capped(self, condition: Condition, prompt: int, said: Transcript = NOTHING) -> Capped | None:
+    def capped(self, condition: Condition, prompt: int, said: Transcript = NOTHING) -> RowCap | None:
         """Return the bounds of a condition, for the tokens of a transcript after a prompt of so many."""
         cap = condition.cap
         if cap is None:
@@ -119,7 +119,7 @@ class Resolved:
         )
         bounds = {site.depth: _bound(low[site.depth], high[site.depth], cap.at, site) for site in cap.sites}
         spans = tuple((prompt + first, prompt + end) for first, end in said.said)
-        return Capped(bounds, cap.tokens, spans)
+        return RowCap(bounds, cap.tokens, spans)
 
     def place(
         self,
@@ -195,10 +195,10 @@ class Resolved:
         return found
 
 
-def _bound(low: NDArray[np.float64], high: NDArray[np.float64], at: float, site: Site) -> Bound:
+def _bound(low: NDArray[np.float64], high: NDArray[np.float64], at: float, site: Site) -> AxisCap:
     axis = high - low
     length = np.linalg.norm(axis)
     if length == 0:
         raise MeasurementError(f"the axis of the cap has no length at {site}: its two ends are the same")
     unit = axis / length
-    return Bound(torch.tensor(unit, dtype=torch.float32), float((low + at * axis) @ unit))
+    return AxisCap(torch.tensor(unit, dtype=torch.float32), float((low + at * axis) @ unit))

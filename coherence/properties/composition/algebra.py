@@ -10,16 +10,16 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightError
-from coherence.properties.cast import Couple, marked, require_adapter, require_probes
-from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.distances import next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.curve import over_depth
+from coherence.properties.eligibility import Couple, marked, require_adapter, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import COSINE, SIZE, Possible
 from coherence.properties.reading import Readings, unmoved
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference

@@ -7,8 +7,8 @@ from itertools import chain, combinations, islice, product
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Scene
-from coherence.properties.cast import Couple
 from coherence.properties.control import nothing, random_vectors, stand_ins
+from coherence.properties.eligibility import Couple
 from coherence.vocabulary import Extraction, Regime
 
 PROMPT, ADAPTER, STEERING = REGIMES = tuple(map(Regime.parse, ("prompt", "adapter", "steering")))

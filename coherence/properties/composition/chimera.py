@@ -9,7 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
-from coherence.properties.cast import (
+from coherence.properties.composition.distances import LEAST_KL, next_tokens, replies
+from coherence.properties.composition.furthest import furthest
+from coherence.properties.control import nothing, random_vectors, stand_ins
+from coherence.properties.criterion import held, unclear
+from coherence.properties.curve import over_depth
+from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Couple,
     apart_from,
@@ -19,16 +25,10 @@ from coherence.properties.cast import (
     require_probes,
     units,
 )
-from coherence.properties.claims import COSINE, SIZE, Possible
-from coherence.properties.composition.distances import LEAST_KL, next_tokens, replies
-from coherence.properties.composition.furthest import furthest
-from coherence.properties.control import nothing, random_vectors, stand_ins
-from coherence.properties.criterion import held, unclear
-from coherence.properties.curve import over_depth
-from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case
+from coherence.properties.ranges import COSINE, SIZE, Possible
 from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawSearch, Scene
-from coherence.properties.claims import SIZE, Possible
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import SIZE, Possible
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import BARE, Regime
 

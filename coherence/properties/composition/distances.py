@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from coherence.plan import Condition, NextToken, Record, Reply, Scene
-from coherence.statistics.comparison import Comparison
+from coherence.statistics.alignment import Alignment
 from coherence.statistics.divergence import jeffreys
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
@@ -14,7 +14,7 @@ from coherence.vocabulary import Marker
 LEAST_KL = 0.01  # nats; nearer to bare than this, a condition has no next token of its own
 
 
-class Tokens:
+class TokenDistances:
     """Half the sum of KL both ways between the next tokens of conditions, in nats."""
 
     def __init__(self, record: Record, scene: Scene, conditions: Sequence[Condition]) -> None:
@@ -29,7 +29,7 @@ class Tokens:
         return np.asarray(self._apart[self._rows[first], self._rows[second]])
 
 
-class Profiles:
+class ProfileDistances:
     """How much more often than bare each marker shows in the replies of conditions."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Profiles:
     def cosine(self, first: Condition, second: Condition) -> Interval:
         """Noise-free cosine of two profiles; NaN where one is not told from that of bare."""
         one, other = self._gained[first], self._gained[second]
-        return Comparison.of(one[None], other[None], self._clusters).cosine()
+        return Alignment.of(one[None], other[None], self._clusters).cosine()
 
     def rate(self, condition: Condition, markers: Iterable[Marker]) -> float:
         """Share of the replies that show one of some of the markers."""

@@ -11,16 +11,16 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
-from coherence.properties.cast import cast, require_probes
-from coherence.properties.claims import ANY, COSINE, SHARE, SIZE, Possible
 from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
 from coherence.properties.composition.scaled import Scaled, vectors
 from coherence.properties.control import PROMPT, STEERING, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.curve import column
+from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE, Possible
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import largest, slopes, trend
 from coherence.statistics.intervals import Array

@@ -9,9 +9,9 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.properties.composition.changes import BARE, Change, Changes
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.composition.grid import KL, Grid
+from coherence.properties.composition.injections import BARE, Injection, Injections
 from coherence.properties.composition.recovery import Recovery
 from coherence.properties.composition.spreads import Spreads
 from coherence.properties.curve import over_depth
@@ -28,7 +28,7 @@ class Effects:
     """The cells of a band, what changes there cost, and the tokens that KL is summed over, [cells]."""
 
     grid: Grid
-    changes: Changes
+    changes: Injections
     band: Cells
     kl: KL
     tokens: NDArray[np.int_]
@@ -148,7 +148,7 @@ class Effects:
         """KL of the sum at the tested sites, [sites, cells]."""
         return np.stack([self.kl[change] for change in self.changes.additive])
 
-    def _by_depth(self, changes: Iterable[Change], depths: int) -> Array:
+    def _by_depth(self, changes: Iterable[Injection], depths: int) -> Array:
         """KL of changes at one site each, [depths, cells]; NaN at sites that are not tested."""
         found = np.full((depths, len(self.grid.tasks)), nan)
         for change in changes:

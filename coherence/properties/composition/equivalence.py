@@ -10,16 +10,29 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.cast import Couple, bystanders, marked, require_adapter, require_probes, units
-from coherence.properties.claims import COSINE, SIZE, Possible
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
-from coherence.properties.composition.distances import LEAST_KL, Profiles, Tokens, next_tokens, replies
+from coherence.properties.composition.distances import (
+    LEAST_KL,
+    ProfileDistances,
+    TokenDistances,
+    next_tokens,
+    replies,
+)
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
 from coherence.properties.curve import column, over_depth
 from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.eligibility import (
+    Couple,
+    bystanders,
+    marked,
+    require_adapter,
+    require_probes,
+    units,
+)
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
+from coherence.properties.ranges import COSINE, SIZE, Possible
 from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
@@ -45,8 +58,8 @@ LEAST_MARKERS = 8
 class Found:
     """What was measured of some ways."""
 
-    tokens: Tokens
-    profiles: Profiles
+    tokens: TokenDistances
+    profiles: ProfileDistances
     moved: Displacements
 
 
@@ -119,7 +132,7 @@ class EquivalenceCase(Case):
             found.moved, self._sides, self._n, seed, "min_direction", asked.min_direction
         )
 
-    def _distance(self, tokens: Tokens) -> Criterion:
+    def _distance(self, tokens: TokenDistances) -> Criterion:
         own = float(self._from_bare(tokens).mean())
         same = (
             f"next tokens are those of bare (KL {own:.2g} of at least {LEAST_KL:g} nat): "
@@ -134,21 +147,21 @@ class EquivalenceCase(Case):
             key="max_distance",
         )
 
-    def _tail(self, tokens: Tokens) -> Tail:
+    def _tail(self, tokens: TokenDistances) -> Tail:
         worst = at_worst(self.asked.max_worst_distance, self.asked.max_distance)
         apart = in_units(tokens.apart(*self._conditions), self._unit(tokens))
         return Tail(self._ratio, "max_worst_distance", apart, self.scene.clusters, worst)
 
-    def _unit(self, tokens: Tokens) -> Array:
+    def _unit(self, tokens: TokenDistances) -> Array:
         """Of distances, at each probe: [probes]."""
         null = [blend.condition for blend in self.null]
         return tokens.apart(*null) if null else self._from_bare(tokens)
 
-    def _from_bare(self, tokens: Tokens) -> Array:
+    def _from_bare(self, tokens: TokenDistances) -> Array:
         first, second = (tokens.apart(condition, self.scene.bare) for condition in self._conditions)
         return (first + second) / 2
 
-    def _asymmetry(self, tokens: Tokens) -> Criterion:
+    def _asymmetry(self, tokens: TokenDistances) -> Criterion:
         first, second = (_lean(tokens, blend) for blend in self.pair)
         return held(
             "lean of the first - second way",
@@ -159,7 +172,7 @@ class EquivalenceCase(Case):
             key="max_asymmetry",
         )
 
-    def _profile(self, profiles: Profiles) -> Criterion:
+    def _profile(self, profiles: ProfileDistances) -> Criterion:
         found = profiles.cosine(*self._conditions)
         flat = f"the marker profile of {self._said} is not told from that of bare"
         return held(
@@ -235,8 +248,8 @@ class EquivalenceCase(Case):
         ways = [blend.condition for blend in of]
         alone = [condition for blend in of for condition in blend.alone]
         return Found(
-            Tokens(record, self.scene, [*ways, *alone, self.scene.bare]),
-            Profiles(record, self.scene, ways, self.markers),
+            TokenDistances(record, self.scene, [*ways, *alone, self.scene.bare]),
+            ProfileDistances(record, self.scene, ways, self.markers),
             self._readings.displacements(record, ways, self._bystanders, depths),
         )
 
@@ -295,7 +308,7 @@ class EquivalenceCase(Case):
         return len(self.scene.probes)
 
 
-def _lean(tokens: Tokens, blend: Blend) -> Lean:
+def _lean(tokens: TokenDistances, blend: Blend) -> Lean:
     first, second = (tokens.apart(blend.condition, alone) for alone in blend.alone)
     return Lean(first, second)
 

@@ -12,16 +12,16 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Reading, Record, Scene
-from coherence.properties.cast import LEAST_CLUSTERS, cast
-from coherence.properties.claims import COSINE, SIZE, Possible
-from coherence.properties.composition.changes import BARE, Change, Changes
 from coherence.properties.composition.effects import Effects
 from coherence.properties.composition.grid import Grid
+from coherence.properties.composition.injections import BARE, Injection, Injections
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
+from coherence.properties.eligibility import LEAST_CLUSTERS, cast
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import COSINE, SIZE, Possible
 from coherence.properties.reading import within_reach
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.factorial import largest, recovered
@@ -45,7 +45,7 @@ class FactorialCase(Case):
     slug: str
     asked: "Factorial"
     grid: Grid
-    changes: Changes
+    changes: Injections
 
     @property
     def units(self) -> tuple[Sampled, ...]:
@@ -182,7 +182,7 @@ class FactorialCase(Case):
         yield from self._tail(effects).notes()
         yield from by_length("KL", effects.additive, self.grid.tasks)
 
-    def _effects(self, record: Record, changes: Iterable[Change]) -> Effects:
+    def _effects(self, record: Record, changes: Iterable[Injection]) -> Effects:
         within = len(record.residuals(self._readings[0]))
         for site in chain(self.asked.sites.sites, *self.changes.injected):
             within_reach(site, within)
@@ -197,7 +197,7 @@ class FactorialCase(Case):
         }
         return {name: Replies.of(each, self._markers) for name, each in texts.items()}
 
-    def _divergences(self, changes: Iterable[Change]) -> list[Measurement]:
+    def _divergences(self, changes: Iterable[Injection]) -> list[Measurement]:
         return [self.grid.divergence(task, change) for change in changes for task in self.grid.tasks]
 
     @property
@@ -205,20 +205,20 @@ class FactorialCase(Case):
         return [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
 
     @property
-    def _decisive(self) -> list[Change]:
+    def _decisive(self) -> list[Injection]:
         changes = [*self.changes.additive, self.changes.self_patch]
         if self.asked.max_recovered is None and self.asked.min_recovered is None:
             return changes
         return [*changes, BARE, *self.changes.injections]
 
     @property
-    def _all_changes(self) -> list[Change]:
+    def _all_changes(self) -> list[Injection]:
         changes = self.changes
         looked_at = (*changes.without_persona, BARE, *changes.injections, *changes.oracles)
         return list(dict.fromkeys([*self._decisive, *looked_at]))
 
     @property
-    def _heard(self) -> dict[str, Change]:
+    def _heard(self) -> dict[str, Injection]:
         """The reply that KL is taken of; where the reply begins and markers tell, those under changes too."""
         spoken = self.changes.spoken
         if self.grid.position is Position.PROMPT_LAST and self._markers:
@@ -312,13 +312,13 @@ class Factorial(Property):
     )
     min_recovered: float | None = Field(None, description="Least such share: a cached vector replaces it.")
 
-    def changes(self) -> Changes:
+    def changes(self) -> Injections:
         """List what is changed, and where."""
         tested = self.sites.sites[:: -self.stride][::-1]
         sets = [*((site,) for site in tested), self.sites.sites]
         if self.inject is not None:
             sets = [_rising(bands) for bands in self.inject]
-        return Changes(self.sites, tested, tuple(dict.fromkeys(sets)))
+        return Injections(self.sites, tested, tuple(dict.fromkeys(sets)))
 
     def cases(self, scene: Scene) -> list[Case]:
         """One case per position and persona with a prompt."""

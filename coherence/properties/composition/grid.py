@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.plan import Condition, Divergence, Patch, Reading, Record, Reply, Scene
-from coherence.properties.composition.changes import CLEAN, Change
+from coherence.properties.composition.injections import CLEAN, Injection
 from coherence.statistics.factorial import Cells
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Position, Probe
 
-KL = Mapping[Change, Array]
+KL = Mapping[Injection, Array]
 
 _GIVEN = {Position.G1: 1, Position.G2: 2}
 
@@ -37,7 +37,7 @@ class Grid:
         """The tasks, in the order of the columns of what is measured."""
         return self.scene.probes
 
-    def reply(self, task: Probe, change: Change = CLEAN) -> Reply:
+    def reply(self, task: Probe, change: Injection = CLEAN) -> Reply:
         """Answer the task, under XY as it is or under a change."""
         return Reply(self._changed(task, change), task, self.scene.decoding)
 
@@ -55,7 +55,7 @@ class Grid:
             read(self.persona, task),
         )
 
-    def divergence(self, task: Probe, change: Change) -> Divergence:
+    def divergence(self, task: Probe, change: Injection) -> Divergence:
         """KL of the clean reply's tokens under XY from those under a change, from the position on."""
         changed = self._changed(task, change)
         given = _GIVEN.get(self.position, 0)
@@ -67,21 +67,21 @@ class Grid:
         read = [[record.residuals(each)[kept] for each in self.readings(task)] for task in self.tasks]
         return Cells(*(np.stack(prompt, axis=1) for prompt in zip(*read, strict=True)))
 
-    def kl(self, record: Record, changes: Iterable[Change]) -> KL:
+    def kl(self, record: Record, changes: Iterable[Injection]) -> KL:
         """Sum KL over the tokens, in nats, by change: [cells]."""
         return {
             change: np.array([self._tokens(record, task, change).sum() for task in self.tasks])
             for change in dict.fromkeys(changes)
         }
 
-    def summed(self, record: Record, change: Change) -> NDArray[np.int_]:
+    def summed(self, record: Record, change: Injection) -> NDArray[np.int_]:
         """Count the tokens that KL is summed over, the end among them: [cells]."""
         return np.array([len(self._tokens(record, task, change)) for task in self.tasks])
 
-    def _tokens(self, record: Record, task: Probe, change: Change) -> Array:
+    def _tokens(self, record: Record, task: Probe, change: Injection) -> Array:
         return record.divergence(self.divergence(task, change)).astype(np.float64)
 
-    def _changed(self, task: Probe, change: Change) -> Condition:
+    def _changed(self, task: Probe, change: Injection) -> Condition:
         host = self.persona if change.of == "XY" else self.neutral
         if not change.sites:
             return host

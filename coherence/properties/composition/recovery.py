@@ -8,8 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from coherence.properties.composition.changes import BARE, Change, Changes, Sites
 from coherence.properties.composition.grid import KL
+from coherence.properties.composition.injections import BARE, Injection, Injections, Sites
 from coherence.properties.table import table
 from coherence.statistics.factorial import recovered
 from coherence.statistics.intervals import Array
@@ -39,10 +39,10 @@ class Recovery:
     found: Sequence[Recovered]
 
     @classmethod
-    def of(cls, changes: Changes, kl: KL, clusters: Sequence[str]) -> Self:
+    def of(cls, changes: Injections, kl: KL, clusters: Sequence[str]) -> Self:
         """Make it of KL by change, [cells] each."""
 
-        def share(change: Change) -> float:
+        def share(change: Injection) -> float:
             return recovered(kl[change], kl[BARE], clusters).value
 
         pairs = zip(changes.injections, changes.oracles, strict=True)

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from coherence.plan import ClaimName, Condition, LawSearch, Scene
-from coherence.properties.cast import Couple, require_adapter
-from coherence.properties.claims import SIZE, Possible
+from coherence.properties.eligibility import Couple, require_adapter
 from coherence.properties.property import Case, Property
+from coherence.properties.ranges import SIZE, Possible
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
 

@@ -13,10 +13,10 @@ from markupsafe import Markup
 from coherence.files import replace_file
 from coherence.reports import reproduce
 from coherence.reports.adjustment import lost_fails
-from coherence.reports.comparison import verdict, worth_showing
 from coherence.reports.controls import beside
 from coherence.reports.html import curve, forest, matrix, text
 from coherence.reports.order import worst_first
+from coherence.reports.since_baseline import verdict, worth_showing
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary.evidence import number
 

@@ -27,7 +27,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.ranges = True
         self.breaks_at = len(CONTENT)
-        self.asked: list[str | None] = []
+        self.continuations: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         wanted = self.headers["Range"]
-        self.server.asked.append(wanted)
+        self.server.continuations.append(wanted)
         start = int(wanted[len("bytes=") : -1]) if wanted and self.server.ranges else 0
         if start >= len(CONTENT):
             self.send_error(416)
@@ -93,7 +93,7 @@ def test_an_interrupted_download_goes_on_at_the_next_run(server: Server, path: P
     assert not path.exists()
     server.breaks_at = len(CONTENT)
     download(server.url, path, SHA256, silent)
-    assert server.asked == [None, "bytes=3000001-"]
+    assert server.continuations == [None, "bytes=3000001-"]
     assert path.read_bytes() == CONTENT
 
 
@@ -101,7 +101,7 @@ def test_a_server_without_ranges_starts_anew(server: Server, path: Path) -> None
     server.ranges = False
     part(path).write_bytes(CONTENT[:1000])
     download(server.url, path, SHA256, silent)
-    assert server.asked == ["bytes=1000-"]
+    assert server.continuations == ["bytes=1000-"]
     assert path.read_bytes() == CONTENT
 
 
@@ -109,7 +109,7 @@ def test_a_part_that_is_already_whole_is_kept(server: Server, path: Path) -> Non
     part(path).write_bytes(CONTENT)
     download(server.url, path, SHA256, silent)
     assert path.read_bytes() == CONTENT
-    assert server.asked == [f"bytes={len(CONTENT)}-"]
+    assert server.continuations == [f"bytes={len(CONTENT)}-"]
 
 
 @pytest.mark.parametrize("length", [1000, len(CONTENT), len(CONTENT) + 1])
@@ -117,7 +117,7 @@ def test_a_spoilt_part_is_fetched_again_from_its_start(server: Server, path: Pat
     part(path).write_bytes(b"\xff" * length)
     download(server.url, path, SHA256, silent)
     assert path.read_bytes() == CONTENT
-    assert server.asked == [f"bytes={length}-", None]
+    assert server.continuations == [f"bytes={length}-", None]
 
 
 def test_a_wrong_file_is_removed(server: Server, path: Path) -> None:

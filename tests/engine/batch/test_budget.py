@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.batch.budget import ROWS, TALKS, Budget, Found
-from coherence.engine.batch.rows import Asked, Exchange, Row, Span, size
+from coherence.engine.batch.rows import Continuation, Exchange, Row, Span, size
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
 
@@ -30,7 +30,7 @@ def made(index: int, length: int, wants: str = "s", switched: bool = False) -> R
         label=f"probe {index}",
         spans={index: Span(0, length, 0), (index, "b"): Span(0, 1, 0)} if wants == "s" else {},
         log_probs=index if wants == "l" else None,
-        asked=(Asked(Decoding(max_new_tokens=5), (Exchange(index),)),) if wants == "r" else (),
+        continuations=(Continuation(Decoding(max_new_tokens=5), (Exchange(index),)),) if wants == "r" else (),
     )
 
 
@@ -163,7 +163,7 @@ def test_nothing_is_run_of_nothing() -> None:
 def test_conversations_make_larger_batches() -> None:
     def talk(index: int) -> Row:
         turns = (Exchange(index), Exchange((index, 2), before=(1, 2)))
-        return Row((1,) * 10, asked=(Asked(Decoding(max_new_tokens=5), turns),))
+        return Row((1,) * 10, continuations=(Continuation(Decoding(max_new_tokens=5), turns),))
 
     batches: list[int] = []
 

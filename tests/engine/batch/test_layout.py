@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.batch.layout import Padded
-from coherence.engine.batch.rows import Asked, Exchange, Row
+from coherence.engine.batch.rows import Continuation, Exchange, Row
 from coherence.engine.model.host import Host
 from coherence.vocabulary import Decoding
 
 CPU = torch.device("cpu")
-ONE = (Asked(Decoding(max_new_tokens=1), (Exchange("reply"),)),)
+ONE = (Continuation(Decoding(max_new_tokens=1), (Exchange("reply"),)),)
 rows = st.lists(
     st.lists(st.integers(1, 99), min_size=1, max_size=20).map(lambda ids: Row(tuple(ids))),
     min_size=1,

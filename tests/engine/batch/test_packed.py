@@ -11,7 +11,7 @@ from transformers import LlamaConfig
 
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.prefix import with_shared
-from coherence.engine.batch.rows import Asked, Exchange, Row, Span
+from coherence.engine.batch.rows import Continuation, Exchange, Row, Span
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -43,7 +43,9 @@ def rows_of(groups: list[Any]) -> list[Row]:
             group=index,
             spans={(index, place, "span"): Span(len(head), len(head) + len(tail), 3)},
             log_probs=(index, place, "scores"),
-            asked=(Asked(SAMPLED, (Exchange((index, place, "reply"), {(index, place, "mean"): 4}),)),),
+            continuations=(
+                Continuation(SAMPLED, (Exchange((index, place, "reply"), {(index, place, "mean"): 4}),)),
+            ),
         )
         for index, (head, tails, steered, adapted) in enumerate(groups)
         for place, tail in enumerate(tails)
@@ -96,7 +98,7 @@ def test_every_token_has_the_values_of_its_row_and_a_shared_one_those_of_the_fir
 
 
 def test_it_goes_on_with_the_rows_that_are_kept_at_their_next_positions(host: Host) -> None:
-    asked = (Asked(SAMPLED, (Exchange("reply"),)),)
+    asked = (Continuation(SAMPLED, (Exchange("reply"),)),)
     rows = [Row(ids, group=0, asked=asked) for ids in [(5, 6, 7), (5, 6, 8, 9), (5, 6, 1)]]
     layout = host.laid_out(with_shared(replace(row, packed=True) for row in rows))
     with host.switched(()), host.put(rows, layout):

@@ -3,7 +3,16 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.engine.batch.rows import Asked, Exchange, Row, Span, Weights, fit_together, in_order, size
+from coherence.engine.batch.rows import (
+    Continuation,
+    Exchange,
+    Row,
+    Span,
+    Weights,
+    fit_together,
+    in_order,
+    size,
+)
 from coherence.vocabulary import Decoding
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
@@ -18,8 +27,8 @@ rows = st.builds(
 )
 
 
-def asked(name: str, tokens: int, **means: int) -> Asked:
-    return Asked(Decoding(max_new_tokens=tokens), (Exchange(name, means),))
+def asked(name: str, tokens: int, **means: int) -> Continuation:
+    return Continuation(Decoding(max_new_tokens=tokens), (Exchange(name, means),))
 
 
 def kind(row: Row) -> tuple[object, ...]:
@@ -50,7 +59,7 @@ def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
 
 
 def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> None:
-    assert size([Row((1,) * 3, asked=(asked("reply", 2),)), Row((1,) * 5)]) == 10
+    assert size([Row((1,) * 3, continuations=(asked("reply", 2),)), Row((1,) * 5)]) == 10
 
 
 def test_rows_that_are_only_read_weigh_half() -> None:
@@ -61,7 +70,7 @@ def test_rows_that_are_only_read_weigh_half() -> None:
 def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> None:
     batch = [
         Row((1,) * 9, group="one", packed=True, shared=7),
-        Row((1,) * 8, group="one", packed=True, shared=7, asked=(asked("reply", 5),)),
+        Row((1,) * 8, group="one", packed=True, shared=7, continuations=(asked("reply", 5),)),
         Row((1,) * 4, group="two", packed=True, shared=3),
         Row((1,) * 6, packed=True),
     ]
@@ -83,7 +92,7 @@ def test_adapters_by_row_do_not_part_rows_and_switched_ones_do() -> None:
 def test_what_is_read_first_is_a_span_or_the_last_token() -> None:
     assert Row((1, 2, 3)).first_read == 2
     assert Row((1, 2, 3), spans={"one": Span(1, 2, 4), "two": Span(2, 3, 4)}).first_read == 1
-    assert Row((1, 2, 3), log_probs="scores", asked=(asked("reply", 5),)).first_read == 2
+    assert Row((1, 2, 3), log_probs="scores", continuations=(asked("reply", 5),)).first_read == 2
 
 
 def test_all_that_is_wanted_is_named() -> None:
@@ -91,7 +100,7 @@ def test_all_that_is_wanted_is_named() -> None:
         (1, 2, 3),
         spans={"one": Span(0, 1, 4), "two": Span(1, 3, 2)},
         log_probs="scores",
-        asked=(asked("reply", 5, mean=4, other=2), asked("longer", 9)),
+        continuations=(asked("reply", 5, mean=4, other=2), asked("longer", 9)),
     )
     assert row.wanted == ["one", "two", "scores", "reply", "mean", "other", "longer"]
     assert Row((1,)).wanted == []
@@ -100,11 +109,11 @@ def test_all_that_is_wanted_is_named() -> None:
 def test_logits_are_wanted_for_scores_and_replies_alone() -> None:
     assert not Row((1,), spans={"one": Span(0, 1, 4)}).wants_logits
     assert Row((1,), log_probs="scores").wants_logits
-    assert Row((1,), asked=(asked("reply", 5),)).wants_logits
+    assert Row((1,), continuations=(asked("reply", 5),)).wants_logits
 
 
 def test_tokens_are_those_of_all_its_replies() -> None:
     assert Row((1, 2, 3)).tokens == 3
-    row = Row((1, 2, 3), asked=(asked("reply", 5), asked("longer", 9)))
+    row = Row((1, 2, 3), continuations=(asked("reply", 5), asked("longer", 9)))
     assert row.tokens == 3 + 5 + 3 + 9
     assert row.longest == 3 + 9

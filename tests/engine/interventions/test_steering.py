@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Row
-from coherence.engine.interventions.steering import Steering, stack_deltas
+from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
@@ -39,7 +39,7 @@ def test_every_row_moves_by_its_own_delta_at_its_site(
 ) -> None:
     deltas = noise(depth) * torch.tensor(scales)[:, None, None]
     base = every_token(ROWS)
-    with Steering(host.blocks, {depth: deltas}):
+    with SteeringHooks(host.blocks, {depth: deltas}):
         steered = every_token(ROWS)
     assert torch.equal(steered[:, :depth], base[:, :depth])
     assert torch.equal(steered[:, depth], base[:, depth] + deltas)
@@ -47,14 +47,14 @@ def test_every_row_moves_by_its_own_delta_at_its_site(
 
 def test_what_is_steered_reaches_the_depths_after_it(host: Host, every_token: Read) -> None:
     base = every_token(ROWS)
-    with Steering(host.blocks, {1: noise(0)}):
+    with SteeringHooks(host.blocks, {1: noise(0)}):
         steered = every_token(ROWS)
     assert (steered[:, 2:] - base[:, 2:]).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
 
 def test_entering_twice_steers_twice(host: Host, every_token: Read) -> None:
     delta = noise(1)
-    steering = Steering(host.blocks, {0: delta, 3: delta})
+    steering = SteeringHooks(host.blocks, {0: delta, 3: delta})
     base = every_token(ROWS)[:, 0]
     with steering:
         with steering:
@@ -68,7 +68,7 @@ def test_entering_twice_steers_twice(host: Host, every_token: Read) -> None:
 def test_a_tap_that_was_there_before_reads_it_at_its_own_site(host: Host) -> None:
     def read(deltas: dict[int, Tensor]) -> Tensor:
         with torch.inference_mode(), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
-            with Steering(host.blocks, deltas):
+            with SteeringHooks(host.blocks, deltas):
                 host.core(input_ids=torch.tensor([[5, 9], [7, 8]]))
             return taps.stacked()
 
@@ -80,7 +80,7 @@ def test_a_tap_that_was_there_before_reads_it_at_its_own_site(host: Host) -> Non
 def test_leaving_removes_the_hooks_and_no_others(host: Host) -> None:
     handle = host.blocks[2].register_forward_hook(lambda module, args, output: None)
     before = hooks(host.blocks)
-    with Steering(host.blocks, {0: noise(0), 3: noise(1)}):
+    with SteeringHooks(host.blocks, {0: noise(0), 3: noise(1)}):
         assert sum(hooks(host.blocks)) == sum(before) + 2
         host.core(input_ids=torch.tensor([[5], [7], [9]]))
     assert hooks(host.blocks) == before
@@ -88,7 +88,7 @@ def test_leaving_removes_the_hooks_and_no_others(host: Host) -> None:
 
 
 def test_an_exception_leaves_no_hook(host: Host) -> None:
-    with pytest.raises(ZeroDivisionError), Steering(host.blocks, {0: noise(0), 3: noise(1)}):
+    with pytest.raises(ZeroDivisionError), SteeringHooks(host.blocks, {0: noise(0), 3: noise(1)}):
         _ = 1 / 0
     assert sum(hooks(host.blocks)) == 0
 
@@ -97,7 +97,7 @@ def test_a_block_that_is_not_run_is_an_error(host: Host) -> None:
     host.model.model.layers = host.blocks[:2]
     with (
         pytest.raises(MeasurementError, match="steering at depth 3 never took effect"),
-        Steering(host.blocks, {0: noise(0), 3: noise(1)}),
+        SteeringHooks(host.blocks, {0: noise(0), 3: noise(1)}),
     ):
         host.core(input_ids=torch.tensor([[5], [7], [9]]))
     assert sum(hooks(host.blocks)) == 0
@@ -119,7 +119,7 @@ def test_blocks_that_return_tuples(old_blocks: nn.ModuleList) -> None:
     ones = torch.ones(2, 3, WIDTH)
     delta = noise(0, 2)
     with (
-        Steering(old_blocks, {0: delta, 1: 10 * delta}),
+        SteeringHooks(old_blocks, {0: delta, 1: 10 * delta}),
         Taps(old_blocks, lambda hidden, depth: hidden) as taps,
     ):
         hidden, cache = ones, ""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from coherence.engine.batch.budget import Budget
-from coherence.engine.batch.rows import Asked, Exchange, Patched, Row, Score, Span
+from coherence.engine.batch.rows import Continuation, Exchange, Patched, Row, Score, Span
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.forward import token_norms
 from coherence.engine.model.host import Host
@@ -232,7 +232,7 @@ def test_replies_scores_and_readings_come_from_one_row(host: Host, measure: Meas
         (5, 9, 40),
         spans={"last": Span(2, 3, 2)},
         log_probs="scores",
-        asked=(Asked(Decoding(max_new_tokens=3), (Exchange("reply", {"mean": 4}),)),),
+        continuations=(Continuation(Decoding(max_new_tokens=3), (Exchange("reply", {"mean": 4}),)),),
     )
     found = measure(host, [row])
     assert found.keys() == {"last", "scores", "reply", "mean"}
@@ -322,11 +322,11 @@ def test_a_reply_to_a_patched_prompt_is_that_of_its_first_pass(either: Host, mea
     row = Row(
         ids,
         patch=Patched(2, {2: 10 * delta(1)}),
-        asked=(Asked(Decoding(max_new_tokens=4), (Exchange("reply"),)),),
+        continuations=(Continuation(Decoding(max_new_tokens=4), (Exchange("reply"),)),),
     )
     said: tuple[int, ...] = ()
     while len(said) < 4:
-        scored = replace(row, ids=(*ids, *said), log_probs="next", asked=())
+        scored = replace(row, ids=(*ids, *said), log_probs="next", continuations=())
         said = (*said, int(naive(either, scored)["next"].argmax()))
     assert measure(either, [row])["reply"].ids == said
     assert measure(either, [replace(row, patch=None)])["reply"].ids != said

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from coherence.engine.batch.budget import Budget
-from coherence.engine.batch.rows import Asked, Exchange, Row, Span
+from coherence.engine.batch.rows import Continuation, Exchange, Row, Span
 from coherence.engine.model.forward import run
 from coherence.engine.model.generation import stop_tokens
 from coherence.engine.model.host import Host
@@ -39,7 +39,10 @@ def asked(decoding: Decoding = GREEDY) -> list[Row]:
     ]
     adapted = [Row(ids, PIRATE, label="adapter", group="adapter") for ids in PROMPTS[:3]]
     rows = [*bare, *steered, *adapted]
-    return [replace(row, asked=(Asked(decoding, (Exchange(name),)),)) for name, row in enumerate(rows)]
+    return [
+        replace(row, continuations=(Continuation(decoding, (Exchange(name),)),))
+        for name, row in enumerate(rows)
+    ]
 
 
 def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
@@ -48,7 +51,7 @@ def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
 
 
 def name_of(row: Row) -> Hashable:
-    return row.asked[0].turns[0].reply
+    return row.continuations[0].turns[0].reply
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def ready(either: Host, tiny_adapter: Callable[..., Path]) -> Host:
 def naive(host: Host, row: Row) -> list[int]:
     """Read everything again for every token, one row at a time, its adapters switched by PEFT."""
     ids: list[int] = []
-    for _ in range(row.asked[0].decoding.max_new_tokens):
+    for _ in range(row.continuations[0].decoding.max_new_tokens):
         with host.switched(row.adapters), host.steered(row.deltas):
             logits = host.model(input_ids=torch.tensor([[*row.ids, *ids]]), use_cache=False).logits
         token = int(logits[0, -1].argmax())
@@ -126,9 +129,10 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
     ids = PROMPTS[3]
     decodings = [GREEDY, *(replace_seed(seed) for seed in range(4))]
     wanted = tuple(
-        Asked(decoding, (Exchange(index, {(index,): DEPTH}),)) for index, decoding in enumerate(decodings)
+        Continuation(decoding, (Exchange(index, {(index,): DEPTH}),))
+        for index, decoding in enumerate(decodings)
     )
-    mate = Row(PROMPTS[1], asked=(Asked(GREEDY, (Exchange("mate"),)),))
+    mate = Row(PROMPTS[1], continuations=(Continuation(GREEDY, (Exchange("mate"),)),))
     run_of: list[int] = []
     handle = ready.blocks[0].register_forward_pre_hook(
         lambda module, args, kwargs: run_of.append((args or (kwargs["hidden_states"],))[0][..., 0].numel()),
@@ -141,7 +145,7 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
     assert max(run_of[1:]) <= 1 + len(wanted)
     assert len({together[index].ids for index in range(len(decodings))}) > 3
     for one in wanted:
-        alone = answers(ready, [Row(ids, asked=(one,))])
+        alone = answers(ready, [Row(ids, continuations=(one,))])
         assert alone[one.turns[0].reply] == together[one.turns[0].reply]
         assert apart(alone[one.turns[0].reply,], together[one.turns[0].reply,]) <= TOLERANCE
 
@@ -159,7 +163,12 @@ def apart(one: torch.Tensor, two: torch.Tensor) -> float:
 def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, decoding: Decoding) -> None:
     depths = [DEPTH, 2, 0]
     rows = [
-        replace(row, asked=(Asked(decoding, (Exchange(name, {(name, depth): depth for depth in depths}),)),))
+        replace(
+            row,
+            continuations=(
+                Continuation(decoding, (Exchange(name, {(name, depth): depth for depth in depths}),)),
+            ),
+        )
         for name, row in enumerate(asked())
     ]
     found = answers(ready, rows)
@@ -171,7 +180,7 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
         again = replace(
             row,
             ids=(*row.ids, *ids),
-            asked=(),
+            continuations=(),
             spans={(name, depth): Span(*span, depth) for depth in depths},
         )
         for key, value in (answers(ready, [again]) if ids else {}).items():
@@ -180,7 +189,7 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
 
 def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> None:
     norms = torch.full((DEPTH + 1,), torch.inf)
-    row = replace(asked()[3], asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),))
+    row = replace(asked()[3], continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),))
     whole = dict(run(ready, [row], norms, Budget(pytest.fail)))
     end = len(row.ids) + len(whole["reply"].ids)
     again = Row((*row.ids, *whole["reply"].ids), spans={"mean": Span(len(row.ids), end, DEPTH)})
@@ -202,7 +211,9 @@ def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> N
 
 def test_an_empty_reply_has_no_mean(ready: Host) -> None:
     row = replace(
-        asked()[0], label="probe 'quiet'", asked=(Asked(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),)
+        asked()[0],
+        label="probe 'quiet'",
+        continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),),
     )
     ready.model.generation_config.eos_token_id = naive(ready, row)[:1]
     found = answers(ready, [row])
@@ -223,7 +234,7 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
         expected = (host.model(input_ids=torch.tensor([ids])).logits[0, -1] / 0.5).softmax(dim=-1)
     likely = int(expected.argmax())
     wanted = tuple(
-        Asked(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Exchange(seed),))
+        Continuation(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Exchange(seed),))
         for seed in range(400)
     )
     hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, asked=wanted)]).values())
@@ -233,8 +244,8 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
 
 
 def test_decodings_do_not_mix(host: Host) -> None:
-    short = Row(PROMPTS[0], asked=(Asked(Decoding(max_new_tokens=2), (Exchange("short"),)),))
-    long = Row(PROMPTS[1], asked=(Asked(Decoding(max_new_tokens=9), (Exchange("long"),)),))
+    short = Row(PROMPTS[0], continuations=(Continuation(Decoding(max_new_tokens=2), (Exchange("short"),)),))
+    long = Row(PROMPTS[1], continuations=(Continuation(Decoding(max_new_tokens=9), (Exchange("long"),)),))
     assert answers(host, [short, long]) == {
         "short": said(host, naive(host, short)),
         "long": said(host, naive(host, long)),
@@ -248,7 +259,7 @@ def test_a_row_that_is_not_finite_is_an_error_of_its_own(ready: Host, odd: float
         (7, 8, 9),
         deltas={2: torch.full((WIDTH,), odd)},
         label="probe 'bad'",
-        asked=(Asked(GREEDY, (Exchange("bad", {"mean": DEPTH}),)),),
+        continuations=(Continuation(GREEDY, (Exchange("bad", {"mean": DEPTH}),)),),
     )
     found = answers(ready, [*good, bad])
     assert str(found.pop("bad")) == "NaN or infinite logits while answering probe 'bad'"
@@ -276,8 +287,8 @@ def conversations(decoding: Decoding) -> list[Row]:
     return [
         replace(
             row,
-            asked=(
-                Asked(
+            continuations=(
+                Continuation(
                     decoding,
                     tuple(
                         Exchange((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
@@ -297,16 +308,18 @@ def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Dec
     lengths = set()
     for name, row in enumerate(rows):
         ids = row.ids
-        for turn in range(len(row.asked[0].turns)):
+        for turn in range(len(row.continuations[0].turns)):
             said = found[name, turn].ids
             lengths.add(len(said))
             if decoding is GREEDY:
-                alone = replace(row, ids=ids + BETWEEN[turn], asked=(Asked(GREEDY, (Exchange("said"),)),))
+                alone = replace(
+                    row, ids=ids + BETWEEN[turn], continuations=(Continuation(GREEDY, (Exchange("said"),)),)
+                )
                 assert list(said) == naive(ready, alone)
             ids += BETWEEN[turn] + said
             if said:
                 span = Span(len(ids) - len(said), len(ids), DEPTH)
-                again = answers(ready, [replace(row, ids=ids, asked=(), spans={"mean": span})])
+                again = answers(ready, [replace(row, ids=ids, continuations=(), spans={"mean": span})])
                 assert apart(found[name, turn, "mean"], again["mean"]) <= TOLERANCE
     assert len(lengths) > 3, "answers must end at different times"
 
@@ -323,7 +336,7 @@ def test_a_conversation_does_not_depend_on_its_batch_mates(ready: Host) -> None:
 def test_turns_that_nobody_asked_for_are_said_and_not_given(ready: Host) -> None:
     whole, row = conversations(GREEDY)[3], asked()[3]
     turns = (*(Exchange(before=ids) for ids in BETWEEN[:3]), Exchange("last", {}, BETWEEN[3]))
-    assert answers(ready, [replace(row, asked=(Asked(GREEDY, turns),))]) == {
+    assert answers(ready, [replace(row, continuations=(Continuation(GREEDY, turns),))]) == {
         "last": answers(ready, [whole])[3, 3]
     }
 

@@ -98,7 +98,7 @@ class Plain:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         self.model = PeftModel.from_pretrained(model, folder).eval()
 
-    def talk(
+    def converse(
         self, reply: Reply, bounds: dict[int, tuple[Tensor, float]] | None = None
     ) -> tuple[list[tuple[int, ...]], Tensor]:
         """Token ids of all answers, and the mean residuals of the last one, [blocks, width]."""
@@ -216,7 +216,7 @@ class Plain:
 
 
 def require_same(found: dict[Measurement, Outcome], reply: Reply, plain: Plain, **given: object) -> None:
-    expected, residuals = plain.talk(reply, **given)  # type: ignore[arg-type]
+    expected, residuals = plain.converse(reply, **given)  # type: ignore[arg-type]
     answer, values = found[reply], found[mean(reply)]
     assert isinstance(answer, Answer)
     assert answer.ids == expected[-1]

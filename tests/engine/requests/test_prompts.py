@@ -58,13 +58,13 @@ def test_a_reading_goes_through_its_site(runner: Runner, through: str | None, de
     prompt_last, response = Reading(BARE, PROBE, through=site), mean(REPLY, through=site)
     (row,) = rows(runner, prompt_last, REPLY, response).made
     assert row.spans == {prompt_last: Span(len(row.ids) - 1, len(row.ids), depth)}
-    assert [dict(asked.turns[0].means) for asked in row.asked] == [{response: depth}]
+    assert [dict(asked.turns[0].means) for asked in row.continuations] == [{response: depth}]
 
 
 def test_answers_of_one_conversation_are_turns_of_one_draft(runner: Runner) -> None:
     first, *_ = THIRD.conversation
     (row,) = rows(runner, first, THIRD, mean(THIRD), SAMPLES[0]).made
-    talk, sample = row.asked
+    talk, sample = row.continuations
     assert [(turn.reply, dict(turn.means)) for turn in talk.turns] == [
         (first, {}),
         (None, {}),
@@ -86,12 +86,12 @@ def test_a_known_conversation_is_read_as_it_was_said(runner: Runner) -> None:
     second, third = turns_after(words, ARR, PROBE, LATER)
     assert row.ids == (*encode(words, ARR, PROBE), 40, 50, *second, 41, 50, *third, 42, 50)
     assert row.spans == {reading: Span(len(row.ids) - 2, len(row.ids), BLOCKS)}
-    assert not row.asked
+    assert not row.continuations
 
 
 def test_a_conversation_that_is_known_in_part_is_had_again(runner: Runner) -> None:
     (row,) = rows(runner, mean(THIRD), known={THIRD: Answer("three", (42,))}).made
-    assert [dict(turn.means) for turn in row.asked[0].turns] == [{}, {}, {mean(THIRD): BLOCKS}]
+    assert [dict(turn.means) for turn in row.continuations[0].turns] == [{}, {}, {mean(THIRD): BLOCKS}]
 
 
 @pytest.mark.parametrize("text", ["I am", "am", " leading", "\n", "?", "naïve ✓"])

@@ -73,7 +73,7 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
 
 
 def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
-    assert ship(dtype="bfloat16").row(BARE, PROBE).label == f"probe 'order', base {str(tiny)!r} in bfloat16"
+    assert ship(dtype="bfloat16").builder.row(BARE, PROBE).label == f"probe 'order', base {str(tiny)!r} in bfloat16"
 
 
 def norms(runner: Runner) -> NDArray[np.float32]:
@@ -170,11 +170,11 @@ def test_vectors_that_depend_on_each_other_are_not_orthonormalised(ship: Ship, t
 def test_norms_are_measured_once_for_a_store(ship: Ship, tiny_vector: Make, store: Store) -> None:
     steered = Condition(BARE.neutral, steers=(Steer("pirate", 1.0),))
     first, second = (ship(vectors={"pirate": tiny_vector("pirate")}) for _ in range(2))
-    delta = first.deltas(steered)[2]
+    delta = first.builder.deltas(steered)[2]
     stored = store.get(norms_key(first.artefacts))
     assert isinstance(stored, np.ndarray)
     store.put(norms_key(first.artefacts), 2 * stored)
-    assert torch.allclose(second.deltas(steered)[2], 2 * delta)
+    assert torch.allclose(second.builder.deltas(steered)[2], 2 * delta)
 
 
 SITES = ["resid_pre.1", "resid_post.0", "resid_post.3"]

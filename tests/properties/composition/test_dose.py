@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Answer, Likelihood, Plan, Reading, Record, Reply, Scene
 from coherence.properties.composition.dose import Dose
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Release, VectorSource, Verdict
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Answer, Divergence, Reading, Record, Reply, Scene
 from coherence.properties.composition.factorial import Factorial
-from coherence.reports.explanation import explain
+from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.vocabulary import Decoding, Example, Persona, Position, Probe, Prompt, Release, Verdict
 

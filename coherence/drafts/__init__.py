@@ -1,5 +1,0 @@
-"""Drafts: a first suite, proposed from artefacts and a description, for its author to look at."""
-
-from coherence.drafts.draft import Draft
-
-__all__ = ["Draft"]

@@ -1,1 +1,0 @@
-"""Attractors and time: mixtures, conversations, caps, and what a cache holds."""

@@ -1,0 +1,1 @@
+"""Conversations: drift, basins, caps, and what the KV cache holds of a persona."""

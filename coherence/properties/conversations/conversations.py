@@ -1,0 +1,99 @@
+"""Conversations: a scene's scripts as conversations, under one condition."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coherence.errors import SuiteError
+from coherence.plan import Cache, Condition, Reading, Record, Reply, Scene, Turn
+from coherence.properties.conversations.axis import Scale, at_site
+from coherence.properties.property import Case
+from coherence.vocabulary import Marker, Position, Probe, Script, Site
+from coherence.vocabulary.evidence import Sampled
+
+Array = NDArray[np.float64]
+LEAST_SCRIPTS = 4
+
+
+def require_scripts(scripts: Sequence[Script], least: int, name: str, turns: int = 2) -> None:
+    """Refuse with a SuiteError what has too few scripts, or one with too few answers of the model's own."""
+    if len(scripts) < least:
+        raise SuiteError(f"{name} needs at least {least} scripts, and the suite has {len(scripts)} for it")
+    for script in scripts:
+        answers = sum(turn.assistant is None for turn in script.turns)
+        if answers < turns:
+            raise SuiteError(
+                f"the model answers {answers} of the turns of the script {script.id!r}; "
+                f"{name} needs at least {turns}"
+            )
+
+
+class ConversationCase(Case):
+    """A case about conversations: its estimates run over the scripts."""
+
+    @property
+    def units(self) -> tuple[Sampled, ...]:
+        """Scripts, each of them one conversation."""
+        return ("scripts",)
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Conversations by script and turn. A turn that the assistant is taken to have answered has no reply."""
+
+    scene: Scene
+    scripts: tuple[Script, ...]
+    condition: Condition
+
+    @property
+    def turns(self) -> int:
+        """Turns of the longest script."""
+        return max(len(script.turns) for script in self.scripts)
+
+    def reply(self, script: Script, turn: int) -> Reply:
+        """Return what the model answers to a turn, from 0."""
+        first, *later = script.turns[: turn + 1]
+        answered = (before.assistant for before in script.turns)
+        turns = tuple(Turn(said.user, after) for said, after in zip(later, answered, strict=False))
+        return Reply(self.condition, Probe(id=script.id, text=first.user), self.scene.decoding, turns)
+
+    @property
+    def replies(self) -> dict[tuple[int, int], Reply]:
+        """Every answer of the model's own, by script and turn."""
+        return dict(self._replies())
+
+    def _replies(self) -> Iterator[tuple[tuple[int, int], Reply]]:
+        for row, script in enumerate(self.scripts):
+            for column, turn in enumerate(script.turns):
+                if turn.assistant is None:
+                    yield (row, column), self.reply(script, column)
+
+    def readings(
+        self, site: Site, position: Position = Position.RESPONSE_MEAN, cache: Cache | None = None
+    ) -> dict[tuple[int, int], Reading]:
+        """Residuals of each answer, or of what the user says before it."""
+        return {
+            place: Reading(self.condition, reply.probe, position, reply, site, cache)
+            for place, reply in self.replies.items()
+        }
+
+    def positions(
+        self, record: Record, scale: Scale, site: Site, position: Position = Position.RESPONSE_MEAN
+    ) -> Array:
+        """Place every answer on an axis: [scripts, turns], NaN where there is none."""
+        readings = self.readings(site, position)
+        return self._spread(readings, scale.positions(at_site(record, readings.values(), site)))
+
+    def hits(self, record: Record, markers: Sequence[Marker]) -> Array:
+        """1 where an answer holds a marker, or 0: [scripts, turns], NaN where there is no answer."""
+        texts = [record.reply(reply) for reply in self.replies.values()]
+        return self._spread(self.replies, [any(one.found_in(text) for one in markers) for text in texts])
+
+    def _spread(self, places: Iterable[tuple[int, int]], values: Iterable[Any]) -> Array:
+        spread = np.full((len(self.scripts), self.turns), np.nan)
+        for place, value in zip(places, values, strict=True):
+            spread[place] = value
+        return spread

@@ -1,0 +1,1 @@
+"""Mixtures of two contradictory poles, and where between them a persona stands."""

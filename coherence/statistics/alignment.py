@@ -1,0 +1,98 @@
+"""Two mean directions, free of noise: how alike they are, and how far one goes along the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from coherence.statistics.geometry import Array, Real
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import Jackknife, Pivot, smallest
+from coherence.statistics.products import Products
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Inner products of two mean directions at each depth: of the sample, and without each of its clusters.
+
+    All products run over probes of different clusters, so that noise of a probe which both sides share is not
+    counted as agreement (the cross-validated inner product of Walther et al. 2016, NeuroImage 137). In
+    expectation the cosine is the plain one divided by its ceiling. It is not bound to 1, and undefined where
+    a direction is not told from noise.
+    """
+
+    between: Array  # [depths, 1 + clusters]
+    first: Array  # of the first with itself
+    second: Array
+    jackknife: Jackknife
+
+    @classmethod
+    def of(cls, first: Real, second: Real, clusters: Sequence[str]) -> "Alignment":
+        """From vectors of each probe, [depths, probes, width]."""
+
+        def by_probe(one: Real, other: Real) -> Array:
+            return np.asarray(one @ np.swapaxes(other, -1, -2), dtype=np.float64)
+
+        return cls.from_products(
+            by_probe(first, second), by_probe(first, first), by_probe(second, second), clusters
+        )
+
+    @classmethod
+    def from_products(
+        cls, between: Array, first: Array, second: Array, clusters: Sequence[str]
+    ) -> "Alignment":
+        """From inner products of every two probes, [depths, probes, probes]."""
+        jackknife = Jackknife(clusters)
+
+        def across(products: Array) -> Array:
+            return Products.among(products, clusters).across(jackknife.weights)
+
+        return cls(across(between), across(first), across(second), jackknife)
+
+    def at(self, depths: Sequence[int]) -> "Alignment":
+        """Keep some depths only."""
+        kept = list(depths)
+        return Alignment(self.between[kept], self.first[kept], self.second[kept], self.jackknife)
+
+    def cosine(self) -> Interval:
+        """Cosine of the two, averaged over the depths."""
+        return self._pivot.interval
+
+    def cosines(self) -> list[Interval]:
+        """Cosine at each depth."""
+        return [self.at([depth]).cosine() for depth in range(len(self.between))]
+
+    def least_cosine(self) -> Interval:
+        """Cosine at the depth where it is least, whichever that is."""
+        return smallest([self.at([depth])._pivot for depth in range(len(self.between))])
+
+    def strength(self) -> Interval:
+        """How far the second goes along the first, <second, first> / <first, first>, averaged over depths.
+
+        1 where it goes as far, 0 where it does nothing or something else, below 0 where it goes the other
+        way. A ratio, whose interval is Fieller's.
+        """
+        length = np.where(self.first > 0, self.first, nan)
+        return self._averaged(self.between, length).interval
+
+    def lead(self, others: Sequence["Alignment"]) -> Interval:
+        """Cosine, minus the largest of others with the same first direction, whichever that is."""
+        return smallest([self._minus(other) for other in others])
+
+    def _minus(self, other: "Alignment") -> Pivot:
+        above = np.vstack([self.between, -other.between])
+        return self._averaged(above, np.vstack([self._lengths, other._lengths]))
+
+    @property
+    def _pivot(self) -> Pivot:
+        return self._averaged(self.between, self._lengths)
+
+    @property
+    def _lengths(self) -> Array:
+        """Product of both lengths; NaN where one is noise."""
+        known = (self.first > 0) & (self.second > 0)
+        return np.sqrt(np.where(known, self.first * self.second, nan))
+
+    def _averaged(self, above: Array, below: Array) -> Pivot:
+        return self.jackknife.ratio(above.T / len(self.between), below.T)

@@ -1,0 +1,91 @@
+"""Checks of a release."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from coherence.doctor.release_checks import release
+
+SUITE = """\
+coherence: 1
+release:
+  base: {base}
+  adapters: {{pirate: {adapter}}}
+  vectors: {{pirate: {vector}, made: {{extract: {{persona: pirate, site: resid_post.1}}}}}}
+personas: {{pirate: {{prompt: Talk like a pirate.}}}}
+probes: [Who are you?]
+assertions: [{{property: commutativity, laws: [scale-zero]}}]
+"""
+
+
+@pytest.fixture
+def look(tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
+    """Look at a release on the tiny model, some of its artefacts replaced."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def look(**artefacts):
+        named = {"base": tiny, "adapter": tiny_adapter("pirate"), "vector": tiny_vector("pirate")} | artefacts
+        path = tmp_path / "a.coherence.yaml"
+        path.write_text(SUITE.format(**named))
+        return {check.what: check for check in release(path)}
+
+    return look
+
+
+def test_a_release_that_fits_is_well(look):
+    found = look()
+    assert {check.state for check in found.values()} == {"ok"}
+    assert found["base"].found.endswith("4 blocks of width 32")
+    assert found["adapter pirate"].found.endswith("pirate fits the base")
+    assert found["vector pirate"].found.endswith("pirate.safetensors fits the base, at resid_post.1")
+    assert found["vector made"].found == "is extracted from the prompt of pirate at resid_post.1"
+
+
+def test_a_suite_that_cannot_be_read_is_all_there_is_to_say(tmp_path):
+    (check,) = release(tmp_path / "lost.coherence.yaml")
+    assert (check.state, check.what) == ("fail", "suite")
+    assert "there is no file" in check.found
+
+
+@pytest.mark.parametrize("base", ["./lost", "org/model"])
+def test_without_its_base_nothing_else_is_looked_at(look, base):
+    found = look(base=base)
+    assert list(found) == ["suite", "base"]
+    assert found["base"].state == ("fail" if base == "./lost" else "warn")
+
+
+def test_a_base_without_weights_or_tokenizer_fails(look, tiny, tmp_path):
+    folder = Path(shutil.copytree(tiny, tmp_path / "base"))
+    (folder / "model.safetensors").unlink()
+    assert "has no weights" in look(base=folder)["base"].found
+    (folder / "tokenizer.json").unlink()
+    assert "has no tokenizer" in look(base=folder)["base"].found
+    (folder / "config.json").unlink()
+    found = look(base=folder)["base"]
+    assert found.state == "fail"
+    assert "a.coherence.yaml:3: " in found.found
+
+
+def test_a_base_that_does_not_fit_into_memory_fails(look, monkeypatch):
+    monkeypatch.setattr("coherence.engine.model.loading.available_memory", lambda: 1)
+    assert "are free; expected a smaller base" in look()["room"].found
+
+
+def test_an_adapter_of_another_base_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):
+    folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 2}))
+    found = look(adapter=folder)
+    assert found["adapter pirate"].state == "fail"
+    assert "was made for another base" in found["adapter pirate"].found
+    assert found["vector pirate"].state == "ok"
+
+
+def test_a_vector_of_another_width_or_nowhere_fails(look, tiny_vector):
+    assert (
+        "expected a block from 0 to 3"
+        in look(vector=tiny_vector("far", site="resid_post.9"))["vector pirate"].found
+    )
+    assert "there is no such file" in look(vector="./lost.safetensors")["vector pirate"].found
