@@ -20,11 +20,11 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
 from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene
-from coherence.properties import Attractor, Case, Chimera, Collinearity, Markers, Property
-from coherence.properties.collinearity import CollinearityCase
-from coherence.properties.composition.chimera import ChimeraCase
-from coherence.properties.markers import MarkersCase
-from coherence.properties.mixtures.attractor import AttractorCase
+from coherence.properties import Case, Property
+from coherence.properties.collinearity import Collinearity, CollinearityCase
+from coherence.properties.composition.chimera import Chimera, ChimeraCase
+from coherence.properties.markers import Markers, MarkersCase
+from coherence.properties.mixtures.attractor import Attractor, AttractorCase
 from coherence.properties.reading import Readings
 from coherence.store import Store
 from coherence.vocabulary import Band, Estimate, Marker, Probe

@@ -5,11 +5,11 @@ from truth_claims import JUDGED, SITE, Tried, Truth, cosine
 from truth_model import NEUTRAL, PERSONAS
 
 from coherence.plan import Condition
-from coherence.properties import Algebra, Case, Dose, Equivalence, Factorial, Property
-from coherence.properties.composition.algebra import AlgebraCase
-from coherence.properties.composition.dose import DoseCase
-from coherence.properties.composition.equivalence import EquivalenceCase
-from coherence.properties.composition.factorial import FactorialCase
+from coherence.properties import Case, Property
+from coherence.properties.composition.algebra import Algebra, AlgebraCase
+from coherence.properties.composition.dose import Dose, DoseCase
+from coherence.properties.composition.equivalence import Equivalence, EquivalenceCase
+from coherence.properties.composition.factorial import Factorial, FactorialCase
 from coherence.properties.composition.injections import BARE, Injection
 from coherence.vocabulary import Marker, Position
 

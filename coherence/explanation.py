@@ -28,16 +28,16 @@ def of_property(name: str) -> str:
 def of_assertion(assertion: Assertion) -> str:
     """Explain an assertion of a suite with its own keys, in markdown."""
     asked = assertion.property
-    described = properties()[asked.property]
-    law = LAWS.get(assertion.case.slug) if asked.property == "commutativity" else None
+    described = properties()[asked.word()]
+    law = LAWS.get(assertion.case.slug) if asked.word() == "commutativity" else None
     return _together(
         f"# {assertion.id}",
-        f"`{asked.property}` of `{assertion.case.persona}`, stated in {assertion.place}, with "
+        f"`{asked.word()}` of `{assertion.case.persona}`, stated in {assertion.place}, with "
         f"`expect: {assertion.expect}`.",
         f"The law: {law.says}." if law else "",
         described["description"],
         _keys(described, asked.model_dump(mode="json")),
-        _computed(asked.property),
+        _computed(asked.word()),
     )
 
 

@@ -1,18 +1,42 @@
 """The properties that this installation has: those of this package, and those that others add."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from inspect import isabstract
-from typing import Any, get_args
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, Annotated, Union
 
+from pydantic import Field
+
+from coherence import properties
 from coherence.errors import ExtensionError
 from coherence.extensions import Extension, declared
-from coherence.properties import AnyProperty, Property
+from coherence.properties.property import Property
 
 GROUP = "coherence.properties"
 
-BUILT_IN: tuple[type[Property], ...] = get_args(get_args(AnyProperty)[0])
+
+def _built_in() -> Iterator[type[Property]]:
+    """Yield the properties of this package: what a module of it defines and names with its key `property`."""
+    package = f"{properties.__name__}."
+    for module in walk_packages(properties.__path__, package):
+        import_module(module.name)
+    left = Property.__subclasses__()
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        if kind.__module__.startswith(package) and kind.word():
+            yield kind
+
+
+BUILT_IN = tuple(sorted(_built_in(), key=lambda kind: (kind.family, kind.word())))
+
+if TYPE_CHECKING:
+    AnyProperty = Property
+else:
+    AnyProperty = Annotated[Union[BUILT_IN], Field(discriminator="property")]  # noqa: UP007
 
 
 @dataclass(frozen=True)
@@ -46,18 +70,12 @@ def _property(name: str, extension: Extension) -> type[Property]:
     found = extension.load()
     if not (isinstance(found, type) and issubclass(found, Property)) or isabstract(found):
         raise extension.unusable("expected a subclass of coherence.properties.Property with `cases`")
-    if name in map(_tag, BUILT_IN):
+    if name in {one.word() for one in BUILT_IN}:
         raise extension.unusable("a property of this name is there already")
-    if _tag(found) != name:
+    if found.word() != name:
         raise extension.unusable(
             f"expected the key `property: Literal[{name!r}]`, as the entry point is called"
         )
     if not str(getattr(found, "family", "")).isidentifier():
         raise extension.unusable("expected a `family`, a word that pytest can select by")
     return found
-
-
-def _tag(found: type[Property]) -> Any:  # noqa: ANN401
-    """Read the name of a property off the type of its key `property`."""
-    key = found.model_fields.get("property")
-    return next(iter(get_args(key.annotation)), None) if key else None

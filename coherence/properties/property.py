@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -117,6 +117,12 @@ class Property(BaseModel, ABC):
                 hint = did_you_mean(key, self.claims)
                 raise ValueError(f"expect: {key!r} has no criterion that could fail{hint}")
         return self
+
+    @classmethod
+    def word(cls) -> str:
+        """Return what suites call it: the value of its key `property`, and nothing for a base class."""
+        key = cls.model_fields.get("property")
+        return str(next(iter(get_args(key.annotation)), "")) if key else ""
 
     def could_fail(self, criterion: Criterion) -> bool:
         """Tell whether a sample decides a threshold that some truth would miss.

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
-from coherence.properties import AnyProperty
-from coherence.properties.installed import BUILT_IN, added
+from coherence.properties.installed import BUILT_IN, AnyProperty, added
 from coherence.vocabulary import Decoding, Name, Persona, Regime, Release
 from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe

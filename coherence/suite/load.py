@@ -5,7 +5,7 @@ from pathlib import Path
 
 from coherence.errors import Place, SuiteError
 from coherence.plan import Scene
-from coherence.properties import AnyProperty
+from coherence.properties import Property
 from coherence.suite.document import Document, shown
 from coherence.suite.file import suite_file
 from coherence.suite.include import assemble
@@ -39,14 +39,14 @@ def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Su
     return Suite(path, overrides, scene, _artefact_places(document) | overrides.places, assertions)
 
 
-def assertions_of(stated: Iterable[tuple[AnyProperty, Place]], scene: Scene) -> tuple[Assertion, ...]:
+def assertions_of(stated: Iterable[tuple[Property, Place]], scene: Scene) -> tuple[Assertion, ...]:
     """Generate the assertions of properties, each with its place; a SuiteError says what is wrong where."""
     assertions = tuple(_assertions(stated, scene))
     refuse(_clashes(assertions))
     return assertions
 
 
-def _assertions(stated: Iterable[tuple[AnyProperty, Place]], scene: Scene) -> Iterator[Assertion]:
+def _assertions(stated: Iterable[tuple[Property, Place]], scene: Scene) -> Iterator[Assertion]:
     problems = []
     for asserted, place in stated:
         try:
@@ -56,10 +56,10 @@ def _assertions(stated: Iterable[tuple[AnyProperty, Place]], scene: Scene) -> It
             continue
         if not cases:
             problems.append(
-                Problem(place, f"{asserted.property} asserts nothing: no persona has what it takes")
+                Problem(place, f"{asserted.word()} asserts nothing: no persona has what it takes")
             )
         for case in cases:
-            name = f"{case.persona}.{asserted.id or asserted.property}.{case.slug}"
+            name = f"{case.persona}.{asserted.id or asserted.word()}.{case.slug}"
             yield Assertion(name, asserted.family, asserted, case, asserted.expect, asserted.tier, place)
     refuse(problems)
 

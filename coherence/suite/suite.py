@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coherence.errors import Place
 from coherence.plan import Scene
-from coherence.properties import AnyProperty, Case
+from coherence.properties import Case, Property
 from coherence.suite.overrides import Overrides
 from coherence.vocabulary import Expectation
 from coherence.vocabulary.tier import Tier
@@ -18,7 +18,7 @@ class Assertion:
 
     id: str
     family: str
-    property: AnyProperty
+    property: Property
     case: Case
     expect: Expectation
     tier: Tier

@@ -9,7 +9,7 @@ import numpy as np
 
 from coherence.errors import SuiteError
 from coherence.plan import Scene, stream
-from coherence.properties import AnyProperty, Case
+from coherence.properties import Case, Property
 from coherence.vocabulary import Probe, Script
 from coherence.vocabulary.evidence import Sampled
 
@@ -20,7 +20,7 @@ LEAST_CLUSTERS = 8
 class Sample:
     """What estimates of a property run over: units of the suite, or those that it lists itself."""
 
-    asserted: AnyProperty
+    asserted: Property
     scene: Scene
     unit: Sampled
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from coherence.errors import Place
-from coherence.properties import AnyProperty
+from coherence.properties import Property
 from coherence.suite import Assertion, Suite
 
 
@@ -14,13 +14,13 @@ class Entry:
     """The item `index` of a suite's `assertions`."""
 
     index: int
-    asserted: AnyProperty
+    asserted: Property
     assertions: tuple[Assertion, ...]
 
     @property
     def name(self) -> str:
         """What its assertions are called by."""
-        return self.asserted.id or self.asserted.property
+        return self.asserted.id or self.asserted.word()
 
     @property
     def place(self) -> Place:

@@ -12,7 +12,8 @@ from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import CoherenceError, MeasurementError, SuiteError
 from coherence.gate import Gate
 from coherence.plan import NextToken
-from coherence.properties import Collinearity, Commutativity
+from coherence.properties.collinearity import Collinearity
+from coherence.properties.composition.commutativity import Commutativity
 from coherence.properties.reading import Readings
 from coherence.statistics.generic import basis, outside
 from coherence.store import Store

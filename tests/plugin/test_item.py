@@ -184,7 +184,7 @@ def test_a_summary_in_ci_quotes_the_sentence_alone(bench, monkeypatch):
 
 def test_every_family_has_a_mark():
     from coherence.plugin import FAMILIES
-    from coherence.properties import AnyProperty
+    from coherence.properties.installed import AnyProperty
 
     properties = get_args(get_args(AnyProperty)[0])
     assert {one.family for one in properties} == set(FAMILIES)

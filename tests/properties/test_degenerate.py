@@ -7,7 +7,12 @@ import pytest
 
 from coherence.errors import SuiteError
 from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene, Seen
-from coherence.properties import Attractor, Chimera, Collinearity, Commutativity, Equivalence, Markers
+from coherence.properties.collinearity import Collinearity
+from coherence.properties.composition.chimera import Chimera
+from coherence.properties.composition.commutativity import Commutativity
+from coherence.properties.composition.equivalence import Equivalence
+from coherence.properties.markers import Markers
+from coherence.properties.mixtures.attractor import Attractor
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict

@@ -6,7 +6,10 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from coherence.properties import AnyProperty, Commutativity, Markers, Property
+from coherence.properties import Property
+from coherence.properties.composition.commutativity import Commutativity
+from coherence.properties.installed import AnyProperty
+from coherence.properties.markers import Markers
 from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.vocabulary import Criterion, Estimate, Incoherence
 

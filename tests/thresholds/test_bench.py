@@ -9,7 +9,9 @@ import pytest
 
 from coherence.errors import CoherenceError, MeasurementError, Place, SuiteError
 from coherence.plan import Record, Reply
-from coherence.properties import CacheEdited, CacheLaw, Drift
+from coherence.properties.conversations.cache import CacheLaw
+from coherence.properties.conversations.cache_edit import CacheEdited
+from coherence.properties.conversations.drift import Drift
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.suite.load import assertions_of
 from coherence.thresholds import Bench, CalibrationTerms, proposals

@@ -5,7 +5,8 @@ import pytest
 from drifting import SCRIPTS, scene
 
 from coherence.errors import SuiteError
-from coherence.properties import Drift, Factorial
+from coherence.properties.composition.factorial import Factorial
+from coherence.properties.conversations.drift import Drift
 from coherence.thresholds.halves import Sample, size, spread_of_whole
 from coherence.vocabulary import Probe
 

@@ -73,7 +73,10 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
 
 
 def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
-    assert ship(dtype="bfloat16").builder.row(BARE, PROBE).label == f"probe 'order', base {str(tiny)!r} in bfloat16"
+    assert (
+        ship(dtype="bfloat16").builder.row(BARE, PROBE).label
+        == f"probe 'order', base {str(tiny)!r} in bfloat16"
+    )
 
 
 def norms(runner: Runner) -> NDArray[np.float32]:
