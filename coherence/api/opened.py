@@ -45,15 +45,15 @@ class _Warnings:
     """Says what a user should know about the machine as Python's warnings; progress is not shown."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Pass over it."""
+        """Show no progress."""
 
     def warn(self, sentence: str) -> None:
-        """Warn."""
+        """Hand the sentence to Python's warnings."""
         warnings.warn(sentence, stacklevel=2)
 
 
 def _nobody(result: AssertionResult) -> None:
-    """Tell nobody."""
+    """Let a result pass where nobody listens for each as it comes."""
 
 
 class OpenSuite:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def site(written: str) -> "Site":
-    """Read `resid_post.14`."""
+    """Read a site, such as `resid_post.14`; what is none is an error of the command line."""
     from coherence.vocabulary import Site
 
     try:
@@ -40,7 +40,7 @@ def positions(**_: object) -> list[str]:
 
 
 def size(written: str) -> int:
-    """Read `2GB` as bytes."""
+    """Read a size with its unit, such as `2GB`, as a number of bytes."""
     from coherence.store.size import parse_size
 
     try:
@@ -61,7 +61,7 @@ def probability(written: str) -> float:
 
 
 def pair(written: str) -> tuple[str, str]:
-    """Read `NAME=PATH`."""
+    """Read `NAME=PATH` as name and path, neither of them empty."""
     name, separator, path = written.partition("=")
     if not (name and separator and path):
         raise ArgumentTypeError(f"found {written!r}, expected NAME=PATH")

@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=lines, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 4."""
+        """Say what is wrong with the command line, and exit with 4, where argparse would with 2."""
         self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -37,6 +37,6 @@ class Command:
     add: Callable[[Parser], None]
 
     def add_to(self, commands: "_SubParsersAction[Parser]") -> None:
-        """Make the command's parser."""
+        """Make the command's parser, with its arguments and its example below them."""
         epilog = f"example:\n  {self.example}"
         self.add(commands.add_parser(self.name, help=self.help, description=self.about, epilog=epilog))

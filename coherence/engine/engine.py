@@ -142,7 +142,7 @@ class _Counted:
         self._progress(LOADING, 0, 1)
 
     def done(self, measurement: Measurement) -> None:
-        """Count a measurement."""
+        """Count a measurement among those of its kind, and report how many there are by now."""
         if not self._done:
             self._progress(LOADING, 1, 1)
         kind = _NAMES[type(measurement)]

@@ -70,11 +70,11 @@ class Record:
         return self._get(reply, Answer).text
 
     def log_probs(self, next_token: NextToken) -> Array:
-        """Float32 array [vocabulary], nats."""
+        """Log-probabilities of the next token in nats, float32 [vocabulary]."""
         return self._get(next_token, np.ndarray)
 
     def likelihood(self, likelihood: Likelihood) -> Array:
-        """Float32 array [tokens], nats."""
+        """Log-probability of each token of a reply in nats, float32 [tokens]."""
         return self._get(likelihood, np.ndarray)
 
     def divergence(self, divergence: Divergence) -> Array:
@@ -82,7 +82,7 @@ class Record:
         return self._get(divergence, np.ndarray)
 
     def weight_error(self, error: WeightError) -> Array:
-        """Float32 array [modules], relative."""
+        """How far each module's change is from the sum of the adapters' own, relative: float32 [modules]."""
         return self._get(error, np.ndarray)
 
     def law(self, search: LawSearch) -> LawOutcome:

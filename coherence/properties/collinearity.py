@@ -67,7 +67,7 @@ class CollinearityCase(Case):
         return [*self.rests_on(), *self._sample.replies.values()]
 
     def rests_on(self) -> Iterable[Measurement]:
-        """List the readings."""
+        """Read bare, the judged persona and its controls in both regimes; replies are only to look at."""
         controls = [one for unit in self._controls for persona in unit for one in persona]
         conditions = dict.fromkeys([self.scene.bare, *self._judged, *controls])
         return [reading for condition in conditions for reading in self._readings.of(condition)]

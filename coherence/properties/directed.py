@@ -64,7 +64,7 @@ class Directed(Property, ABC):
             yield held(name, found, n, at_most=self.max_strength, unreliable=still, key="max_strength")
 
     def compared(self, band: Displacements, sides: Sides) -> Alignment:
-        """Compare both sides."""
+        """Compare the specific parts of both sides, at the depths of a band."""
         first, second = sides.values()
         return band.compared(first, second)
 

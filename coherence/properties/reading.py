@@ -29,7 +29,7 @@ class Readings:
     through: Site | None = None
 
     def of(self, condition: Condition) -> list[Reading]:
-        """One per probe."""
+        """Read a condition on every probe: at the prompt, or over a reply, bare's or its own by `text`."""
         if not self.position.spoken:
             return [
                 Reading(condition, probe, self.position, through=self.through) for probe in self.scene.probes

@@ -13,7 +13,10 @@ TIMES = 10
 
 
 def at_worst(written: float | None, most: float) -> float:
-    """Bound on the highest value: as it is written, or from that on the mean."""
+    """Bound on the highest value: as it is written, or else ten times that on the mean.
+
+    See docs/verdicts.md#intervals, The highest.
+    """
     return TIMES * most if written is None else written
 
 
@@ -23,7 +26,8 @@ class Tail:
 
     A mean forgives the one question that goes wrong, and a sample that has not drawn it knows nothing of it.
     The highest value is a fact about these probes: it has no interval, and is neither counted nor adjusted
-    among the claims of a run. What it says of other questions is said in a note.
+    among the claims of a run. What it says of other questions is said in a note, and holds of such that are
+    drawn as these were. See docs/verdicts.md#intervals, The highest.
     """
 
     what: str  # as in "mean `what`"

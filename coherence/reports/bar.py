@@ -33,7 +33,7 @@ class Bar:
         self.say(sentence)
 
     def say(self, sentence: str) -> None:
-        """Print a line."""
+        """Print a sentence on a line of its own, above the bar, which stays where it is."""
         self._console.print(f"coherence: {sentence}", highlight=False)
 
     def __exit__(

@@ -25,9 +25,11 @@ _KINDS = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
 
 
 def kappa(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
-    """(po - pe) / (1 - pe), chance from each side's own rate (Cohen 1960): 0 where the sides are independent.
+    """Cohen's kappa, (po - pe) / (1 - pe), of the hits of two sides, [probes] each (Cohen 1960).
 
-    NaN when every probe is alike.
+    po is the share of probes on which they agree, pe that of independent sides with their rates: kappa is 0
+    where the sides are independent, and NaN when every probe is alike. Clusters are taken to be drawn
+    independently of each other. See docs/verdicts.md#markers.
     """
     return _interval(_kappa, first, second, clusters)
 
@@ -35,15 +37,20 @@ def kappa(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
 def chance_disagreements(first: Hits, second: Hits) -> float:
     """Say on how many of the probes independent sides with these rates would disagree, n (1 - pe).
 
-    Kappa is 1 minus the share of them that there are, so that few of them tell little. The rates alone give
-    their number: whether kappa is looked at has nothing to do with what it is.
+    From hits [probes] of each. Kappa is 1 minus the share of them that there are, so that few of them tell
+    little. The rates alone give their number: whether kappa is looked at has nothing to do with what it is.
+    See docs/verdicts.md#markers.
     """
     one, two = float(first.mean()), float(second.mean())
     return len(first) * (one * (1 - two) + two * (1 - one))
 
 
 def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
-    """Rate of the second minus rate of the first."""
+    """Rate of the second minus rate of the first, from hits [probes] of each, paired by probe.
+
+    It is the share of probes gained minus the share lost, with one probe of each kind added to tell its
+    spread (after Bonett and Price 2012). See docs/verdicts.md#intervals.
+    """
     return _interval(_difference, first, second, clusters)
 
 
@@ -52,6 +59,7 @@ def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[st
     value = float(measure(sides, np.ones((1, len(sides))))[0])
     table, jackknife = Jackknife.enlarged(sides, _KINDS, clusters)
     values = measure(table, jackknife.weights)
+    # The added probes pull the estimate towards the middle: refused is what neither would let stand.
     found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
     return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt, found.influence)
 
@@ -74,7 +82,12 @@ def _rates(sides: NDArray[Any], weights: Array) -> Array:
 
 
 def mcnemar_exact(first: Hits, second: Hits) -> float:
-    """Two-sided exact p of the discordant probes; 1 when there are none."""
+    """McNemar's exact p: twice the binomial tail P(X <= min(b, c)) of b + c even chances, at most 1.
+
+    From hits [probes] of each; b are the probes that only the second hits, c those that only the first does.
+    It is 1 when there are none, and takes every probe as drawn by itself, whatever its cluster.
+    See docs/verdicts.md#markers.
+    """
     from scipy.special import bdtr
 
     gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
@@ -84,7 +97,9 @@ def mcnemar_exact(first: Hits, second: Hits) -> float:
 def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> Interval:
     """Share of the prompt's effect that a regime brings back: (rate - bare) / (ceiling - bare).
 
-    The added probes are one where only the regime hits and one where only the ceiling does.
+    From hits [probes] of each, with Fieller's interval (1954) for a ratio; NaN where the ceiling is not above
+    bare. The added probes are one where only the regime hits and one where only the ceiling does.
+    See docs/verdicts.md#markers.
     """
     sides = np.stack([hits, ceiling, bare], axis=1).astype(np.float64)
     kinds = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -94,10 +109,11 @@ def recovery(hits: Hits, ceiling: Hits, bare: Hits, clusters: Sequence[str]) -> 
 def relative_difference(
     counts: Array, first: int, second: int, unit: int, clusters: Sequence[str]
 ) -> Interval:
-    """Mean of the second side minus mean of the first, in means of the unit, which may be one of them.
+    """(mean of the second side - mean of the first) / mean of the unit, which may be one of them.
 
-    The sides are columns of counts [probes, sides]. The added probes are one where only the first has any,
-    and one where only the second has, as many as the largest count of either.
+    The sides are columns of counts [probes, sides]; the interval is Fieller's (1954) for a ratio. The added
+    probes are one where only the first has any, and one where only the second has, as many as the largest
+    count of either. See docs/verdicts.md#markers.
     """
     kinds = np.tile(counts.mean(0), (2, 1))
     kinds[:, [first, second]] = counts[:, [first, second]].max() * np.eye(2)

@@ -16,10 +16,11 @@ from coherence.statistics.products import Products
 class Alignment:
     """Inner products of two mean directions at each depth: of the sample, and without each of its clusters.
 
-    All products run over probes of different clusters, so that noise of a probe which both sides share is not
-    counted as agreement (the cross-validated inner product of Walther et al. 2016, NeuroImage 137). In
-    expectation the cosine is the plain one divided by its ceiling. It is not bound to 1, and undefined where
-    a direction is not told from noise.
+    <a, b> is the mean of a(q) . b(q') over pairs of probes of different clusters, so that noise of a probe
+    which both sides share is not counted as agreement (the cross-validated inner product of Walther et al.
+    2016, NeuroImage 137). In expectation the cosine <a, b> / sqrt(<a, a> <b, b>) is the plain one divided by
+    its ceiling. It is not bound to 1, and undefined where a direction is not told from noise. Clusters are
+    taken to be drawn independently. See docs/verdicts.md#directions.
     """
 
     between: Array  # [depths, 1 + clusters]
@@ -51,33 +52,39 @@ class Alignment:
         return cls(across(between), across(first), across(second), jackknife)
 
     def at(self, depths: Sequence[int]) -> "Alignment":
-        """Keep some depths only."""
+        """Return the comparison at these depths alone: what is averaged is averaged over them."""
         kept = list(depths)
         return Alignment(self.between[kept], self.first[kept], self.second[kept], self.jackknife)
 
     def cosine(self) -> Interval:
-        """Cosine of the two, averaged over the depths."""
+        """Cosine <a, b> / sqrt(<a, a> <b, b>), averaged over the depths; a jackknife of ratios."""
         return self._pivot.interval
 
     def cosines(self) -> list[Interval]:
-        """Cosine at each depth."""
+        """Cosine at each depth by itself: [depths], not adjusted for how many there are."""
         return [self.at([depth]).cosine() for depth in range(len(self.between))]
 
     def least_cosine(self) -> Interval:
-        """Cosine at the depth where it is least, whichever that is."""
+        """Cosine at the depth where it is least, whichever that is.
+
+        Above a bound only if all are (intersection-union), below it if one is (Bonferroni over the depths).
+        """
         return smallest([self.at([depth])._pivot for depth in range(len(self.between))])
 
     def strength(self) -> Interval:
         """How far the second goes along the first, <second, first> / <first, first>, averaged over depths.
 
         1 where it goes as far, 0 where it does nothing or something else, below 0 where it goes the other
-        way. A ratio, whose interval is Fieller's.
+        way. A ratio, whose interval is Fieller's (1954).
         """
         length = np.where(self.first > 0, self.first, nan)
         return self._averaged(self.between, length).interval
 
     def lead(self, others: Sequence["Alignment"]) -> Interval:
-        """Cosine, minus the largest of others with the same first direction, whichever that is."""
+        """Cosine, minus the largest of others with the same first direction, whichever that is.
+
+        It is the smallest of the differences, and tested as such. See docs/verdicts.md#collinearity.
+        """
         return smallest([self._minus(other) for other in others])
 
     def _minus(self, other: "Alignment") -> Pivot:

@@ -16,10 +16,11 @@ TINY = 1e-12  # a standard error below it is rounding
 
 
 def returned(release: Array, now: Array, scripts: Sequence[str]) -> Pivot:
-    """Share of a displacement that is gone: 1 - now / release, of the mean of several scripts.
+    """Share of a displacement that is gone: 1 - mean d(now) / mean d(release), over scripts.
 
     Both are [scripts, axes], measured from the unmoved conversation. Along several axes it is the share
-    along the way that they were displaced.
+    along the way that they were displaced. A ratio, tested after Fieller (1954); scripts are taken to be
+    drawn independently. See docs/verdicts.md#basin.
     """
     jackknife = Jackknife(scripts)
     way = release.mean(axis=0)
@@ -28,7 +29,11 @@ def returned(release: Array, now: Array, scripts: Sequence[str]) -> Pivot:
 
 
 def least_returned(release: Array, end: Array, scripts: Sequence[str]) -> Interval:
-    """Return the smallest of these shares over several starts, [starts, scripts, axes]."""
+    """Return the smallest of these shares over several starts, from [starts, scripts, axes] at either time.
+
+    Above a bound only if all are (intersection-union), below it if one is (Bonferroni).
+    See docs/verdicts.md#basin.
+    """
     return smallest([returned(*both, scripts) for both in zip(release, end, strict=True)])
 
 
@@ -36,7 +41,9 @@ def least_returned(release: Array, end: Array, scripts: Sequence[str]) -> Interv
 class BasinMap:
     """From the position at release to that at the end, [starts, scripts] each, along one axis.
 
-    Starts are in the order of their mean; between them the map is a line.
+    Its points are (mean d(0), mean d(last)) of each start, in the order of their mean, with lines between
+    them: conversations between two starts are taken to do what lies between. Scripts are taken to be drawn
+    independently. See docs/verdicts.md#basin.
     """
 
     start: Array
@@ -53,17 +60,18 @@ class BasinMap:
 
     @property
     def starts(self) -> Array:
-        """Mean start, [starts]."""
+        """Mean position at release over the scripts, rising: [starts]."""
         return np.asarray(self.start.mean(axis=1))
 
     def ends(self) -> list[Interval]:
-        """Mean end of each start."""
+        """Mean position at the end over the scripts, for each start, by the jackknife."""
         return [mean(row, self.scripts) for row in self.end]
 
     def borders(self) -> list[Interval]:
         """Where it crosses the diagonal from below: conversations fall to either side of it.
 
-        An end that is infinite says that no start on that side is surely on its side of the diagonal.
+        An interval reaches from the last place that is surely below the diagonal to the first that is surely
+        above it, by Student's t of the jackknife. An end that is infinite says that there is no such place.
         """
         return [self._around(border) for border in self._crossings()]
 
@@ -88,6 +96,7 @@ class BasinMap:
         places = places[::side]
         freedom = self._jackknife.size - 1
         unsure = np.flatnonzero(t < student.quantile(1 - TAIL, freedom))
+        # Up to the first place at which the map is not surely on its side, no border can hide.
         first = unsure[0] if len(unsure) else len(places) - 1
         end = float(places[first]) if first else -side * inf
 

@@ -13,7 +13,10 @@ from coherence.statistics.jackknife import ratio_of_means
 
 @dataclass(frozen=True)
 class Departure:
-    """Distances from what was expected, and of that from bare: [depths, probes] each."""
+    """Distances from what was expected, |found - expected|, and of that from bare, |expected - bare|.
+
+    Both are [depths, probes]. See docs/verdicts.md#algebra.
+    """
 
     left: Array
     whole: Array
@@ -21,17 +24,20 @@ class Departure:
 
     @classmethod
     def of(cls, found: Real, expected: Real, bare: Real) -> "Departure":
-        """From activations [depths, probes, width]."""
+        """Measure Euclidean distances in activations, [depths, probes, width] each."""
         moved = expected - bare
         return cls(_length(found - expected), _length(moved), still(moved, bare))
 
     def at(self, depths: Sequence[int]) -> "Departure":
-        """Keep some depths only."""
+        """Return the distances at these depths alone: what is averaged is averaged over them."""
         kept = list(depths)
         return Departure(self.left[kept], self.whole[kept], self.still[kept])
 
     def ratio(self, clusters: Sequence[str]) -> Interval:
-        """Mean distance from what was expected over that of it from bare, averaged over the depths."""
+        """Mean |found - expected| / mean |expected - bare| over probes, averaged over the depths.
+
+        A ratio, tested after Fieller (1954); clusters [probes] are taken to be drawn independently.
+        """
         return ratio_of_means(self.left / len(self.left), self.whole, clusters)
 
     def by_depth(self) -> Array:

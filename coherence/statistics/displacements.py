@@ -23,7 +23,11 @@ from coherence.statistics.geometry import (
 
 @dataclass(frozen=True, eq=False)
 class Displacements:
-    """Displacements of conditions, and what control personas share in the same regimes."""
+    """Displacements of conditions, and what control personas share in the same regimes.
+
+    The displacement of probe q is d(q) = h(q) - h_bare(q), its specific part what lies outside of the control
+    personas' mean directions. See docs/verdicts.md#directions.
+    """
 
     rows: Mapping[Any, int]  # of each condition, whatever those are
     raw: Real  # [conditions, depths, probes, width]
@@ -32,7 +36,7 @@ class Displacements:
     clusters: Sequence[str]
 
     def at(self, depths: list[int]) -> "Displacements":
-        """Keep some depths only."""
+        """Return the displacements at these depths alone: what is averaged is averaged over them."""
         kept = self.raw[:, depths], self.generic.at(depths), self.bare[depths]
         return Displacements(self.rows, *kept, self.clusters)
 
@@ -41,15 +45,18 @@ class Displacements:
         return np.asarray(self.raw[self.rows[condition]])
 
     def still(self, condition: Hashable) -> NDArray[np.bool_]:
-        """Where a condition does not move the model at all: [depths]."""
+        """Where a condition moves the model by no more than rounding, and has no cosine: [depths]."""
         return still(self.of(condition), self.bare)
 
     def raw_cosine(self, first: Hashable, second: Hashable) -> Array:
-        """Cosine of two mean displacements, with what any persona does: [depths]."""
+        """Cosine of two mean displacements, generic component and noise included: [depths]."""
         return cosine(_mean(self.of(first)), _mean(self.of(second)))
 
     def compared(self, first: Hashable, second: Hashable, without: int | None = None) -> Alignment:
-        """Specific parts of two conditions, one unit of the controls left out."""
+        """Compare the specific parts of two conditions, where `without` leaves out one unit of the controls.
+
+        The controls whose mean is taken out of one side are never those of the other: see `Generic.products`.
+        """
         generic = self.generic if without is None else self.generic.without(without)
         one, other = self.of(first), self.of(second)
         return Alignment.from_products(
@@ -71,11 +78,14 @@ class Displacements:
         return np.asarray(cosine(self.specific(first), self.specific(second)).mean(0))
 
     def ceiling(self, first: Hashable, second: Hashable, seed: int) -> Array:
-        """Highest cosine that directions of this reliability can show, sqrt(r_A r_B): [depths]."""
+        """Highest cosine that directions of this reliability can show, sqrt(r_A r_B): [depths].
+
+        See docs/verdicts.md#directions.
+        """
         return ceiling(self.specific(first), self.specific(second), self.clusters, seed)
 
     def chance(self, condition: Hashable, seed: int) -> Array:
-        """95 % quantile for random directions with the covariance of the bare activations: [depths]."""
+        """95 % quantile of |cos| with random directions of the bare activations' covariance: [depths]."""
         return random_null(self.bare, _mean(self.specific(condition)), seed)
 
     def massive(self, first: Hashable, second: Hashable) -> tuple[Array, Array]:

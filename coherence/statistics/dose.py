@@ -16,7 +16,10 @@ HALVINGS = 40  # of the range from 0 to the largest effect, to find the lower en
 
 
 def slopes(doses: Sequence[float], hits: Hits) -> Array:
-    """Least-squares slope of each probe's hits [doses, probes] on the dose, per unit of dose: [probes]."""
+    """Least-squares slope of each probe's hits [doses, probes] on the dose, per unit of dose: [probes].
+
+    sum (d - mean d) hit(d) / sum (d - mean d)^2 over the doses d. See docs/verdicts.md#dose.
+    """
     return np.asarray(_contrast(doses) @ hits)
 
 
@@ -25,6 +28,7 @@ def trend(doses: Sequence[float], hits: Hits, clusters: Sequence[str]) -> Interv
 
     Small samples that all answer alike have no spread: as in `agreement`, a probe of each kind is added, here
     one that hits above the mean dose, one that hits below it, one that always hits and one that never does.
+    It says that the response rises on the whole, not at every step. See docs/verdicts.md#dose.
     """
     if len(doses) < 2:
         return Interval(nan, -inf, inf)
@@ -45,7 +49,11 @@ def _contrast(doses: Sequence[float]) -> Array:
 
 
 def geometric_ratio(first: Array, second: Array, clusters: Sequence[str]) -> Interval:
-    """Geometric mean of the first over that of the second, from logarithms [probes] without a NaN."""
+    """exp(mean(first - second)), from logarithms [probes] of each without a NaN, paired by probe.
+
+    It is the ratio of two geometric means; the jackknife and its t are those of the logarithm.
+    See docs/verdicts.md#dose.
+    """
     if not len(first):
         return Interval(nan, -inf, inf)
     jackknife = Jackknife(clusters)
@@ -61,7 +69,11 @@ def geometric_ratio(first: Array, second: Array, clusters: Sequence[str]) -> Int
 
 
 def along(displaced: Real, direction: Real, clusters: Sequence[str]) -> Interval:
-    """How far a displacement goes along a mean direction, in its lengths: [probes, width] each."""
+    """How far a displacement goes along a mean direction, <s, p> / <p, p>, from [probes, width] of each.
+
+    Inner products run over probes of different clusters (`Products`), and the ratio is tested after Fieller
+    (1954). See docs/verdicts.md#dose.
+    """
     jackknife = Jackknife(clusters)
     above, below = (
         Products.of(side, direction, clusters).across(jackknife.weights)[:, None]
@@ -74,7 +86,8 @@ def largest(effects: Sequence[Interval]) -> Interval:
     """Interval of the size of the largest of several effects, of either sign, whichever that is.
 
     All must be below a bound for the largest to be, so the least certain decides (intersection-union test);
-    one above is enough, so that one of many is above by chance must be allowed for (Bonferroni).
+    one above is enough, so that one of many is above by chance must be allowed for (Bonferroni). Nothing is
+    assumed of how they depend on each other. See docs/verdicts.md#dose.
     """
     value = float(np.max([abs(effect.value) for effect in effects]))
     if np.isnan(value):
@@ -100,6 +113,7 @@ def _doubt(effect: Interval, size: float) -> float:
 
 def _lowest(doubt: Callable[[float], float], value: float) -> float:
     """Lower end of the interval of a size, whose doubt rises up to its value; 0 when none is refused."""
+    # The least of several doubts has no inverse in closed form.
     if doubt(0.0) > TAIL:
         return 0.0
     refused, left = 0.0, value

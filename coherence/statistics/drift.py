@@ -13,20 +13,23 @@ from coherence.statistics.jackknife import Jackknife, Pivot, either, mean, small
 
 @dataclass(frozen=True)
 class Region:
-    """Where single values of a sample lie."""
+    """Where single values of a sample lie, taken as known. See docs/verdicts.md#drift."""
 
     low: float
     high: float
 
     @classmethod
     def predicted(cls, values: Array, coverage: float) -> "Region":
-        """Prediction interval: one more value lies in it with a probability `coverage`, from values [n]."""
+        """Prediction interval, mean +- t s sqrt(1 + 1 / n), from values [n] and Student's t.
+
+        One more value lies in it with a probability `coverage`, if values are normal and independent.
+        """
         n = len(values)
         reach = student.quantile((1 + coverage) / 2, n - 1) * values.std(ddof=1) * sqrt(1 + 1 / n)
         return cls(float(values.mean() - reach), float(values.mean() + reach))
 
     def within(self, values: Array) -> Array:
-        """How far values are inside, below 0 outside."""
+        """How far values are from the nearer end, in any shape; below 0 outside."""
         return np.minimum(values - self.low, self.high - values)
 
 
@@ -34,7 +37,8 @@ class Region:
 class Course:
     """What is measured at every turn of some scripts: values [scripts, turns], NaN where there is none.
 
-    Scripts are the unit of inference, and each is a cluster of its own.
+    Scripts are the unit of inference, and each is a cluster of its own: they are taken to be drawn
+    independently, and turns of one script are not. See docs/verdicts.md#drift.
     """
 
     values: Array
@@ -63,15 +67,15 @@ class Course:
         return np.array([row[-1] - row[0] for row in map(_there, self.values)])
 
     def by_turn(self) -> list[Interval]:
-        """Mean over scripts at each turn."""
+        """Mean at each turn over the scripts that have a value there: [turns], each by itself."""
         return [self._at(turn).interval for turn in range(self.values.shape[1])]
 
     def slope(self) -> Interval:
-        """Mean of the slopes."""
+        """Mean over scripts of their least-squares slopes per turn, by the jackknife over scripts."""
         return mean(self.slopes, self.scripts)
 
     def total(self) -> Interval:
-        """Mean of what lies between the first value and the last."""
+        """Mean over scripts of the last value minus the first: noisier than the slope, which uses all."""
         return mean(self.totals, self.scripts)
 
     def steeper(self, other: "Course") -> Interval:
@@ -83,7 +87,10 @@ class Course:
         return Course(self.values - other.values, self.scripts).by_turn()
 
     def margin(self, region: Region, turns: int) -> Interval:
-        """Least distance of a turn's mean inside the region, over the first turns; below 0 one is outside."""
+        """Least distance of a turn's mean inside the region, over the first turns; below 0 one is outside.
+
+        Above a bound only if all turns are (intersection-union), below it if one is (Bonferroni).
+        """
         there = [turn for turn in range(turns) if not np.isnan(self.means[turn])]
         return smallest([self._inside(region, turn) for turn in there])
 
@@ -111,7 +118,8 @@ class Course:
 def rate(hits: Course) -> Interval:
     """Mean over scripts of the share of their turns that are hits.
 
-    Scripts that all hit, or never, show no spread: as in `agreement`, one script of each kind is added.
+    Scripts that all hit, or never, show no spread: as in `agreement`, one script of each kind is added
+    (after Bonett and Price 2012). See docs/verdicts.md#drift.
     """
     shares = np.array([_there(row).mean() for row in hits.values])
     table, jackknife = Jackknife.enlarged(shares[:, None], np.array([[1.0], [0.0]]), hits.scripts)

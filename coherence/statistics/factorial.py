@@ -15,7 +15,8 @@ from coherence.statistics.jackknife import Jackknife, Pivot, smallest
 class Cells:
     """Residuals of the four prompts of every cell, [sites, cells, width] each. Source: arXiv 2605.23147.
 
-    The first letter is the persona, the second the task; B is the neutral one.
+    The first letter is the persona, the second the task; B is the neutral one. With dX = XB - BB,
+    dY = BY - BB and dXY = XY - BB, what is left over is dXY - dX - dY. See docs/verdicts.md#factorial.
     """
 
     bb: Real
@@ -25,21 +26,24 @@ class Cells:
 
     @property
     def persona(self) -> Real:
-        """DX, what the persona does alone."""
+        """What the persona does alone, dX = XB - BB: [sites, cells, width]."""
         return np.asarray(self.xb - self.bb)
 
     @property
     def task(self) -> Real:
-        """DY, what the task does alone."""
+        """What the task does alone, dY = BY - BB: [sites, cells, width]."""
         return np.asarray(self.by - self.bb)
 
     @property
     def both(self) -> Real:
-        """DXY, what they do together."""
+        """What they do together, dXY = XY - BB: [sites, cells, width]."""
         return np.asarray(self.xy - self.bb)
 
     def cosine(self) -> Array:
-        """Cosine of dXY and dX + dY: [sites, cells], NaN where either is zero."""
+        """Cosine of dXY and dX + dY: [sites, cells], NaN where either is zero.
+
+        A high one may leave as much over as half the length of dXY: see `interaction`.
+        """
         return cosine(self.both, self.persona + self.task)
 
     def overlap(self) -> Array:
@@ -63,18 +67,29 @@ def _length(vectors: Real) -> Array:
 
 
 def quartiles(values: Array) -> Array:
-    """First quartile, median and third quartile over the cells: [..., cells] gives [3, ...]."""
+    """First quartile, median and third quartile over the cells: [..., cells] gives [3, ...].
+
+    Of these cells, and without an interval. See docs/verdicts.md#factorial.
+    """
     return np.asarray(np.quantile(values, [0.25, 0.5, 0.75], axis=-1))
 
 
 def recovered(left: Array, whole: Array, clusters: Sequence[str]) -> Pivot:
-    """Share of a gap `whole` that is closed where `left` [cells] remains of it; below 0 where it widens."""
+    """1 - mean left / mean whole: the share of a gap that is closed where `left` of it remains, [cells] each.
+
+    Below 0 where it widens. A ratio, tested after Fieller (1954). See docs/verdicts.md#factorial.
+    """
     jackknife = Jackknife(clusters)
     closed, gap = ((jackknife.weights @ values)[:, None] for values in (whole - left, whole))
     return jackknife.ratio(closed, gap)
 
 
 def largest(pivots: Sequence[Pivot]) -> Interval:
-    """Interval of the largest of several truths, whichever that is: below a bound only if all are."""
+    """Interval of the largest of several truths, whichever that is: below a bound only if all are.
+
+    It is above one if one of them is, which allows for their number (Bonferroni).
+    See docs/verdicts.md#factorial.
+    """
+    # Mirrored: the largest is minus the smallest of what is minus each.
     found = smallest([replace(pivot, value=-pivot.value, shared=-pivot.shared) for pivot in pivots])
     return Interval(-found.value, -found.high, -found.low, lambda bound: found.doubt(-bound), found.influence)

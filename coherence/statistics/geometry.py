@@ -16,7 +16,10 @@ STILL = 1e-5  # a displacement below this share of the activation's norm is roun
 
 
 def cosine(a: Real, b: Real) -> Array:
-    """Cosine along the last axis, broadcasting; NaN, and never 0, where a vector is zero."""
+    """Cosine a . b / (|a| |b|) along the last axis, broadcasting; NaN, and never 0, where a vector is zero.
+
+    With the noise of both, unlike a `Comparison`. See docs/verdicts.md#directions.
+    """
     return _ratio((a * b).sum(-1, dtype=np.float64), _norm(a) * _norm(b))
 
 
@@ -34,8 +37,9 @@ def split_half_reliability(
 ) -> Array:
     """Reliability, 0 to 1, of the mean over probes: per_probe [..., probes, width] gives [...].
 
-    Cosine of the means of two random halves, averaged over the splits and stepped up to the full sample
-    (Spearman-Brown). Clusters of probes stay together. NaN where there is no direction at all.
+    Cosine r of the means of two random halves, averaged over the splits and stepped up to the full sample by
+    2 r / (1 + r) (Spearman-Brown), which supposes that both halves are equally good. Clusters of probes stay
+    together. NaN where there is no direction at all. See docs/verdicts.md#directions.
     """
     members = np.unique(clusters or np.arange(per_probe.shape[-2]), return_inverse=True)[1]
     shuffled = np.random.default_rng(seed).permuted(
@@ -52,14 +56,17 @@ def split_half_reliability(
 def ceiling(first: Real, second: Real, clusters: Sequence[str], seed: int) -> Array:
     """Highest cosine that two directions of this reliability can show, sqrt(r_A r_B): [...].
 
-    Both are [..., probes, width]. Each side is split in the same halves.
+    Both are [..., probes, width]. Each side is split in the same halves. See docs/verdicts.md#directions.
     """
     one, two = (split_half_reliability(side, seed, clusters=clusters) for side in (first, second))
     return np.asarray(np.sqrt(one * two))
 
 
 def form(left: Array, gram: Array, right: Array) -> Array:
-    """Inner product of two weighted means, by rows of weights: [r, n], [..., n, n], [r, n] give [..., r]."""
+    """Inner product of two weighted means, l G r', by rows: [r, n], [..., n, n], [r, n] give [..., r].
+
+    G holds the inner products of every two vectors, so that no mean is made. See docs/verdicts.md#directions.
+    """
     return np.asarray(((left @ gram) * right).sum(-1))
 
 
@@ -68,7 +75,9 @@ def random_null(activations: Real, direction: Real, seed: int, draws: int = 1000
 
     The random directions are normal with the covariance of the activations [..., n, width]: in a residual
     stream a few dimensions carry most of the variance, and isotropic directions would be too easy to beat.
+    See docs/verdicts.md#directions.
     """
+    # A normal mix of the centred activations has their covariance, which itself would be [width, width].
     centred = activations - activations.mean(-2, keepdims=True, dtype=np.float64)
     mixes = np.random.default_rng(seed).normal(size=(draws, activations.shape[-2]))
     along = (centred @ np.asarray(direction, dtype=np.float64)[..., None])[..., 0] @ mixes.T
@@ -78,20 +87,29 @@ def random_null(activations: Real, direction: Real, seed: int, draws: int = 1000
 
 
 def still(displaced: Real, activations: Real) -> NDArray[np.bool_]:
-    """Whether the mean displacement [..., probes, width] is rounding beside the activations: [...]."""
+    """Whether the mean displacement [..., probes, width] is rounding beside the activations: [...].
+
+    |mean d| <= 1e-5 of the mean |h|, from activations [..., probes, width]. See docs/verdicts.md#directions.
+    """
     moved = np.linalg.norm(displaced.mean(-2, dtype=np.float64), axis=-1)
     return np.asarray(moved <= STILL * np.linalg.norm(activations, axis=-1).mean(-1))
 
 
 def massive_share(direction: Real, top: int = 3) -> Array:
-    """Share of a direction's energy [..., width] in its `top` largest dimensions, [...]; NaN for zero."""
+    """Share of a direction's energy [..., width] in its `top` largest dimensions, [...]; NaN for zero.
+
+    sum of the `top` largest squares / sum of all squares. See docs/verdicts.md#collinearity.
+    """
     energy = np.square(direction, dtype=np.float64)
     largest = np.partition(energy, -top, axis=-1)[..., -top:]
     return _ratio(largest.sum(-1), energy.sum(-1))
 
 
 def cosine_without_massive(a: Real, b: Real, top: int = 3) -> Array:
-    """Cosine [...] of two directions [..., width] when the `top` largest dimensions of both are left out."""
+    """Cosine [...] of two directions [..., width] without the `top` largest dimensions of either.
+
+    A few massive dimensions can make a cosine by themselves. See docs/verdicts.md#collinearity.
+    """
     kept = _small(a, top) & _small(b, top)
     return cosine(np.where(kept, a, 0.0), np.where(kept, b, 0.0))
 

@@ -26,6 +26,7 @@ class Interval:
     `doubt(bound)` is the one-sided p of the hypothesis that the truth lies at the bound or beyond it, as seen
     from the estimate: at either end of the interval 0.025, and smoothly on to 0 outside.
     `influence` says what each cluster of probes adds to the estimate, where the statistic knows it.
+    See docs/verdicts.md#intervals.
     """
 
     value: float
@@ -35,7 +36,7 @@ class Interval:
     influence: Influence | None = field(default=None, compare=False, repr=False)
 
     def above(self, amount: float) -> "Interval":
-        """How far the truth lies above an amount that is known."""
+        """Subtract an amount that is known: estimate, interval and bounds move by as much."""
         ends = self.value - amount, self.low - amount, self.high - amount
         return Interval(*ends, lambda bound: self.doubt(bound + amount), self.influence)
 
@@ -50,13 +51,18 @@ class Interval:
 
 
 def wilson(hits: float, n: int) -> Interval:
-    """Wilson score interval of a proportion; `hits` may be fractional. It has width at 0 and at n as well."""
+    """Wilson's score interval of a proportion p = hits / n, with z the normal quantile at 97.5 %.
+
+    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). `hits` may be fractional. It has
+    width at 0 and at n as well, and takes the n as drawn independently. See docs/verdicts.md#intervals.
+    """
     if n == 0:
         return Interval(nan, 0.0, 1.0)
     rate = hits / n
     centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2))
 
+    # The bound's own spread, and not the sample's: a sample of nothing but hits has none.
     def doubt(bound: float) -> float:
         spread = sqrt(max(0.0, bound * (1 - bound)) / n)
         return erfc(abs(rate - bound) / spread / sqrt(2)) / 2 if spread else float(bound == rate) / 2

@@ -20,8 +20,10 @@ Terms = Callable[[Array], tuple[Array, Array]]
 class Pivot:
     """An estimate `value` = above / below, tested against a bound by Student's t of above - bound * below.
 
-    Both terms are in units of `below`. A bound is tested without dividing by a term that is noise itself
-    (Fieller 1954): where that term is not told from 0, no bound is refused, and the interval is endless.
+    t = gap / sqrt(spread + 2 gap shared + gap^2 below), with gap = value - bound, and all of it in units of
+    the term below. A bound is tested without dividing by a term that is noise itself (Fieller 1954): where
+    that term is not told from 0, no bound is refused, and the interval is endless. Both terms are taken to be
+    normal, but for their curvature. See docs/verdicts.md#intervals.
     """
 
     value: float
@@ -34,7 +36,7 @@ class Pivot:
 
     @classmethod
     def of(cls, value: float, above: Array, below: Array, freedom: float) -> "Pivot":
-        """From what each cluster adds to both terms, [clusters] each; their squares add up to variances."""
+        """Add up what each cluster adds to both terms, [clusters] each: their squares to variances."""
         apart = above - value * below
         return cls(value, float(apart @ apart), float(apart @ below), float(below @ below), freedom)
 
@@ -45,7 +47,7 @@ class Pivot:
 
     @property
     def known(self) -> bool:
-        """Whether the spread is known."""
+        """Whether the spread is known, as it is not of one cluster, or of what is undefined without some."""
         return isfinite(self.spread)
 
     def doubt(self, bound: float) -> float:
@@ -55,18 +57,22 @@ class Pivot:
         gap = self.value - bound
         variance = self.spread + 2 * gap * self.shared + gap**2 * self.below
         t = abs(gap) / sqrt(variance) if variance > 0 else inf * abs(gap) if gap else 0.0
-        # A bound further away is never less doubtful: no t is larger than that of an endless gap.
+        # Where gap and `shared` differ in sign, t peaks and falls again to 1 / sqrt(below) at an endless gap.
+        # It is cut off there, so that no bound further away has a larger p.
         t = copysign(min(t, 1 / sqrt(self.below) if self.below > 0 else inf), gap)
         p = student.below(-copysign(1, gap) * straightened(t, self.curvature), self.freedom)
+        # Curvature moves the median off the estimate; a bound just beside it would have a p above one half.
         return min(p, 0.5) if gap else 0.5
 
     def limits(self, tail: float = TAIL) -> tuple[float, float]:
-        """Bounds with a doubt of `tail` on either side."""
+        """Bounds with a doubt of `tail` on either side, infinite where no bound has one so small."""
         q = student.quantile(1 - tail, self.freedom)
         return self._end(bent(q, self.curvature)), self._end(bent(-q, self.curvature))
 
     def _end(self, t: float) -> float:
         """Bound that the value exceeds by t standard errors."""
+        # Fieller's set has two ends only where the term below is told from 0 at this t. Else it is the whole
+        # line, or all but a stretch of it, which `doubt` does not refuse either.
         rest = 1 - t**2 * self.below
         if not self.known or rest <= 0:
             return copysign(inf, -t)
@@ -75,12 +81,16 @@ class Pivot:
 
     @property
     def interval(self) -> Interval:
-        """Everything that is not doubted."""
+        """Every bound whose doubt is at least 2.5 %, on either side of the estimate."""
         return Interval(self.value, *self.limits(), self.doubt, self.influence)
 
 
 class Jackknife:
     """The sample, and the sample without each of its clusters in turn.
+
+    Cluster i adds u_i = (1 - share_i) (statistic of all - statistic without i), and the variance is
+    K / (K - 1) sum of u_i^2, with Student's t of K - 1 degrees of freedom, K = 1 / sum of share_i^2 (Kish).
+    Clusters are taken to be drawn independently of each other. See docs/verdicts.md#intervals.
 
     Probes may be added that stand for what a small sample has not shown. Each is a cluster of its own and
     weighs as much as `weight` of the others. They are not counted in `size`: nobody saw how they differ.
@@ -95,22 +105,27 @@ class Jackknife:
         kept = members != np.arange(len(self._share))[:, None]
         self.weights: Array = np.vstack([np.ones(len(members)), kept]) * self._mass
         """The sample first, [1 + clusters, probes]; rows have the sum 1."""
+        # Without the only cluster there is a row of zeros, which must not become NaN.
         self.weights /= np.maximum(self.weights.sum(1, keepdims=True), 1)
 
     @classmethod
     def enlarged(cls, table: Array, kinds: Array, clusters: Sequence[str]) -> tuple[Array, "Jackknife"]:
         """Add a probe of each kind [kinds, columns] to what the probes answered [probes, columns].
 
-        Where the probes of a cluster answer alike, a single one is worth nearly nothing, so each kind weighs
-        as many as the design effect says. That is taken from the sample with a cluster of mean size of each
-        kind, all of whose probes are alike: a few clusters cannot show that they are not.
+        After Bonett and Price (2012), who add one of each for probes drawn one by one. Here each weighs as
+        much as the design effect says, and no less than one. See docs/verdicts.md#intervals.
         """
         whole = np.vstack([table, kinds]).astype(np.float64)
+        # Where the probes of a template answer alike, a single one is worth nearly nothing. A few templates
+        # cannot show that theirs do not: so one of each kind, with probes that do, is put beside them.
         alike = cls(clusters, len(kinds), len(table) / len(set(clusters)))
         return whole, cls(clusters, len(kinds), max(1.0, alike.design_effect(whole)))
 
     def design_effect(self, table: Array) -> float:
-        """Variance of the means of a table [probes, columns], over what it is of probes drawn one by one."""
+        """Variance of the means of a table [probes, columns], over what it is of probes drawn one by one.
+
+        D = sum over clusters of |sum of v - mean|^2 / sum over probes of |v - mean|^2, v being a row.
+        """
         apart = table - self.weights[0] @ table
         moved = self._mass[:, None] * apart
         together = (self._members == np.arange(len(self._share))[:, None]) @ moved
@@ -118,12 +133,13 @@ class Jackknife:
 
     @property
     def size(self) -> float:
-        """How many clusters of one size are worth as much as those of the sample (Kish)."""
+        """How many clusters of one size are worth as much as the sample's, 1 / sum of share^2 (Kish)."""
         share = self._share[: len(self._names)]
         return float(share.sum() ** 2 / (share @ share))
 
     def influence(self, values: Array) -> Array:
         """Say what each cluster adds to a statistic, [clusters], from its values at `weights`."""
+        # With this factor a mean is exact: share_i (mean of i - mean of all), however unequal clusters are.
         return np.asarray((1 - self._share) * (values[0] - values[1:]))
 
     def around(self, value: float, values: Array) -> Pivot:
@@ -142,6 +158,7 @@ class Jackknife:
         scale = np.where(below[0] == 0, nan, below[0])
         each, unit = above[0] / scale, below / scale
         value = float(each.sum())
+        # Every term keeps the ratio that it has in the sample, so that none is divided by noise of its own.
         apart = (above / scale - each * unit).sum(1)
         if not np.isfinite(apart + unit.sum(1)).all():
             return Pivot.unknown(value)
@@ -149,7 +166,10 @@ class Jackknife:
         return self.pivot(value, self.influence(apart + value * shared), self.influence(shared))
 
     def curved(self, terms: Terms) -> Pivot:
-        """Pivot of such a ratio whose terms are no means over clusters, but curved in their weights."""
+        """Pivot of such a ratio whose terms are no means over clusters, but curved in their weights.
+
+        Student's t leans by its curvature, to second order (Helmers 1991). See docs/verdicts.md#intervals.
+        """
         above, below = terms(self.weights)
         pivot = self.ratio(above, below)
         if not pivot.known:
@@ -162,13 +182,15 @@ class Jackknife:
         return replace(pivot, curvature=self.curvature(influence, lambda weights: apart(*terms(weights))))
 
     def curvature(self, influence: Array, statistic: Callable[[Array], Array]) -> float:
-        """Second difference of a statistic [rows] a standard error to either side, in those: -1 to 1.
+        """Second difference of a statistic [rows] a standard error s to either side, in those: -1 to 1.
 
-        The sample is moved by the weights of its probes [rows, probes], along the influence [clusters].
+        (f(s) - 2 f(0) + f(-s)) / s. The sample is moved by the weights of its probes [rows, probes], along
+        the influence [clusters], whose length is s. Below seven clusters it is noise, and 0 is given.
         """
         length = sqrt(influence @ influence)
         if self.size < FEWEST or not length:
             return 0.0
+        # As far as samples stray, and not a derivative at this one: it is over that stretch that t leans.
         moved = self.weights[0] * (1 + np.outer([0, 1, -1], influence / length)[:, self._members])
         middle, up, down = statistic(moved / moved.sum(1, keepdims=True))
         return float(np.clip(np.nan_to_num((up - 2 * middle + down) / length), -1, 1))
@@ -181,6 +203,7 @@ class Jackknife:
         if self.size < 2:
             return Pivot.unknown(value)
         known = len(self._names)
+        # K / (K - 1) mends a spread about its own mean. That of the added probes was not seen, but put there.
         scale = np.where(np.arange(len(above)) < known, sqrt(self.size / (self.size - 1)), 1.0)
         adds = scale * (above - value * below)
         rest = float(np.linalg.norm(adds[known:]))
@@ -196,7 +219,10 @@ class Jackknife:
 
 
 def mean(values: Array, clusters: Sequence[str]) -> Interval:
-    """Mean of values [probes]."""
+    """Mean of values [probes], by the jackknife over clusters, which are taken to be independent.
+
+    See docs/verdicts.md#intervals.
+    """
     jackknife, means = _means(values, clusters)
     return jackknife.around(float(means[0]), means).interval
 
@@ -206,7 +232,7 @@ def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
 
     A few large values make such a mean, so that a sample without them is too low and too sure of it. A bound
     is therefore refused where it is too far from this mean and from that with one cluster more, which lies
-    beyond all that were drawn (`with_unseen`): the upper end reaches further.
+    beyond all that were drawn (`with_unseen`): the upper end reaches further. See docs/verdicts.md#intervals.
     """
     plain, (seen, means) = mean(values, clusters), _means(values, clusters)
     if not plain.value > 0 or seen.size < 2:
@@ -223,7 +249,10 @@ def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
 
 
 def mean_cosine(values: Array, clusters: Sequence[str]) -> Interval:
-    """Mean of cosines [probes], whose long tail is that of their distance from 1."""
+    """Mean of cosines [probes], whose long tail is that of their distance from 1.
+
+    1 - the interval of the mean of 1 - cosine, by `positive_mean`. See docs/verdicts.md#intervals.
+    """
     apart = positive_mean(1 - values, clusters)
     influence = mean(values, clusters).influence
     return Interval(
@@ -232,7 +261,10 @@ def mean_cosine(values: Array, clusters: Sequence[str]) -> Interval:
 
 
 def ratio_of_means(above: Array, below: Array, clusters: Sequence[str]) -> Interval:
-    """Sum over terms of the mean of above over that of below, both [terms, probes]."""
+    """Sum over terms of mean above / mean below, both [terms, probes], tested after Fieller (1954).
+
+    See docs/verdicts.md#intervals.
+    """
     jackknife = Jackknife(clusters)
     return jackknife.ratio(jackknife.weights @ above.T, jackknife.weights @ below.T).interval
 
@@ -242,6 +274,7 @@ def positive_ratio(above: Array, below: Array, clusters: Sequence[str]) -> Inter
 
     A bound is refused where it is too far from the ratio of the sample and from that with one cluster more,
     of average `below`, whose excess above - ratio * below lies beyond all that were drawn (`with_unseen`).
+    See docs/verdicts.md#intervals.
     """
     whole = float(below.mean())
     if not whole > 0:
@@ -256,7 +289,8 @@ def smallest(pivots: Sequence[Pivot]) -> Interval:
     """Interval of the smallest of several truths, whichever that is.
 
     All must be above a bound for the smallest to be, so the least certain decides (intersection-union test);
-    one below is enough, so that one of many is below by chance must be allowed for (Bonferroni).
+    one below is enough, so that one of many is below by chance must be allowed for (Bonferroni). Nothing is
+    assumed of how they depend on each other. See docs/verdicts.md#intervals.
     """
     value = float(np.min([pivot.value for pivot in pivots]))
     if np.isnan(value):
@@ -273,10 +307,14 @@ def smallest(pivots: Sequence[Pivot]) -> Interval:
 
 
 def either(first: Pivot, second: Pivot) -> Interval:
-    """Interval of the first, with all that the second does not refuse."""
+    """Interval of the first, with all that the second does not refuse.
+
+    For a sample, and the sample with what it may not have shown. See docs/verdicts.md#intervals.
+    """
     value = first.value
 
     def doubt(bound: float) -> float:
+        # A bound between the two estimates is refused by neither.
         side = bound < value
         return max(pivot.doubt(bound) if (bound < pivot.value) == side else 0.5 for pivot in (first, second))
 

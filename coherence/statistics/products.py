@@ -13,7 +13,9 @@ from coherence.statistics.geometry import Array, Real, form
 class Products:
     """Inner products [..., n, n] of each probe's vector on one side with each probe's on the other.
 
-    Those of one cluster are left out: there the noise of a probe would count as agreement with itself.
+    Those of one cluster are left out: there the noise of a probe would count as agreement with itself
+    (Walther et al. 2016, NeuroImage 137). Clusters are taken to have independent noise.
+    See docs/verdicts.md#directions.
     """
 
     between: Array  # pairs of different clusters, 0 elsewhere: [..., n, n]
@@ -21,12 +23,12 @@ class Products:
 
     @classmethod
     def of(cls, first: Real, second: Real, clusters: Sequence[str]) -> "Products":
-        """From per-probe vectors [..., n, width] of the two sides, which broadcast."""
+        """Multiply every two vectors of the two sides, [..., n, width] each, which broadcast."""
         return cls.among(np.asarray(first @ np.swapaxes(second, -1, -2), dtype=np.float64), clusters)
 
     @classmethod
     def among(cls, products: Array, clusters: Sequence[str]) -> "Products":
-        """From the inner products of every two probes, [..., n, n]."""
+        """Leave pairs within a cluster out of the inner products of every two probes, [..., n, n]."""
         names = np.asarray(clusters)
         apart = names[:, None] != names[None, :]
         return cls(np.where(apart, products, 0.0), apart)
@@ -34,7 +36,7 @@ class Products:
     def across(self, weights: Array) -> Array:
         """Mean over pairs of different clusters, [..., rows], by weights of the probes [rows, n].
 
-        NaN where all the weight lies on a single cluster.
+        sum w_q w_q' a(q) . b(q') / sum w_q w_q'. NaN where all the weight lies on a single cluster.
         """
         share = form(weights, self.apart.astype(np.float64), weights)
         return form(weights, self.between, weights) / np.where(share > 0, share, np.nan)

@@ -20,7 +20,9 @@ HALVINGS = 30  # of the range of weights, to find an end of the tipping weight's
 class Response:
     """Positions along the pole-to-pole axis, for the weights `at` [mixtures] rising from 0 to 1.
 
-    Inner products run over probes of different clusters, so that the noise of a probe is never its position.
+    m(w) = <h(w) - h(0), axis> / <h(1) - h(0), axis>. Inner products run over probes of different clusters, so
+    that the noise of a probe is never its position (`Products`). Intervals are Fieller's (1954), with the
+    curvature of Helmers 1991; clusters are taken to be independent. See docs/verdicts.md#attractor.
     """
 
     def __init__(self, at: Iterable[float], mixed: Real, axis: Real, clusters: Sequence[str]) -> None:
@@ -32,11 +34,14 @@ class Response:
         self._lengths = np.square(axis, dtype=np.float64).sum(-1)
 
     def axis(self) -> Interval:
-        """Share of the probes' squared axes that they have in common; not above 0 when it is noise alone."""
+        """Share of the probes' squared axes that they have in common, <axis, axis> / mean |axis(q)|^2.
+
+        It is not above 0 when the axis is noise alone.
+        """
         return self._ratio(lambda weights: (self._axis.across(weights), weights @ self._lengths))
 
     def separation(self) -> Interval:
-        """Distance of the regime's poles along the mean axis, over the length of that axis."""
+        """Distance of the regime's poles along the axis, <h(1) - h(0), axis> / <axis, axis>."""
         return self._ratio(lambda weights: (self._whole(weights), self._axis.across(weights)))
 
     def position(self) -> list[Interval]:
@@ -48,7 +53,10 @@ class Response:
         return [at(mixture) for mixture in range(len(self._at))]
 
     def gap(self, other: "Response", weight: float) -> Interval:
-        """m(w) here minus m(w) there, at a weight that both have; the probes are the same."""
+        """m(w) here minus m(w) there, at a weight that both have; paired, as the probes are the same.
+
+        See docs/verdicts.md#gap.
+        """
         here, there = (int(np.flatnonzero(side._at == weight)[0]) for side in (self, other))
 
         def terms(weights: Array) -> tuple[Array, Array]:
@@ -59,7 +67,10 @@ class Response:
         return self._jackknife.curved(terms).interval
 
     def smallest_step(self) -> Interval:
-        """Least rise of m from one mixture to the next, per unit of weight; below 0 where it turns back."""
+        """Least (m(w') - m(w)) / (w' - w) of neighbouring weights; below 0 where m turns back.
+
+        Above a bound only if all are (intersection-union), below it if one is (Bonferroni).
+        """
 
         def step(after: int) -> Pivot:
             unit = self._at[after] - self._at[after - 1]
@@ -73,7 +84,7 @@ class Response:
         return smallest([step(after) for after in range(1, len(self._at))])
 
     def logistic(self) -> Logistic:
-        """Find the logistic curve nearest to m(w)."""
+        """Find the logistic curve nearest to m(w) of the whole sample, by least squares."""
         return Logistic.nearest(self._at, self._positions[0])
 
     def steepness(self) -> Interval:
@@ -91,7 +102,7 @@ class Response:
         return self._jackknife.around(float(apart[0]), apart).interval
 
     def area(self) -> Interval:
-        """Signed area under D(w) = m(w) - w; above 0 the positive pole attracts."""
+        """Integral of D(w) = m(w) - w over w, by trapezoids; above 0 the positive pole attracts."""
 
         def terms(weights: Array) -> tuple[Array, Array]:
             moved = self._moved(weights)
@@ -100,7 +111,7 @@ class Response:
         return self._ratio(terms)
 
     def tipping(self) -> Interval:
-        """Smallest weight at which m reaches 1/2, by linear interpolation."""
+        """Smallest weight at which m reaches 1/2, by linear interpolation: see `Tipping`."""
         return Tipping(self._at, self._moved, self._jackknife).interval
 
     def pull(self) -> Array:
@@ -131,7 +142,11 @@ class Response:
 
 
 class Tipping:
-    """Where m first reaches 1/2: a weight is doubted by how surely m is over or under it by then."""
+    """Where m first reaches 1/2: a weight is doubted by how surely m is over or under it by then.
+
+    t is that of <h(w) - h(0), axis> - <h(1) - h(0), axis> / 2, so that m needs no division, and m is taken to
+    be a line between two mixtures. See docs/verdicts.md#attractor.
+    """
 
     def __init__(self, at: Array, moved: Callable[[Array], Array], jackknife: Jackknife) -> None:
         """From what the mixtures `at` move, by weights of the probes: [rows, mixtures]."""
@@ -153,7 +168,7 @@ class Tipping:
 
     @property
     def interval(self) -> Interval:
-        """Weights that are not doubted."""
+        """Every weight whose doubt is at least 2.5 %, on either side of the estimate."""
         value = self._value()
         if not np.isfinite(self._influence.sum() + value) or self._size < 2:
             return Interval(value, -inf, inf)
@@ -176,6 +191,7 @@ class Tipping:
     def _surely_over(self, weight: float) -> float:
         """Largest t of m - 1/2 at the mixtures up to a weight, and there."""
         weight = min(max(weight, 0.0), 1.0)
+        # m counts at the mixtures before the weight too: once it was surely over 1/2, it has tipped.
         points = np.append(self._at[self._at < weight], weight)
         share = np.stack([np.interp(points, self._at, row) for row in np.eye(len(self._at))], axis=1)
         squares = np.square(share @ self._influence).sum(1) * self._size / (self._size - 1)

@@ -16,14 +16,20 @@ STARTS = (2.0, 8.0, 32.0)  # steepness at which the search for the nearest curve
 
 
 def line(at: Array, positions: Array) -> Shape:
-    """Find the line nearest to positions at weights, [weights] each."""
+    """Find the line nearest to positions at weights, [weights] each, by least squares.
+
+    See docs/verdicts.md#attractor, `steepness`.
+    """
     slope, start = np.polyfit(at, positions, 1)
     return lambda weights: start + slope * weights
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A curve from 0 to 1, half way at `middle`."""
+    """The curve 1 / (1 + exp(-k (w - c))) from 0 to 1, with c the `middle` and k the `steepness`.
+
+    See docs/verdicts.md#attractor.
+    """
 
     middle: float
     steepness: float
@@ -36,6 +42,7 @@ class Logistic:
         def error(parameters: Array) -> Array:
             return cls(*parameters)(at) - positions
 
+        # Squared error has more than one valley: the search starts half way up, at three steepnesses.
         half = float(at[np.argmin(np.abs(positions - 0.5))])
         found = [
             least_squares(error, (half, start), bounds=((-1.0, 0.0), (2.0, STEEPEST))) for start in STARTS
@@ -43,7 +50,8 @@ class Logistic:
         return cls(*map(float, min(found, key=lambda one: one.cost).x))
 
     def __call__(self, at: Array) -> Array:
-        """Positions at weights."""
+        """Positions on the curve at weights, in their shape: 1/2 at the middle."""
+        # The same curve by tanh, which does not overflow where it is steep.
         return np.asarray(0.5 + 0.5 * np.tanh(self.steepness * (at - self.middle) / 2))
 
     @property

@@ -21,7 +21,7 @@ def with_unseen(values: Array, clusters: Sequence[str]) -> tuple[Array, list[str
 
     Heights are means of clusters, and it has as many probes as they have on average. That is the assumption:
     one more cluster may lie beyond all that were drawn, by as much as these are spread. So it follows their
-    tail, adds nothing where all are alike, and is the same in any unit.
+    tail, adds nothing where all are alike, and is the same in any unit. See docs/verdicts.md#intervals.
     """
     _, sums, sizes = _by_cluster(values, clusters)
     means = sums / sizes
@@ -31,7 +31,11 @@ def with_unseen(values: Array, clusters: Sequence[str]) -> tuple[Array, list[str
 
 
 def heaviest(values: Array, clusters: Sequence[str]) -> tuple[str, float] | None:
-    """Name the cluster that makes most of the sum of values [probes], and its share; None if none does."""
+    """Name the cluster that makes most of the sum of values [probes], and its share of it.
+
+    None where that is no more than a third, or no more than twice its even share.
+    See docs/verdicts.md#intervals, The highest.
+    """
     names, sums, _ = _by_cluster(values, clusters)
     whole, row = float(sums.sum()), int(np.argmax(sums))
     share = float(sums[row]) / whole if whole > 0 else 0.0
@@ -41,7 +45,8 @@ def heaviest(values: Array, clusters: Sequence[str]) -> tuple[str, float] | None
 def unseen_share(clusters: int) -> float:
     """Share of all clusters that may break a bound, at 97.5 %, where none of these, drawn at random, does.
 
-    Clopper and Pearson 1934; about 3.7 / n, as the rule of three says 3 / n at 95 %.
+    1 - 0.025^(1 / n) (Clopper and Pearson 1934); about 3.7 / n, as the rule of three says 3 / n at 95 %.
+    See docs/verdicts.md#intervals, The highest.
     """
     return float(1 - TAIL ** (1 / clusters))
 

@@ -24,7 +24,7 @@ class Entry:
 
     @property
     def place(self) -> Place:
-        """Where it is written."""
+        """File and line at which the suite has it."""
         return self.assertions[0].place
 
     @property

@@ -75,7 +75,7 @@ class Comparison(_Frozen):
 
     @property
     def failing(self) -> tuple[Change, ...]:
-        """What fails the run."""
+        """The changes that fail the run, by `fails_on`."""
         kinds = {"none": (), "regressed": ("regressed",), "vanished": ("regressed", "vanished")}
         return tuple(change for change in self.changes if change.kind in kinds[self.fails_on])
 

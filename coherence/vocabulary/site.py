@@ -37,7 +37,7 @@ class Site(Spelled):
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Read `resid_post.14`."""
+        """Read a site, such as `resid_post.14`; a ValueError says what was expected."""
         if isinstance(text, cls):
             return text
         match = re.fullmatch(cls.pattern, str(text))
@@ -72,7 +72,7 @@ class Band(Spelled):
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Read `resid_post.14` or `resid_post.14..22`."""
+        """Read a band, `resid_post.14` or `resid_post.14..22`; a ValueError says what was expected."""
         if isinstance(text, cls):
             return text
         match = re.fullmatch(cls.pattern, str(text))

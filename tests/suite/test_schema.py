@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import coherence.suite
+from coherence.properties.installed import BUILT_IN
 from coherence.suite.schema import schema, text
 
 COMMITTED = Path(coherence.suite.__file__).with_name("schema.json")
@@ -55,9 +56,5 @@ def test_an_editor_sees_shorthands_and_names_of_properties():
     assert described["properties"]["coherence"]["const"] == 1
     assert {"type": "string"} in described["properties"]["probes"]["anyOf"]
     tags = described["properties"]["assertions"]["items"]["discriminator"]["mapping"]
-    assert set(tags) == {
-        *("collinearity", "markers", "commutativity", "chimera", "attractor", "gap", "basin"),
-        *("drift", "cache", "cache_edit", "handover"),
-        *("algebra", "equivalence", "dose", "factorial", "worst", "capping"),
-    }
+    assert set(tags) == {kind.word() for kind in BUILT_IN}
     assert all(entry.get("description") for entry in described["properties"].values())

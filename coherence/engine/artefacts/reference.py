@@ -214,7 +214,7 @@ class ProgressBar:
         return self
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Draw one step."""
+        """Show how much of something is done, of how much; the first call starts the display."""
         if self._display is None:
             self._display = _display()
             self._display.start()

@@ -16,7 +16,7 @@ def base_folder(named: str) -> Path:
 
 
 def adapter_folder(named: str) -> Path:
-    """Folder of an adapter."""
+    """Folder of an adapter, fetched if it is not on this machine; an ArtefactError says why there is none."""
     return _folder(named, _ADAPTER_FILES)
 
 

@@ -19,6 +19,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
 _SCORES = 1 << 24
 # What families tell their attention that changes nothing here: rows that pack are shorter than any window.
 _HARMLESS = frozenset({"sliding_window", "position_ids", "cache_position", "use_cache", "output_attentions"})
+# Transformers looks attention up by its name, for all models: this tells it of the rows of this pass.
 _running: ContextVar[Attend] = ContextVar("running")
 
 
@@ -28,6 +29,7 @@ def attending(configs: Sequence[PreTrainedConfig], attend: Attend) -> Iterator[N
     before = [config._attn_implementation for config in configs]
     token = _running.set(attend)
     try:
+        # Parts of a model (text, vision) may read configs of their own.
         for config in configs:
             config._attn_implementation = NAME
         yield
@@ -52,6 +54,7 @@ def _attention(
     scaling: float | None = None,
     **settings: object,
 ) -> tuple[Tensor, None]:
+    # Capped scores, sinks, biases or a mask would change what is seen: a family that asks for any is padded.
     told = {name for name, told in settings.items() if isinstance(told, Tensor) or told} - _HARMLESS
     if told or mask is not None:
         raise NotImplementedError(f"attention with {', '.join(sorted(told)) or 'a mask'}")
@@ -96,15 +99,19 @@ def joint(
             for at in range(0, rows, step)
         ]
         return torch.cat(parts)
+    # One softmax over both parts, and the products apart: a beginning's keys and values need not be copied to
+    # every row, and are read once for all its rows.
     times = heads // len(own[0])
     # Query heads of one key head are queries more of that head: no key and no value is copied for them.
     asked = queries.view(-1, times, rows, tokens, width).transpose(1, 2).flatten(2, 3) * scale
     seen = visible[:, None].expand(-1, times, -1, -1).flatten(1, 2)
+    # The least number and not -inf: a place without a token may see nothing, and a softmax of nothing is NaN.
     scores = (asked @ own[0].transpose(2, 3)).masked_fill(~seen, torch.finfo(asked.dtype).min)
     begun = shared[0].shape[1]
     if begun:
         before = asked.flatten(1, 2) @ shared[0].transpose(1, 2)
         scores = torch.cat([before.view(*scores.shape[:3], begun), scores], dim=-1)
+    # In fp32, as transformers' own attention does it: half precision would round many small weights away.
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(asked.dtype)
     found = weights[..., begun:] @ own[1]
     if begun:

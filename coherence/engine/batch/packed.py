@@ -23,6 +23,7 @@ _KNOWN = {"full_attention", "sliding_attention", "chunked_attention"}
 
 def window(config: PreTrainedConfig) -> float:
     """Tokens within which every token sees all before it; 0 when some layers do more than attend."""
+    # A layer with a state of its own (Mamba, linear attention) would carry it from one row into the next.
     if {*(getattr(config, "layer_types", None) or ())} - _KNOWN:
         return 0
     sizes = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
@@ -33,7 +34,8 @@ class Packed(Layout):
     """One line: for each group of rows what they share, then what is each row's own.
 
     A token sees those before it in its own row. All that a model does to a token alone it does as ever; only
-    attention is ours. Keys and values are kept while rows go on, a shared beginning's once for all its rows.
+    attention is ours, and so is the KV cache: it is kept while rows go on, a shared beginning's once for all
+    its rows.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Packed(Layout):
         lengths = [length for group in groups for length in group.lengths]
         counts = [count for group in groups for count in group.counts]
         self.bounds = list(accumulate(lengths, initial=0))
+        # Counted with the tokens of a row that are not in this line: token t is at start + t, if it is there.
         self.starts = [end - count for end, count in zip(self.bounds[1:], counts, strict=True)]
+        # A row that waits for others has no token in this line, and no last one.
         self.ends = torch.tensor(
             [end - 1 for first, end in pairwise(self.bounds) if first < end], device=device
         )
@@ -64,7 +68,8 @@ class Packed(Layout):
         return cls(configs, [_begun(list(members), keeps) for _, members in together], device)
 
     def inputs(self) -> dict[str, Any]:
-        """Arguments of a forward pass."""
+        """Return the arguments of a forward pass."""
+        # Without transformers' KV cache, which would keep the line as if it were one sequence.
         return {"input_ids": self.ids, "position_ids": self.positions, "use_cache": False}
 
     def attending(self) -> AbstractContextManager[object]:
@@ -72,7 +77,7 @@ class Packed(Layout):
         return attending(self._configs, self._attend)
 
     def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
-        """Keep these and no others."""
+        """Return the places of these tokens in the line; the logits are then theirs and no others."""
         kept = [
             token
             for end, count in zip(self.bounds[1:], counts, strict=True)
@@ -146,6 +151,7 @@ class _Group:
     @property
     def positions(self) -> Iterator[int]:
         """Position of each token in its row."""
+        # A beginning that is run once has one position for all of its rows: the first row's.
         yield from range(self._offsets[0], self._offsets[0] + len(self.head))
         for row, count, offset in zip(self.rows, self.counts, self._offsets, strict=True):
             yield from range(offset + count - len(row), offset + count)
@@ -158,11 +164,15 @@ class _Group:
 
     def lie(self, first: int, device: torch.device) -> None:
         """Lie in the line from the token `first` on."""
+        # A table of the rows, padded on the left: their ends are in one column, their next tokens behind it.
+        # So the order of columns is that of tokens in every row, whatever is absent in between.
         lengths = torch.tensor([len(row) for row in self.rows])
         columns = torch.arange(int(lengths.max()))
         present = columns >= len(columns) - lengths[:, None]
         ends = first + len(self.head) + lengths.cumsum(dim=0)
+        # Some token must stand where none is: the group's first is one, and `_own` blots it out.
         places = (ends[:, None] - len(columns) + columns).where(present, first)
+        # Not the beginning: every token of a row comes after all of it, so that nothing of it is masked.
         own = present[:, None, :] & (columns[:, None] >= columns)
         visible = torch.cat([self._seen[:, None, :].expand(-1, len(columns), -1), own], dim=2)
         self._seen = torch.cat([self._seen, present], dim=1)
@@ -176,6 +186,7 @@ class _Group:
         self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, found: Tensor
     ) -> None:
         """Write what the group's tokens get from attention into `found` [tokens, heads, width]."""
+        # All of its rows wait for those of other groups.
         if not any(self.rows):
             return
         places, visible = self._places.to(queries.device), self._visible.to(queries.device)
@@ -184,6 +195,7 @@ class _Group:
             found[head] = causal(queries[:, head], keys[:, head], values[:, head], scale).transpose(0, 1)
         shared, own = (keys[:, head], values[:, head]), (self._own(keys), self._own(values))
         if self._memory is not None:
+            # Only the first pass has a head; what is kept of it stands for it in all that follow.
             if layer not in self._memory:
                 self._memory[layer] = _Kept(shared)
             shared, own = self._memory[layer].shared, self._memory[layer].followed(own)
@@ -272,9 +284,10 @@ class _Growing:
     _held = 0
 
     def followed(self, new: Tensor) -> Tensor:
-        """Append states; return all."""
+        """Append states [heads, rows, tokens, width]; return all that there are by now, without a copy."""
         held, end = self._held, self._held + new.shape[2]
         if self._states is None:
+            # Not copied for room that may never be needed: prompts are most of it.
             self._states = new
         else:
             if self._states.shape[2] < end:
@@ -297,6 +310,6 @@ class _Growing:
         self._states[:, row, columns.to(self._states.device)] = states.to(self._states)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows."""
+        """Keep these rows, without the room behind them: it is made again where they go on."""
         assert self._states is not None
         self._states = self._states[:, list(rows), : self._held]

@@ -7,20 +7,20 @@ class Progress(Protocol):
     """Hears what is being measured (how much of it is done, of how much), and what a user should know."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Report progress."""
+        """Report that `done` measurements of `total` of a kind, `what`, have been made."""
 
     def warn(self, sentence: str) -> None:
         """Report what a user should know."""
 
 
 class _Silent:
-    """Tells nobody."""
+    """For callers who show nothing: neither progress nor sentences reach anybody."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Pass over it."""
+        """Show no progress."""
 
     def warn(self, sentence: str) -> None:
-        """Pass over it."""
+        """Drop the sentence."""
 
 
 SILENT: Progress = _Silent()

@@ -20,12 +20,14 @@ def mixed(layers: Sequence[LoraLayer], rows: Sequence[Weights], bounds: Sequence
     meanwhile. Only plain LoRA on linear layers can be added so: see `mixes`. For LoRA see arXiv 2106.09685,
     section 4.1.
     """
+    # Neighbours under the same weights are one run of tokens: one product for all of them, and no copy.
     parts = [
         (slice(bounds[first], bounds[end]), slot_of(name), weight)
         for first, end, weights in _runs(rows)
         for name, weight in weights
     ]
     with ExitStack() as hooks:
+        # Only layers that some row is adapted in are hooked: rows without adapters cost nothing.
         for layer in layers if parts else ():
             added = [
                 (run, *_factors(layer, slot, weight)) for run, slot, weight in parts if slot in layer.scaling
@@ -53,8 +55,10 @@ def _runs(rows: Sequence[Weights]) -> Iterator[tuple[int, int, Weights]]:
 
 def _adding(parts: Sequence[_Part]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        # Added into the output itself, through a view: other rows keep the base's own numbers, bit for bit.
         tokens, added = args[0].flatten(0, 1), output.view(-1, output.shape[-1])
         for run, down, up, gain in parts:
+            # In the adapter's own dtype, in which PEFT computes it as well, where the base's is another.
             added[run] += gain * (tokens[run].to(down.dtype) @ down) @ up
 
     return add
@@ -62,6 +66,8 @@ def _adding(parts: Sequence[_Part]) -> Callable[[nn.Module, tuple[Tensor, ...], 
 
 def mixes(model: nn.Module, name: str) -> bool:
     """Tell whether a mounted adapter is plain LoRA on linear layers: no DoRA, no bias, no embedding."""
+    # DoRA rescales what the base gives, a bias comes on top, and an embedding has ids for its input: none of
+    # them is a row's tokens times two factors, which is all that is added here.
     slot = slot_of(name)
     layers = [layer for layer in lora_layers(model) if slot in {*layer.lora_A, *layer.lora_embedding_A}]
     return all(

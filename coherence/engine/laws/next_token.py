@@ -31,7 +31,7 @@ class NextTokenExamples:
 
     @property
     def form(self) -> Form:
-        """How they are written."""
+        """The keys, probes and conditions that an example may name, to read one that was written down."""
         return Form(self.one_of_each()[0], self._probes, ())
 
     def examples(self) -> st.SearchStrategy[Example]:

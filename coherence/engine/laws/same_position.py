@@ -33,7 +33,7 @@ class PositionExamples:
 
     @property
     def form(self) -> Form:
-        """How they are written."""
+        """The keys and regimes that an example may name, to read one that was written down."""
         return Form(self.one_of_each()[0], (), self._regimes)
 
     def examples(self) -> st.SearchStrategy[Example]:

@@ -154,7 +154,7 @@ class _Examples:
 
     @property
     def form(self) -> Form:
-        """How they are written."""
+        """The keys, probes and conditions that an example may name, to read one that was written down."""
         return Form(self.one_of_each()[0], self._probes, self._conditions)
 
     def examples(self) -> st.SearchStrategy[Example]:

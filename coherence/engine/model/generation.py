@@ -57,7 +57,8 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
     while True:
         for draft, of_row in zip(ran, logits.float().cpu(), strict=True):
             draft.extend(of_row)
-        # A draft whose turn has ended waits for the others, so that they begin the next one together.
+        # A draft whose turn has ended waits for the others, so that they begin the next one together: what is
+        # said between answers is many tokens at once, for which every row would get columns in the KV cache.
         turned = not any(draft.next for draft in going)
         for draft in going if turned else ():
             draft.turn()
@@ -65,18 +66,23 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
         if not going:
             return
         packed = going[0].row.packed
+        # A packed draft waits in the layout, without a token and with its KV cache. A padded one would need a
+        # token in every pass, so it is left out, and read anew when the next turn begins.
         held = [draft for draft in going if draft.next or packed]
         rows = [draft.row for draft in held]
         if turned and not packed:
             # What is said in between would be padded in the middle: a sliding window would slide over that.
+            # And drafts that were left out have no cache any more.
             rows = [draft.whole() for draft in held]
             layout = host.laid_out(rows)
         else:
             layout = layout.followed([draft.next for draft in held], [places[draft] for draft in held])
         places = {draft: place for place, draft in enumerate(held)}
+        # Before the step, which is the first to see the cache as it is from here on.
         for draft, place in places.items() if turned else ():
             if draft.donor:
                 _give(host, draft.donor, layout, place)
+        # Logits are those of the rows that have a token in this pass: those that wait have none.
         ran = [draft for draft in held if draft.next]
         logits = _step(host, held, rows, layout, sinks)
 
@@ -107,7 +113,7 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
 
 
 class _Said:
-    """One answer so far."""
+    """One answer so far: its tokens, the sum of their residuals, and what went wrong with it."""
 
     def __init__(self, turn: Exchange) -> None:
         self.turn = turn

@@ -62,7 +62,7 @@ class Host:
 
     @property
     def device(self) -> torch.device:
-        """Where token ids go."""
+        """The device of the input embeddings, to which token ids are put, wherever other parts are."""
         device: torch.device = self.model.get_input_embeddings().weight.device
         return device
 

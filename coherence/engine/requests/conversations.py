@@ -44,7 +44,7 @@ class Branch:
 
     @property
     def opening(self) -> Opening:
-        """What is run first."""
+        """The prompt, and what was said since the KV cache was made last: it is read in one prefill."""
         read = self._read
         said = Beginning.of(self._reply, read) if read else None
         return Opening(self._condition, self._reply.probe, said, max([0, *self._shifts()]))

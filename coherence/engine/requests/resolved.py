@@ -55,7 +55,7 @@ class Resolved:
         return self._values.keys() >= set(reply.conversation)
 
     def answer(self, reply: Reply) -> Answer:
-        """Return what was said."""
+        """Return the tokens and text of a reply that was said; where it failed, its error is raised."""
         said = self._get(reply)
         assert isinstance(said, Answer)
         return said

@@ -26,7 +26,7 @@ class Transcript:
         return cls(tuple(chain.from_iterable(parts)), tuple(pairwise(ends))[1::2], ends[-3] if parts else 0)
 
     def first(self, tokens: int) -> "Transcript":
-        """Return its first tokens."""
+        """Cut it after so many tokens; what the assistant was saying there ends with it."""
         said = ((first, min(end, tokens)) for first, end in self.said if first < tokens)
         return Transcript(self.ids[:tokens], tuple(said), min(self.turned, tokens))
 

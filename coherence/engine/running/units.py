@@ -26,7 +26,7 @@ class Base(Protocol):
 
     @property
     def host(self) -> Host:
-        """The base, loaded."""
+        """The base model, loaded when it is first asked for and kept."""
         ...
 
     @property

@@ -112,7 +112,7 @@ class Trained(Blend):
 
     @property
     def condition(self) -> Condition:
-        """The adapter alone."""
+        """The neutral prompt under the trained adapter at its full weight, and nothing else."""
         return Condition(self.scene.neutral, adapters=((self.adapter, 1.0),))
 
     @property

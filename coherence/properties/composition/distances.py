@@ -25,7 +25,7 @@ class TokenDistances:
         self._apart = jeffreys(np.array(said))
 
     def apart(self, first: Condition, second: Condition) -> Array:
-        """At each probe: [probes]."""
+        """Jeffreys distance of the next tokens of two conditions at each probe, in nats: [probes]."""
         return np.asarray(self._apart[self._rows[first], self._rows[second]])
 
 
@@ -59,10 +59,10 @@ class ProfileDistances:
 
 
 def next_tokens(scene: Scene, condition: Condition) -> list[NextToken]:
-    """One per probe."""
+    """Ask for the next token after every probe, under one condition."""
     return [NextToken(condition, probe) for probe in scene.probes]
 
 
 def replies(scene: Scene, condition: Condition) -> list[Reply]:
-    """One per probe."""
+    """Ask for a reply to every probe, under one condition."""
     return [Reply(condition, probe, scene.decoding) for probe in scene.probes]

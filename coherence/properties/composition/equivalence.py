@@ -79,7 +79,7 @@ class EquivalenceCase(Case):
     markers: tuple[Marker, ...]  # of either persona
 
     def needs(self) -> Iterable[Measurement]:
-        """Measure every way."""
+        """Measure the two ways that are judged, the null, and all others that the tables hold."""
         return self._needs(self._all)
 
     def rests_on(self) -> Iterable[Measurement]:

@@ -57,7 +57,7 @@ class Recovery:
         return {"recovered": by_sum, "recovered by the oracle": by_oracle}
 
     def table(self) -> Table:
-        """Every set of sites."""
+        """Share recovered at every set of sites, by the sum and by the oracle."""
         return table(
             "share recovered by injection",
             [_named(one.sites) for one in self.found],

@@ -36,7 +36,7 @@ class Scaled:
 
     @property
     def prompted(self) -> Condition:
-        """The persona's prompt alone."""
+        """The persona's prompt alone, of which the subtracted vector is to take something away."""
         return self.scene.condition(self.persona, PROMPT)
 
     @property
@@ -45,7 +45,7 @@ class Scaled:
         return replace(self.prompted, steers=self.at(-self.working).steers)
 
     def replies(self, condition: Condition) -> list[Reply]:
-        """One per probe."""
+        """Ask for a reply to every probe, under one condition."""
         return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
 
     def said(self, record: Record, condition: Condition, markers: Sequence[Marker] | None = None) -> Replies:

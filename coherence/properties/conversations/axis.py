@@ -40,7 +40,7 @@ class Axis:
 
     @property
     def site(self) -> Site:
-        """Where it is read."""
+        """The one site at which both ends are read."""
         assert self.readings.through is not None
         return self.readings.through
 
@@ -56,7 +56,7 @@ class Axis:
         return tuple(self.readings.of(self.readings.scene.condition(self.persona, PROMPT)))
 
     def needs(self) -> Iterable[Measurement]:
-        """Both ends."""
+        """Read the replies at both ends, one reading per probe."""
         return [*self.low, *self.high]
 
     def measured(self, record: Record) -> "Scale":

@@ -92,7 +92,7 @@ class CappedConversations:
 
     @property
     def scene(self) -> Scene:
-        """The suite."""
+        """What the uncapped conversations take from the suite: personas, probes and decoding."""
         return self.free.scene
 
     def _under(self, condition: Condition) -> Condition:

@@ -51,12 +51,12 @@ class Drifting:
 
     @property
     def scene(self) -> Scene:
-        """The suite."""
+        """What the conversations take from the suite: personas, probes and decoding."""
         return self.conversations.scene
 
     @property
     def scripts(self) -> list[str]:
-        """Ids of the scripts."""
+        """Ids of the scripts, each a cluster of its own."""
         return [script.id for script in self.conversations.scripts]
 
     @property

@@ -65,7 +65,7 @@ class Carried:
         return self.still - self.never
 
     def mean(self, differences: Array) -> Interval:
-        """Mean over the scripts."""
+        """Mean over the answers of a script, then over the scripts, by the jackknife over these."""
         return shift(differences, self.scripts)
 
     def by_turn(self, differences: Array) -> list[Interval]:

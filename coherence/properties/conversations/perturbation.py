@@ -99,7 +99,7 @@ class Displaced:
 
     @property
     def scripts(self) -> list[str]:
-        """Ids of the scripts."""
+        """Ids of the scripts, each a cluster of its own."""
         return [script.id for script in self.moved.scripts]
 
     @property

@@ -40,7 +40,7 @@ class AttractorCase(Case):
         return [*self.rests_on(), *self._sample.replies.values()]
 
     def rests_on(self) -> Iterable[Measurement]:
-        """List the readings."""
+        """Read the poles and the mixtures; replies are only to look at."""
         return self.mixed.needs
 
     def judge(self, record: Record, seed: int) -> Evidence:

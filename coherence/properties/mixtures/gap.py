@@ -53,7 +53,7 @@ class GapCase(Case):
         )
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the largest gap."""
+        """Yield the largest gap between two ways, at whichever weight between 0 and 1."""
         responses = self._responses(record)
         yield self._largest(responses, self._gaps(responses))
 

@@ -142,7 +142,7 @@ class Poles(Property):
             yield self._mixed("examples", scene, by_examples(scene, self.examples, self.weights))
 
     def by(self, regime: Regime, scene: Scene) -> Mixed:
-        """Mix in one regime."""
+        """Mix the poles in one regime, at every weight: vectors, adapters or prompts."""
         return self._mixed(str(regime), scene, by_regime(scene, self.poles, regime, self.weights), regime)
 
     def _mixed(self, slug: str, scene: Scene, mixtures: Mixtures, regime: Regime | None = None) -> Mixed:

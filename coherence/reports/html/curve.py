@@ -43,7 +43,7 @@ def chart(curve: Curve) -> Markup:
 
 
 def _drawn(curve: Curve) -> list[str]:
-    """Columns that are lines."""
+    """Columns that are drawn as lines: bounds and regions are bands behind them."""
     return [name for name in curve.columns if name not in (*_BOUNDS, *_REGION)]
 
 

@@ -18,12 +18,12 @@ class Matrix:
 
     @property
     def rows(self) -> list[str]:
-        """The first regimes."""
+        """The first regime of each pair, in order of appearance."""
         return list(dict.fromkeys(first for first, _ in self.cells))
 
     @property
     def columns(self) -> list[str]:
-        """The second regimes."""
+        """The second regime of each pair, in order of appearance."""
         return list(dict.fromkeys(second for _, second in self.cells))
 
 
