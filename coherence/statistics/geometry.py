@@ -18,7 +18,7 @@ STILL = 1e-5  # a displacement below this share of the activation's norm is roun
 def cosine(a: Real, b: Real) -> Array:
     """Cosine a . b / (|a| |b|) along the last axis, broadcasting; NaN, and never 0, where a vector is zero.
 
-    With the noise of both, unlike a `Comparison`. See docs/verdicts.md#directions.
+    With the noise of both, unlike an `Alignment`. See docs/verdicts.md#directions.
     """
     return _ratio((a * b).sum(-1, dtype=np.float64), _norm(a) * _norm(b))
 
