@@ -1,22 +1,26 @@
 """What to measure: conditions, measurements, and the record that the measurements fill."""
 
 from coherence.plan.calibration import CALIBRATION, NEUTRAL
-from coherence.plan.condition import Cap, Condition, Patch, Steer, Way
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import (
     Alone,
     Cache,
     CacheEdit,
+    Cap,
     ClaimName,
+    Condition,
     Divergence,
     LawName,
     LawSearch,
     Likelihood,
     Measurement,
     NextToken,
+    Patch,
     Reading,
     Reply,
+    Steer,
     Turn,
+    Way,
     WeightError,
     rests_on,
 )

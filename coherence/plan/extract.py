@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coherence.plan.condition import Condition
+from coherence.plan.measurement import Condition
 from coherence.vocabulary import Position, Site
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from coherence.plan.condition import Condition
+from coherence.plan.measurement import Condition
 from coherence.plan.scene import Scene
 from coherence.vocabulary import Regime
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan.calibration import CALIBRATION
-from coherence.plan.condition import Cap, Condition, Steer
 from coherence.plan.extract import Extract
-from coherence.plan.measurement import Reading, Reply
+from coherence.plan.measurement import Cap, Condition, Reading, Reply, Steer
 from coherence.vocabulary import (
     Bound,
     Decoding,

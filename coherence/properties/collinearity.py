@@ -11,6 +11,7 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
+from coherence.properties.columns import over_depth
 from coherence.properties.control import (
     artefact_regime,
     neutral_prompt,
@@ -19,7 +20,6 @@ from coherence.properties.control import (
     stand_ins,
 )
 from coherence.properties.criterion import held
-from coherence.properties.curve import over_depth
 from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,

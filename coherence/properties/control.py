@@ -2,14 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import compress
+from itertools import compress, cycle, islice
 
 from coherence.plan import Condition, Recast, Scene, stream
-from coherence.properties.filler import filler
 from coherence.vocabulary import Prompt, Regime
 
 DRAWN = 5  # one random vector may lie near a persona's by chance; most of so many do not
 NOTHING = "nothing in its place"
+STEP = 16  # words; prompts of about the same length share a text, which is then measured once
+
+_SENTENCES = """\
+This is a note that comes with the question. The note has no bearing on it. Notes of this kind come in several
+lengths, and this is one of them. A note has words, and words make up lines. Some lines are short. Other lines
+are longer than the ones that were before them. The lines of the note follow one another from top to bottom.
+There is a first line and there is a last line, and the others are in between. Nothing in the note is about
+anyone. It was put down at some point, and it has been kept since then. It can be read once, or it can be left
+out. The next part of the note is the same as the part above.
+"""
 
 PROMPT, STEERING = Regime.parse("prompt"), Regime.parse("steering")
 ARTEFACTS = Regime.parse("adapter+steering").layers
@@ -106,3 +115,9 @@ def _at_random(scene: Scene, persona: str, regime: Regime, turn: int) -> Scene:
 def _as_long_as(prompt: Prompt) -> Prompt:
     said = [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
     return Prompt(text=filler(sum(len(text.split()) for text in said)), role=prompt.role)
+
+
+def filler(words: int) -> str:
+    """Write a text that says nothing: about so many words, at least one step of them, and a full stop."""
+    rounded = STEP * max(1, round(words / STEP))
+    return " ".join(islice(cycle(_SENTENCES.split()), rounded)).rstrip(".,") + "."

@@ -11,8 +11,16 @@ from properties.composition import test_chimera
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer
-from coherence.properties.control import DRAWN, NOTHING, neutral_prompt, nothing, random_vectors, stand_ins
-from coherence.properties.filler import STEP, filler
+from coherence.properties.control import (
+    DRAWN,
+    NOTHING,
+    STEP,
+    filler,
+    neutral_prompt,
+    nothing,
+    random_vectors,
+    stand_ins,
+)
 from coherence.vocabulary import BARE, Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
 
 PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))

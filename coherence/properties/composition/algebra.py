@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightError
+from coherence.properties.columns import over_depth
 from coherence.properties.composition.distances import next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
-from coherence.properties.curve import over_depth
 from coherence.properties.eligibility import Couple, marked, require_adapter, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies

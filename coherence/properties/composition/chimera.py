@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition, Measurement, NextToken, Record, Reply, Scene
+from coherence.properties.columns import over_depth
 from coherence.properties.composition.distances import LEAST_KL, next_tokens, replies
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
-from coherence.properties.curve import over_depth
 from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.columns import column
 from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
 from coherence.properties.composition.scaled import Scaled, vectors
 from coherence.properties.control import PROMPT, STEERING, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
-from coherence.properties.curve import column
 from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies

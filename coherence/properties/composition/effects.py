@@ -9,14 +9,13 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from coherence.properties.columns import over_depth, table
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.composition.grid import KL, Grid
 from coherence.properties.composition.injections import BARE, Injection, Injections
 from coherence.properties.composition.recovery import Recovery
 from coherence.properties.composition.spreads import Spreads
-from coherence.properties.curve import over_depth
 from coherence.properties.markers import Replies
-from coherence.properties.table import table
 from coherence.statistics.factorial import Cells, quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Curve, ProbeNote, Site, Table

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
+from coherence.properties.columns import column, over_depth
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
 from coherence.properties.composition.distances import (
     LEAST_KL,
@@ -20,7 +21,6 @@ from coherence.properties.composition.distances import (
 )
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
-from coherence.properties.curve import column, over_depth
 from coherence.properties.directed import STRENGTH, Directed
 from coherence.properties.eligibility import (
     Couple,

@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
+from coherence.properties.columns import table
 from coherence.properties.composition.grid import KL
 from coherence.properties.composition.injections import BARE, Injection, Injections, Sites
-from coherence.properties.table import table
 from coherence.statistics.factorial import recovered
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Site, Table

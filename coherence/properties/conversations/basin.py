@@ -12,12 +12,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.columns import column
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import Array, ConversationCase
 from coherence.properties.conversations.perturbation import Displaced, Imposed
 from coherence.properties.criterion import over_scripts, unclear
-from coherence.properties.curve import column
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
 from coherence.properties.ranges import ANY, Possible

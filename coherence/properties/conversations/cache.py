@@ -9,16 +9,15 @@ from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.columns import column, every_site, table
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import LEAST_SCRIPTS, ConversationCase, require_scripts
 from coherence.properties.conversations.rebuilt_cache import Reread
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
-from coherence.properties.curve import column, every_site
 from coherence.properties.eligibility import cast, slug
 from coherence.properties.property import Case, Property
 from coherence.properties.ranges import ANY, SIZE, Possible
-from coherence.properties.table import table
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
+from coherence.properties.columns import table
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
@@ -23,7 +24,6 @@ from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
 from coherence.properties.ranges import ANY, SIZE, Possible
-from coherence.properties.table import table
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.columns import column
 from coherence.properties.conversations.axis import PROMPT, Axis
 from coherence.properties.conversations.capped import CappedConversations
 from coherence.properties.conversations.conversations import (
@@ -22,7 +23,6 @@ from coherence.properties.conversations.conversations import (
 )
 from coherence.properties.conversations.drifting import Drifting
 from coherence.properties.criterion import held, over_scripts
-from coherence.properties.curve import column
 from coherence.properties.eligibility import cast, require_probes, supporting
 from coherence.properties.property import Case, Property
 from coherence.properties.ranges import ANY, SHARE, SIZE, Possible

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coherence.plan import Record
+from coherence.properties.columns import column
 from coherence.properties.conversations.drifting import Drifting
-from coherence.properties.curve import column
 from coherence.statistics.drift import Course, Region
 from coherence.statistics.intervals import Array, Interval, wilson
 from coherence.vocabulary import Curve, Estimate, Kind, Marker, ProbeNote, Script, Table

@@ -1,14 +1,15 @@
 """Handover: what a persona leaves behind when another release takes over on the way, and by what."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
-from coherence.plan import Cache, Measurement, Record, Scene
+from coherence.plan import Cache, Condition, Measurement, Record, Reply, Scene
+from coherence.properties.columns import column, table
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
@@ -16,22 +17,39 @@ from coherence.properties.conversations.conversations import (
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.interrupted import Interrupted
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
-from coherence.properties.curve import column
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
 from coherence.properties.ranges import ANY, Possible
-from coherence.properties.table import table
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Script, Site, Table
 from coherence.vocabulary.evidence import number
 
 SHOWN = 2  # of the scripts that carry most
 STILL, NEVER, TEXT, BOTH = "still under it", "never under it", "through the text", "and the cache"
 Change = tuple[Regime, Regime]
+
+
+@dataclass(frozen=True)
+class Interrupted(Conversations):
+    """Conversations that go on under `to` from an answer on: `at`, which counts from 0 and is not the first.
+
+    Where the cache is rebuilt, all that was said before is read again under it.
+    """
+
+    at: int
+    to: Condition
+    cache: Cache
+
+    def reply(self, script: Script, turn: int) -> Reply:
+        """Return what the model answers to a turn, from 0."""
+        said = super().reply(script, turn)
+        if turn < self.at:
+            return said
+        changed = replace(said.turns[self.at - 1], condition=self.to, cache=self.cache)
+        return replace(said, turns=(*said.turns[: self.at - 1], changed, *said.turns[self.at :]))
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
+from coherence.properties.columns import column
 from coherence.properties.conversations.conversations import ConversationCase
 from coherence.properties.conversations.drifting import Drifting
 from coherence.properties.criterion import over_scripts
-from coherence.properties.curve import column
 from coherence.vocabulary import Criterion, Curve, Evidence, Table
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.columns import column
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
-from coherence.properties.curve import column
 from coherence.properties.lengths import by_length
 from coherence.properties.mixtures.mixing import PROMPT
 from coherence.properties.mixtures.poles import Mixed, Poles

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import ClaimName, LawSearch, Measurement, Record, Scene
+from coherence.properties.columns import column
 from coherence.properties.criterion import held
-from coherence.properties.curve import column
 from coherence.properties.mixtures.mixing import PROMPT
 from coherence.properties.mixtures.poles import Mixed, Poles
 from coherence.properties.property import Case
