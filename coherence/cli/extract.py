@@ -48,7 +48,7 @@ def _run(options: Namespace) -> None:
             raise SuiteError(
                 f"{options.suite} has no persona {name!r}{did_you_mean(name, suite.scene.personas)}"
             )
-    prompt, site = Regime.parse("prompt"), options.site
+    prompt, site = Regime.PROMPT, options.site
     negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
     extract = Extract(suite.scene.condition(options.persona, prompt), negative, site, options.position)
     runner = Runner(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), tell)

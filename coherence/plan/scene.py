@@ -20,8 +20,6 @@ from coherence.vocabulary import (
     Site,
 )
 
-PROMPT = Regime.parse("prompt")
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -103,7 +101,7 @@ class Scene:
         The axis leads from the bare model's answers to the calibration questions to those of the prompted
         persona: what is done to the model must not depend on the questions of a suite.
         """
-        towards, last = self.condition(bound.persona or persona, PROMPT), bound.sites.sites[-1]
+        towards, last = self.condition(bound.persona or persona, Regime.PROMPT), bound.sites.sites[-1]
         low, high = (self._answers(end, last) for end in (self.bare, towards))
         return replace(condition, cap=Cap(low, high, bound.sites.sites, bound.at, bound.tokens))
 
@@ -129,8 +127,8 @@ class Scene:
         )
 
     def _extract(self, asked: Extraction) -> Extract:
-        positive = self.condition(asked.persona, PROMPT)
-        negative = self.condition(asked.against, PROMPT) if asked.against else self.bare
+        positive = self.condition(asked.persona, Regime.PROMPT)
+        negative = self.condition(asked.against, Regime.PROMPT) if asked.against else self.bare
         if asked.under:
             positive, negative = (
                 replace(side, adapters=((asked.under, 1.0),)) for side in (positive, negative)

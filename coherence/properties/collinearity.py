@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import isnan
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +20,7 @@ from coherence.properties.control import (
     stand_ins,
 )
 from coherence.properties.criterion import held
-from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.directed import Directed
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Between,
@@ -35,7 +35,7 @@ from coherence.properties.eligibility import (
 )
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
-from coherence.properties.ranges import COSINE, Possible
+from coherence.properties.ranges import COSINE, DIFFERENCE
 from coherence.properties.reading import ExampleReplies, Readings
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
@@ -213,11 +213,6 @@ class Collinearity(Directed):
     """
 
     family: ClassVar[str] = "collinearity"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "min_cosine": COSINE,
-        "min_margin": (-2.0, 2.0),
-        **STRENGTH,
-    }
 
     property: Literal["collinearity"] = Field(description="Names this property.")
     between: Between = None
@@ -225,10 +220,10 @@ class Collinearity(Directed):
         "shared",
         description="For response_mean: every condition reads the bare model's reply (shared), or its own.",
     )
-    min_cosine: float = Field(
+    min_cosine: Annotated[float, COSINE] = Field(
         ge=-1, le=1, description="Least specific cosine of the two regimes, divided by its ceiling."
     )
-    min_margin: float | None = Field(
+    min_margin: Annotated[float | None, DIFFERENCE] = Field(
         None, ge=0, le=2, description="Least lead of the specific cosine over the best foreign persona's."
     )
 

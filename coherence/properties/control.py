@@ -20,7 +20,6 @@ anyone. It was put down at some point, and it has been kept since then. It can b
 out. The next part of the note is the same as the part above.
 """
 
-PROMPT, STEERING = Regime.parse("prompt"), Regime.parse("steering")
 ARTEFACTS = Regime.parse("adapter+steering").layers
 
 
@@ -45,7 +44,7 @@ def random_vectors(
 
     It is in the last regime that steers, alone or in a stack, if one does.
     """
-    for regime in [regime for regime in regimes if STEERING.layers <= regime.layers][-1:]:
+    for regime in [regime for regime in regimes if Regime.STEERING.layers <= regime.layers][-1:]:
         yield "random vectors", [_at_random(scene, persona, regime, turn) for turn in range(DRAWN)]
 
 
@@ -54,11 +53,11 @@ def neutral_prompt(
 ) -> Iterator[tuple[str, list[Scene]]]:
     """Yield a scene in which the persona's prompt is a text as long that says nothing."""
     prompt = scene.personas[persona].prompt
-    if PROMPT not in regimes or prompt is None:
+    if Regime.PROMPT not in regimes or prompt is None:
         return
     without = scene.personas[persona].model_copy(update={"prompt": _as_long_as(prompt)})
     other = replace(scene, personas={**scene.personas, persona: without})
-    yield "a neutral prompt", [Recast.of(scene, PROMPT, other.mixture)]
+    yield "a neutral prompt", [Recast.of(scene, Regime.PROMPT, other.mixture)]
 
 
 def nothing(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[tuple[str, list[Scene]]]:
@@ -72,7 +71,9 @@ def nothing(scene: Scene, persona: str, regimes: Iterable[Regime]) -> Iterator[t
 
 def artefact_regime(regimes: Iterable[Regime]) -> Regime:
     """Find the last regime that is more than a prompt, or the last where all are prompts."""
-    *_, last = sorted(regimes, key=lambda regime: regime != PROMPT)  # stable: the others keep their order
+    *_, last = sorted(
+        regimes, key=lambda regime: regime != Regime.PROMPT
+    )  # stable: the others keep their order
     return last
 
 

@@ -3,6 +3,7 @@
 from abc import ABC
 from collections.abc import Iterator, Mapping
 from math import isnan
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from coherence.plan import Condition
 from coherence.properties.criterion import held, too_noisy
 from coherence.properties.property import Property
-from coherence.properties.ranges import ANY, Possible
+from coherence.properties.ranges import ANY
 from coherence.properties.reading import unmoved
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
@@ -19,8 +20,6 @@ from coherence.vocabulary.evidence import number
 
 Sides = Mapping[str, Condition]
 """Two conditions by what a reader calls them, the one that is the measure first."""
-STRENGTH: Mapping[str, Possible] = {"min_strength": ANY, "max_strength": ANY}
-"""What every one of them claims, beside a cosine."""
 
 
 class Directed(Property, ABC):
@@ -32,13 +31,13 @@ class Directed(Property, ABC):
         description="Whether the cosine must hold at each site of the band, and not for their mean alone.",
     )
     position: Position = Field(Position.PROMPT_LAST, description="At which token directions are read.")
-    min_strength: float = Field(
+    min_strength: Annotated[float, ANY] = Field(
         0.1,
         gt=0,
         description="Least strength: how far the second goes along the first, as a share of how far that "
         "goes. A cosine knows no size: what does next to nothing has one too.",
     )
-    max_strength: float | None = Field(None, gt=0, description="Largest strength.")
+    max_strength: Annotated[float | None, ANY] = Field(None, gt=0, description="Largest strength.")
     min_ceiling: float = Field(
         0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
     )

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Scene
-from coherence.vocabulary import BARE, Marker, Regime
+from coherence.vocabulary import Marker, Regime
 
 LEAST_CLUSTERS = 4
 LEAST_BYSTANDERS = 2  # what is taken out of either side as generic comes from other control personas
@@ -18,7 +18,7 @@ Pair = tuple[Regime, Regime]
 def _two_regimes(pair: Pair) -> Pair:
     if pair[0] == pair[1]:
         raise ValueError(f"{pair[0]} is compared with itself; expected two different regimes")
-    if BARE in pair:
+    if Regime.BARE in pair:
         raise ValueError(
             "the bare model has no persona to compare; expected prompt, adapter, steering or a stack"
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, COSINE, Possible
+from coherence.properties.ranges import ANY, COSINE
 from coherence.statistics.agreement import (
     Hits,
     chance_disagreements,
@@ -25,10 +25,9 @@ from coherence.statistics.agreement import (
     relative_difference,
 )
 from coherence.statistics.intervals import wilson
-from coherence.vocabulary import BARE, Criterion, Evidence, Marker, ProbeNote, Regime
+from coherence.vocabulary import Criterion, Evidence, Marker, ProbeNote, Regime
 
 LEAST_PROBES = 8
-PROMPT = Regime.parse("prompt")
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,13 @@ class MarkersCase(Case):
         )
 
     def _count_difference(self, replies: Mapping[Regime, Replies]) -> Criterion:
-        sides = list(dict.fromkeys((PROMPT, *self.regimes)))
+        sides = list(dict.fromkeys((Regime.PROMPT, *self.regimes)))
         counts = np.array([replies[regime].counts for regime in sides], dtype=np.float64).T
         first, second = map(sides.index, self.regimes)
         most = self.asked.max_count_difference
         return held(
             f"relative count {self.regimes[1]} - {self.regimes[0]}",
-            relative_difference(counts, first, second, sides.index(PROMPT), self.scene.clusters),
+            relative_difference(counts, first, second, sides.index(Regime.PROMPT), self.scene.clusters),
             self._n,
             -most,
             most,
@@ -145,7 +144,7 @@ class MarkersCase(Case):
 
     @property
     def _all_regimes(self) -> tuple[Regime, ...]:
-        return tuple(dict.fromkeys((BARE, PROMPT, *self.regimes)))
+        return tuple(dict.fromkeys((Regime.BARE, Regime.PROMPT, *self.regimes)))
 
     @property
     def _units(self) -> int:
@@ -156,9 +155,10 @@ class MarkersCase(Case):
         return len(self.scene.probes)
 
     def _recovery(self, replies: Mapping[Regime, Replies]) -> Criterion:
-        bare, ceiling = replies[BARE], replies[PROMPT]
+        bare, ceiling = replies[Regime.BARE], replies[Regime.PROMPT]
         worse = min(
-            (regime for regime in self.regimes if regime != PROMPT), key=lambda regime: replies[regime].rate
+            (regime for regime in self.regimes if regime != Regime.PROMPT),
+            key=lambda regime: replies[regime].rate,
         )
         found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self.scene.clusters)
         effect = paired_difference(bare.hits, ceiling.hits, self.scene.clusters)
@@ -222,7 +222,7 @@ class MarkersCase(Case):
         return Reply(self._condition(regime), self.scene.probes[row], self.scene.decoding)
 
     def _condition(self, regime: Regime) -> Condition:
-        return self.scene.bare if regime == BARE else self.scene.condition(self.persona, regime)
+        return self.scene.bare if regime == Regime.BARE else self.scene.condition(self.persona, regime)
 
 
 class Markers(Property):
@@ -233,31 +233,25 @@ class Markers(Property):
     """
 
     family: ClassVar[str] = "markers"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "min_agreement": COSINE,
-        "max_difference": COSINE,
-        "max_count_difference": ANY,
-        "min_recovery": ANY,
-    }
 
     property: Literal["markers"] = Field(description="Names this property.")
     between: Between = None
-    min_agreement: float = Field(
+    min_agreement: Annotated[float, COSINE] = Field(
         ge=-1,
         le=1,
         description="Least Cohen's kappa of which probes are hits. It is no criterion where the rates are so "
         f"extreme that independent regimes disagree on fewer than {LEAST_PROBES} probes; a note says so.",
     )
-    max_difference: float = Field(
+    max_difference: Annotated[float, COSINE] = Field(
         gt=0, le=1, description="Largest difference of the two hit rates, of either sign."
     )
-    max_count_difference: float = Field(
+    max_count_difference: Annotated[float, ANY] = Field(
         0.5,
         gt=0,
         description="Largest difference of the mean numbers of distinct markers in a reply, of either sign, "
         "as a multiple of the prompt's.",
     )
-    min_recovery: float = Field(
+    min_recovery: Annotated[float, ANY] = Field(
         ge=0,
         description="Least (rate - bare) / (prompt - bare); where neither regime is prompt, of the worse.",
     )
@@ -282,11 +276,11 @@ class Markers(Property):
         return [
             persona
             for persona in supporting(pair, scene)
-            if self._kept(persona, scene) and scene.supports(persona, PROMPT)
+            if self._kept(persona, scene) and scene.supports(persona, Regime.PROMPT)
         ]
 
     def _case(self, persona: str, pair: Pair, scene: Scene) -> Case:
-        for regime in (PROMPT, *pair):
+        for regime in (Regime.PROMPT, *pair):
             scene.condition(persona, regime)  # complains of an artefact that is missing
         markers = self._kept(persona, scene)
         if not markers:

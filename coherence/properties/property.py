@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -78,14 +78,25 @@ def _control(name: str, case: Case, record: Record, seed: int) -> Control:
 class Property(BaseModel, ABC):
     """Base of the schemas. A subclass names itself in a `property` field and generates its cases.
 
-    `claims` has the keys that criteria are held against, each with the values that the truth of its statistic
-    can have.
+    A key that a criterion is held against says in its annotation which values the truth of its statistic can
+    have, as in `min_cosine: Annotated[float, COSINE]`; `claims` collects them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     family: ClassVar[str]
     claims: ClassVar[Mapping[str, Possible]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **given: Any) -> None:  # noqa: ANN401
+        """Collect what is claimed off the keys, those of base classes among them."""
+        super().__pydantic_init_subclass__(**given)
+        cls.claims = {
+            key: possible
+            for key, field in cls.model_fields.items()
+            for possible in field.metadata
+            if isinstance(possible, Possible)
+        }
 
     id: str | None = Field(
         None,
@@ -117,6 +128,11 @@ class Property(BaseModel, ABC):
                 hint = did_you_mean(key, self.claims)
                 raise ValueError(f"expect: {key!r} has no criterion that could fail{hint}")
         return self
+
+    def require_one(self, *keys: str) -> None:
+        """Refuse with a ValueError to assert nothing: one of these keys must be written."""
+        if all(getattr(self, key) is None for key in keys):
+            raise ValueError(f"nothing is asserted; expected at least one of {', '.join(keys)}")
 
     @classmethod
     def word(cls) -> str:

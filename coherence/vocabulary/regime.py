@@ -19,6 +19,11 @@ class Regime(Spelled):
 
     layers: frozenset[Layer]
 
+    BARE: ClassVar["Regime"]
+    PROMPT: ClassVar["Regime"]
+    ADAPTER: ClassVar["Regime"]
+    STEERING: ClassVar["Regime"]
+
     pattern: ClassVar[str] = r"bare|(prompt|adapter|steering|cap)(\+(prompt|adapter|steering|cap))*"
     example: ClassVar[str] = "prompt+adapter"
 
@@ -39,4 +44,5 @@ class Regime(Spelled):
         return "+".join(layer for layer in LAYERS if layer in self.layers) or "bare"
 
 
-BARE = Regime(frozenset())
+Regime.BARE, Regime.PROMPT = Regime.parse("bare"), Regime.parse("prompt")
+Regime.ADAPTER, Regime.STEERING = Regime.parse("adapter"), Regime.parse("steering")

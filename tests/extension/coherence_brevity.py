@@ -1,17 +1,17 @@
 """A property, replies that stay short, and a view, the verdicts as CSV."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from coherence.plan import Measurement, Record, Reply, Scene
 from coherence.properties import Case, Property, held
-from coherence.properties.ranges import SIZE, Possible
+from coherence.properties.ranges import SIZE
 from coherence.results import Results
 from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Evidence, Regime
@@ -50,11 +50,10 @@ class Brevity(Property):
     """The persona keeps its replies short."""
 
     family: ClassVar[str] = "brevity"
-    claims: ClassVar[Mapping[str, Possible]] = {"max_words": SIZE}
 
     property: Literal["brevity"] = Field(description="Names this property.")
     regime: Regime = Field(Regime.parse("prompt"), description="How the persona is put into the model.")
-    max_words: float = Field(gt=0, description="Largest mean number of words of a reply.")
+    max_words: Annotated[float, SIZE] = Field(gt=0, description="Largest mean number of words of a reply.")
 
     def cases(self, scene: Scene) -> list[Case]:
         """One case per persona that the regime can put into the model."""

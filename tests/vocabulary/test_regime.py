@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.vocabulary import BARE, Regime
+from coherence.vocabulary import Regime
 from coherence.vocabulary.regime import LAYERS
 
 stacks = st.lists(st.sampled_from(LAYERS), min_size=1)
@@ -21,8 +21,8 @@ def test_it_is_written_in_one_order() -> None:
 
 
 def test_bare_is_no_layer_at_all() -> None:
-    assert Regime.parse("bare") == BARE
-    assert str(BARE) == "bare"
+    assert Regime.parse("bare") == Regime.BARE
+    assert str(Regime.BARE) == "bare"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from coherence.properties.eligibility import Couple, marked, require_adapter, re
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import COSINE, SIZE, Possible
+from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Readings, unmoved
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
@@ -31,7 +31,6 @@ from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Band, Criterion, Estimate, Evidence, Position, Regime
 from coherence.vocabulary.evidence import number
 
-ADAPTER = Regime.parse("adapter")
 SEQUENTIAL = "sequential"
 LEAST_PROBES = 8
 
@@ -92,7 +91,7 @@ class AlgebraCase(Case):
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
         """Either adapter without the other, and neither: what is left when one of them, or both, get lost."""
-        alone = {f"{name} alone": self.scene.condition(name, ADAPTER) for name in self.asked.of}
+        alone = {f"{name} alone": self.scene.condition(name, Regime.ADAPTER) for name in self.asked.of}
         return {
             name: [replace(self, judged=condition, weights=None)]
             for name, condition in {NOTHING: self.scene.bare, **alone}.items()
@@ -181,7 +180,7 @@ class AlgebraCase(Case):
 
     @property
     def _stacked(self) -> Condition:
-        return self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), ADAPTER)
+        return self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), Regime.ADAPTER)
 
     @property
     def _readings(self) -> Readings:
@@ -207,13 +206,6 @@ class Algebra(Property):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "max_weight_error": SIZE,
-        "max_displacement": SIZE,
-        "max_kl": SIZE,
-        "max_worst_kl": SIZE,
-        "max_difference": COSINE,
-    }
 
     property: Literal["algebra"] = Field(description="Names this property.")
     personas: None = Field(None, description="Not used here: `of` names the two.")
@@ -229,17 +221,19 @@ class Algebra(Property):
     )
     sites: Band = Field(description="Where residuals are compared; displacements are averaged over the band.")
     position: Position = Field(Position.PROMPT_LAST, description="At which token residuals are read.")
-    max_weight_error: float = Field(
+    max_weight_error: Annotated[float, SIZE] = Field(
         1e-3, gt=0, description="Largest relative error of a module's change of weights; for float32 weights."
     )
-    max_displacement: float = Field(
+    max_displacement: Annotated[float, SIZE] = Field(
         1e-3, gt=0, description="Largest distance from the stack's residuals, relative to theirs from bare."
     )
-    max_kl: float = Field(1e-3, gt=0, description="Largest mean KL(stack || way) of the next token, in nats.")
-    max_worst_kl: float | None = Field(
+    max_kl: Annotated[float, SIZE] = Field(
+        1e-3, gt=0, description="Largest mean KL(stack || way) of the next token, in nats."
+    )
+    max_worst_kl: Annotated[float | None, SIZE] = Field(
         None, gt=0, description="Largest such KL at any probe, in nats; default: ten times `max_kl`."
     )
-    max_difference: float | None = Field(
+    max_difference: Annotated[float | None, COSINE] = Field(
         None,
         gt=0,
         le=1,
@@ -250,7 +244,7 @@ class Algebra(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per way; both adapters must be there, and markers where they are compared."""
         require_probes(scene, LEAST_PROBES, "algebra")
-        stacked = scene.mixture(dict.fromkeys(self.of, 1.0), ADAPTER)
+        stacked = scene.mixture(dict.fromkeys(self.of, 1.0), Regime.ADAPTER)
         if self.max_difference is not None:
             marked(scene, self.of, "algebra")
         judged = {str(way): replace(stacked, way=way) for way in self.ways}

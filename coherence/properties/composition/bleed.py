@@ -7,12 +7,11 @@ import numpy as np
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.composition.scaled import Scaled
-from coherence.properties.control import PROMPT
 from coherence.properties.reading import Readings, Residuals, within_reach
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import along
 from coherence.statistics.intervals import Interval
-from coherence.vocabulary import Marker, Position, Site
+from coherence.vocabulary import Marker, Position, Regime, Site
 from coherence.vocabulary.evidence import number
 
 
@@ -80,7 +79,9 @@ class Projections:
     def _prompts(self) -> dict[str, Condition]:
         scene = self.vector.scene
         return {
-            name: scene.condition(name, PROMPT) for name in scene.personas if scene.supports(name, PROMPT)
+            name: scene.condition(name, Regime.PROMPT)
+            for name in scene.personas
+            if scene.supports(name, Regime.PROMPT)
         }
 
 

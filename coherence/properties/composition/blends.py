@@ -11,7 +11,7 @@ from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.eligibility import Couple
 from coherence.vocabulary import Extraction, Regime
 
-PROMPT, ADAPTER, STEERING = REGIMES = tuple(map(Regime.parse, ("prompt", "adapter", "steering")))
+Regime.PROMPT, ADAPTER, STEERING = REGIMES = tuple(map(Regime.parse, ("prompt", "adapter", "steering")))
 CHIMERA, TWIN = "chimera", "twin"
 REVERSED = "prompts-reversed"
 
@@ -122,7 +122,7 @@ class Trained(Blend):
         return first, second
 
     def _regime(self, name: str) -> Regime:
-        able = (regime for regime in (ADAPTER, PROMPT, STEERING) if self.scene.supports(name, regime))
+        able = (regime for regime in (ADAPTER, Regime.PROMPT, STEERING) if self.scene.supports(name, regime))
         return next(able, ADAPTER)
 
 
@@ -138,7 +138,7 @@ def blends(
         Composed(f"{one}-{other}", scene, of, ((first, one), (second, other)))
         for one, other in product(REGIMES, repeat=2)
     ]
-    found.append(Composed(REVERSED, scene, of, ((second, PROMPT), (first, PROMPT))))
+    found.append(Composed(REVERSED, scene, of, ((second, Regime.PROMPT), (first, Regime.PROMPT))))
     found += [_extracted(scene, of, name, vector) for name, vector in extracted_on.items()]
     found += [Trained(slug, scene, of, adapter) for slug, adapter in trained.items() if adapter]
     return {blend.slug: blend for blend in found}

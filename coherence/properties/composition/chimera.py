@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from coherence.properties.composition.distances import LEAST_KL, next_tokens, re
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
-from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.directed import Directed
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Couple,
@@ -28,22 +28,14 @@ from coherence.properties.eligibility import (
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case
-from coherence.properties.ranges import COSINE, SIZE, Possible
+from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import Explained
-from coherence.vocabulary import (
-    Criterion,
-    Curve,
-    Evidence,
-    Marker,
-    ProbeNote,
-    Regime,
-)
+from coherence.vocabulary import Criterion, Curve, Evidence, Marker, ProbeNote, Regime
 
-ADAPTER = Regime.parse("adapter")
 LEAST_PROBES = 8
 
 
@@ -218,7 +210,7 @@ class ChimeraCase(Case):
 
     @property
     def _controls(self) -> list[list[list[Condition]]]:
-        regimes = dict.fromkeys((self.regime, ADAPTER))
+        regimes = dict.fromkeys((self.regime, Regime.ADAPTER))
         return [
             [[self.scene.condition(persona, regime) for regime in regimes] for persona in unit]
             for unit in self.controls_by_kin
@@ -247,13 +239,6 @@ class Chimera(Directed):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "min_cosine": COSINE,
-        "max_kl_ratio": SIZE,
-        "max_worst_kl_ratio": SIZE,
-        "max_difference": COSINE,
-        **STRENGTH,
-    }
 
     property: Literal["chimera"] = Field(description="Names this property.")
     personas: tuple[str, ...] | None = Field(
@@ -262,23 +247,23 @@ class Chimera(Directed):
     of: Couple = Field(description="The two personas that are summed.")
     adapter: str = Field(description="Name in the release of the adapter trained on their mix.")
     sums: tuple[Regime, ...] = Field(
-        (Regime.parse("steering"), ADAPTER), description="Regimes in which to sum; one assertion each."
+        (Regime.STEERING, Regime.ADAPTER), description="Regimes in which to sum; one assertion each."
     )
-    min_cosine: float = Field(
+    min_cosine: Annotated[float, COSINE] = Field(
         ge=-1, le=1, description="Least specific cosine of sum and chimera, divided by its ceiling."
     )
-    max_kl_ratio: float = Field(
+    max_kl_ratio: Annotated[float, SIZE] = Field(
         ge=0,
         description="Largest KL(chimera || sum) / KL(chimera || bare) of the next token: 0 when the sum "
         "explains all of the chimera, 1 when it does no better than bare.",
     )
-    max_worst_kl_ratio: float | None = Field(
+    max_worst_kl_ratio: Annotated[float | None, SIZE] = Field(
         None,
         ge=0,
         description="Largest KL(chimera || sum) at any probe, in units of the mean KL(chimera || bare); "
         "default: ten times `max_kl_ratio`.",
     )
-    max_difference: float = Field(
+    max_difference: Annotated[float, COSINE] = Field(
         gt=0, le=1, description="Largest difference, of either sign, in how many replies show a marker."
     )
 
@@ -291,6 +276,6 @@ class Chimera(Directed):
     def _case(self, regime: Regime, scene: Scene) -> Case:
         scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
         markers = marked(scene, self.of, "chimera")
-        others = units(bystanders(self.personas, scene, self.of, (regime, ADAPTER), "chimera"), scene)
+        others = units(bystanders(self.personas, scene, self.of, (regime, Regime.ADAPTER), "chimera"), scene)
         by_kin = tuple(map(tuple, others))
         return ChimeraCase("+".join(self.of), str(regime), self, scene, regime, by_kin, markers)

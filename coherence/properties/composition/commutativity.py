@@ -1,19 +1,17 @@
 """Commutativity: the exact laws of composition, which hold for a release or are broken."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawSearch, Scene
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import SIZE, Possible
+from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
-from coherence.vocabulary import BARE, Regime
-
-ADAPTER, STEERING = Regime.parse("adapter"), Regime.parse("steering")
+from coherence.vocabulary import Regime
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,28 @@ def _artefacts(condition: Condition) -> tuple[str, ...]:
 
 
 LAWS: dict[str, Law] = {
-    LawName.VECTOR_ORDER: Law("two vectors added in either order equal their sum", (STEERING,), 2),
-    LawName.VECTOR_INVERSE: Law("a vector added and taken away again leaves the base model", (STEERING,), 1),
-    LawName.DOSE_ZERO: Law("a vector at dose 0 leaves the base model", (STEERING,), 1),
-    LawName.SCALE_ZERO: Law("an adapter at scale 0 leaves the base model", (ADAPTER,), 1),
-    LawName.ADAPTER_DISABLED: Law("a disabled adapter leaves the base model", (ADAPTER,), 1),
-    LawName.ADAPTER_ORDER: Law("two adapters stacked in either order are the same model", (ADAPTER,), 2),
-    LawName.ADAPTER_MERGED: Law("an adapter merged into the base is the adapter", (ADAPTER,), 1),
-    LawName.ADAPTER_UNMERGED: Law("an adapter merged and unmerged leaves the base model", (ADAPTER,), 1),
-    LawName.ADAPTER_SWAPPED: Law("another adapter and back changes nothing", (ADAPTER,), 2),
-    LawName.ADAPTER_BY_ROW: Law("adapters mixed in one batch by row are each by itself", (ADAPTER,), 2),
+    LawName.VECTOR_ORDER: Law("two vectors added in either order equal their sum", (Regime.STEERING,), 2),
+    LawName.VECTOR_INVERSE: Law(
+        "a vector added and taken away again leaves the base model", (Regime.STEERING,), 1
+    ),
+    LawName.DOSE_ZERO: Law("a vector at dose 0 leaves the base model", (Regime.STEERING,), 1),
+    LawName.SCALE_ZERO: Law("an adapter at scale 0 leaves the base model", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_DISABLED: Law("a disabled adapter leaves the base model", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_ORDER: Law(
+        "two adapters stacked in either order are the same model", (Regime.ADAPTER,), 2
+    ),
+    LawName.ADAPTER_MERGED: Law("an adapter merged into the base is the adapter", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_UNMERGED: Law(
+        "an adapter merged and unmerged leaves the base model", (Regime.ADAPTER,), 1
+    ),
+    LawName.ADAPTER_SWAPPED: Law("another adapter and back changes nothing", (Regime.ADAPTER,), 2),
+    LawName.ADAPTER_BY_ROW: Law(
+        "adapters mixed in one batch by row are each by itself", (Regime.ADAPTER,), 2
+    ),
     LawName.BATCH_MATES: Law(
-        "a row does not depend on its batch mates or padding", (BARE, ADAPTER, STEERING), 1
+        "a row does not depend on its batch mates or padding",
+        (Regime.BARE, Regime.ADAPTER, Regime.STEERING),
+        1,
     ),
 }
 
@@ -61,13 +69,12 @@ class Commutativity(Property):
     """The exact laws: vectors and adapters commute, nothing at strength zero acts, rows are independent."""
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {"tolerance": SIZE}
 
     property: Literal["commutativity"] = Field(description="Names this property.")
     laws: tuple[LawName, ...] | None = Field(
         None, description="Laws that must hold; default: all that the release has the artefacts for."
     )
-    tolerance: float = Field(
+    tolerance: Annotated[float, SIZE] = Field(
         1e-4,
         gt=0,
         description="Largest relative deviation of the logits; the default is for float32 weights.",
@@ -97,7 +104,7 @@ class Commutativity(Property):
     def _can_be_posed(self, law: LawName, found: int) -> bool:
         needed = LAWS[law].needs
         if found < needed and self.laws:
-            kind = "an adapter" if ADAPTER in LAWS[law].regimes else "a vector"
+            kind = "an adapter" if Regime.ADAPTER in LAWS[law].regimes else "a vector"
             raise SuiteError(
                 f"the law {law.value!r} needs {needed} personas with {kind} in the release; found {found}"
             )

@@ -14,28 +14,21 @@ from coherence.plan import Measurement, Record, Scene
 from coherence.properties.columns import column
 from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
 from coherence.properties.composition.scaled import Scaled, vectors
-from coherence.properties.control import PROMPT, STEERING, nothing, random_vectors, stand_ins
+from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE, Possible
+from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import largest, slopes, trend
 from coherence.statistics.intervals import Array
-from coherence.vocabulary import Criterion, Curve, Evidence, Position, ProbeNote, Site
+from coherence.vocabulary import Criterion, Curve, Evidence, Position, ProbeNote, Regime, Site
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
 LEAST_DOSES = 3
-CRITERIA: Mapping[str, Possible] = {
-    "min_slope": ANY,
-    "max_perplexity": SIZE,
-    "min_suppression": COSINE,
-    "max_bleed": SHARE,
-    "max_projection": SIZE,
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +64,14 @@ class DoseCase(Case):
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield those that were asked for."""
-        judges = (self._slope, self._perplexity, self._suppression, self._bleed, self._projection)
-        for key, judge in zip(CRITERIA, judges, strict=True):
+        judges = {
+            "min_slope": self._slope,
+            "max_perplexity": self._perplexity,
+            "min_suppression": self._suppression,
+            "max_bleed": self._bleed,
+            "max_projection": self._projection,
+        }
+        for key, judge in judges.items():
             bound = getattr(self.asked, key)
             if bound is not None:
                 yield judge(record, bound)
@@ -86,9 +85,9 @@ class DoseCase(Case):
         if self.asked.min_slope is None and self.asked.min_suppression is None:
             return {}
         scenes = (
-            *nothing(self.scene, self.persona, (STEERING,)),
-            *islice(stand_ins(self.scene, self.persona, STEERING, self.scene.personas), 1),
-            *random_vectors(self.scene, self.persona, (STEERING,)),
+            *nothing(self.scene, self.persona, (Regime.STEERING,)),
+            *islice(stand_ins(self.scene, self.persona, Regime.STEERING, self.scene.personas), 1),
+            *random_vectors(self.scene, self.persona, (Regime.STEERING,)),
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
@@ -259,7 +258,6 @@ class Dose(Property):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = CRITERIA
 
     property: Literal["dose"] = Field(description="Names this property.")
     doses: Annotated[tuple[float, ...], AfterValidator(_rising_from_bare)] = Field(
@@ -271,30 +269,30 @@ class Dose(Property):
         description="Steer with the vector's part of the symmetric (Löwdin) orthonormalisation of the "
         "vectors of all personas, which must be at one site.",
     )
-    min_slope: float | None = Field(
+    min_slope: Annotated[float | None, ANY] = Field(
         None,
         ge=0,
         description="Least slope of the marker rate per unit of dose, while the text is coherent.",
     )
-    max_perplexity: float | None = Field(
+    max_perplexity: Annotated[float | None, SIZE] = Field(
         None,
         ge=1,
         description="Largest perplexity of the replies at the persona's dose, under the bare model and in "
         "units of that of its own replies; beyond it a dose does not count as coherent.",
     )
-    min_suppression: float | None = Field(
+    min_suppression: Annotated[float | None, COSINE] = Field(
         None,
         ge=0,
         le=1,
         description="Least amount by which subtracting the vector lowers the marker rate of the prompt.",
     )
-    max_bleed: float | None = Field(
+    max_bleed: Annotated[float | None, SHARE] = Field(
         None,
         ge=0,
         le=1,
         description="Largest change, of either sign, of how many replies show a marker of another persona.",
     )
-    max_projection: float | None = Field(
+    max_projection: Annotated[float | None, SIZE] = Field(
         None,
         ge=0,
         description="Largest displacement, of either sign, along what another persona's prompt does, in "
@@ -305,8 +303,7 @@ class Dose(Property):
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> "Dose":
-        if all(getattr(self, key) is None for key in CRITERIA):
-            raise ValueError(f"nothing is asserted; expected at least one of {', '.join(CRITERIA)}")
+        self.require_one(*self.claims)
         if (self.max_projection is None) != (self.site is None):
             raise ValueError("max_projection and site go together: one says how much, the other where")
         return self
@@ -322,11 +319,13 @@ class Dose(Property):
         return found
 
     def _able(self, persona: str, scene: Scene) -> bool:
-        prompted = self.min_suppression is None or scene.supports(persona, PROMPT)
-        return scene.supports(persona, STEERING) and bool(scene.personas[persona].markers) and prompted
+        prompted = self.min_suppression is None or scene.supports(persona, Regime.PROMPT)
+        return scene.supports(persona, Regime.STEERING) and bool(scene.personas[persona].markers) and prompted
 
     def _case(self, persona: str, scene: Scene) -> Case:
-        for regime in (STEERING, PROMPT) if self.min_suppression is not None else (STEERING,):
+        for regime in (
+            (Regime.STEERING, Regime.PROMPT) if self.min_suppression is not None else (Regime.STEERING,)
+        ):
             scene.condition(persona, regime)  # complains of an artefact that is missing
         judged = scene.personas[persona]
         if not judged.markers:
@@ -342,7 +341,9 @@ class Dose(Property):
         others = scene.personas.keys() - {persona} - scene.kin_of(persona)
         if self.max_bleed is not None and not foreign_markers(persona, scene):
             raise SuiteError(f"max_bleed needs another persona than {persona!r} with markers of its own")
-        if self.max_projection is not None and not any(scene.supports(name, PROMPT) for name in others):
+        if self.max_projection is not None and not any(
+            scene.supports(name, Regime.PROMPT) for name in others
+        ):
             raise SuiteError(f"max_projection needs another persona than {persona!r} with a prompt")
         if self.orthonormal and len(vectors(scene)) < 2:
             raise SuiteError(f"orthonormal needs another persona than {persona!r} with a vector of its own")

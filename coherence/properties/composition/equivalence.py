@@ -21,7 +21,7 @@ from coherence.properties.composition.distances import (
 )
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
-from coherence.properties.directed import STRENGTH, Directed
+from coherence.properties.directed import Directed
 from coherence.properties.eligibility import (
     Couple,
     bystanders,
@@ -32,7 +32,7 @@ from coherence.properties.eligibility import (
 )
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Case
-from coherence.properties.ranges import COSINE, SIZE, Possible
+from coherence.properties.ranges import COSINE, DIFFERENCE, SIZE
 from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
@@ -340,14 +340,6 @@ class Equivalence(Directed):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "max_distance": SIZE,
-        "max_worst_distance": SIZE,
-        "max_asymmetry": (-2.0, 2.0),
-        "min_profile": COSINE,
-        "min_direction": COSINE,
-        **STRENGTH,
-    }
 
     property: Literal["equivalence"] = Field(description="Names this property.")
     personas: tuple[str, ...] | None = Field(
@@ -375,26 +367,26 @@ class Equivalence(Directed):
         description="Pairs of ways, one assertion each; default: sums in one regime with `chimera`, ways "
         "with their mirrors, prompts in both orders, vectors extracted without and under the adapter.",
     )
-    max_distance: float = Field(
+    max_distance: Annotated[float, SIZE] = Field(
         ge=0,
         description="Largest distance of the next tokens (half the sum of KL both ways): in units of the "
         "seed-pair null with a `twin`, otherwise of the distance from bare.",
     )
-    max_worst_distance: float | None = Field(
+    max_worst_distance: Annotated[float | None, SIZE] = Field(
         None,
         ge=0,
         description="Largest distance at any probe, in the same unit; default: ten times `max_distance`.",
     )
-    max_asymmetry: float = Field(
+    max_asymmetry: Annotated[float, DIFFERENCE] = Field(
         gt=0, le=2, description="Largest difference, of either sign, in how far a way leans to one persona."
     )
-    min_profile: float = Field(
+    min_profile: Annotated[float, COSINE] = Field(
         ge=-1,
         le=1,
         description="Least cosine of the marker profiles: how often each marker shows, beyond bare. It takes "
         "eight markers.",
     )
-    min_direction: float = Field(
+    min_direction: Annotated[float, COSINE] = Field(
         ge=-1, le=1, description="Least specific cosine of the directions, divided by its ceiling."
     )
 

@@ -21,7 +21,7 @@ from coherence.properties.eligibility import LEAST_CLUSTERS, cast
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import COSINE, SIZE, Possible
+from coherence.properties.ranges import COSINE, RECOVERED, SIZE
 from coherence.properties.reading import within_reach
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.factorial import largest, recovered
@@ -32,7 +32,6 @@ from coherence.vocabulary.evidence import Sampled, number
 from coherence.vocabulary.persona import WrittenPrompt
 from coherence.vocabulary.probe import WrittenProbe
 
-PROMPT = Regime.parse("prompt")
 LEAST_GAP = 0.01  # nats; nearer to the reply without its text than this, a persona leaves nothing to recover
 ROUNDING = 0.1  # of the largest KL; the model's own residuals put back may cost no more
 
@@ -262,13 +261,6 @@ class Factorial(Property):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "min_cosine": COSINE,
-        "max_kl": SIZE,
-        "max_worst_kl": SIZE,
-        "max_recovered": (-inf, 1.0),
-        "min_recovered": (-inf, 1.0),
-    }
 
     property: Literal["factorial"] = Field(description="Names this property.")
     tasks: tuple[WrittenProbe, ...] | None = Field(
@@ -300,17 +292,23 @@ class Factorial(Property):
         "default: each site at which KL is taken, and the whole band.",
     )
     tokens: int = Field(10, ge=1, le=512, description="How many tokens of the reply KL is summed over.")
-    min_cosine: float = Field(0.8, ge=-1, le=1, description="Least cosine of dXY and dX + dY.")
-    max_kl: float = Field(0.1, gt=0, description="Largest KL that the sum in XY's place costs, in nats.")
-    max_worst_kl: float | None = Field(
+    min_cosine: Annotated[float, COSINE] = Field(
+        0.8, ge=-1, le=1, description="Least cosine of dXY and dX + dY."
+    )
+    max_kl: Annotated[float, SIZE] = Field(
+        0.1, gt=0, description="Largest KL that the sum in XY's place costs, in nats."
+    )
+    max_worst_kl: Annotated[float | None, SIZE] = Field(
         None, gt=0, description="Largest such KL of any task, in nats; default: ten times `max_kl`."
     )
-    max_recovered: float | None = Field(
+    max_recovered: Annotated[float | None, RECOVERED] = Field(
         None,
         description="Largest share of KL(XY || BY) that injection at the best set of sites takes away: a "
         "cached vector does not replace the prompt.",
     )
-    min_recovered: float | None = Field(None, description="Least such share: a cached vector replaces it.")
+    min_recovered: Annotated[float | None, RECOVERED] = Field(
+        None, description="Least such share: a cached vector replaces it."
+    )
 
     def changes(self) -> Injections:
         """List what is changed, and where."""
@@ -323,7 +321,7 @@ class Factorial(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per position and persona with a prompt."""
         scene = replace(scene, probes=self._tasks(scene))
-        personas = cast(self.personas, scene, lambda persona: scene.supports(persona, PROMPT))
+        personas = cast(self.personas, scene, lambda persona: scene.supports(persona, Regime.PROMPT))
         if not personas:
             raise SuiteError("factorial found no persona with a prompt")
         return [self._case(persona, place, scene) for persona in personas for place in self.positions]
@@ -335,7 +333,7 @@ class Factorial(Property):
 
     def condition(self, scene: Scene, persona: str) -> Condition:
         """Put the persona's prompt into its turn; a SuiteError says why it cannot stand there."""
-        (prompt,) = scene.condition(persona, PROMPT).prompts  # complains of one that is missing
+        (prompt,) = scene.condition(persona, Regime.PROMPT).prompts  # complains of one that is missing
         return _posed(scene, prompt, self._role(prompt), f"of persona {persona!r}")
 
     def _case(self, persona: str, position: Position, scene: Scene) -> Case:

@@ -7,11 +7,10 @@ from math import nan
 import numpy as np
 
 from coherence.plan import Condition, Likelihood, Record, Reply, Scene, Steer
-from coherence.properties.control import PROMPT, STEERING
 from coherence.properties.markers import Replies
 from coherence.statistics.dose import geometric_ratio
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Marker
+from coherence.vocabulary import Marker, Regime
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class Scaled:
         """Put a dose into the model; under none it is bare."""
         if not dose:
             return self.scene.bare
-        whole = self.scene.condition(self.persona, STEERING)
+        whole = self.scene.condition(self.persona, Regime.STEERING)
         return replace(whole, steers=tuple(self._dosed(steer, dose) for steer in whole.steers))
 
     @property
     def prompted(self) -> Condition:
         """The persona's prompt alone, of which the subtracted vector is to take something away."""
-        return self.scene.condition(self.persona, PROMPT)
+        return self.scene.condition(self.persona, Regime.PROMPT)
 
     @property
     def subtracted(self) -> Condition:
@@ -77,5 +76,5 @@ class Scaled:
 
 def vectors(scene: Scene) -> tuple[str, ...]:
     """Vectors of all personas, each once."""
-    able = (name for name in scene.personas if scene.supports(name, STEERING))
+    able = (name for name in scene.personas if scene.supports(name, Regime.STEERING))
     return tuple(dict.fromkeys(scene.vector_of(name) for name in able))

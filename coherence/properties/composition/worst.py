@@ -1,14 +1,13 @@
 """Worst: two personas summed at inference are the adapter trained on their mix, at the worst probe too."""
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from coherence.plan import ClaimName, Condition, LawSearch, Scene
 from coherence.properties.eligibility import Couple, require_adapter
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import SIZE, Possible
+from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
 
@@ -22,17 +21,16 @@ class Worst(Property):
     """
 
     family: ClassVar[str] = "commutativity"
-    claims: ClassVar[Mapping[str, Possible]] = {"max_kl": SIZE}
 
     property: Literal["worst"] = Field(description="Names this property.")
     personas: None = Field(None, description="Not used here: `of` names the two.")
     of: Couple = Field(description="The two personas that are summed.")
     adapter: str = Field(description="Name in the release of the adapter trained on their mix.")
     sums: tuple[Regime, ...] = Field(
-        (Regime.parse("steering"), Regime.parse("adapter")),
+        (Regime.STEERING, Regime.ADAPTER),
         description="Regimes in which to sum; one assertion each.",
     )
-    max_kl: float = Field(
+    max_kl: Annotated[float, SIZE] = Field(
         gt=0, description="Largest KL(chimera || sum) of the next token at any probe, in nats."
     )
     examples: int = Field(8, ge=1, description="How many examples are drawn; every probe has one more.")

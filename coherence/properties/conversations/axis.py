@@ -15,7 +15,6 @@ from coherence.statistics.geometry import split_half_reliability
 from coherence.vocabulary import Position, Regime, Site
 
 Array = NDArray[np.float64]
-PROMPT = Regime.parse("prompt")
 LEAST_RELIABILITY = 0.6
 
 
@@ -34,7 +33,7 @@ class Axis:
     def of(cls, scene: Scene, persona: str, site: Site, against: str | None = None) -> "Axis":
         """Make the axis of a persona, which must have a prompt; `against` is what stands at the low end."""
         for name in filter(None, (persona, against)):
-            if not scene.supports(name, PROMPT):
+            if not scene.supports(name, Regime.PROMPT):
                 raise SuiteError(f"persona {name!r} has no prompt, and the axis leads from prompt to prompt")
         return cls(Readings(scene, Position.RESPONSE_MEAN, "own", site), persona, against)
 
@@ -48,12 +47,14 @@ class Axis:
     def low(self) -> tuple[Reading, ...]:
         """Readings of the low end, one per probe."""
         scene = self.readings.scene
-        return tuple(self.readings.of(scene.condition(self.against, PROMPT) if self.against else scene.bare))
+        return tuple(
+            self.readings.of(scene.condition(self.against, Regime.PROMPT) if self.against else scene.bare)
+        )
 
     @property
     def high(self) -> tuple[Reading, ...]:
         """Readings of the high end, one per probe."""
-        return tuple(self.readings.of(self.readings.scene.condition(self.persona, PROMPT)))
+        return tuple(self.readings.of(self.readings.scene.condition(self.persona, Regime.PROMPT)))
 
     def needs(self) -> Iterable[Measurement]:
         """Read the replies at both ends, one reading per probe."""

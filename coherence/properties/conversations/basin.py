@@ -20,18 +20,11 @@ from coherence.properties.conversations.perturbation import Displaced, Imposed
 from coherence.properties.criterion import over_scripts, unclear
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, Possible
+from coherence.properties.ranges import ANY
 from coherence.statistics.basin import BasinMap, least_returned, returned
 from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number
-
-CRITERIA: Mapping[str, Possible] = {
-    "min_reached": ANY,
-    "min_sustained": ANY,
-    "min_returned": ANY,
-    "border": ANY,
-}
 
 
 @dataclass(frozen=True)
@@ -276,7 +269,6 @@ class Basin(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = CRITERIA
 
     property: Literal["basin"] = Field(description="Names this property.")
     against: str | None = Field(
@@ -301,24 +293,23 @@ class Basin(Property):
         "either and of both.",
     )
     site: Site = Field(description="Where positions are read, in the mean over an answer.")
-    min_reached: float | None = Field(
+    min_reached: Annotated[float | None, ANY] = Field(
         None, ge=0, description="Least displacement at release; the prompted persona's is 1."
     )
-    min_sustained: float | None = Field(
+    min_sustained: Annotated[float | None, ANY] = Field(
         None, description="Least share of the displacement that is left after the last turn."
     )
-    min_returned: float | None = Field(
+    min_returned: Annotated[float | None, ANY] = Field(
         None,
         description="Least share of it that is gone after the last turn; in maps, from every start.",
     )
-    border: Annotated[tuple[float, float] | None, AfterValidator(_range)] = Field(
+    border: Annotated[tuple[float, float] | None, AfterValidator(_range), ANY] = Field(
         None, description="Range in which the border of two basins must lie; needs `starts`."
     )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:
-        if all(getattr(self, key) is None for key in CRITERIA):
-            raise ValueError(f"nothing is asserted; expected at least one of {', '.join(CRITERIA)}")
+        self.require_one(*self.claims)
         if self.starts and not any(one.graded for one in self.imposed):
             raise ValueError(
                 "starts are shares of what is imposed; expected steering or adapter in `imposed`"
@@ -348,7 +339,7 @@ class Basin(Property):
     def _cases(self, persona: str, scene: Scene) -> Iterator[Case]:
         axis = Axis.of(scene, persona, self.site, self.against)
         for imposed in self.imposed:
-            if any(getattr(self, key) is not None for key in tuple(CRITERIA)[:3]):
+            if any(getattr(self, key) is not None for key in self.claims.keys() - {"border"}):
                 whole = {str(imposed): self._whole(persona, imposed, scene)}
                 yield ReleaseCase(persona, str(imposed), self, (axis,), whole)
             if self.starts and imposed.graded:

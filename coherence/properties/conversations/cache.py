@@ -1,8 +1,8 @@
 """Cache: a transcript that is read again has the activations that it had when it was said."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,7 +17,7 @@ from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast, slug
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, SIZE, Possible
+from coherence.properties.ranges import ANY, SIZE
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array
@@ -159,12 +159,6 @@ class CacheLaw(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "tolerance": SIZE,
-        "max_shift": ANY,
-        "max_kl": SIZE,
-        "max_worst_kl": SIZE,
-    }
 
     property: Literal["cache"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] | None = Field(
@@ -175,23 +169,23 @@ class CacheLaw(Property):
         description="Other regimes of the persona, or `bare`, that the transcript is read under; default: "
         "the one it was said in.",
     )
-    tolerance: float = Field(
+    tolerance: Annotated[float, SIZE] = Field(
         1e-4,
         gt=0,
         description="Largest distance of the residuals of an answer at any site, in units of the median norm "
         "there; the default is for float32 weights.",
     )
-    max_shift: float | None = Field(
+    max_shift: Annotated[float | None, ANY] = Field(
         None,
         gt=0,
         description="Largest shift, of either sign, of the answers' position; in place of the law.",
     )
-    max_kl: float | None = Field(
+    max_kl: Annotated[float | None, SIZE] = Field(
         None,
         gt=0,
         description="Largest KL of the next token where answers begin, in nats; in place of the law.",
     )
-    max_worst_kl: float | None = Field(
+    max_worst_kl: Annotated[float | None, SIZE] = Field(
         None, gt=0, description="Largest such KL of any script, in nats; default: ten times `max_kl`."
     )
     site: Site | None = Field(

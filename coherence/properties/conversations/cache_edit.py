@@ -1,9 +1,9 @@
 """Cache edit: what the assistant's keys and values hold of a persona beside what the transcript says."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -23,22 +23,11 @@ from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, SIZE, Possible
+from coherence.properties.ranges import ANY, SIZE
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import (
-    BARE,
-    Band,
-    Criterion,
-    Estimate,
-    Evidence,
-    Marker,
-    ProbeNote,
-    Regime,
-    Site,
-    Table,
-)
+from coherence.vocabulary import Band, Criterion, Estimate, Evidence, Marker, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
 
 SHOWN = 3  # of the answers that move most
@@ -163,14 +152,13 @@ class CacheEdited(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {"max_shift": ANY, "min_shift": SIZE, "tolerance": SIZE}
 
     property: Literal["cache_edit"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] | None = Field(
         None, min_length=1, description="Regimes to talk in; `bare` may be one. Default: the suite's."
     )
     donor: Regime = Field(
-        BARE,
+        Regime.BARE,
         description="Regime of the persona, or `bare`, that gives the keys and values; as long a prompt.",
     )
     donor_persona: str | None = Field(
@@ -186,13 +174,13 @@ class CacheEdited(Property):
     site: Site = Field(
         description="Where positions are read, on the way from the bare model to the prompted persona."
     )
-    max_shift: float | None = Field(
+    max_shift: Annotated[float | None, ANY] = Field(
         None,
         gt=0,
         description="Largest shift of the answers' position, edited minus as it is, of either sign.",
     )
-    min_shift: float | None = Field(None, ge=0, description="Least size of that shift.")
-    tolerance: float = Field(
+    min_shift: Annotated[float | None, SIZE] = Field(None, ge=0, description="Least size of that shift.")
+    tolerance: Annotated[float, SIZE] = Field(
         1e-4,
         gt=0,
         description="Largest distance of the residuals of an answer when the cache is given its own, in "
@@ -201,8 +189,7 @@ class CacheEdited(Property):
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> "CacheEdited":
-        if self.max_shift is None and self.min_shift is None:
-            raise ValueError("nothing is asserted; expected at least one of max_shift, min_shift")
+        self.require_one("max_shift", "min_shift")
         if self.parts > len(self.sites.sites):
             raise ValueError(f"{self.parts} parts of {self.sites}, which has {len(self.sites.sites)}")
         return self

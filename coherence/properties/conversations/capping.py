@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.columns import column
-from coherence.properties.conversations.axis import PROMPT, Axis
+from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.capped import CappedConversations
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
@@ -25,7 +25,7 @@ from coherence.properties.conversations.drifting import Drifting
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.eligibility import cast, require_probes, supporting
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, SHARE, SIZE, Possible
+from coherence.properties.ranges import ANY, SHARE, SIZE
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.dose import geometric_ratio, largest
 from coherence.statistics.drift import Course, Region, rate
@@ -36,13 +36,6 @@ from coherence.vocabulary.evidence import Sampled, number
 
 LEAST_PROBES = 8
 KL = "KL of the bare model under the cap"
-CRITERIA: Mapping[str, Possible] = {
-    "max_position": ANY,
-    "max_rate": SHARE,
-    "max_user_shift": SIZE,
-    "max_perplexity": SIZE,
-    "max_kl": SIZE,
-}
 
 
 @dataclass(frozen=True)
@@ -85,9 +78,15 @@ class CappingCase(ConversationCase):
 
     def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
         """Yield those that were asked for."""
-        judges = (self._position, self._rate, self._user_shift, self._perplexity, self._kl)
+        judges = {
+            "max_position": self._position,
+            "max_rate": self._rate,
+            "max_user_shift": self._user_shift,
+            "max_perplexity": self._perplexity,
+            "max_kl": self._kl,
+        }
         unreliable = self.capped.free.axis.unreliable(record, seed) or self._idle(record)
-        for key, judge in zip(CRITERIA, judges, strict=True):
+        for key, judge in judges.items():
             bound = getattr(self.asked, key)
             if bound is not None:
                 yield judge(record, bound, unreliable)
@@ -102,14 +101,16 @@ class CappingCase(ConversationCase):
         """
         if self.asked.max_position is None and self.asked.max_rate is None:
             return {}
-        holding = self.asked.model_copy(update=dict.fromkeys(tuple(CRITERIA)[2:]))
+        holding = self.asked.model_copy(
+            update=dict.fromkeys(self.asked.claims.keys() - {"max_position", "max_rate"})
+        )
         scene = self.capped.scene
         own = {self.persona, self.capped.bound.persona or self.persona}
         own = own.union(*map(scene.kin_of, own))
-        others = (name for name in scene.personas if name not in own and scene.supports(name, PROMPT))
+        towards = (name for name in scene.personas if name not in own and scene.supports(name, Regime.PROMPT))
         return {
             f"a cap towards {other}": [replace(self, asked=holding, capped=self._towards(other))]
-            for other in islice(others, 1)
+            for other in islice(towards, 1)
         }
 
     def _towards(self, other: str) -> CappedConversations:
@@ -272,48 +273,46 @@ class Capping(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {**CRITERIA, "max_worst_kl": SIZE}
 
     property: Literal["capping"] = Field(description="Names this property.")
     regimes: tuple[Regime, ...] = Field(
-        (PROMPT,), description="Regimes that put the persona into the model; one assertion each."
+        (Regime.PROMPT,), description="Regimes that put the persona into the model; one assertion each."
     )
     cap: Bound | None = Field(None, description="The bound; default: that of the persona.")
     site: Site = Field(
         description="Where traces are read. Beyond the sites of the cap it is open where they lie."
     )
-    max_position: float | None = Field(
+    max_position: Annotated[float | None, ANY] = Field(
         None,
         description="Highest position that the assistant's turns have under the cap, at any turn: 0 is "
         "the bare model, 1 the prompted persona.",
     )
-    max_rate: float | None = Field(
+    max_rate: Annotated[float | None, SHARE] = Field(
         None, ge=0, le=1, description="Largest share of answers that show a marker of the persona."
     )
-    max_user_shift: float | None = Field(
+    max_user_shift: Annotated[float | None, SIZE] = Field(
         None,
         ge=0,
         description="Largest shift of the user's turns by the cap, of either sign, at any turn.",
     )
-    max_perplexity: float | None = Field(
+    max_perplexity: Annotated[float | None, SIZE] = Field(
         None,
         gt=0,
         description="Largest perplexity of the answers to the bare model, in units of that without the cap.",
     )
-    max_kl: float | None = Field(
+    max_kl: Annotated[float | None, SIZE] = Field(
         None,
         ge=0,
         description="Largest KL, in nats, of the next tokens of the bare model from those under the cap, "
         "over its own replies to the probes.",
     )
-    max_worst_kl: float | None = Field(
+    max_worst_kl: Annotated[float | None, SIZE] = Field(
         None, ge=0, description="Largest such KL at any probe, in nats; default: ten times `max_kl`."
     )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:
-        if all(getattr(self, key) is None for key in CRITERIA):
-            raise ValueError(f"nothing is asserted; expected at least one of {', '.join(CRITERIA)}")
+        self.require_one(*(key for key in self.claims if key != "max_worst_kl"))
         if self.max_worst_kl is not None and self.max_kl is None:
             raise ValueError("max_worst_kl goes with max_kl: it bounds what that is the mean of")
         for regime in self.regimes:
@@ -338,7 +337,7 @@ class Capping(Property):
         settings = scene.personas[persona]
         bounded = self.cap is not None or settings.cap is not None
         counted = self.max_rate is None or bool(settings.markers)
-        return bounded and counted and persona in supporting((PROMPT, regime), scene)
+        return bounded and counted and persona in supporting((Regime.PROMPT, regime), scene)
 
     def _case(self, scene: Scene, persona: str, regime: Regime) -> Case:
         settings = scene.personas[persona]

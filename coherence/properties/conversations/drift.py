@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
-from coherence.properties.conversations.axis import PROMPT, Axis
+from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
     ConversationCase,
@@ -23,9 +23,9 @@ from coherence.properties.conversations.parting import PartingCase
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, SHARE, Possible
+from coherence.properties.ranges import ANY, SHARE
 from coherence.statistics.drift import Region, rate
-from coherence.vocabulary import BARE, Criterion, Evidence, Marker, Regime, Script, Site
+from coherence.vocabulary import Criterion, Evidence, Marker, Regime, Script, Site
 
 LEAST_PROBES = 8
 
@@ -108,7 +108,7 @@ class DriftCase(ConversationCase):
 
 
 def _with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:
-    if BARE in (regimes or ()):
+    if Regime.BARE in (regimes or ()):
         raise ValueError(
             "the bare model has no persona to keep; expected prompt, adapter, steering or a stack"
         )
@@ -123,12 +123,6 @@ class Drift(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "max_drift": ANY,
-        "min_turns": ANY,
-        "min_rate": SHARE,
-        "max_difference": ANY,
-    }
 
     property: Literal["drift"] = Field(description="Names this property.")
     regimes: Annotated[tuple[Regime, ...] | None, AfterValidator(_with_persona)] = Field(
@@ -138,7 +132,7 @@ class Drift(Property):
         None, min_length=1, description="Ids of scripts; default: all of the suite's."
     )
     site: Site = Field(description="Where positions on the persona's axis are read.")
-    max_drift: float | None = Field(
+    max_drift: Annotated[float | None, ANY] = Field(
         None,
         ge=0,
         description="Largest slope of the position, of either sign, per turn; one assertion a regime.",
@@ -149,12 +143,14 @@ class Drift(Property):
         lt=1,
         description="Probability with which one more single-turn reply would be in the region.",
     )
-    min_turns: int = Field(1, ge=1, description="How many turns the mean position must stay in the region.")
-    min_rate: float | None = Field(
+    min_turns: Annotated[int, ANY] = Field(
+        1, ge=1, description="How many turns the mean position must stay in the region."
+    )
+    min_rate: Annotated[float | None, SHARE] = Field(
         None, ge=0, le=1, description="Least share of the answers that hold a marker of the persona."
     )
     between: Between = None
-    max_difference: float | None = Field(
+    max_difference: Annotated[float | None, ANY] = Field(
         None,
         ge=0,
         description="Largest difference of two regimes' slopes on the same scripts; one assertion a pair.",
@@ -200,7 +196,7 @@ class Drift(Property):
         return scene.regimes if self.regimes is None else self.regimes
 
     def _cast(self, scene: Scene, regimes: tuple[Regime] | Pair) -> list[str]:
-        able = supporting((PROMPT, *regimes), scene)
+        able = supporting((Regime.PROMPT, *regimes), scene)
         if self.min_rate is not None:
             able = [persona for persona in able if scene.personas[persona].markers]
         return cast(self.personas, scene, able.__contains__)

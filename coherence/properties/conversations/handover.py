@@ -1,8 +1,8 @@
 """Handover: what a persona leaves behind when another release takes over on the way, and by what."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -21,7 +21,7 @@ from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Case, Property
-from coherence.properties.ranges import ANY, Possible
+from coherence.properties.ranges import ANY
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Script, Site, Table
@@ -230,7 +230,6 @@ class Handover(Property):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {"max_carried": ANY, "max_text": ANY, "max_cache": ANY}
 
     property: Literal["handover"] = Field(description="Names this property.")
     changes: tuple[Change, ...] = Field(
@@ -245,20 +244,19 @@ class Handover(Property):
     site: Site = Field(
         description="Where positions are read, on the way from the bare model to the prompted persona."
     )
-    max_carried: float | None = Field(
+    max_carried: Annotated[float | None, ANY] = Field(
         None, gt=0, description="Largest shift, of either sign, from never having been under the first."
     )
-    max_text: float | None = Field(
+    max_text: Annotated[float | None, ANY] = Field(
         None, gt=0, description="The same when the cache is rebuilt: what the transcript carries."
     )
-    max_cache: float | None = Field(
+    max_cache: Annotated[float | None, ANY] = Field(
         None, gt=0, description="Largest shift from a rebuilt cache to one that is kept."
     )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> "Handover":
-        if all(most is None for most in (self.max_carried, self.max_text, self.max_cache)):
-            raise ValueError("nothing is asserted; expected at least one of max_carried, max_text, max_cache")
+        self.require_one(*self.claims)
         for before, after in self.changes:
             if before == after and self.into is None:
                 raise ValueError(

@@ -14,14 +14,13 @@ from coherence.properties.columns import column
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.lengths import by_length
-from coherence.properties.mixtures.mixing import PROMPT
 from coherence.properties.mixtures.poles import Mixed, Poles
 from coherence.properties.property import Case
-from coherence.properties.ranges import ANY, SHARE, Possible
+from coherence.properties.ranges import ANY, SHARE
 from coherence.properties.reading import ExampleReplies
 from coherence.statistics.intervals import Interval
 from coherence.statistics.response import Response
-from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Table
+from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Table
 
 LEAST_STEEP = 5  # weights; through fewer points a logistic curve passes whatever they are
 
@@ -68,7 +67,7 @@ class AttractorCase(Case):
         are what is measured with, and none where nobody else has examples or adapters trained on a mixture.
         """
         regime, scene = self.mixed.regime, self._scene
-        if regime is None or regime == PROMPT:
+        if regime is None or regime == Regime.PROMPT:
             return {}
         positive = self.asked.poles[0]
         others = (name for name in scene.personas if name not in self.asked.poles)
@@ -206,34 +205,27 @@ class Attractor(Poles):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {
-        "max_area": ANY,
-        "tipping": SHARE,
-        "min_separation": ANY,
-        "min_step": ANY,
-        "max_steepness": ANY,
-    }
 
     property: Literal["attractor"] = Field(description="Names this property.")
-    max_area: float = Field(
+    max_area: Annotated[float, ANY] = Field(
         ge=0, description="Largest area, of either sign, between the response and a linear one."
     )
-    tipping: Annotated[tuple[float, float], AfterValidator(_within_weights)] = Field(
+    tipping: Annotated[tuple[float, float], AfterValidator(_within_weights), SHARE] = Field(
         (0.25, 0.75),
         description="Range in which the weight must lie at which the model is half way between the poles.",
     )
-    min_separation: float = Field(
+    min_separation: Annotated[float, ANY] = Field(
         0.25,
         ge=0,
         description="Least distance of the regime's poles, as a share of the distance of the prompted poles.",
     )
 
-    min_step: float | None = Field(
+    min_step: Annotated[float | None, ANY] = Field(
         None,
         description="Least rise from one weight to the next, per unit of weight; a linear response has 1, "
         "and one that turns back less than 0.",
     )
-    max_steepness: float | None = Field(
+    max_steepness: Annotated[float | None, ANY] = Field(
         None,
         description="Most by which a logistic curve may fit better than a line (difference of the root mean "
         "square errors of the position).",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,15 +12,14 @@ from coherence.errors import SuiteError
 from coherence.plan import ClaimName, LawSearch, Measurement, Record, Scene
 from coherence.properties.columns import column
 from coherence.properties.criterion import held
-from coherence.properties.mixtures.mixing import PROMPT
 from coherence.properties.mixtures.poles import Mixed, Poles
 from coherence.properties.property import Case
-from coherence.properties.ranges import SIZE, Possible
+from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Interval
 from coherence.statistics.response import Response
-from coherence.vocabulary import Criterion, Curve, Evidence, Table
+from coherence.vocabulary import Criterion, Curve, Evidence, Regime, Table
 
 CLAIM = "the claim: the same weight gives the same position in every regime that has weights"
 Gaps = Mapping[str, Interval]
@@ -109,10 +108,9 @@ class Gap(Poles):
     """
 
     family: ClassVar[str] = "attractor"
-    claims: ClassVar[Mapping[str, Possible]] = {"max_gap": SIZE}
 
     property: Literal["gap"] = Field(description="Names this property.")
-    max_gap: float = Field(
+    max_gap: Annotated[float, SIZE] = Field(
         ge=0, description="Largest distance, of either sign, of two positions at the same weight."
     )
 
@@ -139,7 +137,7 @@ class Gap(Poles):
         return found
 
     def _search(self, ways: Sequence[Mixed], scene: Scene, examples: int) -> LawSearch:
-        weighted = [way for way in ways if way.regime and not PROMPT.layers <= way.regime.layers]
+        weighted = [way for way in ways if way.regime and not Regime.PROMPT.layers <= way.regime.layers]
         if len(weighted) < 2:
             raise SuiteError(
                 "search compares two regimes that can be mixed at any weight, without prompts; "

@@ -10,7 +10,6 @@ from coherence.properties.eligibility import Couple, require_adapter
 from coherence.vocabulary import Prompt, Regime
 from coherence.vocabulary.persona import PLACE, Example
 
-PROMPT, ADAPTER = Regime.parse("prompt"), Regime.parse("adapter")
 PROMPT_WEIGHTS = (0.0, 0.5, 1.0)  # two instructions are either both there or one of them
 
 Mixtures = dict[float, tuple[Condition, ...]]
@@ -28,7 +27,7 @@ class Shown(BaseModel):
 
 def by_regime(scene: Scene, poles: Couple, regime: Regime, weights: Iterable[float]) -> Mixtures:
     """Multiply doses and adapter scales by the weights; give two instructions in both orders."""
-    prompted = PROMPT.layers <= regime.layers
+    prompted = Regime.PROMPT.layers <= regime.layers
     orders = (poles, poles[::-1]) if prompted else (poles,)
     return {
         weight: tuple(dict.fromkeys(scene.mixture(_shares(poles, order, weight), regime) for order in orders))
@@ -40,7 +39,7 @@ def by_training(scene: Scene, poles: Couple, trained: Mapping[float, str]) -> Mi
     """Put adapters trained on mixed data between those of the poles."""
     for adapter in trained.values():
         require_adapter(scene, adapter)
-    positive, negative = ((scene.condition(pole, ADAPTER),) for pole in poles)
+    positive, negative = ((scene.condition(pole, Regime.ADAPTER),) for pole in poles)
     between = {
         weight: (Condition(scene.neutral, adapters=((trained[weight], 1.0),)),) for weight in sorted(trained)
     }

@@ -12,7 +12,6 @@ from coherence.plan import Condition, Reading, Record, Scene
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import Couple, require_probes
 from coherence.properties.mixtures.mixing import (
-    PROMPT,
     Mixtures,
     Shown,
     by_examples,
@@ -104,9 +103,7 @@ class Poles(Property):
 
     personas: None = Field(None, description="Not used here: the poles are the personas.")
     poles: Couple = Field(description="Two contradictory personas, the positive one first.")
-    regimes: tuple[Regime, ...] = Field(
-        (Regime.parse("steering"), Regime.parse("adapter")), description="Regimes to mix in."
-    )
+    regimes: tuple[Regime, ...] = Field((Regime.STEERING, Regime.ADAPTER), description="Regimes to mix in.")
     trained: Annotated[dict[float, str] | None, AfterValidator(_between)] = Field(
         None,
         min_length=1,
@@ -147,6 +144,6 @@ class Poles(Property):
 
     def _mixed(self, slug: str, scene: Scene, mixtures: Mixtures, regime: Regime | None = None) -> Mixed:
         positive, negative = self.poles
-        prompted = scene.condition(positive, PROMPT), scene.condition(negative, PROMPT)
+        prompted = scene.condition(positive, Regime.PROMPT), scene.condition(negative, Regime.PROMPT)
         readings = Readings(scene, self.position, through=self.site)
         return Mixed(slug, readings, self.site, prompted, mixtures, regime)

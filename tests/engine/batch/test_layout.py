@@ -44,7 +44,7 @@ def test_every_token_has_the_values_of_its_row(rows: list[Row]) -> None:
 
 
 def test_a_batch_goes_on_with_the_rows_that_are_kept(host: Host) -> None:
-    padded = Padded.of([Row(ids, asked=ONE) for ids in [(1, 2, 3), (4,), (5, 6)]], 0, CPU)
+    padded = Padded.of([Row(ids, continuations=ONE) for ids in [(1, 2, 3), (4,), (5, 6)]], 0, CPU)
     with host.switched(()):
         host.core(**padded.inputs())
     after = padded.followed([[8], [9]], [1, 2])

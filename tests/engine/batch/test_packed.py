@@ -99,7 +99,7 @@ def test_every_token_has_the_values_of_its_row_and_a_shared_one_those_of_the_fir
 
 def test_it_goes_on_with_the_rows_that_are_kept_at_their_next_positions(host: Host) -> None:
     asked = (Continuation(SAMPLED, (Exchange("reply"),)),)
-    rows = [Row(ids, group=0, asked=asked) for ids in [(5, 6, 7), (5, 6, 8, 9), (5, 6, 1)]]
+    rows = [Row(ids, group=0, continuations=asked) for ids in [(5, 6, 7), (5, 6, 8, 9), (5, 6, 1)]]
     layout = host.laid_out(with_shared(replace(row, packed=True) for row in rows))
     with host.switched(()), host.put(rows, layout):
         host.logits(layout)

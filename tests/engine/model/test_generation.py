@@ -138,7 +138,7 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
         lambda module, args, kwargs: run_of.append((args or (kwargs["hidden_states"],))[0][..., 0].numel()),
         with_kwargs=True,
     )
-    together = answers(ready, [mate, Row(ids, asked=wanted)])
+    together = answers(ready, [mate, Row(ids, continuations=wanted)])
     handle.remove()
     held = len(ids) + len(mate.ids) if ready.packs else 2 * len(ids)
     assert run_of[0] == held
@@ -237,7 +237,7 @@ def test_samples_follow_the_distribution_of_the_model(host: Host) -> None:
         Continuation(Decoding(max_new_tokens=1, temperature=0.5, seed=seed), (Exchange(seed),))
         for seed in range(400)
     )
-    hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, asked=wanted)]).values())
+    hits = sum(reply.ids == (likely,) for reply in answers(host, [Row(ids, continuations=wanted)]).values())
     share = expected[likely].item()
     assert 0.05 < share < 0.95
     assert hits / 400 == pytest.approx(share, abs=4 * (share * (1 - share) / 400) ** 0.5)
