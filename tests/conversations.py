@@ -6,7 +6,7 @@ import numpy as np
 
 from coherence.plan import Answer, Divergence, Measurement, Reading, Record, Reply, Scene
 from coherence.properties import Case
-from coherence.vocabulary import BARE, Decoding, Persona, Probe, Regime, Release, Script, VectorSource
+from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, Script, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
 TURNS, WIDTH, DEPTHS = 5, 8, 4
@@ -35,7 +35,7 @@ def scene(given=None, **personas):
 PIRATE, SHIP, STEERED = (
     scene().condition("pirate", Regime.parse(one)) for one in ("prompt", "adapter", "steering")
 )
-PLAIN = scene().condition("pirate", BARE)
+PLAIN = scene().condition("pirate", Regime.BARE)
 
 
 def world(

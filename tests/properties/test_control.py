@@ -21,7 +21,7 @@ from coherence.properties.control import (
     random_vectors,
     stand_ins,
 )
-from coherence.vocabulary import BARE, Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
 
 PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
@@ -426,6 +426,6 @@ def test_a_filler_is_about_as_long_as_asked_and_a_whole_sentence(words):
 
 def test_bare_is_bare_in_every_scene():
     case = collinear([STEERING, ADAPTER])
-    assert {control.scene.condition("pirate", BARE) for (control, *_) in case.controls().values()} == {
+    assert {control.scene.condition("pirate", Regime.BARE) for (control, *_) in case.controls().values()} == {
         case.scene.bare
     }
