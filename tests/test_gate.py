@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -270,9 +270,8 @@ class Asked(Property):
     """Keys that criteria can be about, in a family that subclasses name."""
 
     family = "one"
-    claims = {"min_cosine": COSINE}  # noqa: RUF012
     property: Literal["asked"] = "asked"
-    min_cosine: float = 0.5
+    min_cosine: Annotated[float, COSINE] = 0.5
 
     def cases(self, scene):
         return []

@@ -65,7 +65,7 @@ def test_half_of_the_scripts(listed):
     assert whole.clusters == [script.id for script in SCRIPTS]
     for cases in whole.halves(10, seed=0):
         for case in cases:
-            assert len(case.drifting.talks.scripts) == 6
+            assert len(case.drifting.conversations.scripts) == 6
             assert len(case.drifting.scene.probes) == 16
 
 
