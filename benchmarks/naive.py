@@ -75,9 +75,9 @@ class Naive:
         """
         found: list[tuple[str, np.ndarray]] = []
         for condition in work.conditions:
-            for start in range(0, len(work.conversations), size):
+            for start in range(0, len(work.talks), size):
                 with torch.inference_mode(), self._under(condition):
-                    found += self._talks(condition, work.conversations[start : start + size], work)
+                    found += self._talks(condition, work.talks[start : start + size], work)
         return [text for text, _ in found], np.stack([mean for _, mean in found])
 
     def _talks(

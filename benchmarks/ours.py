@@ -90,7 +90,7 @@ class Ours:
         replies = [
             reply
             for condition in work.conditions
-            for probe in work.conversations
+            for probe in work.talks
             for reply in Reply(condition, probe, decoding, TURNS).conversation
         ]
         means = {
