@@ -125,7 +125,7 @@ def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
 def plain(case: Case, record: Record) -> Iterator[Estimate]:
     """Yield the cosine of a sample's mean directions, which the noise of its probes makes too small."""
     if isinstance(case, CollinearityCase):
-        band = case._displacements(record).at(case.continuations.sites.depths)
+        band = case._displacements(record).at(case.asked.sites.depths)
         first, second = map(band.of, case._judged)
         pairs = (first, second), (first, first), (second, second)
         above, one, other = (band.generic.products(*pair).mean((1, 2)) for pair in pairs)
@@ -193,7 +193,7 @@ class Truth(ABC):
     ) -> tuple[float, float]:
         """Cosine and strength of two conditions' specific means, averaged over the sites."""
         found = []
-        for depth in case.continuations.sites.depths:
+        for depth in case.asked.sites.depths:
             bare = self.mean(case._readings, self.scene.bare, [depth])[0]
 
             def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:

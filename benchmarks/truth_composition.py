@@ -63,7 +63,7 @@ class Composed(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _factorial(self, case: FactorialCase) -> dict[str, float]:
-        depth = case.continuations.sites.depths[0]
+        depth = case.asked.sites.depths[0]
         cells = [
             [self.record.residuals(each)[depth] for each in case.grid.readings(t)] for t in case.grid.tasks
         ]
@@ -109,7 +109,7 @@ class Composed(Truth):
         }
 
     def _algebra(self, case: AlgebraCase) -> dict[str, float]:
-        depth = case.continuations.sites.depths[0]
+        depth = case.asked.sites.depths[0]
         judged, stacked, bare = (
             case._readings.residuals(self.record, each)[depth].astype(np.float64)
             for each in (case.judged, case._stacked, self.scene.bare)
