@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Record
-from coherence.properties.conversations.axis import PROMPT, Axis, Scale, at_site
-from coherence.vocabulary import Persona, Position, Site
+from coherence.properties.conversations.axis import Axis, Scale, at_site
+from coherence.vocabulary import Persona, Position, Regime, Site
 
 SITE = Site.parse("resid_post.1")
 BETWEEN = arrays(np.float64, (len(PROBES), WIDTH), elements=st.floats(-5, 5, width=16))
@@ -63,7 +63,10 @@ def test_an_axis_of_noise_is_not_reliable():
 
 def test_the_ends_are_what_bare_and_prompted_models_say_themselves():
     axis = Axis.of(scene(), "pirate", SITE)
-    for readings, condition in ((axis.low, scene().bare), (axis.high, scene().condition("pirate", PROMPT))):
+    for readings, condition in (
+        (axis.low, scene().bare),
+        (axis.high, scene().condition("pirate", Regime.PROMPT)),
+    ):
         assert [reading.probe for reading in readings] == list(PROBES)
         assert {reading.condition for reading in readings} == {condition}
         assert {reading.text.condition for reading in readings} == {condition}
@@ -75,7 +78,7 @@ def test_the_ends_are_what_bare_and_prompted_models_say_themselves():
 
 def test_an_opposite_takes_the_place_of_the_bare_model():
     axis = Axis.of(scene(), "pirate", SITE, against="counsel")
-    assert {reading.condition for reading in axis.low} == {scene().condition("counsel", PROMPT)}
+    assert {reading.condition for reading in axis.low} == {scene().condition("counsel", Regime.PROMPT)}
 
 
 def test_an_axis_is_measured_at_its_site():
