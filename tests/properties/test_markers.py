@@ -8,7 +8,6 @@ from coherence.errors import SuiteError
 from coherence.plan import Answer, Record, Scene
 from coherence.properties.markers import Markers
 from coherence.vocabulary import (
-    BARE,
     Decoding,
     Marker,
     Persona,
@@ -47,7 +46,7 @@ def markers(**fields):
 def judged(hits, fields=None, scene=None, says="Arr, matey."):
     """`hits` says for each regime which probes (by number) have markers in their replies, `says` which."""
     case = markers(**fields or {}).cases(scene or a_scene())[0]
-    regime = {case.scene.condition("pirate", name): name for name in hits if name != BARE}
+    regime = {case.scene.condition("pirate", name): name for name in hits if name != Regime.BARE}
     rows = {reply: case.scene.probes.index(reply.probe) for reply in case.needs()}
 
     def said(regime, row):
@@ -56,7 +55,7 @@ def judged(hits, fields=None, scene=None, says="Arr, matey."):
     return case.judge(
         Record(
             {
-                reply: Answer(said(regime.get(reply.condition, BARE), row), (row,))
+                reply: Answer(said(regime.get(reply.condition, Regime.BARE), row), (row,))
                 for reply, row in rows.items()
             }
         ),
@@ -69,7 +68,7 @@ def by_name(evidence):
 
 
 def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_width():
-    evidence = judged({BARE: (), PROMPT: range(24), ADAPTER: range(24)})
+    evidence = judged({Regime.BARE: (), PROMPT: range(24), ADAPTER: range(24)})
     assert evidence.verdict is Verdict.PASS
     assert list(by_name(evidence)) == [
         "rate adapter - prompt", "relative count adapter - prompt", "recovery by adapter"
@@ -80,7 +79,7 @@ def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_wid
 
 
 def test_equal_rates_on_different_probes_are_not_agreement():
-    evidence = judged({BARE: (), PROMPT: range(12), ADAPTER: range(12, 24)})
+    evidence = judged({Regime.BARE: (), PROMPT: range(12), ADAPTER: range(12, 24)})
     assert by_name(evidence)["Cohen's kappa"].estimate.value == -1
     assert by_name(evidence)["rate adapter - prompt"].estimate.value == 0
     assert by_name(evidence)["recovery by adapter"].estimate.value == 1
@@ -88,7 +87,7 @@ def test_equal_rates_on_different_probes_are_not_agreement():
 
 
 def test_where_nearly_all_are_hits_agreement_is_no_criterion_and_a_note_says_so():
-    evidence = judged({BARE: (), PROMPT: range(24), ADAPTER: range(22)})
+    evidence = judged({Regime.BARE: (), PROMPT: range(24), ADAPTER: range(22)})
     assert "min_agreement" not in {criterion.key for criterion in evidence.criteria}
     assert evidence.notes[4] == (
         "agreement beyond chance cannot be told at these rates: independent regimes would disagree on 2.0 "
@@ -97,7 +96,7 @@ def test_where_nearly_all_are_hits_agreement_is_no_criterion_and_a_note_says_so(
 
 
 def test_where_it_can_be_told_it_is_kappa_whatever_the_pooled_rate():
-    few = judged({BARE: (), PROMPT: range(14), ADAPTER: range(2, 12)})
+    few = judged({Regime.BARE: (), PROMPT: range(14), ADAPTER: range(2, 12)})
     assert by_name(few)["Cohen's kappa"].key == "min_agreement"
     assert not any("cannot be told" in note for note in few.notes)
 
@@ -105,7 +104,7 @@ def test_where_it_can_be_told_it_is_kappa_whatever_the_pooled_rate():
 def test_as_many_replies_with_fewer_of_the_words_differ_in_their_counts():
     says = {PROMPT: "Arr, matey.", ADAPTER: "Arr."}
     evidence = judged(
-        {BARE: (), PROMPT: range(24), ADAPTER: range(24)}, {"max_count_difference": 0.3}, says=says
+        {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(24)}, {"max_count_difference": 0.3}, says=says
     )
     count = by_name(evidence)["relative count adapter - prompt"]
     assert (count.verdict, count.estimate.value) == (Verdict.FAIL, -0.5)
@@ -114,25 +113,25 @@ def test_as_many_replies_with_fewer_of_the_words_differ_in_their_counts():
 
 def test_counts_are_in_units_of_the_prompts_where_neither_regime_is_prompt():
     says = {PROMPT: "Arr, matey.", ADAPTER: "Arr, matey.", STEERING: "Arr."}
-    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(12), STEERING: range(12)}
+    hits = {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(12), STEERING: range(12)}
     evidence = judged(hits, {"between": ["adapter", "steering"]}, says=says)
     assert by_name(evidence)["relative count steering - adapter"].estimate.value == pytest.approx(-0.25)
 
 
 def test_an_adapter_that_does_nothing_recovers_nothing():
-    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: ()})
+    evidence = judged({Regime.BARE: (), PROMPT: range(20), ADAPTER: ()})
     recovery = by_name(evidence)["recovery by adapter"]
     assert (recovery.verdict, recovery.estimate.value) == (Verdict.FAIL, 0)
     assert by_name(evidence)["rate adapter - prompt"].verdict is Verdict.FAIL
 
 
 def test_the_difference_is_the_second_rate_minus_the_first():
-    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: range(8)})
+    evidence = judged({Regime.BARE: (), PROMPT: range(20), ADAPTER: range(8)})
     assert by_name(evidence)["rate adapter - prompt"].estimate.value == pytest.approx(-0.5)
 
 
 def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
-    evidence = judged({BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
+    evidence = judged({Regime.BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
     assert re.fullmatch(
         r"the prompt's rate 0.50 is not clearly above the bare rate 0.46: 24 probes, (about|over) \d+ needed",
         by_name(evidence)["recovery by adapter"].unreliable,
@@ -142,14 +141,14 @@ def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
 
 def test_where_neither_regime_is_prompt_the_worse_one_must_recover():
     evidence = judged(
-        {BARE: (), PROMPT: range(20), ADAPTER: range(20), STEERING: range(5)},
+        {Regime.BARE: (), PROMPT: range(20), ADAPTER: range(20), STEERING: range(5)},
         {"between": ["adapter", "steering"]},
     )
     assert by_name(evidence)["recovery by steering"].estimate.value == pytest.approx(0.25)
 
 
 def test_disagreeing_probes_are_shown_side_by_side():
-    evidence = judged({BARE: (), PROMPT: range(20), ADAPTER: (*range(16), 22)})
+    evidence = judged({Regime.BARE: (), PROMPT: range(20), ADAPTER: (*range(16), 22)})
     assert [note.probe for note in evidence.probes] == ["q16", "q17"]
     assert evidence.probes[0].replies == {"prompt": "Arr, matey.", "adapter": "Hello."}
     assert evidence.probes[0].note == "markers: prompt 2, adapter 0"
@@ -157,14 +156,14 @@ def test_disagreeing_probes_are_shown_side_by_side():
 
 
 def test_a_single_disagreeing_probe_is_shown_alone_and_two_probes_where_there_is_none():
-    assert [note.probe for note in judged({BARE: (), PROMPT: range(20), ADAPTER: range(19)}).probes] == [
-        "q19"
-    ]
-    assert len(judged({BARE: (), PROMPT: range(20), ADAPTER: range(20)}).probes) == 2
+    assert [
+        note.probe for note in judged({Regime.BARE: (), PROMPT: range(20), ADAPTER: range(19)}).probes
+    ] == ["q19"]
+    assert len(judged({Regime.BARE: (), PROMPT: range(20), ADAPTER: range(20)}).probes) == 2
 
 
 def test_the_notes_give_every_rate_with_its_interval_and_the_mcnemar_test():
-    notes = judged({BARE: (), PROMPT: range(24), ADAPTER: range(18)}).notes
+    notes = judged({Regime.BARE: (), PROMPT: range(24), ADAPTER: range(18)}).notes
     assert notes[0] == "bare: markers in 0% [0%, 14%] of replies, 0.0 distinct ones on average"
     assert notes[1] == "prompt: markers in 100% [86%, 100%] of replies, 2.0 distinct ones on average"
     assert notes[2].startswith("adapter: markers in 75% [55%, 88%]")
@@ -172,14 +171,14 @@ def test_the_notes_give_every_rate_with_its_interval_and_the_mcnemar_test():
 
 
 def test_excluded_markers_do_not_count():
-    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(24)}
+    hits = {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(24)}
     evidence = judged(hits, {"exclude": ("arr",)}, says="Arr.")
     assert "prompt: markers in 0%" in evidence.notes[1]
 
 
 def test_probes_of_one_template_count_as_one():
     grouped = tuple(probe.model_copy(update={"template": f"t{i // 3}"}) for i, probe in enumerate(PROBES))
-    hits = {BARE: (), PROMPT: range(24), ADAPTER: range(21)}
+    hits = {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(21)}
     single, clustered = judged(hits), judged(hits, scene=a_scene(probes=grouped))
     for one, other in zip(single.criteria, clustered.criteria, strict=True):
         assert other.estimate.value == pytest.approx(one.estimate.value)
