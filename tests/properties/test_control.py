@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 from properties import test_collinearity, test_markers
-from properties.attractors import test_attractor
+from properties.mixtures import test_attractor
 from properties.composition import test_chimera
 
 from coherence.errors import MeasurementError
