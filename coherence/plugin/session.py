@@ -16,8 +16,10 @@ from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
-from coherence.plugin.policy import allowance, choice, policy
+from coherence.plugin.options import asked
+from coherence.plugin.policy import allowance, policy
 from coherence.plugin.provenance import commit, device
+from coherence.plugin.release import overrides
 from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.comparison import compared
@@ -29,7 +31,7 @@ from coherence.reports.terminal import summary
 from coherence.reports.views import require_views, write_view
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.store import Store, store_root
-from coherence.suite import SUFFIX, Overrides
+from coherence.suite import SUFFIX
 from coherence.vocabulary import Verdict
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
@@ -51,26 +53,21 @@ class CoherenceSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._started = datetime.now(UTC)
-        self._overrides = Overrides(
-            base=config.getoption("--coherence-base"),
-            adapters=_pairs(config, "--coherence-adapter"),
-            vectors=_pairs(config, "--coherence-vector"),
-            seed=config.getoption("--coherence-seed"),
-            dtype=config.getoption("--coherence-dtype"),
-        )
-        self._store = Store(config.getoption("--coherence-store") or store_root())
+        self._overrides = overrides(config)
+        self._store = Store(asked(config, "--coherence-store").value or store_root())
         self._policy = policy(config)
         self._against = Against(config, self._policy.adjust == "holm")
-        self._annotates = choice(config, "annotations")
-        self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
-        self._tier = choice(config, "tier")
+        self._annotates = asked(config, "--coherence-annotations").value
+        self._engine = engine(config)
+        self._tier = asked(config, "--coherence-tier").value
         self._allowance = allowance(config)
         self._left_out: set[tuple[str, str]] = set()
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
         self._results: dict[str, AssertionResult] = {}
-        self._views = _pairs(config, "--coherence-report")
+        self._views = asked(config, "--coherence-report")
         self._require_views()
+        self._strict = asked(config, "--coherence-junit-strict").value
         self._unwritten: list[str] = []
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
@@ -84,7 +81,7 @@ class CoherenceSession:
         replaced += [f"vector {name}={path}" for name, path in self._overrides.vectors.items()]
         replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
         changes = f", with {', '.join(replaced)}" if replaced else ""
-        named = self._config.getoption("--coherence-engine")
+        named = asked(self._config, "--coherence-engine").value
         where = "" if named == "local" else f", engine {named}"
         where += "" if self._tier == "full" else f", {self._tier} tier"
         where += f", budget {self._allowance}" if self._allowance.limited else ""
@@ -126,7 +123,7 @@ class CoherenceSession:
             config.workeroutput[_LEFT_OUT] = [list(key) for key in self._left_out]  # type: ignore[attr-defined]
 
     def _is_asked(self, item: AssertionItem) -> bool:
-        return self._tier == "full" or item.assertion.tier == self._tier
+        return self._tier in ("full", item.assertion.tier)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -144,9 +141,9 @@ class CoherenceSession:
 
     def _require_views(self) -> None:
         try:
-            require_views(self._views)
+            require_views(self._views.value)
         except CoherenceError as problem:
-            raise pytest.UsageError(f"--coherence-report: {problem}") from None
+            raise pytest.UsageError(f"{self._views.where}: {problem}") from None
 
     def _require_used_overrides(self) -> None:
         # A suite that could not be read, or that --lf passed over, may have the name.
@@ -231,20 +228,19 @@ class CoherenceSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_reports(self) -> None:
-        results, strict = self._document, self._config.getoption("--coherence-junit-strict")
+        results = self._document
         self._write("--coherence-results", results.write)
-        self._write("--coherence-junit", partial(write_junit, results, strict=strict))
+        self._write("--coherence-junit", partial(write_junit, results, strict=self._strict))
         self._write("--coherence-markdown", partial(write_markdown, results))
         self._write("--coherence-html", partial(write_html, results))
-        for name, path in self._views.items():
-            self._write_to(
-                f"--coherence-report {name}={path}", Path(path), partial(write_view, name, results)
-            )
+        for name, path in self._views.value.items():
+            where = f"{self._views.where} {name}={path}"
+            self._write_to(where, self._views.folder / path, partial(write_view, name, results))
 
     def _write(self, option: str, write: Callable[[Path], None]) -> None:
-        path: Path | None = self._config.getoption(option)
+        path, where, _ = asked(self._config, option)
         if path is not None:
-            self._write_to(f"{option} {path}", path, write)
+            self._write_to(f"{where} {path}", path, write)
 
     def _write_to(self, asked: str, path: Path, write: Callable[[Path], None]) -> None:
         try:
@@ -270,7 +266,7 @@ class CoherenceSession:
         shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
         if not self._unwritten:
-            terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
+            terminalreporter.write_line(f"results: {asked(self._config, '--coherence-results').value}")
         if found := self._document.comparison:
             terminalreporter.write_line(f"\n{compared(found, width, writer.hasmarkup, ascii_only=plain)}")
         for note in self._against.notes:
@@ -312,16 +308,6 @@ def _badness(result: AssertionResult) -> tuple[bool, int]:
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
-
-
-def _pairs(config: pytest.Config, option: str) -> dict[str, str]:
-    pairs = {}
-    for written in config.getoption(option):
-        name, separator, path = written.partition("=")
-        if not (name and separator and path):
-            raise pytest.UsageError(f"{option} {written!r}: expected NAME=PATH")
-        pairs[name] = path
-    return pairs
 
 
 def _broken(collector: pytest.Collector, problem: BrokenSuite) -> AssertionResult:
