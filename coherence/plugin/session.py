@@ -13,7 +13,7 @@ from coherence import __version__
 from coherence.errors import CoherenceError, SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.baseline import Against
-from coherence.plugin.display import Display
+from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
 from coherence.plugin.options import asked
@@ -252,15 +252,14 @@ class CoherenceSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
-        writer = terminalreporter._tw
         if self._config.option.collectonly:
             return
         terminalreporter.section("coherence")
         if not self._results:
             terminalreporter.write_line("no assertion was judged: the gate has not passed")
             return
-        encoding = getattr(writer._file, "encoding", None) or "ascii"
-        plain = "utf" not in encoding.lower()
+        writer = self._config.get_terminal_writer()
+        plain = "utf" not in encoding().lower()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
         views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
         shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
