@@ -1,22 +1,23 @@
 """What happens around the items: measure before the first, report after the last."""
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coherence import __version__
-from coherence.errors import CoherenceError, SuiteError
+from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
 from coherence.plugin.options import asked
+from coherence.plugin.outputs import Outputs
 from coherence.plugin.policy import allowance, policy
 from coherence.plugin.provenance import commit, device
 from coherence.plugin.release import overrides
@@ -24,11 +25,7 @@ from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.comparison import compared
 from coherence.reports.controls import controls
-from coherence.reports.html import write_html
-from coherence.reports.junit import write_junit
-from coherence.reports.markdown import write_markdown
 from coherence.reports.terminal import summary
-from coherence.reports.views import require_views, write_view
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.store import Store, store_root
 from coherence.suite import SUFFIX
@@ -65,10 +62,7 @@ class CoherenceSession:
         self._seed = self._overrides.seed or 0
         self._files: list[SuiteFile] = []
         self._results: dict[str, AssertionResult] = {}
-        self._views = asked(config, "--coherence-report")
-        self._require_views()
-        self._strict = asked(config, "--coherence-junit-strict").value
-        self._unwritten: list[str] = []
+        self._outputs = Outputs(config)
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
         )
@@ -138,12 +132,6 @@ class CoherenceSession:
             selected, self._store, self._display, self._engine, self._policy, self._allowance
         )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
-
-    def _require_views(self) -> None:
-        try:
-            require_views(self._views.value)
-        except CoherenceError as problem:
-            raise pytest.UsageError(f"{self._views.where}: {problem}") from None
 
     def _require_used_overrides(self) -> None:
         # A suite that could not be read, or that --lf passed over, may have the name.
@@ -215,10 +203,10 @@ class CoherenceSession:
         if self._config.option.collectonly:
             return
         if self._results:
-            self._write_reports()
+            self._outputs.write(self._document)
         if exitstatus == pytest.ExitCode.OK and not self._results:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        elif exitstatus == pytest.ExitCode.OK and (self._unwritten or self._against.problems):
+        elif exitstatus == pytest.ExitCode.OK and (self._outputs.problems or self._against.problems):
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif (
             exitstatus == pytest.ExitCode.OK
@@ -226,29 +214,6 @@ class CoherenceSession:
             and self._document.comparison.failing
         ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _write_reports(self) -> None:
-        results = self._document
-        self._write("--coherence-results", results.write)
-        self._write("--coherence-junit", partial(write_junit, results, strict=self._strict))
-        self._write("--coherence-markdown", partial(write_markdown, results))
-        self._write("--coherence-html", partial(write_html, results))
-        for name, path in self._views.value.items():
-            where = f"{self._views.where} {name}={path}"
-            self._write_to(where, self._views.folder / path, partial(write_view, name, results))
-
-    def _write(self, option: str, write: Callable[[Path], None]) -> None:
-        path, where, _ = asked(self._config, option)
-        if path is not None:
-            self._write_to(f"{where} {path}", path, write)
-
-    def _write_to(self, asked: str, path: Path, write: Callable[[Path], None]) -> None:
-        try:
-            write(path.absolute())
-        except OSError as problem:
-            self._unwritten.append(f"{asked} cannot be written: {problem.strerror or problem}")
-        except CoherenceError as problem:
-            self._unwritten.append(f"{asked} cannot be written: {problem}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
@@ -264,13 +229,13 @@ class CoherenceSession:
         views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
         shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
-        if not self._unwritten:
-            terminalreporter.write_line(f"results: {asked(self._config, '--coherence-results').value}")
+        if not self._outputs.problems:
+            terminalreporter.write_line(f"results: {self._outputs.document}")
         if found := self._document.comparison:
             terminalreporter.write_line(f"\n{compared(found, width, writer.hasmarkup, ascii_only=plain)}")
         for note in self._against.notes:
             terminalreporter.write_line(note)
-        for sentence in (*self._unwritten, *self._against.problems):
+        for sentence in (*self._outputs.problems, *self._against.problems):
             terminalreporter.write_line(sentence, red=True)
         for command in self._annotations:
             terminalreporter.write_line(command)
