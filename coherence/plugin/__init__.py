@@ -27,14 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for family in FAMILIES:
         config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
     if asked(config, "--coherence").value:
-        from coherence.plugin.session import CoherenceSession
         from coherence.properties.installed import added
 
         for family in added().families:
             config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
         # A broken suite is reported as an error beside the others, and does not hide them.
         config.option.continue_on_collection_errors = True
-        config.pluginmanager.register(CoherenceSession(config), "coherence-session")
+        _begin(config)
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +46,19 @@ def coherence(pytestconfig: pytest.Config) -> "Iterator[Suites]":
     suites = pytestconfig.stash[SUITES]
     yield suites
     suites.close()
+
+
+def _begin(config: pytest.Config) -> None:
+    """Register what a run consists of in this process."""
+    from coherence.plugin.session import CoherenceSession, Summary
+    from coherence.plugin.xdist import Controller, Worker, is_controller, is_worker
+
+    session = CoherenceSession(config)
+    config.pluginmanager.register(session, "coherence-session")
+    if is_worker(config):
+        config.pluginmanager.register(Worker(config, session), "coherence-worker")
+        return
+    summary = Summary(config, session)
+    config.pluginmanager.register(summary, "coherence-summary")
+    if is_controller(config):
+        config.pluginmanager.register(Controller(summary), "coherence-controller")

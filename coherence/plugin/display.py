@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 from rich.console import Console
 
+from coherence.plugin.xdist import is_worker
 from coherence.reports.bar import Bar
 
 
@@ -19,7 +20,7 @@ class Display(Bar):
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._is_worker = hasattr(config, "workerinput")
+        self._is_worker = is_worker(config)
         console = Console(stderr=True, force_terminal=False) if self._is_worker else _terminal(config)
         super().__init__(console, silent=config.option.verbose < 0)
 

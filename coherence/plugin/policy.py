@@ -6,6 +6,7 @@ import pytest
 
 from coherence.errors import CoherenceError
 from coherence.plugin.options import asked
+from coherence.plugin.xdist import is_controller
 from coherence.vocabulary import Policy
 from coherence.vocabulary.allowance import UNLIMITED, Allowance
 
@@ -26,7 +27,7 @@ def allowance(config: pytest.Config) -> Allowance:
         found = Allowance.parse(budget.value)
     except CoherenceError as problem:
         raise pytest.UsageError(f"{budget.where}: {problem}") from None
-    if found.calls is not None and config.getoption("tx", None):
+    if found.calls is not None and is_controller(config):
         raise pytest.UsageError(
             f"{budget.where} {budget.value!r}: each worker of pytest-xdist would count calls of its own; "
             "expected a time, or a run without -n"

@@ -1,4 +1,4 @@
-"""What happens around the items: measure before the first, report after the last."""
+"""What happens around the items: measure before the first, judge each, sum up after the last."""
 
 import os
 from collections.abc import Generator, Iterable
@@ -16,6 +16,7 @@ from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
+from coherence.plugin.message import Message
 from coherence.plugin.options import asked
 from coherence.plugin.outputs import Outputs
 from coherence.plugin.policy import allowance, policy
@@ -26,47 +27,36 @@ from coherence.reports.annotations import annotations
 from coherence.reports.comparison import compared
 from coherence.reports.controls import controls
 from coherence.reports.terminal import summary
-from coherence.results import AssertionResult, Results, sentence_of
+from coherence.results import AssertionResult, Results
 from coherence.store import Store, store_root
 from coherence.suite import SUFFIX
-from coherence.vocabulary import Verdict
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
 WIDTH = 100
 
-# Under which a worker of pytest-xdist tells the controller what is wrong with the command line.
-_MISUSE = "coherence-misuse"
-
-# Under which it tells which assertions are of another tier than was asked for.
-_LEFT_OUT = "coherence-left-out"
-
-# Under which it tells what it measured on.
-_DEVICE = "coherence-device"
-
 
 class CoherenceSession:
-    """The plugin of one run with `--coherence`, in every worker and in the controller."""
+    """Collects suites, measures what they need and judges, in every process of a run with `--coherence`."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._started = datetime.now(UTC)
         self._overrides = overrides(config)
         self._store = Store(asked(config, "--coherence-store").value or store_root())
         self._policy = policy(config)
-        self._against = Against(config, self._policy.adjust == "holm")
-        self._annotates = asked(config, "--coherence-annotations").value
         self._engine = engine(config)
         self._tier = asked(config, "--coherence-tier").value
         self._allowance = allowance(config)
-        self._left_out: set[tuple[str, str]] = set()
-        self._seed = self._overrides.seed or 0
+        self._left_out: frozenset[tuple[str, str]] = frozenset()
+        self._seed = self._overrides.seed
+        self._misuse: str | None = None
         self._files: list[SuiteFile] = []
-        self._results: dict[str, AssertionResult] = {}
-        self._outputs = Outputs(config)
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
         )
-        self._device: str | None = None
+
+    def message(self) -> Message:
+        """Say at the end what no report has said."""
+        return Message(left_out=self._left_out, seed=self._seed, device=device(), misuse=self._misuse)
 
     def pytest_report_header(self) -> str:
         """Say where measurements are kept and made, and what the command line replaces."""
@@ -97,12 +87,8 @@ class CoherenceSession:
             self._files.append(collector)
         problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None
         if isinstance(problem, BrokenSuite):
-            report.coherence = _broken(collector, problem).model_dump(mode="json")  # type: ignore[attr-defined]
+            Message(results={report.nodeid: problem.result(collector)}).send_with(report)
         return report
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep the result of a broken suite."""
-        self._keep(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -112,9 +98,7 @@ class CoherenceSession:
             return
         items[:] = [item for item in items if item not in beyond]
         config.hook.pytest_deselected(items=beyond)
-        self._left_out = {(item.assertion.place.file, item.assertion.id) for item in beyond}
-        if _is_worker(config):
-            config.workeroutput[_LEFT_OUT] = [list(key) for key in self._left_out]  # type: ignore[attr-defined]
+        self._left_out = frozenset((item.assertion.place.file, item.assertion.id) for item in beyond)
 
     def _is_asked(self, item: AssertionItem) -> bool:
         return self._tier in ("full", item.assertion.tier)
@@ -141,18 +125,8 @@ class CoherenceSession:
         try:
             self._overrides.require_use(releases)
         except SuiteError as problem:
-            if _is_worker(self._config):
-                self._config.workeroutput[_MISUSE] = str(problem)  # type: ignore[attr-defined]
-            raise pytest.UsageError(str(problem)) from None
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Take in the controller of pytest-xdist what its workers found, wrong with the command line too."""
-        found = getattr(node, "workeroutput", None) or {}
-        self._device = self._device or found.get(_DEVICE)
-        self._left_out.update((suite, assertion) for suite, assertion in found.get(_LEFT_OUT, ()))
-        if sentence := found.get(_MISUSE):
-            raise pytest.UsageError(sentence)
+            self._misuse = str(problem)
+            raise pytest.UsageError(self._misuse) from None
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Name the releases under test and their seeds."""
@@ -179,41 +153,69 @@ class CoherenceSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send the result along with the report, from a worker to the controller too."""
         report = yield
-        report.coherence_required = self._suites.required()  # type: ignore[attr-defined]
-        if not (isinstance(item, AssertionItem) and hasattr(item, "result")):
-            return report
-        if report.when == "call" or (report.when == "setup" and report.failed):
-            report.coherence = item.result.model_dump(mode="json")  # type: ignore[attr-defined]
+        results = {}
+        if isinstance(item, AssertionItem) and hasattr(item, "result") and _tells(report):
+            results[report.nodeid] = item.result
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
                 crash.message = item.result.sentence
+        Message(results=results, required=self._suites.required()).send_with(report)
         return report
 
+
+class Summary:
+    """Hears what was found, and shows and writes it, in the process that pytest's terminal belongs to."""
+
+    def __init__(self, config: pytest.Config, session: CoherenceSession) -> None:
+        self._config = config
+        self._session = session
+        self._started = datetime.now(UTC)
+        self._policy = policy(config)
+        self._against = Against(config, self._policy.adjust == "holm")
+        self._annotates = asked(config, "--coherence-annotations").value
+        self._outputs = Outputs(config)
+        self._results: dict[str, AssertionResult] = {}
+        self._left_out: set[tuple[str, str]] = set()
+        self._seed: int | None = None
+        self._device: str | None = None
+
+    def hear(self, message: Message) -> None:
+        """Take in what was found, here or in another process."""
+        self._results.update(message.results)
+        for result in message.required:
+            name = f"{result.suite} {result.id}"
+            self._results[name] = max(self._results.get(name, result), result, key=_badness)
+        self._left_out.update(message.left_out)
+        self._seed = message.seed if self._seed is None else self._seed
+        self._device = self._device or message.device
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Hear of a broken suite."""
+        self.hear(Message.sent_with(report))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the result."""
-        self._keep(report)
+        """Hear of a verdict."""
+        self.hear(Message.sent_with(report))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports. A run that judged nothing, or cannot say what it judged, is no success."""
-        if _is_worker(self._config):
-            self._config.workeroutput[_DEVICE] = device()  # type: ignore[attr-defined]
-            return
         if self._config.option.collectonly:
             return
+        self.hear(self._session.message())
         if self._results:
             self._outputs.write(self._document)
-        if exitstatus == pytest.ExitCode.OK and not self._results:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        elif exitstatus == pytest.ExitCode.OK and (self._outputs.problems or self._against.problems):
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif (
-            exitstatus == pytest.ExitCode.OK
-            and self._document.comparison
-            and self._document.comparison.failing
-        ):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exit_code()
+
+    def _exit_code(self) -> pytest.ExitCode:
+        if not self._results:
+            return pytest.ExitCode.NO_TESTS_COLLECTED
+        if self._outputs.problems or self._against.problems:
+            return pytest.ExitCode.USAGE_ERROR
+        failing = self._document.comparison and self._document.comparison.failing
+        return pytest.ExitCode.TESTS_FAILED if failing else pytest.ExitCode.OK
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
@@ -224,15 +226,15 @@ class CoherenceSession:
             terminalreporter.write_line("no assertion was judged: the gate has not passed")
             return
         writer = self._config.get_terminal_writer()
-        plain = "utf" not in encoding().lower()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
+        layout = width, writer.hasmarkup, "utf" not in encoding().lower()
         views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
-        shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
+        shown = (view(self._document, *layout) for view in views)
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
         if not self._outputs.problems:
             terminalreporter.write_line(f"results: {self._outputs.document}")
         if found := self._document.comparison:
-            terminalreporter.write_line(f"\n{compared(found, width, writer.hasmarkup, ascii_only=plain)}")
+            terminalreporter.write_line(f"\n{compared(found, *layout)}")
         for note in self._against.notes:
             terminalreporter.write_line(note)
         for sentence in (*self._outputs.problems, *self._against.problems):
@@ -243,26 +245,16 @@ class CoherenceSession:
     @cached_property
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
-        results = results_of(self._results.values(), self._started, self._seed, self._policy)
+        results = results_of(self._results.values(), self._started, self._seed or 0, self._policy)
         suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
-        made = {"commit": commit(suite.parent), "device": device() or self._device}
+        made = {"commit": commit(suite.parent), "device": self._device}
         return self._against.compared(results.model_copy(update=made), self._left_out)
 
     @property
     def _annotations(self) -> Iterable[str]:
-        asked = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
+        wanted = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
         root = Path(os.environ.get("GITHUB_WORKSPACE", self._config.invocation_params.dir))
-        return annotations(self._document, root) if asked[self._annotates] else ()
-
-    def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
-        said = getattr(report, "coherence", None)
-        if said is not None:
-            result = AssertionResult.model_validate(said)
-            self._results[report.nodeid] = result
-        for required in getattr(report, "coherence_required", ()):
-            result = AssertionResult.model_validate(required)
-            name = f"{result.suite} {result.id}"
-            self._results[name] = max(self._results.get(name, result), result, key=_badness)
+        return annotations(self._document, root) if wanted[self._annotates] else ()
 
 
 def _badness(result: AssertionResult) -> tuple[bool, int]:
@@ -270,20 +262,6 @@ def _badness(result: AssertionResult) -> tuple[bool, int]:
     return not result.green, result.verdict.severity
 
 
-def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
-def _broken(collector: pytest.Collector, problem: BrokenSuite) -> AssertionResult:
-    name = f"{Path(collector.name).name.removesuffix(SUFFIX)}.suite"
-    place = problem.problem.place
-    return AssertionResult(
-        id=name,
-        persona="suite",
-        family="suite",
-        suite=place.file if place else collector.nodeid,
-        line=(place.line if place else None) or 1,
-        verdict=Verdict.ERROR,
-        raw_verdict=Verdict.ERROR,
-        sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(problem)),
-    )
+def _tells(report: pytest.TestReport) -> bool:
+    """Whether it is the report of an item that has the verdict, and no other of the same item."""
+    return report.when == "call" or (report.when == "setup" and report.failed)
