@@ -1,32 +1,30 @@
-"""The baseline that the command line names: read before anything is measured, compared at the end."""
+"""The baseline that an option names: read before anything is measured, compared at the end."""
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from coherence.baseline import Baseline, ComparisonTerms, compare
 from coherence.errors import CoherenceError
-from coherence.plugin.policy import choice
+from coherence.plugin.options import asked
 from coherence.results import Results
-from coherence.vocabulary.comparison import Failing
-
-_OPTION = "--coherence-baseline"
 
 
 class Against:
     """What a run is compared with; nothing where the option is not given."""
 
     def __init__(self, config: pytest.Config, adjusted: bool) -> None:
-        self._missing = choice(config, "baseline-missing")
+        self._missing = asked(config, "--coherence-baseline-missing").value
         self._terms = ComparisonTerms(
-            tolerance=config.getoption("--coherence-baseline-tolerance"),
-            fails_on=cast(Failing, choice(config, "baseline-fail")),
+            tolerance=asked(config, "--coherence-baseline-tolerance").value,
+            fails_on=asked(config, "--coherence-baseline-fail").value,
             adjusted=adjusted,
-            anyway=config.getoption("--coherence-baseline-anyway"),
+            anyway=asked(config, "--coherence-baseline-anyway").value,
         )
-        self._path: Path | None = config.getoption(_OPTION)
+        baseline = asked(config, "--coherence-baseline")
+        self._where = baseline.where
+        self._path: Path | None = baseline.value
         self._baseline = self._read(self._path) if self._path else None
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -50,7 +48,7 @@ class Against:
         try:
             found = compare(str(self._path), before, now, self._terms)
         except CoherenceError as problem:
-            self.problems.append(f"{_OPTION} {self._path}: {problem}")
+            self.problems.append(f"{self._where} {self._path}: {problem}")
             return results
         return results.model_copy(update={"comparison": found})
 
@@ -58,14 +56,15 @@ class Against:
         if not path.exists():
             if self._missing == "fail":
                 raise pytest.UsageError(
-                    f"{_OPTION} {path}: there is no such file; `coherence bless RESULTS.json --out {path}` "
-                    f"makes it, {_OPTION}-missing=record makes it of the first green run, and =warn goes on"
+                    f"{self._where} {path}: there is no such file; "
+                    f"`coherence bless RESULTS.json --out {path}` makes it, "
+                    "--coherence-baseline-missing=record makes it of the first green run, and =warn goes on"
                 )
             return None
         try:
             return Baseline.read(path)
         except CoherenceError as problem:
-            raise pytest.UsageError(f"{_OPTION} {problem}") from None
+            raise pytest.UsageError(f"{self._where} {problem}") from None
 
     def _first(self, path: Path, results: Results) -> None:
         if self._missing == "warn":
@@ -82,7 +81,7 @@ class Against:
         try:
             baseline.write(path.absolute())
         except OSError as problem:
-            self.problems.append(f"{_OPTION} {path} cannot be written: {problem.strerror or problem}")
+            self.problems.append(f"{self._where} {path} cannot be written: {problem.strerror or problem}")
             return
         self.notes.append(f"recorded as the baseline {path}, of {baseline.size} criteria: commit it")
 

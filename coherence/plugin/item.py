@@ -12,8 +12,8 @@ import pytest
 from coherence.errors import CoherenceError
 from coherence.gate import Gate
 from coherence.reports.grounds import explain
-from coherence.results import AssertionResult
-from coherence.suite import Assertion, Overrides, Suite, load_suite
+from coherence.results import AssertionResult, sentence_of
+from coherence.suite import SUFFIX, Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Verdict
 
 GATE = pytest.StashKey[Gate]()
@@ -25,6 +25,21 @@ class BrokenSuite(pytest.Collector.CollectError):
     def __init__(self, problem: CoherenceError) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+    def result(self, file: pytest.Collector) -> AssertionResult:
+        """Say it as a result of its own, so that the reports show it."""
+        name = f"{Path(file.name).name.removesuffix(SUFFIX)}.suite"
+        place = self.problem.place
+        return AssertionResult(
+            id=name,
+            persona="suite",
+            family="suite",
+            suite=place.file if place else file.nodeid,
+            line=(place.line if place else None) or 1,
+            verdict=Verdict.ERROR,
+            raw_verdict=Verdict.ERROR,
+            sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(self)),
+        )
 
 
 class InconclusiveWarning(pytest.PytestWarning):

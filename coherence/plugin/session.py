@@ -1,81 +1,62 @@
-"""What happens around the items: measure before the first, report after the last."""
+"""What happens around the items: measure before the first, judge each, sum up after the last."""
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coherence import __version__
-from coherence.errors import CoherenceError, SuiteError
+from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.baseline import Against
-from coherence.plugin.display import Display
+from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
-from coherence.plugin.policy import allowance, choice, policy
+from coherence.plugin.message import Message
+from coherence.plugin.options import asked
+from coherence.plugin.outputs import Outputs
+from coherence.plugin.policy import allowance, policy
 from coherence.plugin.provenance import commit, device
+from coherence.plugin.release import overrides
 from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.controls import controls
-from coherence.reports.html import write_html
-from coherence.reports.junit import write_junit
-from coherence.reports.markdown import write_markdown
 from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
-from coherence.reports.views import require_views, write_view
-from coherence.results import AssertionResult, Results, sentence_of
+from coherence.results import AssertionResult, Results
 from coherence.store import Store, store_root
-from coherence.suite import SUFFIX, Overrides
-from coherence.vocabulary import Verdict
+from coherence.suite import SUFFIX
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
 WIDTH = 100
 
-# Under which a worker of pytest-xdist tells the controller what is wrong with the command line.
-_MISUSE = "coherence-misuse"
-
-# Under which it tells which assertions are of another tier than was asked for.
-_LEFT_OUT = "coherence-left-out"
-
-# Under which it tells what it measured on.
-_DEVICE = "coherence-device"
-
 
 class CoherenceSession:
-    """The plugin of one run with `--coherence`, in every worker and in the controller."""
+    """Collects suites, measures what they need and judges, in every process of a run with `--coherence`."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._started = datetime.now(UTC)
-        self._overrides = Overrides(
-            base=config.getoption("--coherence-base"),
-            adapters=_pairs(config, "--coherence-adapter"),
-            vectors=_pairs(config, "--coherence-vector"),
-            seed=config.getoption("--coherence-seed"),
-            dtype=config.getoption("--coherence-dtype"),
-        )
-        self._store = Store(config.getoption("--coherence-store") or store_root())
+        self._overrides = overrides(config)
+        self._store = Store(asked(config, "--coherence-store").value or store_root())
         self._policy = policy(config)
-        self._against = Against(config, self._policy.adjust == "holm")
-        self._annotates = choice(config, "annotations")
-        self._engine = engine(config.getoption("--coherence-engine"), config.getoption("--coherence-actors"))
-        self._tier = choice(config, "tier")
+        self._engine = engine(config)
+        self._tier = asked(config, "--coherence-tier").value
         self._allowance = allowance(config)
-        self._left_out: set[tuple[str, str]] = set()
-        self._seed = self._overrides.seed or 0
+        self._left_out: frozenset[tuple[str, str]] = frozenset()
+        self._seed = self._overrides.seed
+        self._misuse: str | None = None
         self._files: list[SuiteFile] = []
-        self._results: dict[str, AssertionResult] = {}
-        self._views = _pairs(config, "--coherence-report")
-        self._require_views()
-        self._unwritten: list[str] = []
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
         )
-        self._device: str | None = None
+
+    def message(self) -> Message:
+        """Say at the end what no report has said."""
+        return Message(left_out=self._left_out, seed=self._seed, device=device(), misuse=self._misuse)
 
     def pytest_report_header(self) -> str:
         """Say where measurements are kept and made, and what the command line replaces."""
@@ -84,7 +65,7 @@ class CoherenceSession:
         replaced += [f"vector {name}={path}" for name, path in self._overrides.vectors.items()]
         replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
         changes = f", with {', '.join(replaced)}" if replaced else ""
-        named = self._config.getoption("--coherence-engine")
+        named = asked(self._config, "--coherence-engine").value
         where = "" if named == "local" else f", engine {named}"
         where += "" if self._tier == "full" else f", {self._tier} tier"
         where += f", budget {self._allowance}" if self._allowance.limited else ""
@@ -106,12 +87,8 @@ class CoherenceSession:
             self._files.append(collector)
         problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None
         if isinstance(problem, BrokenSuite):
-            report.coherence = _broken(collector, problem).model_dump(mode="json")  # type: ignore[attr-defined]
+            Message(results={report.nodeid: problem.result(collector)}).send_with(report)
         return report
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep the result of a broken suite."""
-        self._keep(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -121,12 +98,10 @@ class CoherenceSession:
             return
         items[:] = [item for item in items if item not in beyond]
         config.hook.pytest_deselected(items=beyond)
-        self._left_out = {(item.assertion.place.file, item.assertion.id) for item in beyond}
-        if _is_worker(config):
-            config.workeroutput[_LEFT_OUT] = [list(key) for key in self._left_out]  # type: ignore[attr-defined]
+        self._left_out = frozenset((item.assertion.place.file, item.assertion.id) for item in beyond)
 
     def _is_asked(self, item: AssertionItem) -> bool:
-        return self._tier == "full" or item.assertion.tier == self._tier
+        return self._tier in ("full", item.assertion.tier)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -142,12 +117,6 @@ class CoherenceSession:
         )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 
-    def _require_views(self) -> None:
-        try:
-            require_views(self._views)
-        except CoherenceError as problem:
-            raise pytest.UsageError(f"--coherence-report: {problem}") from None
-
     def _require_used_overrides(self) -> None:
         # A suite that could not be read, or that --lf passed over, may have the name.
         releases = [file.suite.scene.release for file in self._files if file.suite]
@@ -156,18 +125,8 @@ class CoherenceSession:
         try:
             self._overrides.require_use(releases)
         except SuiteError as problem:
-            if _is_worker(self._config):
-                self._config.workeroutput[_MISUSE] = str(problem)  # type: ignore[attr-defined]
-            raise pytest.UsageError(str(problem)) from None
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Take in the controller of pytest-xdist what its workers found, wrong with the command line too."""
-        found = getattr(node, "workeroutput", None) or {}
-        self._device = self._device or found.get(_DEVICE)
-        self._left_out.update((suite, assertion) for suite, assertion in found.get(_LEFT_OUT, ()))
-        if sentence := found.get(_MISUSE):
-            raise pytest.UsageError(sentence)
+            self._misuse = str(problem)
+            raise pytest.UsageError(self._misuse) from None
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Name the releases under test and their seeds."""
@@ -194,88 +153,91 @@ class CoherenceSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send the result along with the report, from a worker to the controller too."""
         report = yield
-        report.coherence_required = self._suites.required()  # type: ignore[attr-defined]
-        if not (isinstance(item, AssertionItem) and hasattr(item, "result")):
-            return report
-        if report.when == "call" or (report.when == "setup" and report.failed):
-            report.coherence = item.result.model_dump(mode="json")  # type: ignore[attr-defined]
+        results = {}
+        if isinstance(item, AssertionItem) and hasattr(item, "result") and _tells(report):
+            results[report.nodeid] = item.result
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
                 crash.message = item.result.sentence
+        Message(results=results, required=self._suites.required()).send_with(report)
         return report
 
+
+class Summary:
+    """Hears what was found, and shows and writes it, in the process that pytest's terminal belongs to."""
+
+    def __init__(self, config: pytest.Config, session: CoherenceSession) -> None:
+        self._config = config
+        self._session = session
+        self._started = datetime.now(UTC)
+        self._policy = policy(config)
+        self._against = Against(config, self._policy.adjust == "holm")
+        self._annotates = asked(config, "--coherence-annotations").value
+        self._outputs = Outputs(config)
+        self._results: dict[str, AssertionResult] = {}
+        self._left_out: set[tuple[str, str]] = set()
+        self._seed: int | None = None
+        self._device: str | None = None
+
+    def hear(self, message: Message) -> None:
+        """Take in what was found, here or in another process."""
+        self._results.update(message.results)
+        for result in message.required:
+            name = f"{result.suite} {result.id}"
+            self._results[name] = max(self._results.get(name, result), result, key=_badness)
+        self._left_out.update(message.left_out)
+        self._seed = message.seed if self._seed is None else self._seed
+        self._device = self._device or message.device
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Hear of a broken suite."""
+        self.hear(Message.sent_with(report))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the result."""
-        self._keep(report)
+        """Hear of a verdict."""
+        self.hear(Message.sent_with(report))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports. A run that judged nothing, or cannot say what it judged, is no success."""
-        if _is_worker(self._config):
-            self._config.workeroutput[_DEVICE] = device()  # type: ignore[attr-defined]
-            return
         if self._config.option.collectonly:
             return
+        self.hear(self._session.message())
         if self._results:
-            self._write_reports()
-        if exitstatus == pytest.ExitCode.OK and not self._results:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        elif exitstatus == pytest.ExitCode.OK and (self._unwritten or self._against.problems):
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif (
-            exitstatus == pytest.ExitCode.OK
-            and self._document.comparison
-            and self._document.comparison.failing
-        ):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._outputs.write(self._document)
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exit_code()
 
-    def _write_reports(self) -> None:
-        results, strict = self._document, self._config.getoption("--coherence-junit-strict")
-        self._write("--coherence-results", results.write)
-        self._write("--coherence-junit", partial(write_junit, results, strict=strict))
-        self._write("--coherence-markdown", partial(write_markdown, results))
-        self._write("--coherence-html", partial(write_html, results))
-        for name, path in self._views.items():
-            self._write_to(
-                f"--coherence-report {name}={path}", Path(path), partial(write_view, name, results)
-            )
-
-    def _write(self, option: str, write: Callable[[Path], None]) -> None:
-        path: Path | None = self._config.getoption(option)
-        if path is not None:
-            self._write_to(f"{option} {path}", path, write)
-
-    def _write_to(self, asked: str, path: Path, write: Callable[[Path], None]) -> None:
-        try:
-            write(path.absolute())
-        except OSError as problem:
-            self._unwritten.append(f"{asked} cannot be written: {problem.strerror or problem}")
-        except CoherenceError as problem:
-            self._unwritten.append(f"{asked} cannot be written: {problem}")
+    def _exit_code(self) -> pytest.ExitCode:
+        if not self._results:
+            return pytest.ExitCode.NO_TESTS_COLLECTED
+        if self._outputs.problems or self._against.problems:
+            return pytest.ExitCode.USAGE_ERROR
+        failing = self._document.comparison and self._document.comparison.failing
+        return pytest.ExitCode.TESTS_FAILED if failing else pytest.ExitCode.OK
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
-        writer = terminalreporter._tw
         if self._config.option.collectonly:
             return
         terminalreporter.section("coherence")
         if not self._results:
             terminalreporter.write_line("no assertion was judged: the gate has not passed")
             return
-        encoding = getattr(writer._file, "encoding", None) or "ascii"
-        plain = "utf" not in encoding.lower()
+        writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
+        layout = width, writer.hasmarkup, "utf" not in encoding().lower()
         views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
-        shown = (view(self._document, width, writer.hasmarkup, plain) for view in views)
+        shown = (view(self._document, *layout) for view in views)
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
-        if not self._unwritten:
-            terminalreporter.write_line(f"results: {self._config.getoption('--coherence-results')}")
+        if not self._outputs.problems:
+            terminalreporter.write_line(f"results: {self._outputs.document}")
         if found := self._document.comparison:
-            terminalreporter.write_line(f"\n{compared(found, width, writer.hasmarkup, ascii_only=plain)}")
+            terminalreporter.write_line(f"\n{compared(found, *layout)}")
         for note in self._against.notes:
             terminalreporter.write_line(note)
-        for sentence in (*self._unwritten, *self._against.problems):
+        for sentence in (*self._outputs.problems, *self._against.problems):
             terminalreporter.write_line(sentence, red=True)
         for command in self._annotations:
             terminalreporter.write_line(command)
@@ -283,26 +245,16 @@ class CoherenceSession:
     @cached_property
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
-        results = results_of(self._results.values(), self._started, self._seed, self._policy)
+        results = results_of(self._results.values(), self._started, self._seed or 0, self._policy)
         suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
-        made = {"commit": commit(suite.parent), "device": device() or self._device}
+        made = {"commit": commit(suite.parent), "device": self._device}
         return self._against.compared(results.model_copy(update=made), self._left_out)
 
     @property
     def _annotations(self) -> Iterable[str]:
-        asked = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
+        wanted = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
         root = Path(os.environ.get("GITHUB_WORKSPACE", self._config.invocation_params.dir))
-        return annotations(self._document, root) if asked[self._annotates] else ()
-
-    def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
-        said = getattr(report, "coherence", None)
-        if said is not None:
-            result = AssertionResult.model_validate(said)
-            self._results[report.nodeid] = result
-        for required in getattr(report, "coherence_required", ()):
-            result = AssertionResult.model_validate(required)
-            name = f"{result.suite} {result.id}"
-            self._results[name] = max(self._results.get(name, result), result, key=_badness)
+        return annotations(self._document, root) if wanted[self._annotates] else ()
 
 
 def _badness(result: AssertionResult) -> tuple[bool, int]:
@@ -310,30 +262,6 @@ def _badness(result: AssertionResult) -> tuple[bool, int]:
     return not result.green, result.verdict.severity
 
 
-def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
-def _pairs(config: pytest.Config, option: str) -> dict[str, str]:
-    pairs = {}
-    for written in config.getoption(option):
-        name, separator, path = written.partition("=")
-        if not (name and separator and path):
-            raise pytest.UsageError(f"{option} {written!r}: expected NAME=PATH")
-        pairs[name] = path
-    return pairs
-
-
-def _broken(collector: pytest.Collector, problem: BrokenSuite) -> AssertionResult:
-    name = f"{Path(collector.name).name.removesuffix(SUFFIX)}.suite"
-    place = problem.problem.place
-    return AssertionResult(
-        id=name,
-        persona="suite",
-        family="suite",
-        suite=place.file if place else collector.nodeid,
-        line=(place.line if place else None) or 1,
-        verdict=Verdict.ERROR,
-        raw_verdict=Verdict.ERROR,
-        sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(problem)),
-    )
+def _tells(report: pytest.TestReport) -> bool:
+    """Whether it is the report of an item that has the verdict, and no other of the same item."""
+    return report.when == "call" or (report.when == "setup" and report.failed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,9 +53,9 @@ class Suites:
         for suite in self._opened.values():
             suite.close()
 
-    def required(self) -> list[dict[str, Any]]:
-        """Hand over, once, what was required and found since: results, as plain values."""
-        found = [result.model_dump(mode="json") for result in self._required]
+    def required(self) -> tuple[AssertionResult, ...]:
+        """Hand over, once, what was required and found since."""
+        found = tuple(self._required)
         self._required.clear()
         return found
 

@@ -16,7 +16,8 @@ COMMAND_LINE = Place("the command line")
 class Overrides:
     """What the command line, or a file of its options, says of the release.
 
-    Paths are relative to the current directory.
+    Paths are relative to the current directory. `stated` has the places of what stands elsewhere: of `base`,
+    of all `adapters`, or of all `vectors`.
     """
 
     base: str | None = None
@@ -25,6 +26,7 @@ class Overrides:
     seed: int | None = None
     dtype: Dtype | None = None
     place: Place = COMMAND_LINE
+    stated: Mapping[str, Place] = field(default_factory=dict)
 
     def apply(self, release: Release) -> Release:
         """Replace the release's artefacts by name; a vector keeps its site and layer convention.
@@ -67,13 +69,17 @@ class Overrides:
     def places(self) -> dict[str, Place]:
         """The keys of what is overridden, as in `Suite.places`."""
         names = [f"adapters.{name}" for name in self.adapters] + [f"vectors.{name}" for name in self.vectors]
-        return {f"release.{name}": self.place for name in [*(["base"] if self.base else []), *names]}
+        keys = [*(["base"] if self.base else []), *names]
+        return {f"release.{key}": self._place(key.partition(".")[0]) for key in keys}
+
+    def _place(self, key: str) -> Place:
+        return self.stated.get(key, self.place)
 
     def _refuse_strangers(self, kind: str, names: Iterable[str], known: Collection[str]) -> None:
         for name in names:
             if name not in known:
                 hint = did_you_mean(name, set(known)) or "; there is none at all"
-                raise SuiteError(f"no release has the {kind} {name!r}{hint}", self.place)
+                raise SuiteError(f"no release has the {kind} {name!r}{hint}", self._place(f"{kind}s"))
 
 
 def _here(text: str) -> str:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Policy(BaseModel):
-    """What the command line or pytest's configuration chose."""
+    """What the command line, the environment or pytest's configuration chose."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

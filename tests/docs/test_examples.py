@@ -11,6 +11,7 @@ import pytest
 from coherence import __version__
 from coherence.cli import main
 from coherence.plan import LawName
+from coherence.plugin.options import OPTIONS as DECLARED
 from coherence.suite import Overrides, load_suite
 from coherence.suite.schema import schema
 
@@ -130,6 +131,13 @@ def test_the_options_are_those_of_the_plugin(pytester, monkeypatch):
     assert set(table) == registered
     for document in DOCUMENTS:
         assert set(FLAG.findall(document.read_text(encoding="utf-8"))) <= registered, document.name
+
+
+def test_the_variables_are_those_of_the_plugin():
+    table = re.findall(r"^\| `(COHERENCE_\w+)` \| `(\S+)` \|$", OPTIONS.read_text(encoding="utf-8"), re.M)
+    assert {option: variable for variable, option in table} == {
+        flag: option.variable for flag, option in DECLARED.items() if option.variable
+    }
 
 
 def test_the_changelog_has_this_version():

@@ -54,6 +54,14 @@ def test_a_pseudo_terminal_gets_bars_unless_no_color_is_wanted(bench, tmp_path, 
     assert max(map(len, shown[: shown.index("results: coherence-results.json")])) <= columns
 
 
+def test_a_terminal_without_unicode_gets_ascii(bench, tmp_path, monkeypatch):
+    bench.suite("passes")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    text = bench.run_apart("--color=yes", store=tmp_path / "store").stdout.str()
+    assert text.isascii()
+    assert "\\u" not in text
+
+
 def on_terminal(command, columns, **environment):
     """What a command writes to a terminal of so many columns."""
     ours, theirs = pty.openpty()

@@ -16,7 +16,7 @@ class Group:
     def addoption(self, name, **settings):
         self.options[name] = settings
 
-    def addini(self, name, text):
+    def addini(self, name, text, **settings):
         self.settings[name] = text
 
 
@@ -40,9 +40,9 @@ def test_every_option_is_named_after_the_plugin_and_explained(options, pytester)
         assert name in text
 
 
-def test_every_setting_is_that_of_an_option(group):
-    for name, text in group.settings.items():
-        assert text == group.options[f"--{name.replace('_', '-')}"]["help"]
+def test_every_option_has_a_setting(group):
+    texts = {f"--{name.replace('_', '-')}": text for name, text in group.settings.items()}
+    assert texts == {name: settings["help"] for name, settings in group.options.items()}
 
 
 def test_a_plain_run_collects_no_suite_and_says_nothing(bench):

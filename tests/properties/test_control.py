@@ -6,8 +6,8 @@ from itertools import chain
 import numpy as np
 import pytest
 from properties import test_collinearity, test_markers
-from properties.mixtures import test_attractor
 from properties.composition import test_chimera
+from properties.mixtures import test_attractor
 
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reading, Record, Reply, Steer
