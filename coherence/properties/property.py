@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,8 @@ from coherence.properties.ranges import ANY, Possible
 from coherence.vocabulary import Control, Criterion, Evidence, Expectation, Incoherence, Verdict
 from coherence.vocabulary.evidence import Sampled
 from coherence.vocabulary.tier import Tier
+
+_Judge = TypeVar("_Judge")
 
 
 class Case(ABC):
@@ -133,6 +135,11 @@ class Property(BaseModel, ABC):
         """Refuse with a ValueError to assert nothing: one of these keys must be written."""
         if all(getattr(self, key) is None for key in keys):
             raise ValueError(f"nothing is asserted; expected at least one of {', '.join(keys)}")
+
+    def written(self, judges: Mapping[str, _Judge]) -> Iterator[tuple[_Judge, Any]]:
+        """Yield what judges each key that is written, and the bound that is written there."""
+        bounds = ((judge, getattr(self, key)) for key, judge in judges.items())
+        return (each for each in bounds if each[1] is not None)
 
     @classmethod
     def word(cls) -> str:

@@ -7,12 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from coherence.properties.installed import BUILT_IN, AnyProperty, added
-from coherence.vocabulary import Decoding, Name, Persona, Regime, Release
+from coherence.vocabulary import REGIMES, Decoding, Name, Persona, Regime, Release
 from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe
 from coherence.vocabulary.script import WrittenScript
-
-REGIMES = tuple(Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
 
 def _or_a_path(schema: dict[str, Any]) -> None:

@@ -18,13 +18,14 @@ from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
-from coherence.vocabulary.regime import Regime
+from coherence.vocabulary.regime import REGIMES, Regime
 from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
 from coherence.vocabulary.script import Kind, Script, ScriptTurn
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
+    "REGIMES",
     "Adjusted",
     "Band",
     "Bound",

@@ -46,3 +46,6 @@ class Regime(Spelled):
 
 Regime.BARE, Regime.PROMPT = Regime.parse("bare"), Regime.parse("prompt")
 Regime.ADAPTER, Regime.STEERING = Regime.parse("adapter"), Regime.parse("steering")
+
+REGIMES = (Regime.PROMPT, Regime.ADAPTER, Regime.STEERING)
+"""Those that are no stacks."""

@@ -9,9 +9,8 @@ from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Scene
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.eligibility import Couple
-from coherence.vocabulary import Extraction, Regime
+from coherence.vocabulary import REGIMES, Extraction, Regime
 
-Regime.PROMPT, ADAPTER, STEERING = REGIMES = tuple(map(Regime.parse, ("prompt", "adapter", "steering")))
 CHIMERA, TWIN = "chimera", "twin"
 REVERSED = "prompts-reversed"
 
@@ -122,8 +121,12 @@ class Trained(Blend):
         return first, second
 
     def _regime(self, name: str) -> Regime:
-        able = (regime for regime in (ADAPTER, Regime.PROMPT, STEERING) if self.scene.supports(name, regime))
-        return next(able, ADAPTER)
+        able = (
+            regime
+            for regime in (Regime.ADAPTER, Regime.PROMPT, Regime.STEERING)
+            if self.scene.supports(name, regime)
+        )
+        return next(able, Regime.ADAPTER)
 
 
 def blends(
@@ -151,7 +154,7 @@ def _extracted(scene: Scene, of: Couple, persona: str, vector: str) -> Blend:
     _require_extracted(scene, persona, vector, scene.adapter_of(other))
     with_vector = scene.personas[persona].model_copy(update={"vector": vector})
     changed = replace(scene, personas={**scene.personas, persona: with_vector})
-    by = {persona: STEERING, other: ADAPTER}
+    by = {persona: Regime.STEERING, other: Regime.ADAPTER}
     slug = "extracted-adapter" if persona == of[0] else "adapter-extracted"
     return Composed(slug, changed, of, ((of[0], by[of[0]]), (of[1], by[of[1]])))
 

@@ -71,10 +71,8 @@ class DoseCase(Case):
             "max_bleed": self._bleed,
             "max_projection": self._projection,
         }
-        for key, judge in judges.items():
-            bound = getattr(self.asked, key)
-            if bound is not None:
-                yield judge(record, bound)
+        for judge, bound in self.asked.written(judges):
+            yield judge(record, bound)
 
     def controls(self) -> Mapping[str, Sequence[Case]]:
         """Put nothing, another persona's vector, or random ones in the place of the persona's own.

@@ -86,10 +86,8 @@ class CappingCase(ConversationCase):
             "max_kl": self._kl,
         }
         unreliable = self.capped.free.axis.unreliable(record, seed) or self._idle(record)
-        for key, judge in judges.items():
-            bound = getattr(self.asked, key)
-            if bound is not None:
-                yield judge(record, bound, unreliable)
+        for judge, bound in self.asked.written(judges):
+            yield judge(record, bound, unreliable)
         if self.asked.max_kl is not None:
             yield self._tail(record, self.asked.max_kl).criterion()
 
