@@ -138,7 +138,7 @@ def _measured(path: Path, overrides: Overrides) -> Grid:
     suite = load_suite(path, overrides)
     cases = tuple(cast(FactorialCase, assertion.case) for assertion in suite.assertions)
     artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
-    wanted = [need for case in cases for need in case.needs()]
+    wanted = [need for case in cases for need in case.measurements()]
     with TemporaryDirectory() as folder:
         engine = Engine(artefacts, Store(Path(folder)), _Tell())
         before = _seconds(lambda: engine.measure(Plan(o for o in wanted if not isinstance(o, Divergence))))
@@ -180,7 +180,7 @@ def _about(grids: Sequence[Grid], asked: Namespace) -> str:
 
 
 def _interventions(grid: Grid) -> int:
-    needs = {need for case in grid.cases for need in case.needs()}
+    needs = {need for case in grid.cases for need in case.measurements()}
     return sum(isinstance(need, Divergence) for need in needs)
 
 

@@ -164,7 +164,7 @@ def _judged(assertion: Assertion, trial: Trial) -> bool:
     # minute to find again. Not to judge them under a fault can only hide a catch.
     if assertion.property.word() == "commutativity":
         return trial.laws
-    return trial.searches or not any(isinstance(one, LawSearch) for one in assertion.case.needs())
+    return trial.searches or not any(isinstance(one, LawSearch) for one in assertion.case.measurements())
 
 
 def row_of(trial: Trial, store: Store, known: frozenset[str], progress: Progress = SILENT) -> Row:

@@ -74,7 +74,7 @@ class Population:
     def __init__(self, world: World, store: Store, tried: "Tried") -> None:
         self.scene, self._tried = world.scene, tried
         bare = replace(self.scene, probes=tuple(map(alone, self.scene.probes)))
-        plan = Plan([need for case in self.cases(bare) for need in case.rests_on()])
+        plan = Plan([need for case in self.cases(bare) for need in case.needs()])
         artefacts = Artefacts(self.scene.release, self.scene.extracts)
         found = Engine(artefacts, store).measure(plan)
         templated = dict(zip(bare.probes, self.scene.probes, strict=True))

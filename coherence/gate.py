@@ -150,6 +150,9 @@ class Gate:
         return AssertionResult(
             id=assertion.id,
             persona=assertion.case.persona,
+            property=assertion.property.word(),
+            slug=assertion.case.slug,
+            regimes=assertion.case.regimes,
             family=assertion.family,
             suite=assertion.place.file,
             line=assertion.place.line or 1,
@@ -169,7 +172,7 @@ class Gate:
     @cached_property
     def _needs(self) -> dict[tuple[Suite, str], list[Measurement]]:
         return {
-            (suite, assertion.id): list(assertion.case.needs())
+            (suite, assertion.id): assertion.case.measurements()
             for suite, assertions in self._selected.items()
             for assertion in assertions
         }
@@ -263,7 +266,7 @@ def _controls(assertion: Assertion) -> Iterator[Measurement]:
     if assertion.expect == "pass":
         for cases in assertion.case.controls().values():
             for case in cases:
-                yield from case.rests_on()
+                yield from case.needs()
 
 
 def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | None:

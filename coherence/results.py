@@ -1,13 +1,15 @@
 """The results of a run: one versioned JSON document, the source of every report."""
 
+import builtins
 from math import isfinite
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
+from coherence.older_results import FORMATS, upgraded
 from coherence.vocabulary import (
     Comparison,
     Criterion,
@@ -15,25 +17,31 @@ from coherence.vocabulary import (
     Expectation,
     Incoherence,
     Policy,
+    Regime,
     Verdict,
 )
-from coherence.vocabulary.evidence import Text
+from coherence.vocabulary.frozen import Frozen, Text
 from coherence.vocabulary.tier import Tier
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class AssertionResult(_Frozen):
+class AssertionResult(Frozen):
     """One assertion: what it asked, what was found, and whether that was expected."""
 
     id: str = Field(
         description="`<persona>.<property>.<slug>`; stable, the node id, JUnit name and baseline key."
     )
     persona: str
+    property: str | None = Field(
+        None, description="What is asserted, as suites call it; absent where a suite cannot be read."
+    )
+    slug: str | None = Field(
+        None, description="Which of the property's assertions about the persona it is; absent as well."
+    )
+    regimes: tuple[Regime, ...] = Field(
+        (), description="Those that are held against each other, or the one that it is about."
+    )
     family: str
     suite: str = Field(
         description="Path of the suite file, as errors name it: relative when below the current directory."
@@ -64,7 +72,7 @@ class AssertionResult(_Frozen):
     )
     seconds: float = 0.0
 
-    @property
+    @builtins.property
     def green(self) -> bool:
         """Whether the verdict is the expected one, or tolerated."""
         if self.tolerated:
@@ -73,12 +81,12 @@ class AssertionResult(_Frozen):
             return self.evidence is not None and self.expect.met(self.evidence.criteria)
         return self.verdict == Verdict(self.expect)
 
-    @property
+    @builtins.property
     def unmeasured(self) -> bool:
         """Whether the budget of the run was spent before it could be judged."""
         return self.evidence is None and self.verdict is Verdict.INCONCLUSIVE
 
-    @property
+    @builtins.property
     def outcome(self) -> str:
         """The verdict, or what it comes to: `tolerated`, `expected fail`, `unexpected pass`."""
         if self.tolerated:
@@ -90,13 +98,13 @@ class AssertionResult(_Frozen):
         return "expected fail" if self.green else self.verdict.value
 
 
-class Results(_Frozen):
+class Results(Frozen):
     """Everything a report shows."""
 
-    format: Literal[2, 3, 4] = Field(
+    format: Literal[5] = Field(
         FORMAT,
-        description="Older ones are read: 2 lacks what a baseline needs, and is compared without pairs; "
-        "before 4 an expected fail names no criterion.",
+        description="Of the document. Older ones are read: 2 lacks what a baseline needs, and is compared "
+        "without pairs; before 4 an expected fail names no criterion; before 5 a property goes by its id.",
     )
     started: str = Field(description="ISO 8601, UTC.")
     seconds: float
@@ -125,6 +133,14 @@ class Results(_Frozen):
             groups.setdefault(assertion.persona, []).append(assertion)
         return groups
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_now(cls, document: object) -> object:
+        """Read an older format."""
+        if isinstance(document, dict) and document.get("format") in FORMATS:
+            return upgraded(document)
+        return document
+
     def write(self, path: Path) -> None:
         """Write atomically: a reader sees the old document or the new one, never half of one."""
         replace_file(path, self.model_dump_json(indent=1).encode())
@@ -139,7 +155,7 @@ class Results(_Frozen):
         except ValidationError as problem:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the document"
-            sentence = f"not a results document of format {FORMAT}, 3 or 2: {where}: {first['msg']}"
+            sentence = f"not a results document of format {FORMAT} to {FORMATS[0]}: {where}: {first['msg']}"
             raise CoherenceError(sentence, Place(str(path))) from None
 
 

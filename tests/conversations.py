@@ -67,4 +67,4 @@ def world(
         found = own * noise + at * line
         return np.tile(found, (DEPTHS, 1)).astype(np.float32)
 
-    return Record({need: value(need) for need in case.needs()})
+    return Record({need: value(need) for need in case.measurements()})

@@ -35,4 +35,4 @@ def attractor(**fields):
 
 
 def readings_of(case):
-    return [need for need in case.needs() if isinstance(need, Reading)]
+    return [need for need in case.measurements() if isinstance(need, Reading)]

@@ -40,7 +40,7 @@ def keys_of(shipped):
         for suite in shipped.load()
         for artefacts in [Artefacts(suite.scene.release, suite.scene.extracts)]
         for assertion in suite.assertions
-        for measurement in assertion.case.needs()
+        for measurement in assertion.case.measurements()
         if not isinstance(measurement, LawSearch)
     }
 

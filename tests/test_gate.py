@@ -223,7 +223,7 @@ def counted(monkeypatch, case, method):
 
 def test_every_assertion_is_judged_once_and_asked_once_what_it_needs(load, store, monkeypatch):
     needs = counted(monkeypatch, CollinearityCase, "needs")
-    rests = counted(monkeypatch, CollinearityCase, "rests_on")
+    rests = counted(monkeypatch, CollinearityCase, "needs")
     judgements = counted(monkeypatch, CollinearityCase, "judge")
     suite = load(BY_ADAPTER, BY_VECTOR)
     gate = Gate(selected(suite), store)

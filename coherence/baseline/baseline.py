@@ -13,7 +13,7 @@ from coherence.errors import CoherenceError, Place
 from coherence.files import replace_file
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Criterion, Influence
-from coherence.vocabulary.evidence import Statistic
+from coherence.vocabulary.frozen import Statistic
 
 FORMAT: Final = 1
 

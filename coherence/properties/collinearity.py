@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from math import isnan
 from typing import Annotated, ClassVar, Literal
@@ -11,7 +12,8 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.columns import over_depth
+from coherence.properties.case import Case
+from coherence.properties.columns import interval_series, over_depth, series
 from coherence.properties.control import (
     artefact_regime,
     neutral_prompt,
@@ -20,7 +22,7 @@ from coherence.properties.control import (
     stand_ins,
 )
 from coherence.properties.criterion import held
-from coherence.properties.directed import Directed
+from coherence.properties.directed import Directed, Directions
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Between,
@@ -34,7 +36,6 @@ from coherence.properties.eligibility import (
     units,
 )
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case
 from coherence.properties.ranges import COSINE, DIFFERENCE
 from coherence.properties.reading import ExampleReplies, Readings
 from coherence.statistics.alignment import Alignment
@@ -42,7 +43,7 @@ from coherence.statistics.displacements import Displacements
 from coherence.vocabulary import (
     Criterion,
     Curve,
-    Evidence,
+    Figures,
     ProbeNote,
 )
 from coherence.vocabulary.evidence import number
@@ -51,43 +52,95 @@ LEAST_PROBES = 4
 MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
+@dataclass(frozen=True, eq=False)
+class CollinearitySample:
+    """Displacements of the persona in both regimes, beside those of its controls."""
+
+    case: "CollinearityCase"
+    record: Record
+    seed: int
+
+    @cached_property
+    def band(self) -> Directions:
+        """Both directions at the sites that are judged."""
+        case, spec = self.case, self.case.spec
+        depths = case.readings.depths(self.record, spec.sites.sites)
+        return Directions(self._moved(depths), case.sides, spec.sites, self.seed)
+
+    @cached_property
+    def everywhere(self) -> Displacements:
+        """Displacements at every site."""
+        return self._moved()
+
+    @cached_property
+    def foreign(self) -> dict[str, Alignment]:
+        """The other personas in the second regime, compared with the first at the sites that are judged."""
+        return self.foreign_in(self.band.moved)
+
+    def foreign_in(self, moved: Displacements) -> dict[str, Alignment]:
+        """Compare with the other personas in the second regime, none of them among its own controls."""
+        case = self.case
+        if len(case.controls_by_kin) <= LEAST_BYSTANDERS:
+            return {}
+        return {
+            name: moved.compared(case.judged[0], case.scene.condition(name, case.regimes[1]), without=unit)
+            for unit, personas in enumerate(case.controls_by_kin)
+            for name in personas
+        }
+
+    def _moved(self, depths: Sequence[int] | None = None) -> Displacements:
+        case = self.case
+        return case.readings.displacements(self.record, case.judged, case.controls_in_both, depths)
+
+
 @dataclass(frozen=True)
-class CollinearityCase(Case):
+class CollinearityCase(Case[CollinearitySample]):
     """One persona, two regimes; the directions of the suite's other personas are foreign ones."""
 
     persona: str
     slug: str
-    asked: "Collinearity"
+    spec: "Collinearity"
     scene: Scene
     regimes: Pair
     controls_by_kin: tuple[tuple[str, ...], ...]
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the bare model and every persona in both regimes, on every probe; and replies to look at."""
-        return [*self.rests_on(), *self._sample.replies.values()]
+        """Read bare, the judged persona and its controls in both regimes, on every probe."""
+        controls = [one for unit in self.controls_in_both for persona in unit for one in persona]
+        conditions = dict.fromkeys([self.scene.bare, *self.judged, *controls])
+        return [reading for condition in conditions for reading in self.readings.of(condition)]
 
-    def rests_on(self) -> Iterable[Measurement]:
-        """Read bare, the judged persona and its controls in both regimes; replies are only to look at."""
-        controls = [one for unit in self._controls for persona in unit for one in persona]
-        conditions = dict.fromkeys([self.scene.bare, *self._judged, *controls])
-        return [reading for condition in conditions for reading in self._readings.of(condition)]
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Let both regimes answer a probe."""
+        return self._examples.replies.values()
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def sample(self, record: Record, seed: int) -> CollinearitySample:
+        """Take displacements at the sites of the band, and for figures at all."""
+        return CollinearitySample(self, record, seed)
+
+    def criteria(self, sample: CollinearitySample) -> Iterator[Criterion]:
         """Judge the specific cosine over the band, its margin over other personas, strength, and chance."""
-        moved = self._displacements(record)
-        band = moved.at(self._depths(record))
-        return Evidence(
-            criteria=tuple(self._criteria(band, seed)),
-            curve=self._curve(moved, seed),
-            probes=(*self._worst(band), self._sample.note(record)),
-            notes=tuple(self._notes(band, seed)),
+        band, spec = sample.band, self.spec
+        yield from spec.directions(band, "min_cosine", spec.min_cosine)
+        unreliable = spec.unreliable(band)
+        if spec.min_margin is not None and sample.foreign:
+            # Where another persona stands in, there may be none left to be foreign.
+            lead = band.alignment.lead(list(sample.foreign.values()))
+            name = "margin over best foreign persona"
+            yield held(name, lead, band.n, spec.min_margin, unreliable=unreliable, key="min_margin")
+        above = band.alignment.cosine().above(band.chance)
+        yield held("above random null", above, band.n, 0.0, unreliable=unreliable, key=None)
+
+    def figures(self, sample: CollinearitySample) -> Figures:
+        """Show cosines over depth, the probes that agree least, and what answers look like."""
+        worst = () if sample.band.undefined else tuple(self._worst(sample.band))
+        return Figures(
+            curve=self._curve(sample),
+            probes=(*worst, self._examples.note(sample.record)),
+            notes=tuple(self._notes(sample)),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria from the sites of the band alone."""
-        return self._criteria(self._displacements(record, self._depths(record)), seed)
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["CollinearityCase"]]:
         """Another persona in the last regime with artefacts, nothing, random vectors, an empty prompt."""
         scenes = (
             *nothing(self.scene, self.persona, self.regimes),
@@ -97,7 +150,7 @@ class CollinearityCase(Case):
         others = {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
         return {**dict(self._stand_ins()), **others}
 
-    def _stand_ins(self) -> Iterator[tuple[str, list[Case]]]:
+    def _stand_ins(self) -> Iterator[tuple[str, list["CollinearityCase"]]]:
         """Another persona in this one's place, and then among the controls no more."""
         regime = artefact_regime(self.regimes)
         for name in chain.from_iterable(self.controls_by_kin):
@@ -106,103 +159,70 @@ class CollinearityCase(Case):
                 for said, scenes in stand_ins(self.scene, self.persona, regime, [name]):
                     yield said, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
 
-    def _criteria(self, band: Displacements, seed: int) -> Iterator[Criterion]:
-        n, asked, sides = len(self.scene.probes), self.asked, self._sides
-        yield from asked.directions(band, sides, n, seed, "min_cosine", asked.min_cosine)
-        unreliable, compared = asked.unreliable(band, sides, n, seed), asked.compared(band, sides)
-        foreign = self._foreign(band) if asked.min_margin is not None else {}
-        if foreign:  # where another persona stands in, there may be none left to be foreign
-            lead = compared.lead(list(foreign.values()))
-            name = "margin over best foreign persona"
-            yield held(name, lead, n, asked.min_margin or 0.0, unreliable=unreliable, key="min_margin")
-        above = compared.cosine().above(float(band.chance(self._judged[0], seed).mean()))
-        yield held("above random null", above, n, 0.0, unreliable=unreliable, key=None)
-
-    def _foreign(self, moved: Displacements) -> dict[str, Alignment]:
-        """Compare with the other personas in the second regime, none of them among its own controls."""
-        if len(self.controls_by_kin) <= LEAST_BYSTANDERS:
-            return {}
-        foreign: dict[str, Alignment] = {}
-        for unit, personas in enumerate(self.controls_by_kin):
-            for name in personas:
-                other = self.scene.condition(name, self.regimes[1])
-                foreign[name] = moved.compared(self._judged[0], other, without=unit)
-        return foreign
-
-    def _worst(self, band: Displacements) -> tuple[ProbeNote, ...]:
-        if self.asked.undefined(band, self._sides):
-            return ()
-        by_probe = band.by_probe(*self._judged)
+    def _worst(self, band: Directions) -> Iterator[ProbeNote]:
         between = f"between {self.regimes[0]} and {self.regimes[1]}"
-        return tuple(
-            ProbeNote(
-                probe=self.scene.probes[row].id, note=f"specific cosine {number(by_probe[row])} {between}"
-            )
-            for row in np.argsort(by_probe, kind="stable")[:3]
-        )
+        for row in np.argsort(band.by_probe, kind="stable")[:3]:
+            note = f"specific cosine {number(band.by_probe[row])} {between}"
+            yield ProbeNote(probe=self.scene.probes[row].id, note=note)
 
-    def _notes(self, band: Displacements, seed: int) -> Iterator[str]:
-        if self.asked.undefined(band, self._sides):
+    def _notes(self, sample: CollinearitySample) -> Iterator[str]:
+        band = sample.band
+        if band.undefined:
             return
-        yield from self.asked.geometry(band, self._sides, seed)
-        yield from self._nearest(band)
-        share, without = (float(by_site.mean()) for by_site in band.massive(*self._judged))
+        yield from band.geometry()
+        yield from _nearest(sample.foreign)
+        share, without = (float(by_site.mean()) for by_site in band.moved.massive(*self.judged))
         if share > MASSIVE:
             yield f"three dimensions carry {share:.0%} of the energy; cosine {without:.2f} without them"
-        yield from by_length("specific cosine", band.by_probe(*self._judged), self.scene.probes)
+        yield from by_length("specific cosine", band.by_probe, self.scene.probes)
 
-    def _nearest(self, band: Displacements) -> Iterator[str]:
-        cosines = {name: compared.cosine().value for name, compared in self._foreign(band).items()}
-        known = {name: value for name, value in cosines.items() if not isnan(value)}
-        if known:
-            best = max(known, key=lambda name: known[name])
-            yield f"best foreign persona: {best} ({number(known[best])})"
-
-    def _curve(self, moved: Displacements, seed: int) -> Curve:
-        judged = moved.compared(*self._judged).cosines()
-        foreign = [[one.value for one in other.cosines()] for other in self._foreign(moved).values()]
-        columns = {
-            "specific": np.array([cosine.value for cosine in judged]),
-            "low": np.array([cosine.low for cosine in judged]),
-            "high": np.array([cosine.high for cosine in judged]),
-            "raw": moved.raw_cosine(*self._judged),
-            "ceiling": moved.ceiling(*self._judged, seed),
-            **({"best foreign": np.fmax.reduce(foreign)} if foreign else {}),
-            "random null": moved.chance(self._judged[0], seed),
+    def _curve(self, sample: CollinearitySample) -> Curve:
+        moved, pair = sample.everywhere, self.judged
+        foreign = [[one.value for one in other.cosines()] for other in sample.foreign_in(moved).values()]
+        lines = {
+            "specific": interval_series(moved.compared(*pair).cosines()),
+            "raw": series(moved.raw_cosine(*pair)),
+            "ceiling": series(moved.ceiling(*pair, sample.seed)),
+            **({"best foreign": series(np.fmax.reduce(foreign))} if foreign else {}),
+            "random null": series(moved.chance(pair[0], sample.seed)),
         }
-        return over_depth(columns, np.logical_or(*map(moved.still, self._judged)))
-
-    def _depths(self, record: Record) -> list[int]:
-        return self._readings.depths(record, self.asked.sites.sites)
-
-    def _displacements(self, record: Record, depths: Sequence[int] | None = None) -> Displacements:
-        return self._readings.displacements(record, self._judged, self._controls, depths)
+        return over_depth(lines, np.logical_or(*map(moved.still, pair)))
 
     @property
-    def _sample(self) -> ExampleReplies:
-        return ExampleReplies(
-            self.scene, {str(regime): self.scene.condition(self.persona, regime) for regime in self.regimes}
-        )
+    def _examples(self) -> ExampleReplies:
+        return ExampleReplies(self.scene, self.sides)
 
-    @property
-    def _readings(self) -> Readings:
-        return Readings(self.scene, self.asked.position, self.asked.text)
+    @cached_property
+    def readings(self) -> Readings:
+        """Where and over which text residuals are read."""
+        return Readings(self.scene, self.spec.position, self.spec.text)
 
-    @property
-    def _sides(self) -> dict[str, Condition]:
-        return dict(zip(map(str, self.regimes), self._judged, strict=True))
+    @cached_property
+    def sides(self) -> dict[str, Condition]:
+        """The persona in either regime, by its name."""
+        return dict(zip(map(str, self.regimes), self.judged, strict=True))
 
-    @property
-    def _judged(self) -> tuple[Condition, Condition]:
-        first, second = self._of(self.persona)
+    @cached_property
+    def judged(self) -> tuple[Condition, Condition]:
+        """The persona in either regime."""
+        first, second = self._in_both(self.persona)
         return first, second
 
-    @property
-    def _controls(self) -> list[list[list[Condition]]]:
-        return [[self._of(persona) for persona in unit] for unit in self.controls_by_kin]
+    @cached_property
+    def controls_in_both(self) -> list[list[list[Condition]]]:
+        """Control personas in either regime, kin together."""
+        return [[self._in_both(persona) for persona in unit] for unit in self.controls_by_kin]
 
-    def _of(self, persona: str) -> list[Condition]:
+    def _in_both(self, persona: str) -> list[Condition]:
         return [self.scene.condition(persona, regime) for regime in self.regimes]
+
+
+def _nearest(foreign: Mapping[str, Alignment]) -> Iterator[str]:
+    cosines = {name: compared.cosine().value for name, compared in foreign.items()}
+    known = {name: value for name, value in cosines.items() if not isnan(value)}
+    if known:
+        best = max(known, key=lambda name: known[name])
+        yield f"best foreign persona: {best} ({number(known[best])})"
 
 
 class Collinearity(Directed):

@@ -6,13 +6,33 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.statistics.intervals import Array
-from coherence.vocabulary import Curve, Site, Table
+from coherence.statistics.intervals import Interval
+from coherence.vocabulary import Abscissa, Curve, Series, Site, Table
+from coherence.vocabulary.figures import Column
+
+SITES = Abscissa(title="blocks passed")
+WEIGHTS = Abscissa(title="weight of the mixture", diagonal="a linear response")
+TURNS = Abscissa(title="turn")
 
 
-def column(values: Iterable[float]) -> tuple[float | None, ...]:
+def column(values: Iterable[float]) -> Column:
     """Plain numbers; None where a value is undefined."""
     return tuple(float(value) if isfinite(value) else None for value in values)
+
+
+def series(values: Iterable[float]) -> Series:
+    """Values without intervals."""
+    return Series(values=column(values))
+
+
+def interval_series(intervals: Iterable[Interval]) -> Series:
+    """Values with the ends of their intervals."""
+    found = list(intervals)
+    return Series(
+        values=column(one.value for one in found),
+        low=column(one.low for one in found),
+        high=column(one.high for one in found),
+    )
 
 
 def every_site(depths: int) -> tuple[str, ...]:
@@ -20,10 +40,17 @@ def every_site(depths: int) -> tuple[str, ...]:
     return tuple(str(Site.at_depth(depth)) for depth in range(depths))
 
 
-def over_depth(columns: Mapping[str, Array], undefined: NDArray[np.bool_]) -> Curve:
-    """Columns [depths] over every site, empty where a direction is undefined."""
-    shown = {name: column(np.where(undefined, np.nan, values)) for name, values in columns.items()}
-    return Curve(axis="site", at=every_site(len(undefined)), columns=shown)
+def over_depth(lines: Mapping[str, Series], undefined: NDArray[np.bool_]) -> Curve:
+    """Draw series over every site, with a gap where a direction is undefined, [depths]."""
+
+    def gapped(values: Column | None) -> Column | None:
+        return values and tuple(None if gap else value for gap, value in zip(undefined, values, strict=True))
+
+    shown = {
+        name: Series(values=gapped(line.values) or (), low=gapped(line.low), high=gapped(line.high))
+        for name, line in lines.items()
+    }
+    return Curve(over=SITES, at=every_site(len(undefined)), series=shown)
 
 
 def table(name: str, rows: Iterable[str], columns: Mapping[str, Iterable[float]]) -> Table:

@@ -2,6 +2,8 @@
 
 from abc import ABC
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from math import isnan
 from typing import Annotated
 
@@ -15,11 +17,83 @@ from coherence.properties.ranges import ANY
 from coherence.properties.reading import unmoved
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
+from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Band, Criterion, Position
 from coherence.vocabulary.evidence import number
 
-Sides = Mapping[str, Condition]
-"""Two conditions by what a reader calls them, the one that is the measure first."""
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Two directions at the sites of a band, by what a reader calls them; the measure is the first."""
+
+    moved: Displacements  # at those sites alone
+    sides: Mapping[str, Condition]
+    band: Band
+    seed: int
+
+    @property
+    def pair(self) -> tuple[Condition, Condition]:
+        """Both conditions."""
+        first, second = self.sides.values()
+        return first, second
+
+    @property
+    def n(self) -> int:
+        """How many probes there are."""
+        return len(self.moved.clusters)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Their specific parts, compared."""
+        return self.moved.compared(*self.pair)
+
+    @cached_property
+    def cosines(self) -> list[Interval]:
+        """Specific cosine at each site."""
+        return self.alignment.cosines()
+
+    @cached_property
+    def by_probe(self) -> Array:
+        """Specific cosine of each probe alone: [probes]."""
+        return self.moved.by_probe(*self.pair)
+
+    @cached_property
+    def ceiling(self) -> float:
+        """Highest cosine that both can show, averaged over the band."""
+        return float(self.moved.ceiling(*self.pair, self.seed).mean())
+
+    @cached_property
+    def chance(self) -> float:
+        """What random directions reach against the first, averaged over the band."""
+        return float(self.moved.chance(self.pair[0], self.seed).mean())
+
+    @cached_property
+    def undefined(self) -> str | None:
+        """Name the first side that moves nothing at a site of the band."""
+        return self.still(*self.sides)
+
+    def still(self, *names: str) -> str | None:
+        """Name the first of these sides that moves nothing at a site of the band."""
+        nothing = np.stack([self.moved.still(self.sides[name]) for name in names])
+        return unmoved(nothing, names, self.band)
+
+    def geometry(self) -> Iterator[str]:
+        """Say what the cosine is beside, and where it is least: the band's mean may hide a bad site."""
+        if self.undefined:
+            return
+        yield (
+            f"{self.band}: raw cosine {number(self.moved.raw_cosine(*self.pair).mean())}, "
+            f"ceiling {number(self.ceiling)}, random null {number(self.chance)}"
+        )
+        known = [
+            (cosine, site)
+            for cosine, site in zip(self.cosines, self.band.sites, strict=True)
+            if not isnan(cosine.value)
+        ]
+        if known:
+            least, site = min(known, key=lambda one: one[0].value)
+            spread = f"{number(least.value)} [{number(least.low)}, {number(least.high)}]"
+            yield f"least of the band at {site}: specific cosine {spread}"
 
 
 class Directed(Property, ABC):
@@ -42,62 +116,22 @@ class Directed(Property, ABC):
         0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
     )
 
-    def directions(
-        self, band: Displacements, sides: Sides, n: int, seed: int, key: str, least: float
-    ) -> Iterator[Criterion]:
+    def directions(self, found: Directions, key: str, least: float) -> Iterator[Criterion]:
         """Hold the cosine of both sides, and the strength of the second along the first."""
-        compared = self.compared(band, sides)
-        unreliable = self.unreliable(band, sides, n, seed)
-        name, found = (
-            ("specific cosine at the least site", compared.least_cosine())
+        name, cosine = (
+            ("specific cosine at the least site", found.alignment.least_cosine())
             if self.every_site
-            else ("specific cosine", compared.cosine())
+            else ("specific cosine", found.alignment.cosine())
         )
-        yield held(name, found, n, least, unreliable=unreliable, key=key)
-        (first, condition), (second, _) = sides.items()
+        yield held(name, cosine, found.n, least, unreliable=self.unreliable(found), key=key)
+        first, second = found.sides
         # A second side that does nothing has a strength, which is 0.
-        still = self.undefined(band, {first: condition})
-        name, found = f"strength of {second} along {first}", compared.strength()
-        yield held(name, found, n, self.min_strength, unreliable=still, key="min_strength")
-        if self.max_strength is not None:
-            yield held(name, found, n, at_most=self.max_strength, unreliable=still, key="max_strength")
+        still = found.still(first)
+        name, strength = f"strength of {second} along {first}", found.alignment.strength()
+        yield held(name, strength, found.n, self.min_strength, unreliable=still, key="min_strength")
+        if (most := self.max_strength) is not None:
+            yield held(name, strength, found.n, at_most=most, unreliable=still, key="max_strength")
 
-    def compared(self, band: Displacements, sides: Sides) -> Alignment:
-        """Compare the specific parts of both sides, at the depths of a band."""
-        first, second = sides.values()
-        return band.compared(first, second)
-
-    def ceiling(self, band: Displacements, sides: Sides, seed: int) -> float:
-        """Highest cosine that both sides can show, averaged over the band."""
-        first, second = sides.values()
-        return float(band.ceiling(first, second, seed).mean())
-
-    def unreliable(self, band: Displacements, sides: Sides, n: int, seed: int) -> str | None:
+    def unreliable(self, found: Directions) -> str | None:
         """Say why directions decide nothing, if they do not."""
-        undefined = self.undefined(band, sides)
-        return undefined or too_noisy(self.ceiling(band, sides, seed), self.min_ceiling, n)
-
-    def undefined(self, band: Displacements, sides: Sides) -> str | None:
-        """Name the first side that moves nothing at a site of the band."""
-        still = np.stack([band.still(condition) for condition in sides.values()])
-        return unmoved(still, [*sides], self.sites)
-
-    def geometry(self, band: Displacements, sides: Sides, seed: int) -> Iterator[str]:
-        """Say what the cosine is beside, and where it is least: the band's mean may hide a bad site."""
-        if self.undefined(band, sides):
-            return
-        first, second = sides.values()
-        yield (
-            f"{self.sites}: raw cosine {number(band.raw_cosine(first, second).mean())}, "
-            f"ceiling {number(self.ceiling(band, sides, seed))}, "
-            f"random null {number(band.chance(first, seed).mean())}"
-        )
-        known = [
-            (cosine, site)
-            for cosine, site in zip(self.compared(band, sides).cosines(), self.sites.sites, strict=True)
-            if not isnan(cosine.value)
-        ]
-        if known:
-            least, site = min(known, key=lambda one: one[0].value)
-            spread = f"{number(least.value)} [{number(least.low)}, {number(least.high)}]"
-            yield f"least of the band at {site}: specific cosine {spread}"
+        return found.undefined or too_noisy(found.ceiling, self.min_ceiling, found.n)

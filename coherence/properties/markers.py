@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from coherence.errors import SuiteError, did_you_mean
-from coherence.plan import Condition, Measurement, Record, Reply, Scene
+from coherence.plan import Measurement, Record, Reply, Scene
+from coherence.properties.case import Case
 from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE
 from coherence.statistics.agreement import (
     Hits,
@@ -24,8 +25,8 @@ from coherence.statistics.agreement import (
     recovery,
     relative_difference,
 )
-from coherence.statistics.intervals import wilson
-from coherence.vocabulary import Criterion, Evidence, Marker, ProbeNote, Regime
+from coherence.statistics.intervals import Interval, wilson
+from coherence.vocabulary import Criterion, Figures, Marker, ProbeNote, Regime
 
 LEAST_PROBES = 8
 
@@ -55,36 +56,88 @@ class Replies:
 
 
 @dataclass(frozen=True)
-class MarkersCase(Case):
+class MarkersSample:
+    """What is answered in two regimes, under the prompt and by the bare model."""
+
+    replies: Mapping[Regime, Replies]
+    sides: Pair
+    clusters: Sequence[str]
+
+    @property
+    def n(self) -> int:
+        """How many probes there are."""
+        return len(self.clusters)
+
+    @property
+    def both(self) -> tuple[Replies, Replies]:
+        """Replies in either regime."""
+        first, second = (self.replies[regime] for regime in self.sides)
+        return first, second
+
+    @property
+    def hits(self) -> tuple[Hits, Hits]:
+        """Hits in either regime."""
+        first, second = self.both
+        return first.hits, second.hits
+
+    @property
+    def untold(self) -> str | None:
+        """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
+        apart = chance_disagreements(*self.hits)
+        if apart >= LEAST_PROBES:
+            return None
+        return (
+            "agreement beyond chance cannot be told at these rates: independent regimes would disagree on "
+            f"{apart:.1f} of {self.n} probes, and {LEAST_PROBES} are needed; the other criteria decide"
+        )
+
+    def relative_count(self) -> Interval:
+        """Difference of the mean numbers of distinct markers, as a multiple of the prompt's."""
+        regimes = list(dict.fromkeys((Regime.PROMPT, *self.sides)))
+        counts = np.array([self.replies[regime].counts for regime in regimes], dtype=np.float64).T
+        first, second = map(regimes.index, self.sides)
+        return relative_difference(counts, first, second, regimes.index(Regime.PROMPT), self.clusters)
+
+
+@dataclass(frozen=True)
+class MarkersCase(Case[MarkersSample]):
     """One persona, two regimes, held against its prompt (the ceiling) and the bare model (the floor)."""
 
     persona: str
     slug: str
-    asked: "Markers"
+    spec: "Markers"
     scene: Scene
     regimes: Pair
     markers: tuple[Marker, ...]
 
     def needs(self) -> Iterable[Measurement]:
         """Let the model answer every probe, bare, prompted and in both regimes."""
-        return [
-            self._reply(regime, row) for regime in self._all_regimes for row in range(len(self.scene.probes))
-        ]
+        return [reply for regime in self._all_regimes for reply in self._replies(regime)]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def sample(self, record: Record, seed: int) -> MarkersSample:
+        """Count the markers of every answer."""
+        replies = {
+            regime: Replies.of(map(record.reply, self._replies(regime)), self.markers)
+            for regime in self._all_regimes
+        }
+        return MarkersSample(replies, self.regimes, self.scene.clusters)
+
+    def criteria(self, sample: MarkersSample) -> Iterator[Criterion]:
         """Judge agreement by probe, differences of rates and counts, and recovery of the prompt's effect."""
-        replies = self._all_replies(record)
-        return Evidence(
-            criteria=tuple(self._criteria(replies)),
-            probes=self._side_by_side(replies),
-            notes=self._notes(replies),
-        )
+        first, second = sample.hits
+        if sample.untold is None:
+            agreement = kappa(first, second, sample.clusters)
+            yield held("Cohen's kappa", agreement, sample.n, self.spec.min_agreement, key="min_agreement")
+        difference = paired_difference(first, second, sample.clusters)
+        yield self._between("rate", difference, sample.n, "max_difference")
+        yield self._between("relative count", sample.relative_count(), sample.n, "max_count_difference")
+        yield self._recovery(sample)
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria alone."""
-        return self._criteria(self._all_replies(record))
+    def figures(self, sample: MarkersSample) -> Figures:
+        """Show replies side by side, and every rate."""
+        return Figures(probes=self._side_by_side(sample), notes=tuple(self._notes(sample)))
 
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["MarkersCase"]]:
         """Another persona, or nothing, in the last regime with artefacts, and random vectors.
 
         A prompt that says nothing is the bare model, which recovery is held against in any case.
@@ -96,133 +149,69 @@ class MarkersCase(Case):
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
-    def _criteria(self, replies: Mapping[Regime, Replies]) -> Iterator[Criterion]:
-        first, second = (replies[regime].hits for regime in self.regimes)
-        if self._untold(first, second) is None:
-            yield held(
-                "Cohen's kappa",
-                kappa(first, second, self.scene.clusters),
-                self._n,
-                at_least=self.asked.min_agreement,
-                key="min_agreement",
-            )
-        most = self.asked.max_difference
-        yield held(
-            f"rate {self.regimes[1]} - {self.regimes[0]}",
-            paired_difference(first, second, self.scene.clusters),
-            self._n,
-            -most,
-            most,
-            key="max_difference",
-        )
-        yield self._count_difference(replies)
-        yield self._recovery(replies)
+    def _between(self, what: str, found: Interval, n: int, key: str) -> Criterion:
+        most = getattr(self.spec, key)
+        return held(f"{what} {self.regimes[1]} - {self.regimes[0]}", found, n, -most, most, key=key)
 
-    def _untold(self, first: Hits, second: Hits) -> str | None:
-        """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
-        apart = chance_disagreements(first, second)
-        if apart >= LEAST_PROBES:
-            return None
-        return (
-            "agreement beyond chance cannot be told at these rates: independent regimes would disagree on "
-            f"{apart:.1f} of {self._n} probes, and {LEAST_PROBES} are needed; the other criteria decide"
-        )
-
-    def _count_difference(self, replies: Mapping[Regime, Replies]) -> Criterion:
-        sides = list(dict.fromkeys((Regime.PROMPT, *self.regimes)))
-        counts = np.array([replies[regime].counts for regime in sides], dtype=np.float64).T
-        first, second = map(sides.index, self.regimes)
-        most = self.asked.max_count_difference
-        return held(
-            f"relative count {self.regimes[1]} - {self.regimes[0]}",
-            relative_difference(counts, first, second, sides.index(Regime.PROMPT), self.scene.clusters),
-            self._n,
-            -most,
-            most,
-            key="max_count_difference",
-        )
-
-    @property
-    def _all_regimes(self) -> tuple[Regime, ...]:
-        return tuple(dict.fromkeys((Regime.BARE, Regime.PROMPT, *self.regimes)))
-
-    @property
-    def _units(self) -> int:
-        return len(set(self.scene.clusters))
-
-    @property
-    def _n(self) -> int:
-        return len(self.scene.probes)
-
-    def _recovery(self, replies: Mapping[Regime, Replies]) -> Criterion:
-        bare, ceiling = replies[Regime.BARE], replies[Regime.PROMPT]
+    def _recovery(self, sample: MarkersSample) -> Criterion:
+        bare, ceiling = sample.replies[Regime.BARE], sample.replies[Regime.PROMPT]
         worse = min(
             (regime for regime in self.regimes if regime != Regime.PROMPT),
-            key=lambda regime: replies[regime].rate,
+            key=lambda regime: sample.replies[regime].rate,
         )
-        found = recovery(replies[worse].hits, ceiling.hits, bare.hits, self.scene.clusters)
-        effect = paired_difference(bare.hits, ceiling.hits, self.scene.clusters)
+        found = recovery(sample.replies[worse].hits, ceiling.hits, bare.hits, sample.clusters)
+        effect = paired_difference(bare.hits, ceiling.hits, sample.clusters)
         flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         return held(
             f"recovery by {worse}",
             found,
-            self._n,
-            at_least=self.asked.min_recovery,
-            unreliable=unclear(flat, effect, self._n),
+            sample.n,
+            at_least=self.spec.min_recovery,
+            unreliable=unclear(flat, effect, sample.n),
             key="min_recovery",
         )
 
-    def _side_by_side(self, replies: dict[Regime, Replies]) -> tuple[ProbeNote, ...]:
-        first, second = (replies[regime] for regime in self.regimes)
-        rows = np.argsort(first.hits == second.hits, kind="stable")  # those that disagree come first
-        differing = int((first.hits != second.hits).sum())
-        shown = rows[: min(differing, 2) or 2]
-        return tuple(
-            ProbeNote(
-                probe=self.scene.probes[row].id,
-                note=self._counted(row, first, second),
-                replies={str(regime): replies[regime].texts[row] for regime in self.regimes},
-                marks={str(regime): self._marks(replies[regime].texts[row]) for regime in self.regimes},
-            )
-            for row in shown
+    def _side_by_side(self, sample: MarkersSample) -> tuple[ProbeNote, ...]:
+        first, second = sample.hits
+        rows = np.argsort(first == second, kind="stable")  # those that disagree come first
+        differing = int((first != second).sum())
+        return tuple(self._note(row, sample) for row in rows[: min(differing, 2) or 2])
+
+    def _note(self, row: int, sample: MarkersSample) -> ProbeNote:
+        sides = dict(zip(map(str, self.regimes), sample.both, strict=True))
+        return ProbeNote(
+            probe=self.scene.probes[row].id,
+            note="markers: " + ", ".join(f"{name} {found.counts[row]}" for name, found in sides.items()),
+            replies={name: found.texts[row] for name, found in sides.items()},
+            marks={name: self._marks(found.texts[row]) for name, found in sides.items()},
         )
 
     def _marks(self, text: str) -> tuple[tuple[int, int], ...]:
         return tuple(sorted(place for marker in self.markers for place in marker.places(text)))
 
-    def _counted(self, row: int, first: Replies, second: Replies) -> str:
-        counts = (first.counts[row], second.counts[row])
-        return "markers: " + ", ".join(
-            f"{regime} {count}" for regime, count in zip(self.regimes, counts, strict=True)
-        )
-
-    def _notes(self, replies: dict[Regime, Replies]) -> tuple[str, ...]:
-        rates = tuple(self._rate(regime, found) for regime, found in replies.items())
-        first, second = (replies[regime].hits for regime in self.regimes)
+    def _notes(self, sample: MarkersSample) -> Iterator[str]:
+        drawn = len(set(sample.clusters))
+        for regime, found in sample.replies.items():
+            rate = wilson(found.rate * drawn, drawn)
+            yield (
+                f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
+                f"{np.mean(found.counts):.1f} distinct ones on average"
+            )
+        first, second = sample.hits
         p = mcnemar_exact(first, second)
-        between = f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
-        untold = filter(None, [self._untold(first, second)])
-        return (*rates, between, *untold, *by_length("agreement", first == second, self.scene.probes))
+        yield f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
+        if sample.untold:
+            yield sample.untold
+        yield from by_length("agreement", first == second, self.scene.probes)
 
-    def _rate(self, regime: Regime, found: Replies) -> str:
-        rate = wilson(found.rate * self._units, self._units)
-        return (
-            f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
-            f"{np.mean(found.counts):.1f} distinct ones on average"
-        )
+    @property
+    def _all_regimes(self) -> tuple[Regime, ...]:
+        return tuple(dict.fromkeys((Regime.BARE, Regime.PROMPT, *self.regimes)))
 
-    def _all_replies(self, record: Record) -> dict[Regime, Replies]:
-        return {regime: self._replies(record, regime) for regime in self._all_regimes}
-
-    def _replies(self, record: Record, regime: Regime) -> Replies:
-        texts = tuple(record.reply(self._reply(regime, row)) for row in range(len(self.scene.probes)))
-        return Replies.of(texts, self.markers)
-
-    def _reply(self, regime: Regime, row: int) -> Reply:
-        return Reply(self._condition(regime), self.scene.probes[row], self.scene.decoding)
-
-    def _condition(self, regime: Regime) -> Condition:
-        return self.scene.bare if regime == Regime.BARE else self.scene.condition(self.persona, regime)
+    def _replies(self, regime: Regime) -> list[Reply]:
+        bare = regime == Regime.BARE
+        condition = self.scene.bare if bare else self.scene.condition(self.persona, regime)
+        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
 
 
 class Markers(Property):

@@ -1,80 +1,19 @@
-"""The form that every property has: what the author writes, what it needs measured, how it judges."""
+"""The form that every property has: what the author writes, and the cases that follow from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from coherence.errors import CoherenceError, did_you_mean
-from coherence.plan import Measurement, Record, Scene
+from coherence.errors import did_you_mean
+from coherence.plan import Scene
+from coherence.properties.case import Case
 from coherence.properties.ranges import ANY, Possible
-from coherence.vocabulary import Control, Criterion, Evidence, Expectation, Incoherence, Verdict
-from coherence.vocabulary.evidence import Sampled
+from coherence.vocabulary import Criterion, Expectation, Incoherence
 from coherence.vocabulary.tier import Tier
 
 _Judge = TypeVar("_Judge")
-
-
-class Case(ABC):
-    """One assertion: a property applied to one persona and one choice of regimes."""
-
-    persona: str
-    slug: str
-
-    @property
-    def units(self) -> tuple[Sampled, ...]:
-        """Name what its estimates run over a sample of (`Estimate.of`); nothing for a law."""
-        return ("probes",)
-
-    @abstractmethod
-    def needs(self) -> Iterable[Measurement]:
-        """List what must be measured before `judge` can be called."""
-
-    def rests_on(self) -> Iterable[Measurement]:
-        """List what `criteria` takes: all of it, or less where replies are only looked at."""
-        return self.needs()
-
-    @abstractmethod
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Turn measurements into evidence. Pure: the same record and seed give the same evidence."""
-
-    @abstractmethod
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield what the evidence decides by, one after the other and nothing else."""
-
-    def controls(self) -> Mapping[str, Sequence["Case"]]:
-        """Name what must not pass in the persona's place, with this case about it. None for a law.
-
-        Where a control is drawn at random there are several cases; it passes when most of them do.
-        """
-        return {}
-
-    def controlled(self, record: Record, seed: int) -> tuple[Control, ...]:
-        """Judge every control, up to the first criterion that it does not pass: one is enough."""
-        return tuple(
-            _most([_control(name, case, record, seed) for case in cases])
-            for name, cases in self.controls().items()
-        )
-
-
-def _most(drawn: Sequence[Control]) -> Control:
-    """Return one that stands for most of them."""
-    passing = [control for control in drawn if control.verdict is Verdict.PASS]
-    others = [control for control in drawn if control.verdict is not Verdict.PASS]
-    return passing[0] if len(passing) > len(others) else others[0]
-
-
-def _control(name: str, case: Case, record: Record, seed: int) -> Control:
-    passed: list[Criterion] = []
-    try:
-        for criterion in case.criteria(record, seed):
-            if criterion.verdict is not Verdict.PASS:
-                return Control(name=name, criterion=criterion, met=tuple(passed))
-            passed.append(criterion)
-    except CoherenceError as problem:
-        return Control(name=name, met=tuple(passed), problem=problem.sentence)
-    return Control(name=name, criterion=passed[0], met=tuple(passed[1:]))
 
 
 class Property(BaseModel, ABC):

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from coherence.plan import LawSearch, Measurement, Record, Seen
-from coherence.properties.property import Case
-from coherence.vocabulary import Criterion, Estimate, Evidence, ProbeNote
+from coherence.plan import LawOutcome, LawSearch, Measurement, Record, Seen
+from coherence.properties.case import Case
+from coherence.vocabulary import Criterion, Estimate, Figures, ProbeNote, Regime
 from coherence.vocabulary.evidence import Sampled, number
 
 
 @dataclass(frozen=True)
-class SearchCase(Case):
+class SearchCase(Case[LawOutcome]):
     """What a search looked for: `says` is the law or claim, `statistic` what its deviation is called.
 
     `key` is the property's that has the tolerance.
@@ -23,6 +23,7 @@ class SearchCase(Case):
     key: str
     says: str
     statistic: str
+    regimes: tuple[Regime, ...] = ()
 
     @property
     def units(self) -> tuple[Sampled, ...]:
@@ -33,24 +34,22 @@ class SearchCase(Case):
         """One search for a counterexample."""
         return [self.search]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Say the law, the smallest example that breaks it, and that with the largest deviation."""
-        outcome = record.law(self.search)
-        largest = _shown("largest deviation seen", outcome.largest)
-        broken = outcome.counterexample
-        shown = (_shown("smallest counterexample", broken), largest) if broken else (largest,)
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            probes=shown if broken else (),
-            notes=(self.says, *(each.note for each in shown)),
-        )
+    def sample(self, record: Record, seed: int) -> LawOutcome:
+        """Take what was found."""
+        return record.law(self.search)
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+    def criteria(self, sample: LawOutcome) -> Iterator[Criterion]:
         """Hold the largest deviation against the tolerance; it is exact, so its interval has no width."""
-        outcome = record.law(self.search)
-        seen = outcome.largest.deviation
-        estimate = Estimate(name=self.statistic, value=seen, low=seen, high=seen, n=outcome.examples)
+        seen = sample.largest.deviation
+        estimate = Estimate(name=self.statistic, value=seen, low=seen, high=seen, n=sample.examples)
         yield Criterion(estimate=estimate, at_most=self.search.tolerance, key=self.key, law=True)
+
+    def figures(self, sample: LawOutcome) -> Figures:
+        """Say the law, the smallest example that breaks it, and that with the largest deviation."""
+        largest = _shown("largest deviation seen", sample.largest)
+        broken = sample.counterexample
+        shown = (_shown("smallest counterexample", broken), largest) if broken else (largest,)
+        return Figures(probes=shown if broken else (), notes=(self.says, *(each.note for each in shown)))
 
 
 def _shown(what: str, seen: Seen) -> ProbeNote:

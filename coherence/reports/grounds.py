@@ -9,21 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.controls import controls_table
+from coherence.reports.numbers import Grid, grids
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.results import AssertionResult
-from coherence.vocabulary import Curve, Evidence, ProbeNote
+from coherence.vocabulary import Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
 from coherence.vocabulary.evidence import number
+from coherence.vocabulary.figures import Column
 
-_AXES = {
-    "site": "depth",
-    "weight": "mixture weight",
-    "dose": "dose",
-    "turn": "turn",
-    "since": "turns since release",
-    "start": "position at release",
-    "plane": "two axes",
-}
 _ROWS = 10
 _PROBES = 5
 _TEXT_BYTES = 600
@@ -63,8 +56,8 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     yield "criteria", criteria_table(evidence)
     if evidence.controls:
         yield "controls, none of which may pass", controls_table(evidence)
-    if curve := evidence.curve:
-        yield f"over {_AXES[curve.axis]}", _curve_table(curve)
+    for grid in grids(evidence):
+        yield one_line(grid.title), _in_numbers(grid)
     if evidence.probes:
         yield _count("worst probes", _PROBES, len(evidence.probes)), _probe_table(evidence.probes[:_PROBES])
     if spoken := next((probe for probe in evidence.probes if probe.replies), None):
@@ -82,12 +75,12 @@ def _count(title: str, shown: int, available: int) -> str:
     return f"{title} ({shown} of {available})" if shown < available else title
 
 
-def _curve_table(curve: Curve) -> Table:
-    shown = table(curve.axis, *curve.columns, numbers=tuple(curve.columns))
-    for row in _rows_that_matter(curve):
-        values = (column[row] for column in curve.columns.values())
+def _in_numbers(grid: Grid) -> Table:
+    shown = table(grid.corner, *grid.columns, numbers=tuple(grid.columns))
+    for row in _rows_that_matter(grid):
+        values = (column[row] for column in grid.columns.values())
         shown.add_row(
-            cell(curve.at[row]), *(cell("-" if value is None else number(value)) for value in values)
+            cell(grid.rows[row]), *(cell("-" if value is None else number(value)) for value in values)
         )
     return shown
 
@@ -104,18 +97,18 @@ def _table_of(numbers: Numbers) -> Table:
     return shown
 
 
-def _rows_that_matter(curve: Curve) -> list[int]:
+def _rows_that_matter(grid: Grid) -> list[int]:
     """Both ends and the extremes of every column, and as many in between as there is room for."""
-    last = len(curve.at) - 1
+    last = len(grid.rows) - 1
     if last < _ROWS:
         return list(range(last + 1))
-    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, curve.columns.values()))])
+    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, grid.columns.values()))])
     spare = max(0, _ROWS - len(wanted))
     between = ((step + 1) * last // (spare + 1) for step in range(spare))
     return sorted(list(dict.fromkeys([*wanted, *between]))[:_ROWS])
 
 
-def _extremes(column: tuple[float | None, ...]) -> list[int]:
+def _extremes(column: Column) -> list[int]:
     finite = {row: value for row, value in enumerate(column) if value is not None and isfinite(value)}
     return [max(finite, key=finite.__getitem__), min(finite, key=finite.__getitem__)] if finite else []
 

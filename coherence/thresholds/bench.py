@@ -61,7 +61,7 @@ class Bench:
         """List what must be measured: beyond the suite's own needs, only what its controls take."""
         for each in self._cases:
             for case in (each.assertion.case, *chain.from_iterable(each.controls.values())):
-                yield from case.rests_on()
+                yield from case.needs()
 
     def trials(self, record: Record, progress: Callable[[str, int, int], None]) -> Iterator[Trial]:
         """Judge every assertion, in the order of the suite."""
@@ -87,7 +87,7 @@ class Bench:
         entry, name, whole = cases.entry, cases.assertion.id, cases.assertion.case
 
         def criteria(case: Case, purpose: str) -> list[Criterion]:
-            return [*case.criteria(record, stream(self._terms.seed, f"{name} {purpose}"))]
+            return [*case.criteria(case.sample(record, stream(self._terms.seed, f"{name} {purpose}")))]
 
         def judged(case: Case, purpose: str) -> Criteria:
             return _asked(criteria(case, purpose), entry)

@@ -7,13 +7,11 @@ from coherence.vocabulary.evidence import (
     Adjusted,
     Control,
     Criterion,
-    Curve,
     Estimate,
     Evidence,
-    ProbeNote,
-    Table,
 )
 from coherence.vocabulary.expectation import Expectation, Incoherence, fails_as_expected
+from coherence.vocabulary.figures import Abscissa, Arrows, Curve, Figures, ProbeNote, Series, Table, Zone
 from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
@@ -26,7 +24,9 @@ from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
     "REGIMES",
+    "Abscissa",
     "Adjusted",
+    "Arrows",
     "Band",
     "Bound",
     "Change",
@@ -41,6 +41,7 @@ __all__ = [
     "Example",
     "Expectation",
     "Extraction",
+    "Figures",
     "Incoherence",
     "Influence",
     "Kind",
@@ -56,10 +57,12 @@ __all__ = [
     "Release",
     "Script",
     "ScriptTurn",
+    "Series",
     "Site",
     "Table",
     "Tokens",
     "VectorSource",
     "Verdict",
+    "Zone",
     "fails_as_expected",
 ]

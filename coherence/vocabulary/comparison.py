@@ -3,19 +3,16 @@
 from collections import Counter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from coherence.vocabulary.evidence import Statistic, Text, number
+from coherence.vocabulary.evidence import number
+from coherence.vocabulary.frozen import Frozen, Statistic, Text
 
 Kind = Literal["regressed", "vanished", "unclear", "improved", "appeared", "level"]
 Failing = Literal["regressed", "vanished", "none"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class Difference(_Frozen):
+class Difference(Frozen):
     """Value now minus value in the baseline, with its 95 % interval."""
 
     value: Statistic
@@ -31,7 +28,7 @@ class Difference(_Frozen):
         return said if self.low == self.high else f"{said} [{number(self.low)}, {number(self.high)}]"
 
 
-class Change(_Frozen):
+class Change(Frozen):
     """One criterion in both releases, or in one of them."""
 
     suite: str
@@ -63,7 +60,7 @@ class Change(_Frozen):
         )
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """A run beside a baseline, worst first."""
 
     baseline: Text = Field(description="Path of the baseline.")

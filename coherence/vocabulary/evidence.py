@@ -1,38 +1,17 @@
 """What a verdict rests on."""
 
-from math import inf, isnan, nan
+from math import inf, isnan
 from statistics import NormalDist
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    model_validator,
-)
+from pydantic import AfterValidator, Field
 
+from coherence.vocabulary.figures import Figures
+from coherence.vocabulary.frozen import Frozen, Statistic, Text
 from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.verdict import Verdict
 
 FAMILY_WISE = 0.05  # how often any claim of a release at its thresholds may fail
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-# JSON cannot carry a lone surrogate, which a model's text may hold: it is written out as `\ud800`.
-Text = Annotated[str, AfterValidator(lambda text: text.encode("utf-8", "backslashreplace").decode())]
-
-# A statistic without a value is NaN in arithmetic and null in JSON, which has no NaN.
-Statistic = Annotated[
-    float,
-    BeforeValidator(lambda value: nan if value is None else value),
-    PlainSerializer(lambda value: None if isnan(value) else value, float | None, when_used="json"),
-]
 
 
 def number(value: float) -> str:
@@ -58,7 +37,7 @@ def enough(n: int, needed: float, of: Sampled = "probes") -> str:
     return f"{n} {of}, about {int(needed) + 1} needed" if needed < 1000 else f"{n} {of}, over 1000 needed"
 
 
-class Estimate(_Frozen):
+class Estimate(Frozen):
     """A statistic with its 95 % interval and the number of probes, scripts or tasks it rests on."""
 
     name: str
@@ -91,7 +70,7 @@ class Estimate(_Frozen):
         return f"{self.name} {self.spread}"
 
 
-class Adjusted(_Frozen):
+class Adjusted(Frozen):
     """A p-value when all claims of a run are looked at together."""
 
     p: float
@@ -110,7 +89,7 @@ class Adjusted(_Frozen):
         return f"among {self.among} criteria{of} (Holm: {chance(self.p).removeprefix('= ')})"
 
 
-class Criterion(_Frozen):
+class Criterion(Frozen):
     """An estimate held against the range `[at_least, at_most]`."""
 
     estimate: Estimate
@@ -188,46 +167,6 @@ class Criterion(_Frozen):
         return f"{self.estimate}, expected {self.threshold}"
 
 
-class Curve(_Frozen):
-    """Named columns over depth, weight, dose, turn, turns since release or start, for people to look at.
-
-    Those of a `plane` are two positions at release and two at the end.
-    """
-
-    axis: Literal["site", "weight", "dose", "turn", "since", "start", "plane"]
-    at: tuple[str, ...]
-    columns: dict[str, tuple[float | None, ...]]
-
-
-class Table(_Frozen):
-    """Numbers by row and column, for people to look at; None where there is none."""
-
-    name: str = Field(description="What the numbers are.")
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    cells: tuple[tuple[float | None, ...], ...]
-
-    @model_validator(mode="after")
-    def _cell_for_each(self) -> "Table":
-        if [len(row) for row in self.cells] != [len(self.columns)] * len(self.rows):
-            raise ValueError("expected a row of cells for each row, and in it a cell for each column")
-        return self
-
-
-class ProbeNote(_Frozen):
-    """A probe worth looking at, with the replies of the regimes side by side where there are replies."""
-
-    probe: str
-    note: Text
-    replies: dict[str, Text] = Field(default_factory=dict)
-    marks: dict[str, tuple[tuple[int, int], ...]] = Field(
-        default_factory=dict, description="Where each reply has its markers: start and end of each."
-    )
-    example: str | None = Field(
-        None, description="The counterexample, as JSON that `coherence replay` takes."
-    )
-
-
 def _unpaired(criterion: Criterion) -> Criterion:
     """Leave out what would pair a control with one of another release: nobody compares them."""
     if criterion.estimate.influence is None:
@@ -239,7 +178,7 @@ def _unpaired(criterion: Criterion) -> Criterion:
 Unpaired = Annotated[Criterion, AfterValidator(_unpaired)]
 
 
-class Control(_Frozen):
+class Control(Frozen):
     """The same claim with something in the persona's place that is not the persona: it must not pass."""
 
     name: Text = Field(description="What stands in the persona's place.")
@@ -266,17 +205,13 @@ class Control(_Frozen):
         return f"{self.name}, {self.criterion or self.problem}"
 
 
-class Evidence(_Frozen):
+class Evidence(Figures):
     """Criteria and controls decide; the rest is what a person reads to believe it."""
 
     criteria: tuple[Criterion, ...]
     controls: tuple[Control, ...] = Field(
         (), description="What the claim was held against; only claims that pass by themselves are."
     )
-    curve: Curve | None = None
-    tables: tuple[Table, ...] = ()
-    probes: tuple[ProbeNote, ...] = ()
-    notes: tuple[Text, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from coherence.plan import Measurement, Record, Reply, Scene
@@ -14,35 +15,43 @@ from coherence.properties import Case, Property, held
 from coherence.properties.ranges import SIZE
 from coherence.results import Results
 from coherence.statistics.jackknife import mean
-from coherence.vocabulary import Criterion, Evidence, Regime
+from coherence.vocabulary import Criterion, Figures, ProbeNote, Regime
+
+Words = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BrevityCase(Case):
+class BrevityCase(Case[Words]):
     """One persona, under one regime."""
 
     persona: str
     slug: str
-    asked: "Brevity"
+    regimes: tuple[Regime, ...]
+    spec: "Brevity"
     scene: Scene
 
     def needs(self) -> Iterable[Measurement]:
         """Let the model answer every probe."""
         return self._replies
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge the mean number of words."""
-        return Evidence(criteria=tuple(self.criteria(record, seed)))
+    def sample(self, record: Record, seed: int) -> Words:
+        """Count the words of each reply."""
+        return np.array([len(record.reply(reply).split()) for reply in self._replies], dtype=np.float64)
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+    def criteria(self, sample: Words) -> Iterator[Criterion]:
         """Hold the mean of what the probes have against the threshold, probes of one template together."""
-        words = np.array([len(record.reply(reply).split()) for reply in self._replies], dtype=np.float64)
-        found = mean(words, self.scene.clusters)
-        yield held("words per reply", found, len(words), at_most=self.asked.max_words, key="max_words")
+        found = mean(sample, self.scene.clusters)
+        yield held("words per reply", found, len(sample), at_most=self.spec.max_words, key="max_words")
+
+    def figures(self, sample: Words) -> Figures:
+        """Name the probe with the longest reply."""
+        row = int(sample.argmax())
+        return Figures(probes=(ProbeNote(probe=self.scene.probes[row].id, note=f"{sample[row]:g} words"),))
 
     @property
     def _replies(self) -> list[Reply]:
-        condition = self.scene.condition(self.persona, self.asked.regime)
+        (regime,) = self.regimes
+        condition = self.scene.condition(self.persona, regime)
         return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
 
 
@@ -58,7 +67,7 @@ class Brevity(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per persona that the regime can put into the model."""
         return [
-            BrevityCase(persona, str(self.regime), self, scene)
+            BrevityCase(persona, str(self.regime), (self.regime,), self, scene)
             for persona in self.personas or scene.personas
             if scene.supports(persona, self.regime)
         ]

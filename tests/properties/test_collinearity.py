@@ -48,13 +48,13 @@ def orthonormal(count, seed=0):
 
 
 def readings_of(case):
-    return [need for need in case.needs() if isinstance(need, Reading)]
+    return [need for need in case.measurements() if isinstance(need, Reading)]
 
 
 def replies_of(case):
     return {
         need: Answer(f"said in {index}", (index,))
-        for index, need in enumerate(case.needs())
+        for index, need in enumerate(case.measurements())
         if isinstance(need, Reply)
     }
 
@@ -139,7 +139,7 @@ def test_noise_that_a_probe_has_in_both_regimes_is_not_agreement():
 def test_the_generic_component_alone_does_not_pass():
     evidence = judged(cosine=0.0)
     assert evidence.verdict is Verdict.FAIL
-    assert max(evidence.curve.columns["raw"][1:]) > 0.9
+    assert max(evidence.curve.series["raw"].values[1:]) > 0.9
     assert by_name(evidence)["specific cosine"].verdict is Verdict.FAIL
 
 
@@ -173,28 +173,19 @@ def test_a_regime_that_moves_nothing_is_undefined_and_not_zero():
 
 def test_rounding_is_not_a_displacement():
     evidence = judged(embeddings=1e-6)
-    assert evidence.curve.columns["specific"][0] is None
+    assert evidence.curve.series["specific"].values[0] is None
 
 
 def test_the_curve_covers_all_depths_and_leaves_out_what_is_undefined():
     curve = judged().curve
     assert curve.at == ("resid_pre.0", *(f"resid_post.{block}" for block in range(4)))
-    assert list(curve.columns) == [
-        "specific",
-        "low",
-        "high",
-        "raw",
-        "ceiling",
-        "best foreign",
-        "random null",
-    ]
-    for value, low, high in list(
-        zip(*(curve.columns[name] for name in ("specific", "low", "high")), strict=True)
-    )[1:]:
+    assert list(curve.series) == ["specific", "raw", "ceiling", "best foreign", "random null"]
+    specific = curve.series["specific"]
+    for value, low, high in list(zip(specific.values, specific.low, specific.high, strict=True))[1:]:
         assert low < value < high
-    for column in curve.columns.values():
-        assert column[0] is None
-        assert all(-1 <= value <= 1 for value in column[1:])
+    for line in (one.values for one in curve.series.values()):
+        assert line[0] is None
+        assert all(-1 <= value <= 1 for value in line[1:])
 
 
 def test_the_worst_probes_are_named_worst_first():

@@ -29,7 +29,7 @@ PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter"
 def together(case, planted):
     """A record of what a case and all of its controls need; `planted` measures by condition and probe."""
     cases = [case, *chain.from_iterable(case.controls().values())]
-    return Record({need: planted(need) for each in cases for need in each.needs()})
+    return Record({need: planted(need) for each in cases for need in each.measurements()})
 
 
 def controlled(case, record):
@@ -281,9 +281,9 @@ def test_criteria_alone_are_those_of_the_evidence():
 
 def test_who_changes_places_is_measured_already():
     case = collinear([PROMPT, ADAPTER])
-    readings = {need for need in case.needs() if isinstance(need, Reading)}
+    readings = {need for need in case.measurements() if isinstance(need, Reading)}
     for name, (control,) in case.controls().items():
-        needed = {need for need in control.needs() if isinstance(need, Reading)}
+        needed = {need for need in control.measurements() if isinstance(need, Reading)}
         assert (needed <= readings) == name.endswith(("by adapter", NOTHING))
 
 

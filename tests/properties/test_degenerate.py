@@ -138,7 +138,7 @@ def record(case, probes, residuals=noise, said=SAID["never"], tokens=certain):
             return tokens(*place)
         return LawOutcome(Seen({"probe": "q0"}, 0.0), 3, None)
 
-    return Record({need: value(need) for need in case.needs()})
+    return Record({need: value(need) for need in case.measurements()})
 
 
 def judged(name, probes, **measured):

@@ -47,7 +47,7 @@ def judged(hits, fields=None, scene=None, says="Arr, matey."):
     """`hits` says for each regime which probes (by number) have markers in their replies, `says` which."""
     case = markers(**fields or {}).cases(scene or a_scene())[0]
     regime = {case.scene.condition("pirate", name): name for name in hits if name != Regime.BARE}
-    rows = {reply: case.scene.probes.index(reply.probe) for reply in case.needs()}
+    rows = {reply: case.scene.probes.index(reply.probe) for reply in case.measurements()}
 
     def said(regime, row):
         return (says if isinstance(says, str) else says[regime]) if row in hits[regime] else "Hello."
@@ -187,7 +187,7 @@ def test_probes_of_one_template_count_as_one():
 
 def test_every_probe_is_answered_bare_prompted_and_in_both_regimes():
     case = markers(between=["adapter", "steering"]).cases(a_scene())[0]
-    needs = list(case.needs())
+    needs = list(case.measurements())
     assert len(needs) == len(set(needs)) == 4 * 24
     assert case.slug == "adapter-steering"
 

@@ -1,50 +1,35 @@
-"""The chart of a curve: a line per column, its interval, a region, a diagonal; or a basin map."""
+"""The chart of a curve: a line per series, its intervals, a zone, a diagonal."""
 
+from collections.abc import Iterator
+from itertools import cycle
 from math import isfinite
 
 from markupsafe import Markup
 
-from coherence.reports.html import plane
 from coherence.reports.html.charts import WIDTH, Spec, drawn, finite, label
 from coherence.vocabulary import Curve
+from coherence.vocabulary.figures import Column
 
-_TITLES = {
-    "site": "blocks passed",
-    "weight": "weight of the mixture",
-    "dose": "dose",
-    "turn": "turn",
-    "since": "turns since release",
-    "start": "position at release",
-}
-_BOUNDS = ("low", "high")
-_REGION = ("region from", "region to")
-_DIAGONALS = {"weight": "a linear response", "start": "where it was released"}
 _COLORS = [f"var(--series-{number})" for number in range(1, 7)]
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [1, 3]]
 
 
 def chart(curve: Curve) -> Markup:
-    """Draw every column over the axis; `low` and `high` are the interval of the column before them.
-
-    Between `region from` and `region to` the persona is at home.
-    """
-    if curve.axis == "plane":
-        return plane.chart(curve)
-    series = [label(name) for name in _drawn(curve)]
-    diagonal = _DIAGONALS.get(curve.axis)
-    shown = [*series, diagonal] if diagonal else series
-    rows = _rows(curve) + (_diagonal(curve, diagonal) if diagonal else [])
-    owner = list(curve.columns).index("low") - 1 if "low" in curve.columns else 0
-    bands = [
-        *_band(curve, _REGION, "var(--pass)", 0.12),
-        *_band(curve, _BOUNDS, _COLORS[max(0, owner)], 0.25),
-    ]
-    return drawn({"width": WIDTH, "height": 180, "layer": [*bands, _lines(curve, rows, shown)]})
+    """Draw every series over the abscissa, with its intervals, a zone behind them and a diagonal."""
+    series = [label(name) for name in curve.series]
+    diagonal = curve.over.diagonal
+    shown = [*series, label(diagonal)] if diagonal else series
+    rows = _rows(curve) + (_diagonal(curve, label(diagonal)) if diagonal else [])
+    zone = [_area(curve, curve.zone.low, curve.zone.high, "var(--pass)", 0.12)] if curve.zone else []
+    return drawn(
+        {"width": WIDTH, "height": 180, "layer": [*zone, *_intervals(curve), _lines(curve, rows, shown)]}
+    )
 
 
-def _drawn(curve: Curve) -> list[str]:
-    """Columns that are drawn as lines: bounds and regions are bands behind them."""
-    return [name for name in curve.columns if name not in (*_BOUNDS, *_REGION)]
+def _intervals(curve: Curve) -> Iterator[Spec]:
+    for line, color in zip(curve.series.values(), cycle(_COLORS), strict=False):
+        if line.low is not None and line.high is not None:
+            yield _area(curve, line.low, line.high, color, 0.25)
 
 
 def _lines(curve: Curve, rows: list[Spec], series: list[str]) -> Spec:
@@ -63,15 +48,12 @@ def _lines(curve: Curve, rows: list[Spec], series: list[str]) -> Spec:
     }
 
 
-def _band(curve: Curve, bounds: tuple[str, str], color: str, opacity: float) -> list[Spec]:
-    if not set(bounds) <= curve.columns.keys():
-        return []
-    low, high = (curve.columns[bound] for bound in bounds)
+def _area(curve: Curve, low: Column, high: Column, color: str, opacity: float) -> Spec:
     rows = [
         {"x": x, "low": finite(below), "high": finite(above)}
         for x, below, above in zip(_places(curve), low, high, strict=True)
     ]
-    area = {
+    return {
         "data": {"values": rows},
         "mark": {"type": "area", "color": color, "opacity": opacity},
         "encoding": {
@@ -80,19 +62,18 @@ def _band(curve: Curve, bounds: tuple[str, str], color: str, opacity: float) -> 
             "y2": {"field": "high"},
         },
     }
-    return [area]
 
 
 def _horizontal(curve: Curve) -> Spec:
-    title = _TITLES[curve.axis]
+    title = label(curve.over.title)
     return {"field": "x", "type": "quantitative", "title": title, "axis": {"tickCount": 6, "grid": False}}
 
 
 def _rows(curve: Curve) -> list[Spec]:
     return [
         {"x": x, "y": finite(y), "series": label(name)}
-        for name in _drawn(curve)
-        for x, y in zip(_places(curve), curve.columns[name], strict=True)
+        for name, line in curve.series.items()
+        for x, y in zip(_places(curve), line.values, strict=True)
     ]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from coherence.results import AssertionResult
-from coherence.vocabulary import Regime
 
 Pair = tuple[str, str]
 
@@ -31,15 +30,7 @@ def matrices(assertions: Iterable[AssertionResult]) -> list[Matrix]:
     """One per family that compares regimes, in order of appearance."""
     families: dict[str, dict[Pair, list[AssertionResult]]] = {}
     for result in assertions:
-        if pair := _pair(result.id):
-            families.setdefault(result.family, {}).setdefault(pair, []).append(result)
+        if len(result.regimes) == 2:
+            first, second = map(str, result.regimes)
+            families.setdefault(result.family, {}).setdefault((first, second), []).append(result)
     return [Matrix(family, cells) for family, cells in families.items()]
-
-
-def _pair(assertion: str) -> Pair | None:
-    """Read the pair from the end of an id, such as `prompt-adapter`."""
-    first, dash, second = assertion.rpartition(".")[2].partition("-")
-    try:
-        return (str(Regime.parse(first)), str(Regime.parse(second))) if dash else None
-    except ValueError:
-        return None

@@ -14,7 +14,9 @@ from coherence.files import replace_file
 from coherence.reports import reproduce
 from coherence.reports.adjustment import lost_fails
 from coherence.reports.controls import beside
-from coherence.reports.html import curve, forest, matrix, text
+from coherence.reports.html import forest, matrix, text
+from coherence.reports.html.pictures import pictures
+from coherence.reports.numbers import grids
 from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import verdict, worth_showing
 from coherence.results import AssertionResult, Results
@@ -76,9 +78,10 @@ def _environment() -> Environment:
     )
     environment.globals |= _inline() | {
         "beside": beside,
-        "curve_chart": curve.chart,
         "forest_chart": forest.chart,
+        "grids": grids,
         "matrices": matrix.matrices,
+        "pictures": pictures,
         "verdict": verdict,
         "worth_showing": worth_showing,
         "zip": zip,

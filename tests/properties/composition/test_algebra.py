@@ -62,7 +62,7 @@ class World:
             Reply: self.reply,
             WeightError: self.weights,
         }
-        return Record({need: measure[type(need)](need) for need in (case or self.case).needs()})
+        return Record({need: measure[type(need)](need) for need in (case or self.case).measurements()})
 
     def held(self, need):
         """How much of each adapter there is, and rounding where something was computed in another way."""
@@ -216,7 +216,7 @@ def test_neither_an_adapter_alone_nor_none_is_the_sum():
 
 def test_without_a_largest_difference_nobody_replies():
     case = algebra(max_difference=None).cases(scene(markers=()))[0]
-    assert not any(isinstance(need, Reply) for need in case.needs())
+    assert not any(isinstance(need, Reply) for need in case.measurements())
     evidence = case.judge(World(case).record(), seed=0)
     assert list(by_key(evidence)) == [WEIGHTS, "max_displacement", "max_kl", HIGHEST]
     assert evidence.verdict is Verdict.PASS
@@ -234,7 +234,7 @@ def test_an_adapter_trained_on_one_then_the_other_is_held_to_all_but_weights():
     *_, case = algebra(sequential="both").cases(scene())
     assert case.slug == "sequential"
     assert case.judged.adapters == (("both", 1.0),)
-    assert not any(isinstance(need, WeightError) for need in case.needs())
+    assert not any(isinstance(need, WeightError) for need in case.measurements())
 
 
 @pytest.mark.parametrize(

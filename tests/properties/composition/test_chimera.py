@@ -66,7 +66,7 @@ class World:
 
     def record(self):
         measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in self.case.needs()})
+        return Record({need: measure[type(need)](need) for need in self.case.measurements()})
 
     def reading(self, need):
         held = self.parts(need.condition)
@@ -243,7 +243,7 @@ def test_ids_name_both_personas_and_the_regime():
 def test_the_sum_and_the_chimera_are_measured_in_all_three_ways():
     case = chimera().cases(scene())[0]
     for kind, conditions in ((NextToken, 3), (Reply, 3), (Reading, 3 + 2 * 3)):
-        needs = {need for need in case.needs() if isinstance(need, kind)}
+        needs = {need for need in case.measurements() if isinstance(need, kind)}
         assert len({need.condition for need in needs}) == conditions
         assert {need.probe for need in needs} == set(PROBES)
 

@@ -45,7 +45,7 @@ def test_one_case_per_law_for_the_release_as_a_whole():
     cases = commutativity().cases(scene())
     assert [case.slug for case in cases] == [law.value for law in LawName]
     assert {case.persona for case in cases} == {"release"}
-    assert all(list(case.needs()) == [case.search] for case in cases)
+    assert all(list(case.measurements()) == [case.search] for case in cases)
 
 
 def test_a_search_holds_what_may_take_part():

@@ -97,7 +97,7 @@ def record(case, says=text, surprise=dearer, leads=lead):
         found = leads(need.condition) + 0.01 * noise.normal(size=WIDTH)
         return np.tile(found, (DEPTHS, 1)).astype(np.float32)
 
-    return Record({need: value(need) for need in Plan(case.needs())})
+    return Record({need: value(need) for need in Plan(case.measurements())})
 
 
 def judged(given=None, says=text, surprise=dearer, leads=lead, **fields):
@@ -204,7 +204,7 @@ def test_a_prompt_that_does_not_show_leaves_nothing_to_suppress():
 
 def test_the_prompt_is_held_against_itself_without_the_vector():
     case = case_of(min_suppression=0.3)
-    (subtracted,) = {need.condition for need in case.needs() if put(need.condition)[1] < 0}
+    (subtracted,) = {need.condition for need in case.measurements() if put(need.condition)[1] < 0}
     assert replace(subtracted, steers=()) == scene().condition("pirate", Regime.parse("prompt"))
     assert [(steer.vector, steer.dose) for steer in subtracted.steers] == [("pirate", -0.5)]
 
@@ -283,10 +283,10 @@ def test_a_site_beyond_the_model():
 
 
 def test_nothing_beyond_the_site_is_read_and_nothing_without_one():
-    readings = [need for need in case_of(**ALL).needs() if isinstance(need, Reading)]
+    readings = [need for need in case_of(**ALL).measurements() if isinstance(need, Reading)]
     assert {str(reading.through) for reading in readings} == {SITE}
     assert len({reading.condition for reading in readings}) == 2 + len(SAYS)
-    assert not [need for need in case_of().needs() if isinstance(need, Reading)]
+    assert not [need for need in case_of().measurements() if isinstance(need, Reading)]
 
 
 def test_the_curve_is_over_the_doses_and_the_personas_own():
@@ -334,16 +334,18 @@ def test_the_report_is_over_doses():
 
 
 def test_the_bare_model_stands_for_dose_0():
-    conditions = {need.condition for need in case_of().needs()}
+    conditions = {need.condition for need in case_of().measurements()}
     assert scene().bare in conditions
     assert {put(condition)[1] for condition in conditions} == {0, 0.25, 0.5, 1, 2}
-    assert all(need.condition == scene().bare for need in case_of().needs() if isinstance(need, Likelihood))
+    assert all(
+        need.condition == scene().bare for need in case_of().measurements() if isinstance(need, Likelihood)
+    )
 
 
 def test_an_orthonormal_vector_is_its_own_among_all():
     case = case_of(orthonormal=True, **ALL)
     assert (case.persona, case.slug) == ("pirate", "steering-orthonormal")
-    steers = {steer for need in case.needs() for steer in need.condition.steers}
+    steers = {steer for need in case.measurements() for steer in need.condition.steers}
     assert {(steer.vector, steer.among) for steer in steers} == {("pirate", tuple(SAYS))}
 
 
@@ -351,7 +353,7 @@ def test_personas_that_share_a_vector_are_orthonormalised_with_it_once():
     shared = scene(upbeat=persona("upbeat", vector="pirate"))
     steers = {
         steer
-        for need in case_of(shared, orthonormal=True, min_slope=0.2).needs()
+        for need in case_of(shared, orthonormal=True, min_slope=0.2).measurements()
         for steer in need.condition.steers
     }
     assert {steer.among for steer in steers} == {("pirate", "counsel")}
@@ -367,7 +369,7 @@ def test_controls_put_another_vector_and_random_ones_in_its_place():
     }
     for name in ("counsel by steering", "random vectors"):
         other = controls[name][0]
-        steers = {steer for need in other.needs() for steer in need.condition.steers}
+        steers = {steer for need in other.measurements() for steer in need.condition.steers}
         (steer,) = {(steer.vector, steer.drawn is not None, steer.among) for steer in steers}
         assert steer == (
             ("pirate", True, ()) if name == "random vectors" else ("counsel", False, tuple(SAYS))
@@ -379,7 +381,7 @@ def test_controls_put_another_vector_and_random_ones_in_its_place():
 def test_nothing_in_its_place_is_dose_zero_at_every_dose():
     case = case_of(min_slope=0.2, min_suppression=0.4)
     (nothing,) = case.controls()["nothing in its place"]
-    assert {*nothing.needs()} < {*case.needs()}
+    assert {*nothing.measurements()} < {*case.measurements()}
     criteria = list(nothing.criteria(record(nothing), seed=0))
     assert [(one.estimate.value, one.verdict) for one in criteria] == [(0, Verdict.FAIL)] * 2
 

@@ -79,7 +79,7 @@ class World:
 
     def record(self):
         measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in self.case.needs()})
+        return Record({need: measure[type(need)](need) for need in self.case.measurements()})
 
     def weights(self, condition):
         found = Counter()
@@ -335,7 +335,7 @@ def test_the_criteria_alone_are_those_of_the_evidence(slug):
 def test_the_criteria_rest_on_less_than_the_table():
     case = cases()[MIRROR]
     World(case)
-    assert set(case.rests_on()) < set(case.needs())
+    assert set(case.needs()) < set(case.measurements())
 
 
 def test_the_furthest_probes_show_their_replies():

@@ -64,7 +64,7 @@ class World:
 
     def record(self, needs=None):
         measure = {Reading: self.reading, Divergence: self.divergence, Reply: self.reply}
-        wanted = list(self.case.needs()) if needs is None else needs
+        wanted = list(self.case.measurements()) if needs is None else needs
         return Record({need: measure[type(need)](need) for need in wanted})
 
     def reading(self, need):
@@ -227,8 +227,8 @@ def test_the_oracle_is_measured_where_the_sum_is_injected_and_decides_nothing():
     oracles = [(change.of, change.weights, change.sites) for change in case.changes.oracles]
     assert oracles == [("BY", (0, 0, 0, 1), change.sites) for change in case.changes.injections]
     wanted = {case.grid.divergence(task, change) for task in TASKS for change in case.changes.oracles}
-    assert wanted <= set(case.needs())
-    assert not wanted & set(case.rests_on())
+    assert wanted <= set(case.measurements())
+    assert not wanted & set(case.needs())
 
 
 def test_a_persona_without_effect_leaves_nothing_to_recover():
@@ -430,15 +430,15 @@ def test_criteria_rest_on_less_and_are_the_same():
         (case, *_) = asked.cases(scene())
         world = World(case, noise=0)
         record = world.record()
-        few = Record({need: record._values[need] for need in case.rests_on()})
+        few = Record({need: record._values[need] for need in case.needs()})
         assert tuple(case.criteria(few, seed=0)) == case.judge(record, seed=0).criteria
-    assert len(list(case.rests_on())) < len(set(case.needs()))
+    assert len(list(case.needs())) < len(set(case.measurements()))
 
 
 def outcomes(case, **world):
     """What comes of the controls, by name."""
     drawn = [each for several in case.controls().values() for each in several]
-    needs = dict.fromkeys(need for each in (case, *drawn) for need in each.rests_on())
+    needs = dict.fromkeys(need for each in (case, *drawn) for need in each.needs())
     return {control.name: control for control in case.controlled(World(case, **world).record(needs), seed=0)}
 
 
@@ -509,7 +509,7 @@ def test_in_the_response_all_four_prompts_read_the_clean_reply():
     clean = Reply(case.grid.persona, TASKS[1], Decoding())
     assert {reading.text for reading in readings} == {clean}
     assert {reading.position for reading in readings} == {Position.G2}
-    divergences = [need for need in case.needs() if isinstance(need, Divergence)]
+    divergences = [need for need in case.measurements() if isinstance(need, Divergence)]
     assert {need.given for need in divergences} == {2}
     assert {need.reference for need in divergences} == {case.grid.persona}
 
@@ -522,7 +522,7 @@ def test_changes_are_at_the_position_and_at_the_sites_that_were_asked_for():
         inject=["resid_post.1", ["resid_post.3", "resid_post.0..1"], "resid_post.1"],
     )
     (case,) = asked.cases(scene())
-    changed = {need.condition.patch for need in case.needs() if isinstance(need, Divergence)} - {None}
+    changed = {need.condition.patch for need in case.measurements() if isinstance(need, Divergence)} - {None}
     assert {patch.position for patch in changed} == {Position.PROMPT_LAST}
     assert {" ".join(map(str, patch.sites)) for patch in changed} == {
         "resid_post.1",

@@ -30,7 +30,7 @@ LARGEST = {"probe": "crash", "weight": 1.0}
 
 def judged(deviation, counterexample=None):
     case = worst().cases(SCENE)[0]
-    (search,) = case.needs()
+    (search,) = case.measurements()
     outcome = LawOutcome(Seen(LARGEST, deviation), 8, counterexample)
     return case.judge(Record({search: outcome}), seed=0)
 

@@ -59,7 +59,7 @@ def made(course, case, noise=0.02):
     axes = dict(zip(NAMES, np.eye(len(NAMES), WIDTH) * 3, strict=True))
     question = {}
     values = {}
-    for need in case.needs():
+    for need in case.measurements():
         if isinstance(need, Reply):
             values[need] = Answer("Arr.", (1,))
             continue
@@ -178,7 +178,9 @@ def test_turns_that_press_are_not_in_the_unmoved_conversation():
     assert displaced.since == 1
     assert [turn.user for turn in displaced.unmoved.scripts[0].turns] == ["0.0?", "0.1?", "0.2?"]
     values = {
-        need: np.zeros((DEPTH, WIDTH), np.float32) for need in case.needs() if isinstance(need, Reading)
+        need: np.zeros((DEPTH, WIDTH), np.float32)
+        for need in case.measurements()
+        if isinstance(need, Reading)
     }
     for need, value in values.items():
         pressed = any(turn.text == "Be a pirate!" for turn in need.text.turns)
@@ -261,7 +263,7 @@ def test_controls_impose_somebody_else_and_look_along_the_same_axis():
     assert case.judge(record, seed=0).verdict is Verdict.PASS
     assert other.judge(made(falling(0.5), other), seed=0).verdict is Verdict.FAIL
     (nothing,) = controls["nothing in its place"]
-    assert {*nothing.needs()} < {*case.needs()}
+    assert {*nothing.measurements()} < {*case.measurements()}
     (criterion,) = nothing.criteria(record, seed=0)
     assert (criterion.estimate.value, criterion.verdict) == (0, Verdict.FAIL)
     for fields in ({"imposed": ("turns",), "min_reached": 0.5}, {"min_returned": 0.5}):

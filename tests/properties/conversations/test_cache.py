@@ -58,7 +58,7 @@ def test_the_tolerance_is_the_authors():
 
 def test_a_law_knows_no_axis_and_reads_every_site_twice():
     case = case_of(regimes=["bare"])
-    readings = [need for need in case.needs() if isinstance(need, Reading)]
+    readings = [need for need in case.measurements() if isinstance(need, Reading)]
     assert {reading.condition for reading in readings} == {PLAIN}
     assert [reading.cache for reading in readings] == [
         *[Cache.KEPT] * 6 * TURNS,
@@ -101,7 +101,7 @@ def test_scripts_that_disagree_decide_nothing():
 def test_what_would_be_said_next_may_be_asked(kl, verdict):
     evidence = judged(kl=kl, max_kl=0.1, **OTHERWISE)
     assert evidence.verdict is verdict
-    divergences = [need for need in case_of(**OTHERWISE).needs() if isinstance(need, Divergence)]
+    divergences = [need for need in case_of(**OTHERWISE).measurements() if isinstance(need, Divergence)]
     assert {(one.reference, one.condition) for one in divergences} == {(SHIP, PLAIN)}
 
 

@@ -47,7 +47,7 @@ class World:
         self.scatter = {}
 
     def record(self, *cases):
-        needs = [need for case in (self.case, *cases) for need in case.needs()]
+        needs = [need for case in (self.case, *cases) for need in case.measurements()]
         return Record({need: self.value(need) for need in needs})
 
     def judged(self, *cases):
@@ -189,16 +189,16 @@ def test_only_what_has_to_be_held_has_a_control():
 
 
 def test_costs_are_measured_where_they_are_asked_for():
-    kinds = {type(need) for need in case_of(max_position=0.5).needs()}
+    kinds = {type(need) for need in case_of(max_position=0.5).measurements()}
     assert kinds == {Reply, Reading}
-    assert Divergence in {type(need) for need in case_of(max_kl=0.1).needs()}
-    assert Likelihood in {type(need) for need in case_of(max_perplexity=1).needs()}
+    assert Divergence in {type(need) for need in case_of(max_kl=0.1).measurements()}
+    assert Likelihood in {type(need) for need in case_of(max_perplexity=1).measurements()}
 
 
 def test_the_users_turns_of_the_uncapped_text_are_read_under_the_cap_too():
     case = case_of(max_user_shift=0.1)
     free, capped = (side.conversations.condition for side in (case.capped.free, case.capped.capped))
-    read = [need for need in case.needs() if isinstance(need, Reading) and need.text]
+    read = [need for need in case.measurements() if isinstance(need, Reading) and need.text]
     across = [need for need in read if need.condition == capped and need.text.condition == free]
     assert len(across) == len(SCRIPTS) * TURNS
     assert {need.position for need in across} == {Position.USER_MEAN}
@@ -262,12 +262,12 @@ def test_an_axis_of_no_length_is_an_error():
 def test_a_control_is_about_what_has_to_be_held_alone():
     (other,) = case_of(**ASKED).controls()["a cap towards counsel"]
     assert (other.asked.max_position, other.asked.max_rate) == (0.5, 0.5)
-    assert {type(need) for need in other.rests_on()} == {Reply, Reading}
-    assert Position.USER_MEAN not in {need.position for need in other.rests_on() if isinstance(need, Reading)}
+    assert {type(need) for need in other.needs()} == {Reply, Reading}
+    assert Position.USER_MEAN not in {need.position for need in other.needs() if isinstance(need, Reading)}
 
 
 def test_criteria_take_no_more_than_they_rest_on():
     case = case_of(**ASKED)
     world = World(case)
-    record = Record({need: world.value(need) for need in case.rests_on()})
+    record = Record({need: world.value(need) for need in case.needs()})
     assert [one.key for one in case.criteria(record, seed=0)] == [*ASKED, "max_worst_kl"]

@@ -78,7 +78,9 @@ def test_the_region_is_that_of_the_regime_and_not_of_the_prompt():
     """An adapter that is weaker than the prompt is at home where it is weak."""
     case = case_of()
     record, prompted = planted(case, moving(0.0, start=0.4)), planted(case, moving(0.0, start=1.0))
-    mixed = {need: (prompted if need.condition.prompts else record)._values[need] for need in case.needs()}
+    mixed = {
+        need: (prompted if need.condition.prompts else record)._values[need] for need in case.measurements()
+    }
     evidence = case.judge(Record(mixed), seed=0)
     assert evidence.verdict is Verdict.PASS
     low, high = map(float, re.findall(r"-?\d\.\d\d", evidence.notes[0]))
@@ -154,7 +156,9 @@ def test_random_vectors_talk_where_the_regime_steers():
     steered = replace(cast, release=Release(vectors={"pirate": VectorSource(path="pirate.safetensors")}))
     for regime in ("steering", "prompt+steering"):
         drawn = case_of(steered, regimes=[regime]).controls()["random vectors"]
-        talking = {need.condition for each in drawn for need in each.needs() if need.probe not in PROBES}
+        talking = {
+            need.condition for each in drawn for need in each.measurements() if need.probe not in PROBES
+        }
         assert len({steer.drawn for condition in talking for steer in condition.steers} - {None}) == len(
             drawn
         )
@@ -162,9 +166,11 @@ def test_random_vectors_talk_where_the_regime_steers():
 
 def test_a_control_holds_what_it_hears_against_the_persona_s_own_region():
     (bare,) = case_of().controls()["nothing in its place"]
-    talking = {need.condition for need in bare.needs() if need.probe not in PROBES}
+    talking = {need.condition for need in bare.measurements() if need.probe not in PROBES}
     assert talking == {scene().bare}
-    assert scene().condition("pirate", bare.drifting.regime) in {need.condition for need in bare.needs()}
+    assert scene().condition("pirate", bare.drifting.regime) in {
+        need.condition for need in bare.measurements()
+    }
 
 
 def test_personas_that_are_judged_take_each_others_places():
@@ -187,7 +193,9 @@ def test_regimes_that_drift_alike_pass_wherever_they_are():
 def test_regimes_that_drift_apart_fail_by_the_difference_of_their_slopes():
     case = case_of(between=["prompt", "adapter"], max_difference=0.05)
     still, moved = planted(case, moving(0.0)), planted(case, moving(-0.1))
-    mixed = {need: (moved if need.condition.adapters else still)._values[need] for need in case.needs()}
+    mixed = {
+        need: (moved if need.condition.adapters else still)._values[need] for need in case.measurements()
+    }
     evidence = case.judge(Record(mixed), seed=0)
     assert evidence.verdict is Verdict.FAIL
     assert evidence.decisive.estimate.value == pytest.approx(-0.1, abs=0.02)

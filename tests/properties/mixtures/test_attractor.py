@@ -17,7 +17,7 @@ def case_of(**fields):
 def replies_of(case):
     return {
         need: Answer(f"said in {index}", (index,))
-        for index, need in enumerate(case.needs())
+        for index, need in enumerate(case.measurements())
         if isinstance(need, Reply)
     }
 

@@ -1,19 +1,19 @@
-"""The picture of a plane: an arrow from where a conversation is released to where it comes to rest."""
+"""The picture of a plane: an arrow from where something is released to where it comes to rest."""
 
 from markupsafe import Markup
 
 from coherence.reports.html.charts import WIDTH, Spec, drawn, finite, label
-from coherence.vocabulary import Curve
+from coherence.vocabulary import Arrows
 
 _COLOR = "var(--series-1)"
 
 
-def chart(curve: Curve) -> Markup:
-    """Draw columns x and y at release, and x and y at the end: a line for each row, with a dot at its end."""
-    names = [label(name.removesuffix(" at release")) for name in list(curve.columns)[:2]]
+def chart(arrows: Arrows) -> Markup:
+    """Draw a line for each from its start to its end, with a dot there."""
+    names = [label(arrows.x), label(arrows.y)]
     rows = [
-        dict(zip(("name", "x", "y", "x2", "y2"), (label(name), *map(finite, row)), strict=True))
-        for name, row in zip(curve.at, zip(*curve.columns.values(), strict=True), strict=True)
+        dict(zip(("name", "x", "y", "x2", "y2"), (label(name), *map(finite, way)), strict=True))
+        for name, way in ((name, (*arrows.start[name], *arrows.end[name])) for name in arrows.start)
     ]
     start, end = _at("x", "y", names), _at("x2", "y2", names)
     way = {**start, "x2": {"field": "x2"}, "y2": {"field": "y2"}}

@@ -1,0 +1,117 @@
+"""What a person looks at to believe a verdict: curves, arrows, tables, probes, notes. None of it decides."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from coherence.vocabulary.frozen import Frozen, Text
+
+Column = tuple[float | None, ...]
+"""Numbers, one for each place; None where there is none."""
+
+
+class Abscissa(Frozen):
+    """The horizontal axis of a curve: what it is drawn over."""
+
+    title: str = Field(description="What the places are numbers of, such as `dose`.")
+    diagonal: str | None = Field(
+        None, description="What it means where a value equals its place; a line is drawn there."
+    )
+
+
+class Series(Frozen):
+    """One line of a curve, with the ends of its intervals where it has them."""
+
+    values: Column
+    low: Column | None = None
+    high: Column | None = None
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("has one end of an interval; expected both, or none")
+        if any(len(end) != len(self.values) for end in (self.low, self.high) if end is not None):
+            raise ValueError("has intervals for other places than values; expected one each")
+        return self
+
+
+class Zone(Frozen):
+    """A range at each place, such as that in which a persona is at home."""
+
+    name: str
+    low: Column
+    high: Column
+
+
+class Curve(Frozen):
+    """Named series over one abscissa."""
+
+    over: Abscissa
+    at: tuple[str, ...] = Field(description="Names of the places: numbers, or of sites in their order.")
+    series: dict[str, Series]
+    zone: Zone | None = None
+
+    @model_validator(mode="after")
+    def _value_at_each_place(self) -> Self:
+        lines = [one.values for one in self.series.values()]
+        if self.zone:
+            lines += [self.zone.low, self.zone.high]
+        if any(len(line) != len(self.at) for line in lines):
+            raise ValueError(f"has {len(self.at)} places; expected a value of each series at every one")
+        return self
+
+
+class Arrows(Frozen):
+    """Ways through a plane, each with a name: from one point to another, (x, y) both."""
+
+    x: str = Field(description="What the horizontal axis is.")
+    y: str = Field(description="What the vertical axis is.")
+    begins: str = Field(description="What the first point of each is, such as `at release`.")
+    ends: str = Field(description="What the second is.")
+    start: dict[str, tuple[float | None, float | None]]
+    end: dict[str, tuple[float | None, float | None]]
+
+    @model_validator(mode="after")
+    def _both_ends(self) -> Self:
+        if self.start.keys() != self.end.keys():
+            raise ValueError("has arrows with one end; expected both of each")
+        return self
+
+
+class Table(Frozen):
+    """Numbers by row and column; None where there is none."""
+
+    name: str = Field(description="What the numbers are.")
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[Column, ...]
+
+    @model_validator(mode="after")
+    def _cell_for_each(self) -> Self:
+        if [len(row) for row in self.cells] != [len(self.columns)] * len(self.rows):
+            raise ValueError("expected a row of cells for each row, and in it a cell for each column")
+        return self
+
+
+class ProbeNote(Frozen):
+    """A probe worth looking at, with the replies of the regimes side by side where there are replies."""
+
+    probe: str
+    note: Text
+    replies: dict[str, Text] = Field(default_factory=dict)
+    marks: dict[str, tuple[tuple[int, int], ...]] = Field(
+        default_factory=dict, description="Where each reply has its markers: start and end of each."
+    )
+    example: str | None = Field(
+        None, description="The counterexample, as JSON that `coherence replay` takes."
+    )
+
+
+class Figures(Frozen):
+    """All that is shown of one assertion beside what decides."""
+
+    curve: Curve | None = None
+    arrows: Arrows | None = None
+    tables: tuple[Table, ...] = ()
+    probes: tuple[ProbeNote, ...] = ()
+    notes: tuple[Text, ...] = ()
