@@ -1,6 +1,6 @@
 """What a model may say to a page, and a run that says it everywhere."""
 
-from coherence.vocabulary import Curve, ProbeNote, Table
+from coherence.vocabulary import Abscissa, Arrows, Curve, ProbeNote, Series, Table, Zone
 
 NASTY = (
     "\x00\x1b[31m]]> --> </script></style><script>window.pwned = 1</script>"
@@ -11,7 +11,14 @@ NASTY = (
 def saying(results, text):
     """The same run, which holds `text` wherever somebody may have written one."""
     probe = ProbeNote(probe=text, note=text, replies={text: text, "prompt": text})
-    drawn = Curve(axis="site", at=(text, text), columns={text: (0.1, 0.2), "raw": (0.3, None)})
+    drawn = Curve(
+        over=Abscissa(title=text, diagonal=text),
+        at=(text, text),
+        series={text: Series(values=(0.1, 0.2)), "raw": Series(values=(0.3, None))},
+        zone=Zone(name=text, low=(0.1, 0.2), high=(0.3, 0.4)),
+    )
+    ways = {text: (0.1, 0.2)}
+    arrows = Arrows(x=text, y=text, begins=text, ends=f"{text} ", start=ways, end=ways)
     table = Table(name=text, rows=(text,), columns=(text,), cells=((0.5,),))
 
     def change(result):
@@ -20,11 +27,14 @@ def saying(results, text):
                 "probes": (probe,),
                 "notes": (text,),
                 "curve": drawn,
+                "arrows": arrows,
                 "tables": (table,),
                 "criteria": tuple(named(one) for one in result.evidence.criteria),
             }
         )
-        said = dict.fromkeys(("id", "persona", "family", "suite", "replay", "sentence"), text)
+        said = dict.fromkeys(
+            ("id", "persona", "property", "slug", "family", "suite", "replay", "sentence"), text
+        )
         return result.model_copy(update=said | {"evidence": evidence, "release": {text: text}})
 
     def named(criterion):

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from coherence.errors import CoherenceError
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.vocabulary import (
+    Abscissa,
     Adjusted,
+    Arrows,
     Control,
     Criterion,
     Curve,
@@ -16,7 +18,9 @@ from coherence.vocabulary import (
     Evidence,
     Incoherence,
     ProbeNote,
+    Series,
     Verdict,
+    Zone,
 )
 
 ID = "pirate.collinearity.prompt-adapter"
@@ -267,11 +271,22 @@ def test_personas_keep_their_order():
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(value=st.floats(), text=ANY_TEXT)
 def test_a_document_reads_back_whatever_it_holds(tmp_path, value, text):
-    curve = Curve(axis="site", at=("resid_pre.0",), columns={"raw": (value,), "specific": (None,)})
+    curve = Curve(
+        over=Abscissa(title="dose", diagonal="m"),
+        at=("resid_pre.0",),
+        series={
+            "raw": Series(values=(value,), low=(None,), high=(value,)),
+            "specific": Series(values=(None,)),
+        },
+        zone=Zone(name="region", low=(value,), high=(value,)),
+    )
+    arrows = Arrows(x="x", y="y", begins="b", ends="e", start={"a": (value, None)}, end={"a": (0, value)})
     probe = ProbeNote(probe="p", note=text, replies={"bare": text})
     criteria = found(value, -inf, inf, unreliable=text).criteria
     controls = (Control(name=text, criterion=criteria[0]), Control(name="lost", problem=text))
-    evidence = Evidence(criteria=criteria, controls=controls, curve=curve, probes=(probe,), notes=(text,))
+    evidence = Evidence(
+        criteria=criteria, controls=controls, curve=curve, arrows=arrows, probes=(probe,), notes=(text,)
+    )
     before = run(result(evidence=evidence, sentence=text))
     path = tmp_path / "results.json"
     before.write(path)
@@ -283,7 +298,7 @@ def test_a_document_that_is_none_is_refused_with_its_name(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('{"format": 1}')
     with pytest.raises(
-        CoherenceError, match=r"results\.json: not a results document of format 4, 3 or 2: format: "
+        CoherenceError, match=r"results\.json: not a results document of format 5 to 2: format: "
     ):
         Results.read(path)
     path.write_text("arr")

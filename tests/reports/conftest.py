@@ -4,6 +4,8 @@ import pytest
 
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.vocabulary import (
+    REGIMES,
+    Abscissa,
     Adjusted,
     Control,
     Criterion,
@@ -12,6 +14,8 @@ from coherence.vocabulary import (
     Evidence,
     Policy,
     ProbeNote,
+    Regime,
+    Series,
     Verdict,
 )
 
@@ -33,9 +37,13 @@ def evidence(*criteria, text=PIRATE):
     raw = tuple(0.15 + 0.75 * depth / DEPTHS for depth in range(DEPTHS))
     specific = (None, *(0.8 - ((depth - 21) / 20) ** 2 for depth in range(1, DEPTHS)))
     curve = Curve(
-        axis="site",
+        over=Abscissa(title="blocks passed"),
         at=tuple(f"resid_post.{block}" for block in range(DEPTHS)),
-        columns={"raw": raw, "specific": specific, "ceiling": tuple(0.95 for _ in range(DEPTHS))},
+        series={
+            "raw": Series(values=raw),
+            "specific": Series(values=specific),
+            "ceiling": Series(values=tuple(0.95 for _ in range(DEPTHS))),
+        },
     )
     replies = {"bare": PLAIN, "prompt": text, "adapter": text, "steering": PLAIN}
     probes = (
@@ -47,10 +55,19 @@ def evidence(*criteria, text=PIRATE):
     )
 
 
+def regimes(slug):
+    """Those of a pair such as `prompt-adapter`; a law has none."""
+    pair = slug.split("-")
+    return tuple(map(Regime.parse, pair)) if pair[0] in map(str, REGIMES) else ()
+
+
 def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25, tolerated=False):
     return AssertionResult(
         id=name,
         persona=name.split(".")[0],
+        property="collinearity",
+        slug=name.split(".")[-1],
+        regimes=regimes(name.split(".")[-1]),
         family="collinearity",
         suite="suites/pirate.yaml",
         line=12,

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from nasty import NASTY, saying
 from rich.cells import cell_len
 
+from coherence.properties.columns import SITES, WEIGHTS
 from coherence.reports.grounds import explain
-from coherence.vocabulary import Curve, ProbeNote, Table
+from coherence.vocabulary import Curve, ProbeNote, Series, Table
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_an_unreliable_criterion_says_why(failed):
 
 
 def test_the_curve_is_thinned_to_its_ends_and_extremes(failed):
-    _, _, *rows = section(explain(failed), "over depth")
+    _, _, *rows = section(explain(failed), "over blocks passed")
     sites = [row.split()[0] for row in rows]
     assert len(rows) == 10
     assert {"resid_post.0", "resid_post.1", "resid_post.21", "resid_post.29"} <= set(sites)
@@ -52,16 +53,18 @@ def test_the_curve_is_thinned_to_its_ends_and_extremes(failed):
 
 
 def test_a_short_curve_is_shown_whole_and_a_gap_as_a_dash(failed):
-    curve = Curve(axis="weight", at=("0", "0.5", "1"), columns={"position": (0.0, None, float("nan"))})
-    _, _, *rows = section(explain(with_evidence(failed, curve=curve)), "over mixture weight")
+    position = Series(values=(0.0, None, float("nan")))
+    curve = Curve(over=WEIGHTS, at=("0", "0.5", "1"), series={"position": position})
+    _, _, *rows = section(explain(with_evidence(failed, curve=curve)), "over weight of the mixture")
     assert [row.split()[-1] for row in rows] == ["0.00", "-", "undefined"]
 
 
 @given(st.lists(st.none() | st.floats(), min_size=1, max_size=40))
 def test_any_curve_is_shown_in_ten_rows_at_most_with_both_ends(results, column):
     at = tuple(f"resid_pre.{row}" for row in range(len(column)))
-    curve = Curve(axis="site", at=at, columns={"raw": tuple(column), "twice": tuple(column)})
-    _, _, *rows = section(explain(with_evidence(results.assertions[1], curve=curve)), "over depth")
+    line = Series(values=tuple(column))
+    curve = Curve(over=SITES, at=at, series={"raw": line, "twice": line})
+    _, _, *rows = section(explain(with_evidence(results.assertions[1], curve=curve)), "over blocks passed")
     sites = [row.split()[0] for row in rows]
     assert (sites[0], sites[-1]) == (at[0], at[-1])
     assert len(rows) <= 10

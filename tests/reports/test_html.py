@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nasty import NASTY, saying
 
+from coherence.properties.columns import SITES, TURNS, WEIGHTS
 from coherence.reports.html import curve, forest, write_html
 from coherence.reports.html.page import page
 from coherence.reports.html.text import LIMIT, attribute, marked, plain, shown
 from coherence.results import Results
 from coherence.vocabulary import (
+    Abscissa,
     Change,
     Comparison,
     Control,
@@ -24,7 +26,9 @@ from coherence.vocabulary import (
     Estimate,
     Evidence,
     ProbeNote,
+    Series,
     Table,
+    Zone,
 )
 from coherence.vocabulary.evidence import number
 
@@ -186,11 +190,11 @@ def test_every_curve_is_drawn_and_written_out(document, results):
         drawn = text_of(figure.find(".//svg"))
         assert all(name in drawn for name in ("raw", "specific", "ceiling", "blocks passed"))
     found = curved[0].evidence.curve
-    (rows,) = article(document, curved[0].id).xpath(".//table[caption='site']/tbody")
+    (rows,) = article(document, curved[0].id).xpath(".//table[caption='over blocks passed']/tbody")
     said = [[text_of(cell) for cell in row.findall("td")] for row in rows]
     assert said == [
         [number(value) if value is not None else "-" for value in row]
-        for row in zip(*found.columns.values(), strict=True)
+        for row in zip(*(line.values for line in found.series.values()), strict=True)
     ]
 
 
@@ -205,20 +209,39 @@ def strokes(results, drawn):
 
 
 def test_a_mixture_has_its_interval_and_the_diagonal(results):
-    columns = {"m": (0.0, 0.6, 1.0), "low": (0.0, 0.5, 1.0), "high": (0.0, 0.7, 1.0)}
-    chart, lines = strokes(results, Curve(axis="weight", at=("0", "0.5", "1"), columns=columns))
+    mixed = Series(values=(0.0, 0.6, 1.0), low=(0.0, 0.5, 1.0), high=(0.0, 0.7, 1.0))
+    chart, lines = strokes(results, Curve(over=WEIGHTS, at=("0", "0.5", "1"), series={"m": mixed}))
     assert set(lines) == {"var(--series-1)", "var(--series-2)"}
     assert "a linear response" in text_of(chart)
     (area,) = chart.xpath(".//*[contains(@class, 'mark-area')]/*[local-name()='path']")
     assert area.get("fill") == "var(--series-1)"
 
 
-def test_a_region_is_a_band_behind_the_turns(results):
-    columns = {
-        "position": (1.0, 0.8), "low": (0.9, 0.7), "high": (1.1, 0.9), "the bare model": (0.1, 0.2),
-        "region from": (0.6, 0.6), "region to": (1.3, 1.3),
-    }  # fmt: skip
-    chart, lines = strokes(results, Curve(axis="turn", at=("1", "2"), columns=columns))
+def test_every_series_has_its_own_interval(results):
+    lines = {
+        "raw": Series(values=(0.1, 0.2)),
+        "one": Series(values=(0.1, 0.2), low=(0.0, 0.1), high=(0.2, 0.3)),
+        "other": Series(values=(0.5, 0.6), low=(0.4, 0.5), high=(0.6, 0.7)),
+    }
+    chart, _ = strokes(results, Curve(over=Abscissa(title="dose"), at=("0", "1"), series=lines))
+    areas = chart.xpath(".//*[contains(@class, 'mark-area')]/*[local-name()='path']")
+    assert [area.get("fill") for area in areas] == ["var(--series-2)", "var(--series-3)"]
+
+
+def test_an_axis_that_nobody_knew_is_drawn_as_any_other(results):
+    over = Abscissa(title="moon phase", diagonal="as the moon says")
+    curve = Curve(over=over, at=("0", "1"), series={"howls": Series(values=(0.0, 0.9))})
+    chart, _ = strokes(results, curve)
+    assert all(text in text_of(chart) for text in ("moon phase", "as the moon says", "howls"))
+
+
+def test_a_zone_is_a_band_behind_the_turns(results):
+    lines = {
+        "position": Series(values=(1.0, 0.8), low=(0.9, 0.7), high=(1.1, 0.9)),
+        "the bare model": Series(values=(0.1, 0.2)),
+    }
+    zone = Zone(name="region", low=(0.6, 0.6), high=(1.3, 1.3))
+    chart, lines = strokes(results, Curve(over=TURNS, at=("1", "2"), series=lines, zone=zone))
     assert set(lines) == {"var(--series-1)", "var(--series-2)"}
     assert "turn" in text_of(chart)
     assert "region" not in text_of(chart)
@@ -226,11 +249,10 @@ def test_a_region_is_a_band_behind_the_turns(results):
     assert [area.get("fill") for area in areas] == ["var(--pass)", "var(--series-1)"]
 
 
-@pytest.mark.parametrize("axis", ["site", "dose"])
-def test_other_curves_have_no_diagonal(results, axis):
-    chart, lines = strokes(
-        results, Curve(axis=axis, at=("0", "0.5"), columns={"m": (0.0, 0.6), "D": (0.1, None)})
-    )
+@pytest.mark.parametrize("over", [SITES, Abscissa(title="dose")], ids=str)
+def test_other_curves_have_no_diagonal(results, over):
+    lines = {"m": Series(values=(0.0, 0.6)), "D": Series(values=(0.1, None))}
+    chart, lines = strokes(results, Curve(over=over, at=("0", "0.5"), series=lines))
     assert set(lines) == {"var(--series-1)", "var(--series-2)"}
     assert "linear" not in text_of(chart)
 
@@ -238,7 +260,7 @@ def test_other_curves_have_no_diagonal(results, axis):
 @pytest.mark.parametrize("at", [(), ("nan", "inf")])
 def test_a_curve_of_nothing_is_drawn_too(results, at):
     column = tuple(inf for _ in at)
-    _, lines = strokes(results, Curve(axis="weight", at=at, columns={"m": column}))
+    _, lines = strokes(results, Curve(over=WEIGHTS, at=at, series={"m": Series(values=column)}))
     assert lines is not None
 
 
@@ -424,11 +446,13 @@ def test_any_text_stays_within_its_attribute(text):
 
 
 @settings(max_examples=15, deadline=None)
-@given(ANY_TEXT, st.lists(st.none() | st.floats(), max_size=5), st.sampled_from(["site", "weight", "dose"]))
-def test_any_curve_can_be_drawn(name, column, axis):
-    at = tuple(f"resid_post.{row}" for row in range(len(column)))
-    columns = dict.fromkeys([name, "low", "high"], tuple(column))
-    assert "<svg" in curve.chart(Curve(axis=axis, at=at, columns=columns))
+@given(ANY_TEXT, ANY_TEXT, st.lists(st.none() | st.floats(), max_size=5))
+def test_any_curve_can_be_drawn(name, title, column):
+    at, values = tuple(f"resid_post.{row}" for row in range(len(column))), tuple(column)
+    lines = {name: Series(values=values, low=values, high=values)}
+    zone = Zone(name=name, low=values, high=values)
+    over = Abscissa(title=title, diagonal=title)
+    assert "<svg" in curve.chart(Curve(over=over, at=at, series=lines, zone=zone))
 
 
 @settings(max_examples=15, deadline=None)

@@ -189,7 +189,7 @@ def test_any_text_makes_a_report_that_reads_back(results, tmp_path, strict, text
 
 def test_a_report_of_results_read_back_is_the_same(results, tmp_path, strict):
     results.write(tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text())["format"] == 4
+    assert json.loads((tmp_path / "results.json").read_text())["format"] == 5
     first = written(results, tmp_path, strict).read_bytes()
     assert written(Results.read(tmp_path / "results.json"), tmp_path, strict).read_bytes() == first
 
