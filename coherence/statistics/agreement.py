@@ -7,7 +7,6 @@ the moved one.
 """
 
 from collections.abc import Callable, Sequence
-from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,7 @@ def _ratio(sides: Array, kinds: Array, terms: Array, clusters: Sequence[str]) ->
     """Ratio of two sums of means [2, columns] over what the sides answered [probes, columns]."""
     above, below = terms @ sides.mean(0)
     if below <= 0:
-        return Interval(nan, -inf, inf)
+        return Interval.unknown()
     table, jackknife = Jackknife.enlarged(sides, kinds, clusters)
     parts = jackknife.weights @ table @ terms.T / below
     return jackknife.pivot(float(above / below), *(jackknife.influence(part) for part in parts.T)).interval

@@ -91,7 +91,7 @@ class BasinMap:
         places, t = places[t != 0], t[t != 0]  # the unmoved conversation stays
         back = (self.end[-1] - self.start[-1]).mean() < 0
         if self._jackknife.size < 2 or not len(places):
-            return Interval(float(self.starts[-1]), -inf, inf)
+            return Interval.unknown(float(self.starts[-1]))
         side, t = (1, -t) if back else (-1, t[::-1])
         places = places[::side]
         freedom = self._jackknife.size - 1
@@ -117,7 +117,7 @@ class BasinMap:
     def _around(self, border: float) -> Interval:
         places, t = self._sureness
         if self._jackknife.size < 2:
-            return Interval(border, -inf, inf)
+            return Interval.unknown(border)
         freedom = self._jackknife.size - 1
         q = student.quantile(1 - TAIL, freedom)
         below, above = places[(places < border) & (t <= -q)], places[(places > border) & (t >= q)]

@@ -1,7 +1,7 @@
 """The answer to a rising dose: how fast markers rise, what it costs the text, and what else is moved."""
 
 from collections.abc import Callable, Sequence
-from math import copysign, inf, isfinite, log, nan
+from math import copysign, isfinite, log
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def trend(doses: Sequence[float], hits: Hits, clusters: Sequence[str]) -> Interv
     It says that the response rises on the whole, not at every step. See docs/verdicts.md#dose.
     """
     if len(doses) < 2:
-        return Interval(nan, -inf, inf)
+        return Interval.unknown()
     contrast = _contrast(doses)
     steepest = float(contrast[contrast > 0].sum())
     kinds = np.stack([contrast > 0, contrast < 0, np.ones(len(doses)), np.zeros(len(doses))])
@@ -55,7 +55,7 @@ def geometric_ratio(first: Array, second: Array, clusters: Sequence[str]) -> Int
     See docs/verdicts.md#dose.
     """
     if not len(first):
-        return Interval(nan, -inf, inf)
+        return Interval.unknown()
     jackknife = Jackknife(clusters)
     apart = first - second
     found = jackknife.around(float(apart.mean()), jackknife.weights @ apart).interval
@@ -91,7 +91,7 @@ def largest(effects: Sequence[Interval]) -> Interval:
     """
     value = float(np.max([abs(effect.value) for effect in effects]))
     if np.isnan(value):
-        return Interval(value, -inf, inf)
+        return Interval.unknown(value)
 
     def doubt(bound: float) -> float:
         if bound > value:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import erfc, nan, sqrt
+from math import erfc, inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,11 @@ class Interval:
     high: float
     doubt: Callable[[float], float] = field(default=_unknown, compare=False, repr=False)
     influence: Influence | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def unknown(cls, value: float = nan) -> "Interval":
+        """Say that nothing is known of it but what came out."""
+        return cls(value, -inf, inf)
 
     def above(self, amount: float) -> "Interval":
         """Subtract an amount that is known: estimate, interval and bounds move by as much."""

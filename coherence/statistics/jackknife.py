@@ -294,7 +294,7 @@ def smallest(pivots: Sequence[Pivot]) -> Interval:
     """
     value = float(np.min([pivot.value for pivot in pivots]))
     if np.isnan(value):
-        return Interval(value, -inf, inf)
+        return Interval.unknown(value)
 
     def doubt(bound: float) -> float:
         if bound < value:

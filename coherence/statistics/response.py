@@ -1,7 +1,7 @@
 """How the position between two poles answers the weight of a mixture of them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from math import inf, nan
+from math import nan
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Response:
         """
         positions = self._positions
         if not np.isfinite(positions).all():
-            return Interval(nan, -inf, inf)
+            return Interval.unknown()
         shapes: tuple[Shape, Shape] = line(self._at, positions[0]), self.logistic()
         straight, switch = (np.sqrt(np.square(positions - shape(self._at)).mean(1)) for shape in shapes)
         apart = straight - switch
@@ -171,7 +171,7 @@ class Tipping:
         """Every weight whose doubt is at least 2.5 %, on either side of the estimate."""
         value = self._value()
         if not np.isfinite(self._influence.sum() + value) or self._size < 2:
-            return Interval(value, -inf, inf)
+            return Interval.unknown(value)
         q = student.quantile(1 - TAIL, self._size - 1)
         low, high = self._first(-q), self._first(q)
 
