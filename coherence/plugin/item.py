@@ -46,16 +46,16 @@ class InconclusiveWarning(pytest.PytestWarning):
     """An inconclusive verdict that the run's policy lets pass."""
 
 
-class SuiteFile(pytest.File):
+class SuiteCollector(pytest.File):
     """A `*.coherence.yaml` file; `suite` once it has been read."""
 
     overrides: Overrides
     suite: Suite | None = None
 
     @classmethod
-    def of(cls, parent: pytest.Collector, path: Path, overrides: Overrides) -> SuiteFile:
+    def of(cls, parent: pytest.Collector, path: Path, overrides: Overrides) -> SuiteCollector:
         """Make the collector of a suite file."""
-        file: SuiteFile = cls.from_parent(parent, path=path)
+        file: SuiteCollector = cls.from_parent(parent, path=path)
         file.overrides = overrides
         return file
 
@@ -77,7 +77,7 @@ class AssertionItem(pytest.Function):
     result: AssertionResult
 
     @classmethod
-    def of(cls, parent: SuiteFile, suite: Suite, assertion: Assertion) -> AssertionItem:
+    def of(cls, parent: SuiteCollector, suite: Suite, assertion: Assertion) -> AssertionItem:
         """Make the item of an assertion, marked with its family and persona."""
         item: AssertionItem = cls.from_parent(parent, name=assertion.id, callobj=_nothing)
         item.suite, item.assertion = suite, assertion

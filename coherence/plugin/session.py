@@ -15,7 +15,7 @@ from coherence.gate import Gate, results_of
 from coherence.plugin.baseline import Against
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
-from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteFile
+from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteCollector
 from coherence.plugin.message import Message
 from coherence.plugin.options import asked
 from coherence.plugin.outputs import Outputs
@@ -49,7 +49,7 @@ class CoherenceSession:
         self._left_out: frozenset[tuple[str, str]] = frozenset()
         self._seed = self._overrides.seed
         self._misuse: str | None = None
-        self._files: list[SuiteFile] = []
+        self._files: list[SuiteCollector] = []
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
         )
@@ -75,7 +75,9 @@ class CoherenceSession:
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect suites."""
-        return SuiteFile.of(parent, file_path, self._overrides) if file_path.name.endswith(SUFFIX) else None
+        return (
+            SuiteCollector.of(parent, file_path, self._overrides) if file_path.name.endswith(SUFFIX) else None
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -83,7 +85,7 @@ class CoherenceSession:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Turn a broken suite into a result of its own, so that the reports show it."""
         report = yield
-        if isinstance(collector, SuiteFile):
+        if isinstance(collector, SuiteCollector):
             self._files.append(collector)
         problem = report.call.excinfo.value if report.failed and report.call and report.call.excinfo else None
         if isinstance(problem, BrokenSuite):

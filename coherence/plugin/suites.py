@@ -7,7 +7,7 @@ import pytest
 
 from coherence.api import OpenSuite
 from coherence.engine.executors.executor import MakeExecutor
-from coherence.plugin.item import SuiteFile
+from coherence.plugin.item import SuiteCollector
 from coherence.results import AssertionResult
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
@@ -26,7 +26,7 @@ class Suites:
         store: Store,
         executor: MakeExecutor,
         policy: Policy,
-        collected: Sequence[SuiteFile],
+        collected: Sequence[SuiteCollector],
     ) -> None:
         self._root = root
         self._overrides = overrides

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.controls import controls_table
-from coherence.reports.numbers import Grid, grids
+from coherence.reports.figure_columns import FigureColumns, columns_of
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.results import AssertionResult
 from coherence.vocabulary import Evidence, ProbeNote
@@ -56,7 +56,7 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, RenderableType]]:
     yield "criteria", criteria_table(evidence)
     if evidence.controls:
         yield "controls, none of which may pass", controls_table(evidence)
-    for grid in grids(evidence):
+    for grid in columns_of(evidence):
         yield one_line(grid.title), _in_numbers(grid)
     if evidence.probes:
         yield _count("worst probes", _PROBES, len(evidence.probes)), _probe_table(evidence.probes[:_PROBES])
@@ -75,7 +75,7 @@ def _count(title: str, shown: int, available: int) -> str:
     return f"{title} ({shown} of {available})" if shown < available else title
 
 
-def _in_numbers(grid: Grid) -> Table:
+def _in_numbers(grid: FigureColumns) -> Table:
     shown = table(grid.corner, *grid.columns, numbers=tuple(grid.columns))
     for row in _rows_that_matter(grid):
         values = (column[row] for column in grid.columns.values())
@@ -97,7 +97,7 @@ def _table_of(numbers: Numbers) -> Table:
     return shown
 
 
-def _rows_that_matter(grid: Grid) -> list[int]:
+def _rows_that_matter(grid: FigureColumns) -> list[int]:
     """Both ends and the extremes of every column, and as many in between as there is room for."""
     last = len(grid.rows) - 1
     if last < _ROWS:

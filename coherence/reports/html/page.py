@@ -16,7 +16,7 @@ from coherence.reports.adjustment import lost_fails
 from coherence.reports.controls import beside
 from coherence.reports.html import forest, matrix, text
 from coherence.reports.html.pictures import pictures
-from coherence.reports.numbers import grids
+from coherence.reports.figure_columns import columns_of
 from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import verdict, worth_showing
 from coherence.results import AssertionResult, Results
@@ -79,7 +79,7 @@ def _environment() -> Environment:
     environment.globals |= _inline() | {
         "beside": beside,
         "forest_chart": forest.chart,
-        "grids": grids,
+        "columns_of": columns_of,
         "matrices": matrix.matrices,
         "pictures": pictures,
         "verdict": verdict,

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from coherence.reports.html import arrows, curve
-from coherence.reports.numbers import Grid, grids
+from coherence.reports.figure_columns import FigureColumns, columns_of
 from coherence.vocabulary import Figures
 
 
-def pictures(figures: Figures) -> Iterator[tuple[Grid, Markup]]:
+def pictures(figures: Figures) -> Iterator[tuple[FigureColumns, Markup]]:
     """Yield each chart with its numbers."""
-    return zip(grids(figures), _charts(figures), strict=True)
+    return zip(columns_of(figures), _charts(figures), strict=True)
 
 
 def _charts(figures: Figures) -> Iterator[Markup]:

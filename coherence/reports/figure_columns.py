@@ -8,7 +8,7 @@ from coherence.vocabulary.figures import Column
 
 
 @dataclass(frozen=True)
-class Grid:
+class FigureColumns:
     """Named columns of numbers, a row for each place or arrow."""
 
     title: str
@@ -17,13 +17,13 @@ class Grid:
     columns: dict[str, Column]
 
 
-def grids(figures: Figures) -> Iterator[Grid]:
+def columns_of(figures: Figures) -> Iterator[FigureColumns]:
     """Yield one for the curve and one for the arrows, where there are such."""
     if curve := figures.curve:
-        yield Grid(f"over {curve.over.title}", curve.over.title, curve.at, _of_curve(curve))
+        yield FigureColumns(f"over {curve.over.title}", curve.over.title, curve.at, _of_curve(curve))
     if arrows := figures.arrows:
         title = f"{arrows.x} and {arrows.y}, {arrows.begins} and {arrows.ends}"
-        yield Grid(title, "", tuple(arrows.start), _of_arrows(arrows))
+        yield FigureColumns(title, "", tuple(arrows.start), _of_arrows(arrows))
 
 
 def _of_curve(curve: Curve) -> dict[str, Column]:
