@@ -14,9 +14,9 @@ from coherence.files import replace_file
 from coherence.reports import reproduce
 from coherence.reports.adjustment import lost_fails
 from coherence.reports.controls import beside
+from coherence.reports.figure_columns import columns_of
 from coherence.reports.html import forest, matrix, text
 from coherence.reports.html.pictures import pictures
-from coherence.reports.figure_columns import columns_of
 from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import verdict, worth_showing
 from coherence.results import AssertionResult, Results

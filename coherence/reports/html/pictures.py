@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from coherence.reports.html import arrows, curve
 from coherence.reports.figure_columns import FigureColumns, columns_of
+from coherence.reports.html import arrows, curve
 from coherence.vocabulary import Figures
 
 
