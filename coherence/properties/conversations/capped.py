@@ -6,10 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from coherence.plan import Condition, Divergence, Likelihood, Measurement, Reading, Record, Reply, Scene
-from coherence.properties.conversations.axis import at_site
-from coherence.properties.conversations.drifting import Drifting
-from coherence.statistics.drift import Course
-from coherence.statistics.intervals import Array
+from coherence.properties.conversations.drifting import Drifted, Drifting
+from coherence.statistics.drift import Course, rate
+from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Bound, Position
 
 IDLE = 1e-3  # of the length of the axis: rounding moves nothing as far
@@ -19,9 +18,22 @@ IDLE = 1e-3  # of the length of the axis: rounding moves nothing as far
 class CappedConversations:
     """Conversations of a persona, of which the bounded ones go on by themselves from the first turn."""
 
-    persona: str
     bound: Bound
     free: Drifting
+
+    @property
+    def scene(self) -> Scene:
+        """What the uncapped conversations take from the suite: personas, probes and decoding."""
+        return self.free.scene
+
+    @property
+    def towards(self) -> str:
+        """The persona along whose axis the cap lies."""
+        return self.bound.persona or self.free.axis.persona
+
+    def turned(self, other: str) -> "CappedConversations":
+        """Let the cap lie along the axis of another persona."""
+        return replace(self, bound=self.bound.model_copy(update={"persona": other}))
 
     @cached_property
     def capped(self) -> Drifting:
@@ -34,20 +46,20 @@ class CappedConversations:
         return [*self.free.needs(), *self.capped.needs()]
 
     @property
-    def heard(self) -> list[Reading]:
+    def user(self) -> list[Reading]:
         """What the user says in either conversation."""
         return [*_user(self.free), *_user(self.capped)]
 
     @property
     def same_text(self) -> list[Reading]:
         """What the user says in the conversation without a cap, read under it."""
-        condition = self.capped.conversations.condition
-        return [replace(reading, condition=condition) for reading in _user(self.free)]
+        return _user(self.free, self.capped.conversations.condition)
 
     @property
     def likelihoods(self) -> list[Likelihood]:
         """Both conversations, read by the bare model."""
-        return [*_likelihoods(self.free), *_likelihoods(self.capped)]
+        sides = (side.conversations.likelihoods(self.scene.bare) for side in (self.free, self.capped))
+        return [each for side in sides for each in side.values()]
 
     @property
     def divergences(self) -> list[Divergence]:
@@ -59,64 +71,66 @@ class CappedConversations:
             for probe in self.scene.probes
         ]
 
-    def idle(self, record: Record) -> bool:
-        """Whether nothing goes beyond the bound, so that every answer is what it is without the cap."""
-        apart = self.free.course(record).values - self.capped.course(record).values
-        pairs = zip(
-            self.free.conversations.replies.values(), self.capped.conversations.replies.values(), strict=True
-        )
-        said_alike = (record.reply(one) == record.reply(other) for one, other in pairs)
-        return bool(np.nanmax(np.abs(apart)) <= IDLE) and all(said_alike)
+    def _under(self, condition: Condition) -> Condition:
+        return self.scene.capped(condition, self.free.axis.persona, self.bound)
 
-    def user(self, record: Record) -> tuple[Course, Course]:
-        """Place what the user says, without the cap and with it, on the persona's axis."""
-        return self._placed(record, _user(self.free)), self._placed(record, _user(self.capped))
 
-    def user_of_same_text(self, record: Record) -> Course:
-        """Place what the user says where the cap reads the text that was said without it."""
-        return self._placed(record, self.same_text)
+@dataclass(frozen=True, eq=False)
+class CappedSample:
+    """The same as it was measured."""
 
-    def hits(self, record: Record) -> tuple[Course, Course]:
-        """Whether the answers hold a marker of the persona: without the cap and with it."""
-        markers = self.scene.personas[self.persona].markers
-        return self.free.marked(record, markers), self.capped.marked(record, markers)
+    measured: CappedConversations
+    free: Drifted
+    capped: Drifted
 
-    def surprise(self, record: Record) -> tuple[Array, Array]:
-        """Logarithm of the answers' perplexity to the bare model, [scripts]: without the cap and with it."""
-        free, capped = (self._surprise(record, side) for side in (self.free, self.capped))
-        return free, capped
-
-    def divergence(self, record: Record) -> Array:
-        """KL(bare || bare under the cap) over the bare model's own replies, nats: [probes]."""
-        return np.array([record.divergence(each).mean(dtype=np.float64) for each in self.divergences])
+    @classmethod
+    def of(cls, measured: CappedConversations, record: Record, seed: int) -> "CappedSample":
+        """Place both conversations on the axis of the persona."""
+        free = Drifted.of(measured.free, record, seed)
+        return cls(measured, free, free.under(measured.capped.conversations.condition))
 
     @property
-    def scene(self) -> Scene:
-        """What the uncapped conversations take from the suite: personas, probes and decoding."""
-        return self.free.scene
+    def sides(self) -> dict[str, Drifted]:
+        """Both conversations by what they are called."""
+        return {"without": self.free, "capped": self.capped}
 
-    def _under(self, condition: Condition) -> Condition:
-        return self.scene.capped(condition, self.persona, self.bound)
+    @cached_property
+    def idle(self) -> bool:
+        """Whether nothing goes beyond the bound, so that every answer is what it is without the cap."""
+        apart = self.free.course.values - self.capped.course.values
+        return bool(np.nanmax(np.abs(apart)) <= IDLE) and self.free.texts == self.capped.texts
 
-    def _placed(self, record: Record, readings: list[Reading]) -> Course:
-        scale, site = self.free.axis.measured(record), self.free.axis.site
-        values = np.full((len(self.free.scripts), self.free.conversations.turns), np.nan)
-        places = tuple(zip(*self.free.conversations.replies, strict=True))
-        values[places] = scale.positions(at_site(record, readings, site))
-        return Course(values, self.free.scripts)
+    @cached_property
+    def shifts(self) -> list[Interval]:
+        """How far the cap moves what the user says, by turn."""
+        return self.capped.user.apart(self.free.user)
 
-    def _surprise(self, record: Record, side: Drifting) -> Array:
-        values = np.full((len(side.scripts), side.conversations.turns), np.nan)
-        for place, each in zip(side.conversations.replies, _likelihoods(side), strict=True):
-            found = record.likelihood(each)
-            values[place] = -found.mean(dtype=np.float64) if len(found) else np.nan
-        there = ~np.isnan(values)
-        return np.asarray(np.where(there, values, 0).sum(1) / np.where(there.any(1), there.sum(1), np.nan))
+    @cached_property
+    def shifts_of_same_text(self) -> list[Interval]:
+        """How far it does where the cap reads the text that was said without it."""
+        condition = self.measured.capped.conversations.condition
+        return self.free.read(Position.USER_MEAN, condition).apart(self.free.user)
+
+    @cached_property
+    def rates(self) -> tuple[Interval, Interval]:
+        """How many answers hold a marker of the persona: without the cap and with it."""
+        return rate(self.free.hits), rate(self.capped.hits)
+
+    @cached_property
+    def surprise(self) -> tuple[Array, Array]:
+        """Logarithm of the answers' perplexity to the bare model, [scripts]: without the cap and with it."""
+        return self._surprise(self.free), self._surprise(self.capped)
+
+    @cached_property
+    def divergence(self) -> Array:
+        """KL(bare || bare under the cap) over the bare model's own replies, nats: [probes]."""
+        found = map(self.free.record.divergence, self.measured.divergences)
+        return np.array([each.mean(dtype=np.float64) for each in found])
+
+    def _surprise(self, side: Drifted) -> Array:
+        values = side.drifting.conversations.surprise(side.record, self.measured.scene.bare)
+        return Course(values.T, side.drifting.turns).means  # over turns: these are its rows
 
 
-def _user(side: Drifting) -> list[Reading]:
-    return [*side.conversations.readings(side.axis.site, Position.USER_MEAN).values()]
-
-
-def _likelihoods(side: Drifting) -> list[Likelihood]:
-    return [Likelihood(side.scene.bare, reply.probe, reply) for reply in side.conversations.replies.values()]
+def _user(side: Drifting, under: Condition | None = None) -> list[Reading]:
+    return [*side.conversations.readings(side.axis.site, Position.USER_MEAN, under=under).values()]

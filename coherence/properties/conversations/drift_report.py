@@ -1,83 +1,88 @@
 """A chronicle: what a person reads of a persona's conversations, by turn, by script and by kind of script."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from coherence.plan import Record
-from coherence.properties.columns import column
-from coherence.properties.conversations.drifting import Drifting
+from coherence.properties.columns import TURNS, interval_series, series, table
+from coherence.properties.conversations.drifting import Drifted
+from coherence.properties.conversations.shifts import by_turn, interval_columns
 from coherence.statistics.drift import Course, Region
-from coherence.statistics.intervals import Array, Interval, wilson
-from coherence.vocabulary import Curve, Estimate, Kind, Marker, ProbeNote, Script, Table
+from coherence.statistics.intervals import Interval, wilson
+from coherence.vocabulary import Curve, Estimate, Figures, Kind, ProbeNote, Regime, Table, Zone
 
 SHOWN = 3  # scripts whose answers are quoted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chronicle:
     """Positions and markers of the answers, beside the persona's region and the bare model."""
 
-    drifting: Drifting
-    course: Course
-    bare: Course
-    hits: Course
+    drifted: Drifted
+    bare: Drifted
     region: Region
     coverage: float
+    regime: Regime
 
-    def curve(self) -> Curve:
-        """Draw the positions by turn over the region."""
-        found = self.course.by_turn()
-        return Curve(
-            axis="turn",
-            at=self.drifting.turns,
-            columns={
-                "position": column(point.value for point in found),
-                "low": column(point.low for point in found),
-                "high": column(point.high for point in found),
-                "the bare model": column(self.bare.means),
-                **({"marker rate": column(self.hits.means)} if self._marked else {}),
-                "region from": (self.region.low,) * len(found),
-                "region to": (self.region.high,) * len(found),
-            },
+    def figures(self) -> Figures:
+        """Draw the positions by turn, write out turns, kinds and scripts, and quote some."""
+        return Figures(
+            curve=self._curve(),
+            tables=tuple(self._tables()),
+            probes=tuple(self._furthest()),
+            notes=tuple(self._notes()),
         )
 
-    def tables(self) -> tuple[Table, ...]:
-        """Write out turns, kinds of scripts and scripts; markers where the persona has some."""
-        marked = (self._markers(),) if self._marked else ()
-        return (self._by_turn(), *marked, self._by_kind(), self._by_script())
+    @property
+    def _course(self) -> Course:
+        return self.drifted.course
 
-    def notes(self) -> Iterator[str]:
+    def _curve(self) -> Curve:
+        at = self.drifted.drifting.turns
+        lines = {
+            "position": interval_series(self.drifted.by_turn),
+            "the bare model": series(self.bare.course.means),
+        }
+        if self.drifted.drifting.markers:
+            lines["marker rate"] = series(self.drifted.hits.means)
+        low, high = (self.region.low,) * len(at), (self.region.high,) * len(at)
+        return Curve(over=TURNS, at=at, series=lines, zone=Zone(name="region", low=low, high=high))
+
+    def _tables(self) -> Iterator[Table]:
+        yield self._by_turn()
+        if self.drifted.drifting.markers:
+            yield self._markers()
+        yield self._by_kind()
+        yield self._by_script()
+
+    def _notes(self) -> Iterator[str]:
         """Say where the region is, when it is left, and how far the last turn is from the first."""
-        low, high, out = self.region.low, self.region.high, self.course.left(self.region)
+        low, high, out = self.region.low, self.region.high, self._course.left(self.region)
         yield (
-            f"the region, in which {self.coverage:.0%} of single-turn replies under {self.drifting.regime} "
+            f"the region, in which {self.coverage:.0%} of single-turn replies under {self.regime} "
             f"are expected: {low:.2f} to {high:.2f}"
         )
-        clearly = "none" if out is None else f"turn {out + 1}, {self._side(self.course.means[out])}"
+        clearly = "none" if out is None else f"turn {out + 1}, {self._side(self._course.means[out])}"
         yield f"first turn whose whole interval is out of the region: {clearly}"
-        yield str(self._estimate("last turn minus first", self.course.total()))
-        yield str(self._estimate("slope of the bare model", self.bare.slope()))
+        yield self._estimate("last turn minus first", self._course.total())
+        yield self._estimate("slope of the bare model", self.bare.course.slope())
 
-    def furthest(self, record: Record, markers: Sequence[Marker]) -> Iterator[ProbeNote]:
+    def _furthest(self) -> Iterator[ProbeNote]:
         """Quote the scripts that are furthest out of the region, or nearest to its ends."""
-        within = self.region.within(self.course.values)
+        talk, within = self.drifted.drifting.conversations, self.region.within(self._course.values)
         for row in np.argsort(np.nanmin(within, axis=1), kind="stable")[:SHOWN]:
             turn = int(np.nanargmin(within[row]))
-            script = self.drifting.conversations.scripts[row]
-            said = record.reply(self.drifting.conversations.reply(script, turn))
+            asked, position = talk.scripts[row].turns[turn], self._course.values[row, turn]
+            said = self.drifted.texts[int(row), turn]
+            places = (place for marker in self.drifted.drifting.markers for place in marker.places(said))
             where = f"turn {turn + 1}"
             yield ProbeNote(
-                probe=script.id,
-                note=self._place(script, turn, self.course.values[row, turn]),
+                probe=talk.scripts[row].id,
+                note=f"{where} ({asked.kind}) at {position:.2f}, {self._side(position)}: {asked.user}",
                 replies={where: said},
-                marks={where: tuple(sorted(place for marker in markers for place in marker.places(said)))},
+                marks={where: tuple(sorted(places))},
             )
-
-    def _place(self, script: Script, turn: int, position: float) -> str:
-        asked = script.turns[turn]
-        return f"turn {turn + 1} ({asked.kind}) at {position:.2f}, {self._side(position)}: {asked.user}"
 
     def _side(self, position: float) -> str:
         if position > self.region.high:
@@ -85,59 +90,41 @@ class Chronicle:
         return "below the region" if position < self.region.low else "in the region"
 
     def _by_turn(self) -> Table:
-        inside = np.where(np.isnan(self.course.values), np.nan, self.region.within(self.course.values) >= 0)
-        shares = Course(inside, self.course.scripts).means
-        return Table(
-            name="by turn: position, its interval, and the share of scripts in the region",
-            rows=tuple(f"turn {turn}" for turn in self.drifting.turns),
-            columns=("position", "low", "high", "in the region"),
-            cells=tuple(
-                column((*_ends(point), share))
-                for point, share in zip(self.course.by_turn(), shares, strict=True)
-            ),
+        values = self._course.values
+        inside = np.where(np.isnan(values), np.nan, self.region.within(values) >= 0)
+        shares = Course(inside, self.drifted.scripts).means
+        return by_turn(
+            "by turn: position, its interval, and the share of scripts in the region",
+            {**interval_columns("position", self.drifted.by_turn), "in the region": shares},
         )
 
     def _markers(self) -> Table:
-        there = (values[~np.isnan(values)] for values in self.hits.values.T)
-        return Table(
-            name="by turn: marker rate and its interval",
-            rows=tuple(f"turn {turn}" for turn in self.drifting.turns),
-            columns=("rate", "low", "high"),
-            cells=tuple(column(_ends(wilson(hits.sum(), len(hits)))) for hits in there),
-        )
+        there = (values[~np.isnan(values)] for values in self.drifted.hits.values.T)
+        rates = [wilson(hits.sum(), len(hits)) for hits in there]
+        return by_turn("by turn: marker rate and its interval", interval_columns("rate", rates))
 
     def _by_kind(self) -> Table:
-        kinds = [script.kind for script in self.drifting.conversations.scripts]
+        kinds = [script.kind for script in self.drifted.drifting.conversations.scripts]
         rows = {kind: [row for row, own in enumerate(kinds) if own is kind] for kind in Kind if kind in kinds}
-        return Table(
-            name="by kind of script: how many, slope per turn and its interval, last turn minus first",
-            rows=tuple(str(kind) for kind in rows),
-            columns=("scripts", "slope", "low", "high", "last - first"),
-            cells=tuple(
-                column((len(kept), *_ends(self.course.among(kept).slope()), self.course.totals[kept].mean()))
-                for kept in rows.values()
-            ),
+        return table(
+            "by kind of script: how many, slope per turn and its interval, last turn minus first",
+            map(str, rows),
+            {
+                "scripts": map(len, rows.values()),
+                **interval_columns("slope", [self._course.among(kept).slope() for kept in rows.values()]),
+                "last - first": [self._course.totals[kept].mean() for kept in rows.values()],
+            },
         )
 
     def _by_script(self) -> Table:
-        within = self.region.within(self.course.values)
+        within = self.region.within(self._course.values)
         out = [next((turn for turn, by in enumerate(row, 1) if by < 0), np.nan) for row in within]
-        columns = zip(self.course.slopes, self.course.totals, out, strict=True)
-        return Table(
-            name="by script: slope per turn, last turn minus first, first turn out of the region",
-            rows=tuple(self.course.scripts),
-            columns=("slope", "last - first", "first out"),
-            cells=tuple(map(column, columns)),
+        return table(
+            "by script: slope per turn, last turn minus first, first turn out of the region",
+            self.drifted.scripts,
+            {"slope": self._course.slopes, "last - first": self._course.totals, "first out": out},
         )
 
-    @property
-    def _marked(self) -> bool:
-        return not np.isnan(self.hits.values).all()
-
-    def _estimate(self, name: str, found: Interval) -> Estimate:
-        n = len(self.course.scripts)
-        return Estimate(name=name, value=found.value, low=found.low, high=found.high, n=n)
-
-
-def _ends(found: Interval) -> Array:
-    return np.array([found.value, found.low, found.high])
+    def _estimate(self, name: str, interval: Interval) -> str:
+        n = len(self.drifted.scripts)
+        return str(Estimate(name=name, value=interval.value, low=interval.low, high=interval.high, n=n))

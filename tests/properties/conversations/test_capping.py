@@ -111,10 +111,10 @@ def test_a_probe_that_the_cap_breaks_fails():
 
 def test_all_traces_are_in_one_picture():
     curve = World(case_of(max_position=0.5), free=1.0, capped=0.3, user=0.1).judged().curve
-    assert (curve.axis, curve.at) == ("turn", ("1", "2", "3"))
-    assert curve.columns["assistant"] == pytest.approx([1, 1, 1], abs=0.06)
-    assert curve.columns["assistant, capped"] == pytest.approx([0.3, 0.3, 0.3], abs=0.06)
-    moved = np.subtract(curve.columns["user, capped"], curve.columns["user"])
+    assert (curve.over.title, curve.at) == ("turn", ("1", "2", "3"))
+    assert curve.series["assistant"].values == pytest.approx([1, 1, 1], abs=0.06)
+    assert curve.series["assistant, capped"].values == pytest.approx([0.3, 0.3, 0.3], abs=0.06)
+    moved = np.subtract(curve.series["user, capped"].values, curve.series["user"].values)
     assert moved == pytest.approx([0, 0.1, 0.2], abs=0.02)
 
 
@@ -261,7 +261,7 @@ def test_an_axis_of_no_length_is_an_error():
 
 def test_a_control_is_about_what_has_to_be_held_alone():
     (other,) = case_of(**ASKED).controls()["a cap towards counsel"]
-    assert (other.asked.max_position, other.asked.max_rate) == (0.5, 0.5)
+    assert (other.spec.max_position, other.spec.max_rate) == (0.5, 0.5)
     assert {type(need) for need in other.needs()} == {Reply, Reading}
     assert Position.USER_MEAN not in {need.position for need in other.needs() if isinstance(need, Reading)}
 
@@ -270,4 +270,4 @@ def test_criteria_take_no_more_than_they_rest_on():
     case = case_of(**ASKED)
     world = World(case)
     record = Record({need: world.value(need) for need in case.needs()})
-    assert [one.key for one in case.criteria(record, seed=0)] == [*ASKED, "max_worst_kl"]
+    assert [one.key for one in case.criteria(case.sample(record, seed=0))] == [*ASKED, "max_worst_kl"]
