@@ -2,33 +2,33 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
-from coherence.plan import Measurement, Record, Scene
+from coherence.plan import Condition, Divergence, Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import TURNS, series
 from coherence.properties.conversations.axis import Axis
-from coherence.properties.conversations.capped import CappedConversations, CappedSample
+from coherence.properties.conversations.capped import CappedSample, largest_known
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
     ConversationCase,
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.drifting import Drifting
+from coherence.properties.conversations.drifting import Drifted, Drifting
 from coherence.properties.conversations.shifts import by_turn, interval_columns
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.eligibility import cast, require_probes, supporting
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE, SIZE
 from coherence.properties.tail import Tail, at_worst
-from coherence.statistics.dose import geometric_ratio, largest
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Bound, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
@@ -36,6 +36,10 @@ from coherence.vocabulary.evidence import Sampled, number
 
 LEAST_PROBES = 8
 KL = "KL of the bare model under the cap"
+HOLDING = {
+    "max_position": ("highest turn of the assistant", "the highest turn", attrgetter("highest")),
+    "max_rate": ("marker rate under the cap", "the marker rate", attrgetter("rate")),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class CappingCase(ConversationCase[CappedSample]):
     slug: str
     spec: "Capping"
     regimes: tuple[Regime]
-    capped: CappedConversations
+    free: Drifting
+    bound: Bound
 
     @property
     def units(self) -> tuple[Sampled, ...]:
@@ -55,32 +60,34 @@ class CappingCase(ConversationCase[CappedSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """List the answers, and what else is asked for."""
-        capped, spec = self.capped, self.spec
-        return [
-            *capped.answers,
-            *(capped.user if spec.max_user_shift is not None else ()),
-            *(capped.likelihoods if spec.max_perplexity is not None else ()),
-            *(capped.divergences if spec.max_kl is not None else ()),
-        ]
+        sides, spec = (self.free, self.capped), self.spec
+        found = [need for side in sides for need in side.needs()]
+        if spec.max_user_shift is not None:
+            found += [reading for side in sides for reading in side.user()]
+        if spec.max_perplexity is not None:
+            bare = self.free.scene.bare
+            found += [each for side in sides for each in side.conversations.likelihoods(bare).values()]
+        return [*found, *self._divergences] if spec.max_kl is not None else found
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Read what the user says, in either conversation and under the cap where there was none."""
-        return [*self.capped.user, *self.capped.same_text]
+        across = self.free.user(under=self.capped.conversations.condition)
+        return [*self.free.user(), *self.capped.user(), *across]
 
     def sample(self, record: Record, seed: int) -> CappedSample:
         """Place both conversations on the axis."""
-        return CappedSample.of(self.capped, record, seed)
+        free = Drifted.of(self.free, record, seed)
+        return CappedSample(free, free.under(self.capped.conversations.condition), self._divergences)
 
     def criteria(self, sample: CappedSample) -> Iterator[Criterion]:
         """Judge what was asked for."""
-        unreliable, spec = sample.free.unreliable or self._idle(sample), self.spec
-        for judge, most in spec.written(JUDGES):
-            yield judge(sample, most, unreliable)
-        if spec.max_kl is not None:
-            clusters = self.capped.scene.clusters
-            mean = positive_mean(sample.divergence, clusters)
-            yield held(f"{KL}, nats", mean, len(clusters), at_most=spec.max_kl, key="max_kl")
-            yield self._tail(sample, spec.max_kl).criterion()
+        unreliable = sample.free.unreliable or self._idle(sample)
+        yield from self._holds(sample, unreliable)
+        yield from self._costs(sample, unreliable)
+        if (most := self.spec.max_kl) is not None:
+            mean, n = positive_mean(sample.divergence, self.free.scene.clusters), len(sample.divergence)
+            yield held(f"{KL}, nats", mean, n, at_most=most, key="max_kl")
+            yield self._tail(sample, most).criterion()
 
     def figures(self, sample: CappedSample) -> Figures:
         """Show all traces in one picture, whatever is asked for."""
@@ -92,7 +99,7 @@ class CappingCase(ConversationCase[CappedSample]):
         }
         lines = {name: series(course.means) for name, course in courses.items()}
         return Figures(
-            curve=Curve(over=TURNS, at=self.capped.free.turns, series=lines),
+            curve=Curve(over=TURNS, at=self.free.turns, series=lines),
             tables=tuple(_tables(sample)),
             probes=(_highest(sample),),
             notes=tuple(self._notes(sample)),
@@ -109,91 +116,82 @@ class CappingCase(ConversationCase[CappedSample]):
         holding = self.spec.model_copy(
             update=dict.fromkeys(self.spec.claims.keys() - {"max_position", "max_rate"})
         )
-        scene = self.capped.scene
-        own = {self.persona, self.capped.towards}
+        scene, own = self.free.scene, {self.persona, self._towards}
         own = own.union(*map(scene.kin_of, own))
         others = (name for name in scene.personas if name not in own and scene.supports(name, Regime.PROMPT))
         return {
-            f"a cap towards {other}": [replace(self, spec=holding, capped=self.capped.turned(other))]
+            f"a cap towards {other}": [
+                replace(self, spec=holding, bound=self.bound.model_copy(update={"persona": other}))
+            ]
             for other in islice(others, 1)
         }
 
+    @cached_property
+    def capped(self) -> Drifting:
+        """The same conversations under the cap, which go on by themselves from the first turn."""
+        return self.free.under(self._under(self.free.conversations.condition))
+
+    @property
+    def _divergences(self) -> list[Divergence]:
+        """What the cap does to the bare model at its own replies, one per probe."""
+        scene, under = self.free.scene, self._under(self.free.scene.bare)
+        bare, decoding = scene.bare, scene.decoding
+        return [
+            Divergence(under, probe, bare, Reply(bare, probe, decoding), decoding.max_new_tokens)
+            for probe in scene.probes
+        ]
+
+    @property
+    def _towards(self) -> str:
+        return self.bound.persona or self.persona
+
+    def _under(self, condition: Condition) -> Condition:
+        return self.free.scene.capped(condition, self.persona, self.bound)
+
+    def _holds(self, sample: CappedSample, unreliable: str | None) -> Iterator[Criterion]:
+        """Judge whether the persona is held where it has to be."""
+        for key, (name, without, statistic) in HOLDING.items():
+            if (most := getattr(self.spec, key)) is not None:
+                free, capped = map(statistic, sample.sides.values())
+                why, n = unreliable or _needless(without, free, most), len(sample.free.scripts)
+                yield over_scripts(name, capped, n, at_most=most, unreliable=why, key=key)
+
+    def _costs(self, sample: CappedSample, unreliable: str | None) -> Iterator[Criterion]:
+        """Judge what it does to the user's turns, and to what is said."""
+        spec, n = self.spec, len(sample.free.scripts)
+        over = partial(over_scripts, unreliable=unreliable)
+        if (most := spec.max_user_shift) is not None:
+            name, shift = "largest shift of the user's turns", sample.largest_shift
+            yield over(name, shift, n, at_most=most, key="max_user_shift")
+        if (most := spec.max_perplexity) is not None:
+            name, (ratio, there) = "perplexity under the cap over without", sample.perplexity
+            yield over(name, ratio, there, at_most=most, key="max_perplexity")
+
     def _tail(self, sample: CappedSample, most: float) -> Tail:
         worst = at_worst(self.spec.max_worst_kl, most)
-        return Tail(KL, "max_worst_kl", sample.divergence, self.capped.scene.clusters, worst)
+        return Tail(KL, "max_worst_kl", sample.divergence, self.free.scene.clusters, worst)
 
     def _idle(self, sample: CappedSample) -> str | None:
         if not sample.idle:
             return None
-        bound = self.capped.bound
         return (
-            f"the cap changes nothing: under {self.slug} no token goes beyond {bound.at:g} of the way to "
-            f"{self.capped.towards} at {bound.sites}"
+            f"the cap changes nothing: under {self.slug} no token goes beyond {self.bound.at:g} of the way "
+            f"to {self._towards} at {self.bound.sites}"
         )
 
     def _notes(self, sample: CappedSample) -> Iterator[str]:
-        free, capped = (number(float(np.nanmax(side.course.means))) for side in sample.sides.values())
+        free, capped = (number(side.highest.value) for side in sample.sides.values())
         yield f"the assistant's highest turn stands at {free} without the cap and at {capped} under it"
-        if self.capped.free.markers:
-            without, under = (f"{each.value:.0%}" for each in sample.rates)
+        if self.free.markers:
+            without, under = (f"{side.rate.value:.0%}" for side in sample.sides.values())
             yield f"answers with a marker: {without} without the cap, {under} under it"
-        own, through = map(_largest, (sample.shifts, sample.shifts_of_same_text))
+        own, through = sample.largest_shift, largest_known(sample.shifts_of_same_text)
         yield (
             f"the user's turns move by up to {number(own.value)}; by {number(through.value)} where both "
             "read the same text"
         )
         if self.spec.max_kl is not None:
             yield from self._tail(sample, self.spec.max_kl).notes()
-
-
-def _position(sample: CappedSample, most: float, unreliable: str | None) -> Criterion:
-    free, capped = (side.course.highest() for side in sample.sides.values())
-    return over_scripts(
-        "highest turn of the assistant",
-        capped,
-        len(sample.free.scripts),
-        at_most=most,
-        unreliable=unreliable or _needless("the highest turn", free, most),
-        key="max_position",
-    )
-
-
-def _rate(sample: CappedSample, most: float, unreliable: str | None) -> Criterion:
-    free, capped = sample.rates
-    return over_scripts(
-        "marker rate under the cap",
-        capped,
-        len(sample.free.scripts),
-        at_most=most,
-        unreliable=unreliable or _needless("the marker rate", free, most),
-        key="max_rate",
-    )
-
-
-def _user_shift(sample: CappedSample, most: float, unreliable: str | None) -> Criterion:
-    name, shift, n = "largest shift of the user's turns", _largest(sample.shifts), len(sample.free.scripts)
-    return over_scripts(name, shift, n, at_most=most, unreliable=unreliable, key="max_user_shift")
-
-
-def _perplexity(sample: CappedSample, most: float, unreliable: str | None) -> Criterion:
-    free, capped = sample.surprise
-    there = np.flatnonzero(np.isfinite(free + capped))
-    ratio = geometric_ratio(capped[there], free[there], [sample.free.scripts[row] for row in there])
-    name, n = "perplexity under the cap over without", len(there)
-    return over_scripts(name, ratio, n, at_most=most, unreliable=unreliable, key="max_perplexity")
-
-
-JUDGES = {
-    "max_position": _position,
-    "max_rate": _rate,
-    "max_user_shift": _user_shift,
-    "max_perplexity": _perplexity,
-}
-
-
-def _largest(shifts: Iterable[Interval]) -> Interval:
-    """Interval of the largest size of a shift, over the turns that have one."""
-    return largest([each for each in shifts if not np.isnan(each.value)])
 
 
 def _needless(what: str, free: Interval, most: float) -> str | None:
@@ -307,6 +305,6 @@ class Capping(Property):
         if self.max_rate is not None and not settings.markers:
             raise SuiteError(f"persona {persona!r} has no markers, and max_rate counts them")
         conversations = Conversations(scene, scene.scripts, scene.condition(persona, regime))
-        capped = CappedConversations(bound, Drifting(Axis.of(scene, persona, self.site), conversations))
+        free = Drifting(Axis.of(scene, persona, self.site), conversations)
         scene.capped(scene.bare, persona, bound)  # complains of an axis that nobody has a prompt for
-        return CappingCase(persona, str(regime), self, (regime,), capped)
+        return CappingCase(persona, str(regime), self, (regime,), free, bound)

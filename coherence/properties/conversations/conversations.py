@@ -54,11 +54,6 @@ class Conversations:
         """Turns of the longest script."""
         return max(len(script.turns) for script in self.scripts)
 
-    @property
-    def ids(self) -> list[str]:
-        """Ids of the scripts, each a cluster of its own."""
-        return [script.id for script in self.scripts]
-
     def reply(self, script: Script, turn: int) -> Reply:
         """Return what the model answers to a turn, from 0."""
         first, *later = script.turns[: turn + 1]

@@ -2,50 +2,32 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError, did_you_mean
-from coherence.plan import Measurement, Reading, Record, Scene
+from coherence.plan import Measurement, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
-from coherence.properties.conversations.axis import Axis, at_site
+from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
     ConversationCase,
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.drift_report import Chronicle
-from coherence.properties.conversations.drifting import Drifted, Drifting
+from coherence.properties.conversations.drift_report import chronicle
+from coherence.properties.conversations.drifting import Drifted, Drifting, DriftSample
 from coherence.properties.conversations.parting import PartingCase
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE
-from coherence.statistics.drift import Region, rate
 from coherence.vocabulary import Criterion, Figures, Regime, Script, Site
 
 LEAST_PROBES = 8
-
-
-@dataclass(frozen=True, eq=False)
-class DriftSample:
-    """What is said in the persona's place, beside the bare model and the region of single replies."""
-
-    drifted: Drifted
-    bare: Drifted
-    single: Sequence[Reading]
-    coverage: float
-
-    @cached_property
-    def region(self) -> Region:
-        """Where the persona's own replies to the probes stand on the axis, in the regime."""
-        single = at_site(self.drifted.record, self.single, self.drifted.drifting.axis.site)
-        return Region.predicted(self.drifted.scale.positions(single), self.coverage)
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class DriftCase(ConversationCase[DriftSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Place the answers, and the regime's own replies to the probes."""
-        return [*self.drifting.needs(), *self._single]
+        return [*self.drifting.needs(), *self.drifting.single(*self.regimes)]
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Place the answers of the bare model."""
@@ -71,7 +53,7 @@ class DriftCase(ConversationCase[DriftSample]):
         """Place them on the axis."""
         drifted = Drifted.of(self.drifting, record, seed)
         bare = drifted.under(self.drifting.scene.bare)
-        return DriftSample(drifted, bare, self._single, self.spec.coverage)
+        return DriftSample(*self.regimes, self.spec.coverage, drifted, bare)
 
     def criteria(self, sample: DriftSample) -> Iterator[Criterion]:
         """Judge slope, region and markers."""
@@ -83,12 +65,11 @@ class DriftCase(ConversationCase[DriftSample]):
         name, margin = f"margin in the region through turn {turns}", course.margin(sample.region, turns)
         yield over_scripts(name, margin, n, 0, unreliable=unreliable, key="min_turns")
         if self.spec.min_rate is not None:
-            yield over_scripts("marker rate", rate(drifted.hits), n, self.spec.min_rate, key="min_rate")
+            yield over_scripts("marker rate", drifted.rate, n, self.spec.min_rate, key="min_rate")
 
     def figures(self, sample: DriftSample) -> Figures:
         """Show where the answers stand, and the scripts that go furthest."""
-        (regime,) = self.regimes
-        return Chronicle(sample.drifted, sample.bare, sample.region, sample.coverage, regime).figures()
+        return chronicle(sample)
 
     def controls(self) -> Mapping[str, Sequence["DriftCase"]]:
         """Let nobody, another persona or random vectors talk in its place: none may pass for this one.
@@ -109,12 +90,6 @@ class DriftCase(ConversationCase[DriftSample]):
             name: [replace(self, drifting=self.drifting.under(condition)) for condition in several]
             for name, several in {NOTHING: [scene.bare], **talking}.items()
         }
-
-    @property
-    def _single(self) -> list[Reading]:
-        """The persona's own replies to the probes, whoever talks in the conversations."""
-        (regime,) = self.regimes
-        return self.drifting.axis.readings.of(self.drifting.scene.condition(self.persona, regime))
 
 
 def _with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:

@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
-from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.conversations.axis import Axis, Scale
+from coherence.plan import Condition, Measurement, Reading, Record, Scene
+from coherence.properties.conversations.axis import Axis, Scale, at_site
 from coherence.properties.conversations.conversations import Conversations
-from coherence.statistics.drift import Course
+from coherence.statistics.drift import Course, Region, rate
 from coherence.statistics.intervals import Interval
-from coherence.vocabulary import Marker, Position
+from coherence.vocabulary import Marker, Position, Regime
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class Drifting:
         """Let something else than the persona talk."""
         return replace(self, conversations=replace(self.conversations, condition=condition))
 
+    def single(self, regime: Regime) -> list[Reading]:
+        """Read the persona's own replies to the probes, whoever talks in the conversations."""
+        return self.axis.readings.of(self.scene.condition(self.axis.persona, regime))
+
+    def user(self, under: Condition | None = None) -> list[Reading]:
+        """Read what the user says, by default `under` what it is said."""
+        return [*self.conversations.readings(self.axis.site, Position.USER_MEAN, under=under).values()]
+
     @property
     def scene(self) -> Scene:
         """What the conversations take from the suite: personas, probes and decoding."""
@@ -39,6 +47,11 @@ class Drifting:
     def markers(self) -> tuple[Marker, ...]:
         """Those of the persona whose axis it is."""
         return self.scene.personas[self.axis.persona].markers
+
+    @property
+    def scripts(self) -> list[str]:
+        """Ids of the scripts, each a cluster of its own."""
+        return [script.id for script in self.conversations.scripts]
 
     @property
     def turns(self) -> tuple[str, ...]:
@@ -68,7 +81,7 @@ class Drifted:
     @property
     def scripts(self) -> list[str]:
         """Ids of the scripts."""
-        return self.drifting.conversations.ids
+        return self.drifting.scripts
 
     @cached_property
     def course(self) -> Course:
@@ -86,6 +99,11 @@ class Drifted:
         return self.course.by_turn()
 
     @cached_property
+    def highest(self) -> Interval:
+        """Highest mean position of a turn."""
+        return self.course.highest()
+
+    @cached_property
     def texts(self) -> dict[tuple[int, int], str]:
         """The answers, by script and turn."""
         return self.drifting.conversations.texts(self.record)
@@ -97,6 +115,11 @@ class Drifted:
         hits = self.drifting.conversations.hits(self.texts, markers)
         return Course(hits if markers else np.full_like(hits, np.nan), self.scripts)
 
+    @cached_property
+    def rate(self) -> Interval:
+        """Share of the answers that hold a marker, over the scripts."""
+        return rate(self.hits)
+
     def read(self, position: Position, under: Condition | None = None) -> Course:
         """Read what is said, `under` another condition than it is said under, and place it on the axis."""
         site = self.drifting.axis.site
@@ -106,3 +129,20 @@ class Drifted:
     def under(self, condition: Condition) -> "Drifted":
         """Let something else than the persona talk."""
         return replace(self, drifting=self.drifting.under(condition))
+
+
+@dataclass(frozen=True, eq=False)
+class DriftSample:
+    """What is said in a persona's place, beside the bare model and the region of its single replies."""
+
+    regime: Regime
+    coverage: float
+    drifted: Drifted
+    bare: Drifted
+
+    @cached_property
+    def region(self) -> Region:
+        """Where the persona's own replies to the probes stand on the axis, in the regime."""
+        drifting = self.drifted.drifting
+        single = at_site(self.drifted.record, drifting.single(self.regime), drifting.axis.site)
+        return Region.predicted(self.drifted.scale.positions(single), self.coverage)

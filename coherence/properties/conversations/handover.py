@@ -94,8 +94,7 @@ class HandoverSample:
         apart = self.at_most
         if (why := self.talks[STILL].unreliable) or apart.low > 0 or apart.high < 0:
             return why
-        name = "still under it - never under it"
-        there = over_scripts(name, apart, len(self.scripts), key=None).estimate
+        there = over_scripts(f"{STILL} - {NEVER}", apart, len(self.scripts), key=None).estimate
         return f"there is nothing to be carried: {there}"
 
     def mean(self, differences: Array) -> Interval:

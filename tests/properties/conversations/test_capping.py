@@ -175,7 +175,7 @@ def test_what_has_not_to_be_held_proves_nothing():
 def test_a_cap_towards_another_persona_does_not_hold_this_one():
     case = case_of(max_position=0.5)
     (other,) = case.controls()["a cap towards counsel"]
-    assert other.capped.bound == Bound.model_validate(CAP | {"persona": "counsel"})
+    assert other.bound == Bound.model_validate(CAP | {"persona": "counsel"})
     record = World(case).record(other)
     (control,) = case.controlled(record, seed=0)
     assert control.verdict is not Verdict.PASS
@@ -197,7 +197,7 @@ def test_costs_are_measured_where_they_are_asked_for():
 
 def test_the_users_turns_of_the_uncapped_text_are_read_under_the_cap_too():
     case = case_of(max_user_shift=0.1)
-    free, capped = (side.conversations.condition for side in (case.capped.free, case.capped.capped))
+    free, capped = (side.conversations.condition for side in (case.free, case.capped))
     read = [need for need in case.measurements() if isinstance(need, Reading) and need.text]
     across = [need for need in read if need.condition == capped and need.text.condition == free]
     assert len(across) == len(SCRIPTS) * TURNS
@@ -216,7 +216,7 @@ def test_the_cap_of_a_persona_is_the_default():
     own = scene(pirate=persona("pirate", cap=CAP | {"tokens": "all"}))
     case = case_of(on=own, cap=None, personas=None, max_position=0.5)
     assert case.persona == "pirate"
-    assert case.capped.capped.conversations.condition.cap.tokens is Tokens.ALL
+    assert case.capped.conversations.condition.cap.tokens is Tokens.ALL
 
 
 @pytest.mark.parametrize(

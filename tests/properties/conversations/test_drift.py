@@ -212,7 +212,7 @@ def test_ids_name_regimes_and_pairs():
 
 def test_only_the_scripts_that_are_named_are_put():
     case = case_of(scripts=["script-1", "script-3", "script-5", "script-6"])
-    assert case.drifting.conversations.ids == ["script-1", "script-3", "script-5", "script-6"]
+    assert case.drifting.scripts == ["script-1", "script-3", "script-5", "script-6"]
 
 
 def test_answers_that_are_written_down_are_not_judged():
