@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -271,3 +272,19 @@ def test_criteria_take_no_more_than_they_rest_on():
     world = World(case)
     record = Record({need: world.value(need) for need in case.needs()})
     assert [one.key for one in case.criteria(case.sample(record, seed=0))] == [*ASKED, "max_worst_kl"]
+
+
+def test_no_array_is_made_again():
+    """Hashing a condition that is capped is most of what judging takes."""
+    looked = Counter()
+
+    class Counted(Record):
+        def _get(self, measurement, kind):
+            looked[measurement] += 1
+            return super()._get(measurement, kind)
+
+    case = case_of(**ASKED)
+    case.judge(Counted(World(case).record()._values), seed=0)
+    assert set(case.measurements()) == set(looked)
+    again = {measurement for measurement, times in looked.items() if times > 1}
+    assert again <= set(case.free.axis.needs())

@@ -208,6 +208,19 @@ def test_ids_name_regimes_and_pairs():
     assert [(case.persona, case.slug) for case in asked.cases(scene())] == [
         (name, slug) for slug in slugs for name in NAMES
     ]
+    assert ["-".join(map(str, case.regimes)) for case in asked.cases(scene())[:: len(NAMES)]] == slugs
+
+
+def test_criteria_take_no_more_than_they_need():
+    """The bare model's conversations are there to be looked at."""
+    case = case_of(min_rate=0.5)
+    whole = planted(case, moving(0.0))
+    record = Record({need: whole._values[need] for need in case.needs()})
+    assert [one.key for one in case.criteria(case.sample(record, seed=0))] == [
+        "max_drift",
+        "min_turns",
+        "min_rate",
+    ]
 
 
 def test_only_the_scripts_that_are_named_are_put():

@@ -100,6 +100,7 @@ def test_another_personas_adapter_may_take_over():
     assert case.slug == "adapter-to-counsel-adapter"
     assert case.never.condition.adapters == (("counsel", 1.0),)
     assert case.axis.persona == "pirate"
+    assert [*map(str, case.regimes)] == ["adapter", "adapter"]
 
 
 @pytest.mark.parametrize(
