@@ -1,11 +1,12 @@
 """Conversations on made-up residuals: a test says where on the axis each reading stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from coherence.plan import Answer, Divergence, Measurement, Reading, Record, Reply, Scene
 from coherence.properties import Case
+from coherence.thresholds import Bench
 from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, Script, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
@@ -38,8 +39,13 @@ PIRATE, SHIP, STEERED = (
 PLAIN = scene().condition("pirate", Regime.BARE)
 
 
+def needs(of: Case | Bench) -> Iterable[Measurement]:
+    """All that a case takes; a bench shows no figures."""
+    return of.measurements() if isinstance(of, Case) else of.needs()
+
+
 def world(
-    case: Case,
+    case: Case | Bench,
     where: Callable[[Reading], float],
     says: Callable[[Reply], str] = lambda reply: "pirate",
     kl: float = 0.0,
@@ -67,4 +73,4 @@ def world(
         found = own * noise + at * line
         return np.tile(found, (DEPTHS, 1)).astype(np.float32)
 
-    return Record({need: value(need) for need in case.measurements()})
+    return Record({need: value(need) for need in needs(case)})

@@ -1,6 +1,7 @@
 """Scripts, personas on a line, and records in which every answer stands at a place of one's choice on it."""
 
 import numpy as np
+from conversations import needs
 
 from coherence.plan import Answer, Reading, Record, Reply, Scene
 from coherence.vocabulary import (
@@ -52,7 +53,7 @@ def planted(case, place, says=lambda who, turn: "Arr.", noise=0.05, drawn=0):
     """Answer turn t (None: a probe) at `place(who, t)` of the line of who talks (None: the bare model)."""
     chance, origin = np.random.default_rng(drawn), np.random.default_rng(3).normal(size=WIDTH)
     values = {}
-    for need in case.measurements():
+    for need in needs(case):
         who, turn = _who(need.condition), _turn(need)
         if isinstance(need, Reply):
             values[need] = Answer(says(who, turn), (1,))

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from functools import cached_property
+from math import inf, sqrt
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Region:
         return np.minimum(values - self.low, self.high - values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Course:
     """What is measured at every turn of some scripts: values [scripts, turns], NaN where there is none.
 
@@ -48,7 +49,7 @@ class Course:
         """Return the same of some of the scripts, by their rows."""
         return Course(self.values[kept], [self.scripts[row] for row in kept])
 
-    @property
+    @cached_property
     def means(self) -> Array:
         """Mean over scripts, [turns]; NaN where no script has a value."""
         there = ~np.isnan(self.values)
@@ -56,12 +57,12 @@ class Course:
             np.where(there, self.values, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
         )
 
-    @property
+    @cached_property
     def slopes(self) -> Array:
         """Least-squares slope of each script, per turn: [scripts]. Two values are needed for one."""
         return np.array([_slope(row) for row in self.values])
 
-    @property
+    @cached_property
     def totals(self) -> Array:
         """Last value of each script minus its first, [scripts]."""
         return np.array([row[-1] - row[0] for row in map(_there, self.values)])
@@ -93,6 +94,11 @@ class Course:
         """
         there = [turn for turn in range(turns) if not np.isnan(self.means[turn])]
         return smallest([self._inside(region, turn) for turn in there])
+
+    def highest(self) -> Interval:
+        """Highest mean of a turn, whichever that is; above a bound if one is, below it only if all are."""
+        mirrored = Course(-self.values, self.scripts)
+        return -mirrored.margin(Region(0, inf), self.values.shape[1])
 
     def left(self, region: Region) -> int | None:
         """First turn, from 0, at which the whole interval of the mean is outside; None if there is none."""

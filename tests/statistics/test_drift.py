@@ -63,6 +63,13 @@ def test_the_margin_is_that_of_the_turn_nearest_to_an_end_of_the_region():
     assert course(-0.1, noise=0.02).margin(Region(0.75, 1.5), turns=6).high < 0
 
 
+@pytest.mark.parametrize(("slope", "highest"), [(0.1, 1.5), (-0.1, 1.0), (-1.0, 1.0)])
+def test_the_highest_turn_is_the_one_with_the_highest_mean(slope, highest):
+    found = course(slope, noise=0.02)
+    assert found.highest().value == pytest.approx(found.means.max()) == pytest.approx(highest, abs=0.03)
+    assert found.highest().low < found.means.max() < found.highest().high
+
+
 def test_scripts_that_are_shorter_leave_the_rest_to_the_others():
     found = course(-0.1, noise=0.02)
     found.values[:4, 4:] = np.nan

@@ -2,258 +2,196 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
-from math import inf
+from operator import attrgetter
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
-from coherence.plan import Measurement, Record, Scene
-from coherence.properties.columns import column
+from coherence.plan import Condition, Divergence, Measurement, Record, Reply, Scene
+from coherence.properties.case import Case
+from coherence.properties.columns import TURNS, series
 from coherence.properties.conversations.axis import Axis
-from coherence.properties.conversations.capped import CappedConversations
+from coherence.properties.conversations.capped import CappedSample, largest_known
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
     ConversationCase,
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.drifting import Drifting
+from coherence.properties.conversations.drifting import Drifted, Drifting
+from coherence.properties.conversations.shifts import by_turn, interval_columns
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.eligibility import cast, require_probes, supporting
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE, SIZE
 from coherence.properties.tail import Tail, at_worst
-from coherence.statistics.dose import geometric_ratio, largest
-from coherence.statistics.drift import Course, Region, rate
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean
-from coherence.vocabulary import Bound, Criterion, Curve, Evidence, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Bound, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import Sampled, number
 
 LEAST_PROBES = 8
 KL = "KL of the bare model under the cap"
+HOLDING = {
+    "max_position": ("highest turn of the assistant", "the highest turn", attrgetter("highest")),
+    "max_rate": ("marker rate under the cap", "the marker rate", attrgetter("rate")),
+}
 
 
 @dataclass(frozen=True)
-class CappingCase(ConversationCase):
+class CappingCase(ConversationCase[CappedSample]):
     """One persona in one regime, without a cap and with it."""
 
     persona: str
     slug: str
-    asked: "Capping"
-    capped: CappedConversations
+    spec: "Capping"
+    regimes: tuple[Regime]
+    free: Drifting
+    bound: Bound
 
     @property
     def units(self) -> tuple[Sampled, ...]:
         """Scripts, and the probes for KL, which is the bare model's."""
-        return super().units if self.asked.max_kl is None else (*super().units, "probes")
+        return super().units if self.spec.max_kl is None else (*super().units, "probes")
 
     def needs(self) -> Iterable[Measurement]:
-        """Hold the conversations twice, and read what each says and hears."""
-        return [*self.rests_on(), *self.capped.heard, *self.capped.same_text]
-
-    def rests_on(self) -> Iterable[Measurement]:
         """List the answers, and what else is asked for."""
-        capped, asked = self.capped, self.asked
-        return [
-            *capped.answers,
-            *(capped.heard if asked.max_user_shift is not None else ()),
-            *(capped.likelihoods if asked.max_perplexity is not None else ()),
-            *(capped.divergences if asked.max_kl is not None else ()),
-        ]
+        sides, spec = (self.free, self.capped), self.spec
+        found = [need for side in sides for need in side.needs()]
+        if spec.max_user_shift is not None:
+            found += [reading for side in sides for reading in side.user()]
+        if spec.max_perplexity is not None:
+            bare = self.free.scene.bare
+            found += [each for side in sides for each in side.conversations.likelihoods(bare).values()]
+        return [*found, *self._divergences] if spec.max_kl is not None else found
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge what was asked for; all traces are there in any case."""
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=self._curve(record),
-            tables=tuple(self._tables(record)),
-            probes=(self._highest(record),),
-            notes=tuple(self._notes(record)),
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Read what the user says, in either conversation and under the cap where there was none."""
+        across = self.free.user(under=self.capped.conversations.condition)
+        return [*self.free.user(), *self.capped.user(), *across]
+
+    def sample(self, record: Record, seed: int) -> CappedSample:
+        """Place both conversations on the axis."""
+        free = Drifted.of(self.free, record, seed)
+        return CappedSample(free, free.under(self.capped.conversations.condition), self._divergences)
+
+    def criteria(self, sample: CappedSample) -> Iterator[Criterion]:
+        """Judge what was asked for."""
+        unreliable = sample.free.unreliable or self._idle(sample)
+        yield from self._holds(sample, unreliable)
+        yield from self._costs(sample, unreliable)
+        if (most := self.spec.max_kl) is not None:
+            mean, n = positive_mean(sample.divergence, self.free.scene.clusters), len(sample.divergence)
+            yield held(f"{KL}, nats", mean, n, at_most=most, key="max_kl")
+            yield self._tail(sample, most).criterion()
+
+    def figures(self, sample: CappedSample) -> Figures:
+        """Show all traces in one picture, whatever is asked for."""
+        courses = {
+            "assistant": sample.free.course,
+            "assistant, capped": sample.capped.course,
+            "user": sample.free.user,
+            "user, capped": sample.capped.user,
+        }
+        lines = {name: series(course.means) for name, course in courses.items()}
+        return Figures(
+            curve=Curve(over=TURNS, at=self.free.turns, series=lines),
+            tables=tuple(_tables(sample)),
+            probes=(_highest(sample),),
+            notes=tuple(self._notes(sample)),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield those that were asked for."""
-        judges = {
-            "max_position": self._position,
-            "max_rate": self._rate,
-            "max_user_shift": self._user_shift,
-            "max_perplexity": self._perplexity,
-            "max_kl": self._kl,
-        }
-        unreliable = self.capped.free.axis.unreliable(record, seed) or self._idle(record)
-        for judge, bound in self.asked.written(judges):
-            yield judge(record, bound, unreliable)
-        if self.asked.max_kl is not None:
-            yield self._tail(record, self.asked.max_kl).criterion()
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["CappingCase"]]:
         """Cap along the axis of another persona, at the same bound: that must not hold this one.
 
         Only where the persona has to be held, and only about that: any cap may leave the user's turns and
         the bare model alone. Its conversations are measured for this alone, so one has a turn.
         """
-        if self.asked.max_position is None and self.asked.max_rate is None:
+        if self.spec.max_position is None and self.spec.max_rate is None:
             return {}
-        holding = self.asked.model_copy(
-            update=dict.fromkeys(self.asked.claims.keys() - {"max_position", "max_rate"})
+        holding = self.spec.model_copy(
+            update=dict.fromkeys(self.spec.claims.keys() - {"max_position", "max_rate"})
         )
-        scene = self.capped.scene
-        own = {self.persona, self.capped.bound.persona or self.persona}
+        scene, own = self.free.scene, {self.persona, self._towards}
         own = own.union(*map(scene.kin_of, own))
-        towards = (name for name in scene.personas if name not in own and scene.supports(name, Regime.PROMPT))
+        others = (name for name in scene.personas if name not in own and scene.supports(name, Regime.PROMPT))
         return {
-            f"a cap towards {other}": [replace(self, asked=holding, capped=self._towards(other))]
-            for other in islice(towards, 1)
+            f"a cap towards {other}": [
+                replace(self, spec=holding, bound=self.bound.model_copy(update={"persona": other}))
+            ]
+            for other in islice(others, 1)
         }
 
-    def _towards(self, other: str) -> CappedConversations:
-        return replace(self.capped, bound=self.capped.bound.model_copy(update={"persona": other}))
+    @cached_property
+    def capped(self) -> Drifting:
+        """The same conversations under the cap, which go on by themselves from the first turn."""
+        return self.free.under(self._under(self.free.conversations.condition))
 
-    def _position(self, record: Record, most: float, unreliable: str | None) -> Criterion:
-        free, found = (_highest(side.course(record)) for side in (self.capped.free, self.capped.capped))
-        return over_scripts(
-            "highest turn of the assistant",
-            found,
-            self._n,
-            at_most=most,
-            unreliable=unreliable or _needless("the highest turn", free, most),
-            key="max_position",
-        )
+    @property
+    def _divergences(self) -> list[Divergence]:
+        """What the cap does to the bare model at its own replies, one per probe."""
+        scene, under = self.free.scene, self._under(self.free.scene.bare)
+        bare, decoding = scene.bare, scene.decoding
+        return [
+            Divergence(under, probe, bare, Reply(bare, probe, decoding), decoding.max_new_tokens)
+            for probe in scene.probes
+        ]
 
-    def _rate(self, record: Record, most: float, unreliable: str | None) -> Criterion:
-        free, found = map(rate, self.capped.hits(record))
-        return over_scripts(
-            "marker rate under the cap",
-            found,
-            self._n,
-            at_most=most,
-            unreliable=unreliable or _needless("the marker rate", free, most),
-            key="max_rate",
-        )
+    @property
+    def _towards(self) -> str:
+        return self.bound.persona or self.persona
 
-    def _user_shift(self, record: Record, most: float, unreliable: str | None) -> Criterion:
-        found = _largest(self._shifts(record))
-        name = "largest shift of the user's turns"
-        return over_scripts(name, found, self._n, at_most=most, unreliable=unreliable, key="max_user_shift")
+    def _under(self, condition: Condition) -> Condition:
+        return self.free.scene.capped(condition, self.persona, self.bound)
 
-    def _perplexity(self, record: Record, most: float, unreliable: str | None) -> Criterion:
-        free, capped = self.capped.surprise(record)
-        there = np.flatnonzero(np.isfinite(free + capped))
-        scripts = [self.capped.free.scripts[row] for row in there]
-        found = geometric_ratio(capped[there], free[there], scripts)
-        name = "perplexity under the cap over without"
-        return over_scripts(
-            name, found, len(there), at_most=most, unreliable=unreliable, key="max_perplexity"
-        )
+    def _holds(self, sample: CappedSample, unreliable: str | None) -> Iterator[Criterion]:
+        """Judge whether the persona is held where it has to be."""
+        for key, (name, without, statistic) in HOLDING.items():
+            if (most := getattr(self.spec, key)) is not None:
+                free, capped = map(statistic, sample.sides.values())
+                why, n = unreliable or _needless(without, free, most), len(sample.free.scripts)
+                yield over_scripts(name, capped, n, at_most=most, unreliable=why, key=key)
 
-    def _kl(self, record: Record, most: float, _: str | None) -> Criterion:
-        scene = self.capped.scene
-        found = positive_mean(self.capped.divergence(record), scene.clusters)
-        return held(f"{KL}, nats", found, len(scene.probes), at_most=most, key="max_kl")
+    def _costs(self, sample: CappedSample, unreliable: str | None) -> Iterator[Criterion]:
+        """Judge what it does to the user's turns, and to what is said."""
+        spec, n = self.spec, len(sample.free.scripts)
+        over = partial(over_scripts, unreliable=unreliable)
+        if (most := spec.max_user_shift) is not None:
+            name, shift = "largest shift of the user's turns", sample.largest_shift
+            yield over(name, shift, n, at_most=most, key="max_user_shift")
+        if (most := spec.max_perplexity) is not None:
+            name, (ratio, there) = "perplexity under the cap over without", sample.perplexity
+            yield over(name, ratio, there, at_most=most, key="max_perplexity")
 
-    def _tail(self, record: Record, most: float) -> Tail:
-        worst = at_worst(self.asked.max_worst_kl, most)
-        return Tail(KL, "max_worst_kl", self.capped.divergence(record), self.capped.scene.clusters, worst)
+    def _tail(self, sample: CappedSample, most: float) -> Tail:
+        worst = at_worst(self.spec.max_worst_kl, most)
+        return Tail(KL, "max_worst_kl", sample.divergence, self.free.scene.clusters, worst)
 
-    def _idle(self, record: Record) -> str | None:
-        bound, persona = self.capped.bound, self.capped.bound.persona or self.persona
-        if not self.capped.idle(record):
+    def _idle(self, sample: CappedSample) -> str | None:
+        if not sample.idle:
             return None
         return (
-            f"the cap changes nothing: under {self.slug} no token goes beyond {bound.at:g} of the way to "
-            f"{persona} at {bound.sites}"
+            f"the cap changes nothing: under {self.slug} no token goes beyond {self.bound.at:g} of the way "
+            f"to {self._towards} at {self.bound.sites}"
         )
 
-    def _curve(self, record: Record) -> Curve:
-        user, user_capped = self.capped.user(record)
-        found = {
-            "assistant": self.capped.free.course(record),
-            "assistant, capped": self.capped.capped.course(record),
-            "user": user,
-            "user, capped": user_capped,
-        }
-        columns = {name: column(course.means) for name, course in found.items()}
-        return Curve(axis="turn", at=self.capped.free.turns, columns=columns)
-
-    def _tables(self, record: Record) -> Iterator[Table]:
-        free, capped = self.capped.hits(record)
-        held_there = self.capped.capped.course(record).by_turn()
-        yield self._table("positions of the assistant's turns under the cap", held_there)
-        yield self._table("shifts of the user's turns by the cap", self._shifts(record))
-        through = self._shifts_of_same_text(record)
-        yield self._table("the same, both reading the text that was said without it", through)
-        yield Table(
-            name="share of answers with a marker",
-            rows=self._turns,
-            columns=("without", "capped"),
-            cells=tuple(column(pair) for pair in zip(free.means, capped.means, strict=True)),
-        )
-
-    def _table(self, name: str, intervals: Sequence[Interval]) -> Table:
-        cells = tuple(column((each.value, each.low, each.high)) for each in intervals)
-        return Table(name=name, rows=self._turns, columns=("value", "low", "high"), cells=cells)
-
-    def _shifts(self, record: Record) -> list[Interval]:
-        free, capped = self.capped.user(record)
-        return capped.apart(free)
-
-    def _shifts_of_same_text(self, record: Record) -> list[Interval]:
-        free, _ = self.capped.user(record)
-        return self.capped.user_of_same_text(record).apart(free)
-
-    def _highest(self, record: Record) -> ProbeNote:
-        sides = {"without": self.capped.free, "capped": self.capped.capped}
-        positions = {name: side.course(record).values for name, side in sides.items()}
-        row, turn = np.unravel_index(np.nanargmax(positions["capped"]), positions["capped"].shape)
-        script = self.capped.free.conversations.scripts[row]
-        at = ", ".join(f"{name} {values[row, turn]:.2f}" for name, values in positions.items())
-        return ProbeNote(
-            probe=script.id,
-            note=f"the highest answer under the cap is that to turn {turn + 1}: {at}",
-            replies={
-                name: record.reply(side.conversations.reply(script, int(turn)))
-                for name, side in sides.items()
-            },
-        )
-
-    def _notes(self, record: Record) -> Iterator[str]:
-        sides = (self.capped.free, self.capped.capped)
-        free, capped = (number(float(np.nanmax(side.course(record).means))) for side in sides)
+    def _notes(self, sample: CappedSample) -> Iterator[str]:
+        free, capped = (number(side.highest.value) for side in sample.sides.values())
         yield f"the assistant's highest turn stands at {free} without the cap and at {capped} under it"
-        without, under = (f"{rate(hits).value:.0%}" for hits in self.capped.hits(record))
-        if self.capped.scene.personas[self.persona].markers:
+        if self.free.markers:
+            without, under = (f"{side.rate.value:.0%}" for side in sample.sides.values())
             yield f"answers with a marker: {without} without the cap, {under} under it"
-        own, through = map(_largest, (self._shifts(record), self._shifts_of_same_text(record)))
+        own, through = sample.largest_shift, largest_known(sample.shifts_of_same_text)
         yield (
             f"the user's turns move by up to {number(own.value)}; by {number(through.value)} where both "
             "read the same text"
         )
-        if self.asked.max_kl is not None:
-            yield from self._tail(record, self.asked.max_kl).notes()
-
-    @property
-    def _turns(self) -> tuple[str, ...]:
-        return tuple(f"turn {turn}" for turn in self.capped.free.turns)
-
-    @property
-    def _n(self) -> int:
-        return len(self.capped.free.scripts)
-
-
-def _highest(course: Course) -> Interval:
-    """Interval of the highest mean of a turn, whichever that is."""
-    mirrored = Course(-course.values, course.scripts)
-    return -mirrored.margin(Region(0, inf), course.values.shape[1])
-
-
-def _largest(shifts: Iterable[Interval]) -> Interval:
-    """Interval of the largest size of a shift, over the turns that have one."""
-    return largest([each for each in shifts if not np.isnan(each.value)])
+        if self.spec.max_kl is not None:
+            yield from self._tail(sample, self.spec.max_kl).notes()
 
 
 def _needless(what: str, free: Interval, most: float) -> str | None:
@@ -261,6 +199,28 @@ def _needless(what: str, free: Interval, most: float) -> str | None:
     if free.low > most:
         return None
     return f"{what} without the cap, {number(free.value)}, is not clearly above {most:g}: nothing is held"
+
+
+def _tables(sample: CappedSample) -> Iterator[Table]:
+    parts = {
+        "positions of the assistant's turns under the cap": sample.capped.by_turn,
+        "shifts of the user's turns by the cap": sample.shifts,
+        "the same, both reading the text that was said without it": sample.shifts_of_same_text,
+    }
+    yield from (by_turn(name, interval_columns("value", intervals)) for name, intervals in parts.items())
+    shares = {name: side.hits.means for name, side in sample.sides.items()}
+    yield by_turn("share of answers with a marker", shares)
+
+
+def _highest(sample: CappedSample) -> ProbeNote:
+    values = sample.capped.course.values
+    row, turn = map(int, np.unravel_index(np.nanargmax(values), values.shape))
+    at = ", ".join(f"{name} {side.course.values[row, turn]:.2f}" for name, side in sample.sides.items())
+    return ProbeNote(
+        probe=sample.free.scripts[row],
+        note=f"the highest answer under the cap is that to turn {turn + 1}: {at}",
+        replies={name: side.texts[row, turn] for name, side in sample.sides.items()},
+    )
 
 
 class Capping(Property):
@@ -345,7 +305,6 @@ class Capping(Property):
         if self.max_rate is not None and not settings.markers:
             raise SuiteError(f"persona {persona!r} has no markers, and max_rate counts them")
         conversations = Conversations(scene, scene.scripts, scene.condition(persona, regime))
-        free = Drifting(Axis.of(scene, persona, self.site), regime, conversations)
-        capped = CappedConversations(persona, bound, free)
+        free = Drifting(Axis.of(scene, persona, self.site), conversations)
         scene.capped(scene.bare, persona, bound)  # complains of an axis that nobody has a prompt for
-        return CappingCase(persona, str(regime), self, capped)
+        return CappingCase(persona, str(regime), self, (regime,), free, bound)

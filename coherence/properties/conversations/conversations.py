@@ -1,16 +1,17 @@
 """Conversations: a scene's scripts as conversations, under one condition."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coherence.errors import SuiteError
-from coherence.plan import Cache, Condition, Reading, Record, Reply, Scene, Turn
+from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn
+from coherence.properties.case import Case, SampleT
 from coherence.properties.conversations.axis import Scale, at_site
-from coherence.properties.property import Case
 from coherence.vocabulary import Marker, Position, Probe, Script, Site
 from coherence.vocabulary.evidence import Sampled
 
@@ -31,7 +32,7 @@ def require_scripts(scripts: Sequence[Script], least: int, name: str, turns: int
             )
 
 
-class ConversationCase(Case):
+class ConversationCase(Case[SampleT]):
     """A case about conversations: its estimates run over the scripts."""
 
     @property
@@ -60,37 +61,58 @@ class Conversations:
         turns = tuple(Turn(said.user, after) for said, after in zip(later, answered, strict=False))
         return Reply(self.condition, Probe(id=script.id, text=first.user), self.scene.decoding, turns)
 
-    @property
+    @cached_property
     def replies(self) -> dict[tuple[int, int], Reply]:
         """Every answer of the model's own, by script and turn."""
-        return dict(self._replies())
-
-    def _replies(self) -> Iterator[tuple[tuple[int, int], Reply]]:
-        for row, script in enumerate(self.scripts):
-            for column, turn in enumerate(script.turns):
-                if turn.assistant is None:
-                    yield (row, column), self.reply(script, column)
+        return {
+            (row, column): self.reply(script, column)
+            for row, script in enumerate(self.scripts)
+            for column, turn in enumerate(script.turns)
+            if turn.assistant is None
+        }
 
     def readings(
-        self, site: Site, position: Position = Position.RESPONSE_MEAN, cache: Cache | None = None
+        self,
+        site: Site,
+        position: Position = Position.RESPONSE_MEAN,
+        cache: Cache | None = None,
+        under: Condition | None = None,
     ) -> dict[tuple[int, int], Reading]:
-        """Residuals of each answer, or of what the user says before it."""
+        """Residuals of each answer or of what the user says before it, by default `under` what it is said."""
         return {
-            place: Reading(self.condition, reply.probe, position, reply, site, cache)
+            place: Reading(under or self.condition, reply.probe, position, reply, site, cache)
             for place, reply in self.replies.items()
         }
 
+    def likelihoods(self, condition: Condition) -> dict[tuple[int, int], Likelihood]:
+        """How likely a condition finds each answer."""
+        return {place: Likelihood(condition, reply.probe, reply) for place, reply in self.replies.items()}
+
     def positions(
-        self, record: Record, scale: Scale, site: Site, position: Position = Position.RESPONSE_MEAN
+        self,
+        record: Record,
+        scale: Scale,
+        site: Site,
+        position: Position = Position.RESPONSE_MEAN,
+        under: Condition | None = None,
     ) -> Array:
-        """Place every answer on an axis: [scripts, turns], NaN where there is none."""
-        readings = self.readings(site, position)
+        """Place what is read on an axis: [scripts, turns], NaN where there is no answer."""
+        readings = self.readings(site, position, under=under)
         return self._spread(readings, scale.positions(at_site(record, readings.values(), site)))
 
-    def hits(self, record: Record, markers: Sequence[Marker]) -> Array:
+    def texts(self, record: Record) -> dict[tuple[int, int], str]:
+        """Look up what is answered."""
+        return {place: record.reply(reply) for place, reply in self.replies.items()}
+
+    def hits(self, texts: Mapping[tuple[int, int], str], markers: Sequence[Marker]) -> Array:
         """1 where an answer holds a marker, or 0: [scripts, turns], NaN where there is no answer."""
-        texts = [record.reply(reply) for reply in self.replies.values()]
-        return self._spread(self.replies, [any(one.found_in(text) for one in markers) for text in texts])
+        return self._spread(texts, [any(one.found_in(text) for one in markers) for text in texts.values()])
+
+    def surprise(self, record: Record, condition: Condition) -> Array:
+        """Nats a token that the answers cost a condition, [scripts, turns]; NaN where nothing is said."""
+        found = self.likelihoods(condition)
+        said = (record.likelihood(each) for each in found.values())
+        return self._spread(found, [-one.mean(dtype=np.float64) if len(one) else np.nan for one in said])
 
     def _spread(self, places: Iterable[tuple[int, int]], values: Iterable[Any]) -> Array:
         spread = np.full((len(self.scripts), self.turns), np.nan)

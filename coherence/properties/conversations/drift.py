@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Measurement, Record, Scene
+from coherence.properties.case import Case
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
@@ -17,75 +18,70 @@ from coherence.properties.conversations.conversations import (
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.drift_report import Chronicle
-from coherence.properties.conversations.drifting import Drifting
+from coherence.properties.conversations.drift_report import chronicle
+from coherence.properties.conversations.drifting import Drifted, Drifting, DriftSample
 from coherence.properties.conversations.parting import PartingCase
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE
-from coherence.statistics.drift import Region, rate
-from coherence.vocabulary import Criterion, Evidence, Marker, Regime, Script, Site
+from coherence.vocabulary import Criterion, Figures, Regime, Script, Site
 
 LEAST_PROBES = 8
 
 
 @dataclass(frozen=True)
-class DriftCase(ConversationCase):
+class DriftCase(ConversationCase[DriftSample]):
     """One persona in one regime, or something else in its place, through the scripts."""
 
     persona: str
     slug: str
-    asked: "Drift"
+    spec: "Drift"
+    regimes: tuple[Regime]
     most: float
     drifting: Drifting
 
     def needs(self) -> Iterable[Measurement]:
-        """Place the answers, those of the bare model, and the regime's own replies to the probes."""
-        return [*self.drifting.needs(), *self._bare.needs(), *self.drifting.single]
+        """Place the answers, and the regime's own replies to the probes."""
+        return [*self.drifting.needs(), *self.drifting.single(*self.regimes)]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge slope, region and markers; show the scripts that go furthest."""
-        chronicle = Chronicle(
-            self.drifting,
-            course=self.drifting.course(record),
-            bare=self._bare.course(record),
-            hits=self.drifting.marked(record, self._markers),
-            region=self._region(record),
-            coverage=self.asked.coverage,
-        )
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=chronicle.curve(),
-            tables=chronicle.tables(),
-            probes=tuple(chronicle.furthest(record, self._markers)),
-            notes=tuple(chronicle.notes()),
-        )
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Place the answers of the bare model."""
+        return self.drifting.under(self.drifting.scene.bare).needs()
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria alone."""
-        course, n = self.drifting.course(record), len(self.drifting.scripts)
-        unreliable, turns = self.drifting.axis.unreliable(record, seed), self.asked.min_turns
-        slope, margin = course.slope(), course.margin(self._region(record), turns)
-        yield over_scripts("slope per turn", slope, n, -self.most, self.most, unreliable, key="max_drift")
+    def sample(self, record: Record, seed: int) -> DriftSample:
+        """Place them on the axis."""
+        drifted = Drifted.of(self.drifting, record, seed)
+        bare = drifted.under(self.drifting.scene.bare)
+        return DriftSample(*self.regimes, self.spec.coverage, drifted, bare)
+
+    def criteria(self, sample: DriftSample) -> Iterator[Criterion]:
+        """Judge slope, region and markers."""
+        drifted, turns = sample.drifted, self.spec.min_turns
+        course, n, unreliable = drifted.course, len(drifted.scripts), drifted.unreliable
         yield over_scripts(
-            f"margin in the region through turn {turns}", margin, n, 0, unreliable=unreliable, key="min_turns"
+            "slope per turn", course.slope(), n, -self.most, self.most, unreliable, key="max_drift"
         )
-        if self.asked.min_rate is not None:
-            found = rate(self.drifting.marked(record, self._markers))
-            yield over_scripts("marker rate", found, n, self.asked.min_rate, key="min_rate")
+        name, margin = f"margin in the region through turn {turns}", course.margin(sample.region, turns)
+        yield over_scripts(name, margin, n, 0, unreliable=unreliable, key="min_turns")
+        if self.spec.min_rate is not None:
+            yield over_scripts("marker rate", drifted.rate, n, self.spec.min_rate, key="min_rate")
 
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def figures(self, sample: DriftSample) -> Figures:
+        """Show where the answers stand, and the scripts that go furthest."""
+        return chronicle(sample)
+
+    def controls(self) -> Mapping[str, Sequence["DriftCase"]]:
         """Let nobody, another persona or random vectors talk in its place: none may pass for this one.
 
         Nobody is the bare model, in stacks too: whoever talks is judged, and not what a layer adds. Personas
         that are judged themselves come first, as their conversations are measured anyway.
         """
-        scene, regime = self.drifting.scene, self.drifting.regime
-        others = dict.fromkeys((*(self.asked.personas or ()), *scene.personas))
+        scene, (regime,) = self.drifting.scene, self.regimes
+        others = dict.fromkeys((*(self.spec.personas or ()), *scene.personas))
         scenes = (
             *islice(stand_ins(scene, self.persona, regime, others), 1),
-            *random_vectors(scene, self.persona, (regime,)),
+            *random_vectors(scene, self.persona, self.regimes),
         )
         talking = {
             name: [other.condition(self.persona, regime) for other in several] for name, several in scenes
@@ -94,17 +90,6 @@ class DriftCase(ConversationCase):
             name: [replace(self, drifting=self.drifting.under(condition)) for condition in several]
             for name, several in {NOTHING: [scene.bare], **talking}.items()
         }
-
-    @property
-    def _bare(self) -> Drifting:
-        return self.drifting.under(self.drifting.scene.bare)
-
-    @property
-    def _markers(self) -> tuple[Marker, ...]:
-        return self.drifting.scene.personas[self.persona].markers
-
-    def _region(self, record: Record) -> Region:
-        return self.drifting.region(record, self.asked.coverage)
 
 
 def _with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:
@@ -182,7 +167,7 @@ class Drift(Property):
         for regime in self._regimes(scene):
             for persona in self._cast(scene, (regime,)):
                 drifting = self._drifting(scene, persona, regime)
-                yield DriftCase(persona, str(regime), self, self.max_drift, drifting)
+                yield DriftCase(persona, str(regime), self, (regime,), self.max_drift, drifting)
 
     def _paired(self, scene: Scene) -> Iterator[Case]:
         if self.max_difference is None:
@@ -190,7 +175,7 @@ class Drift(Property):
         for pair in pairs(self.between, replace(scene, regimes=self._regimes(scene))):
             for persona in self._cast(scene, pair):
                 first, second = (self._drifting(scene, persona, regime) for regime in pair)
-                yield PartingCase(persona, slug(pair), self.max_difference, first, second)
+                yield PartingCase(persona, slug(pair), pair, self.max_difference, first, second)
 
     def _regimes(self, scene: Scene) -> tuple[Regime, ...]:
         return scene.regimes if self.regimes is None else self.regimes
@@ -209,7 +194,7 @@ class Drift(Property):
             raise SuiteError(
                 f"min_turns is {self.min_turns}, and the longest script has {conversations.turns} turns"
             )
-        return Drifting(Axis.of(scene, persona, self.site), regime, conversations)
+        return Drifting(Axis.of(scene, persona, self.site), conversations)
 
     def _scripts(self, scene: Scene) -> tuple[Script, ...]:
         known = {script.id: script for script in scene.scripts}

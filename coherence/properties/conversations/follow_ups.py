@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class FollowUps:
     questions: tuple[str, ...]
     edit: CacheEdit | None = None
 
-    @property
+    @cached_property
     def replies(self) -> list[Reply]:
         """The answers to the questions."""
         return [self._reply(script, text) for script in self.conversations.scripts for text in self.questions]
@@ -36,8 +37,8 @@ class FollowUps:
 
     def positions(self, record: Record, axis: Axis) -> Array:
         """Place the answers on an axis, [scripts, questions]."""
-        found = axis.measured(record).positions(at_site(record, self.readings(axis.site), axis.site))
-        return found.reshape(-1, len(self.questions))
+        answers = at_site(record, self.readings(axis.site), axis.site)
+        return axis.measured(record).positions(answers).reshape(-1, len(self.questions))
 
     def residuals(self, record: Record, site: Site) -> Array:
         """Residuals of the answers up to a site, [answers, depths, width]."""

@@ -1,7 +1,8 @@
 """Handover: what a persona leaves behind when another release takes over on the way, and by what."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,8 @@ from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Cache, Condition, Measurement, Record, Reply, Scene
-from coherence.properties.columns import column, table
+from coherence.properties.case import Case
+from coherence.properties.columns import TURNS, series
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
@@ -17,18 +19,21 @@ from coherence.properties.conversations.conversations import (
     Conversations,
     require_scripts,
 )
-from coherence.properties.conversations.shifts import shift, with_interval
+from coherence.properties.conversations.drifting import Drifted, Drifting
+from coherence.properties.conversations.shifts import by_turn, shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Script, Site, Table
+from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Script, Site, Table
 from coherence.vocabulary.evidence import number
 
 SHOWN = 2  # of the scripts that carry most
 STILL, NEVER, TEXT, BOTH = "still under it", "never under it", "through the text", "and the cache"
+IN_ALL, BY_TEXT, BY_CACHE = "carried", "by the text", "by the cache"
+PARTS = {"max_carried": IN_ALL, "max_text": BY_TEXT, "max_cache": BY_CACHE}
 Change = tuple[Regime, Regime]
 
 
@@ -52,173 +57,145 @@ class Interrupted(Conversations):
         return replace(said, turns=(*said.turns[: self.at - 1], changed, *said.turns[self.at :]))
 
 
-@dataclass(frozen=True)
-class Carried:
-    """Positions of the answers after a change, [scripts, turns] each; `kept` where the cache can be."""
+@dataclass(frozen=True, eq=False)
+class HandoverSample:
+    """Conversations by what takes over in them, and what is carried: [scripts, turns after the change]."""
 
-    scripts: tuple[str, ...]
-    still: Array
-    never: Array
-    rebuilt: Array
-    kept: Array | None
+    talks: Mapping[str, Drifted]
+    at: int  # the first turn after it, from 0
 
     @property
-    def by_text(self) -> Array:
-        """What is carried by the transcript alone."""
-        return self.rebuilt - self.never
+    def scripts(self) -> list[str]:
+        """Ids of the scripts."""
+        return self.talks[STILL].scripts
 
-    @property
-    def by_cache(self) -> Array | None:
-        """What is carried by keys and values beside the transcript."""
-        return None if self.kept is None else self.kept - self.rebuilt
-
-    @property
-    def in_all(self) -> Array:
-        """What is carried as the conversation goes on: with its cache, where it can be kept."""
-        return (self.rebuilt if self.kept is None else self.kept) - self.never
-
-    @property
-    def at_most(self) -> Array:
+    @cached_property
+    def at_most(self) -> Interval:
         """What there is to be carried."""
-        return self.still - self.never
+        return self.mean(self._after(STILL) - self._after(NEVER))
+
+    @cached_property
+    def carried(self) -> dict[str, Array]:
+        """What is carried in all, by the transcript alone, and by keys and values where they can be kept."""
+        never, rebuilt = self._after(NEVER), self._after(TEXT)
+        if BOTH not in self.talks:
+            return {IN_ALL: rebuilt - never, BY_TEXT: rebuilt - never}
+        kept = self._after(BOTH)
+        return {IN_ALL: kept - never, BY_TEXT: rebuilt - never, BY_CACHE: kept - rebuilt}
+
+    @cached_property
+    def means(self) -> dict[str, Interval]:
+        """The same over the scripts."""
+        return {part: self.mean(differences) for part, differences in self.carried.items()}
+
+    @cached_property
+    def undecided(self) -> str | None:
+        """Say why nothing can be placed, or that there is nothing to be carried; None if there is."""
+        apart = self.at_most
+        if (why := self.talks[STILL].unreliable) or apart.low > 0 or apart.high < 0:
+            return why
+        there = over_scripts(f"{STILL} - {NEVER}", apart, len(self.scripts), key=None).estimate
+        return f"there is nothing to be carried: {there}"
 
     def mean(self, differences: Array) -> Interval:
         """Mean over the answers of a script, then over the scripts, by the jackknife over these."""
         return shift(differences, self.scripts)
 
-    def by_turn(self, differences: Array) -> list[Interval]:
-        """Mean over the scripts, by turn."""
-        return Course(differences, self.scripts).by_turn()
+    def _after(self, name: str) -> Array:
+        return self.talks[name].course.values[:, self.at :]
 
 
 @dataclass(frozen=True)
-class HandoverCase(ConversationCase):
+class HandoverCase(ConversationCase[HandoverSample]):
     """One persona, and two conditions of which the second takes over."""
 
     persona: str
     slug: str
-    asked: "Handover"
+    spec: "Handover"
+    regimes: Change
     still: Conversations
     never: Conversations
     axis: Axis
 
     def needs(self) -> Iterable[Measurement]:
         """Hold every conversation under both conditions, and under one after the other."""
-        said: list[Measurement] = list(self.axis.needs())
-        for conversations in self._talks.values():
-            said += [*conversations.replies.values(), *conversations.readings(self.axis.site).values()]
-        return said
+        return [need for talk in self.talks.values() for need in talk.needs()]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge what is carried; show it turn by turn, and what is said where most is."""
-        carried = self._carried(record)
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=self._curve(record),
-            tables=(self._by_turn(carried),),
-            probes=tuple(self._most(record, carried)),
-            notes=tuple(self._notes(carried)),
+    def sample(self, record: Record, seed: int) -> HandoverSample:
+        """Place all of them on the axis."""
+        scale = self.axis.measured(record)
+        talks = {name: Drifted(talk, scale, record, seed) for name, talk in self.talks.items()}
+        return HandoverSample(talks, self.spec.at - 1)
+
+    def criteria(self, sample: HandoverSample) -> Iterator[Criterion]:
+        """Judge what was asked for; nothing is decided where there is nothing to be carried."""
+        for key, part in PARTS.items():
+            most = getattr(self.spec, key)
+            if most is not None and part in sample.means:
+                name = part if part == IN_ALL else f"{IN_ALL} {part}"
+                mean, n, why = sample.means[part], len(sample.scripts), sample.undecided
+                yield over_scripts(name, mean, n, -most, most, why, key=key)
+
+    def figures(self, sample: HandoverSample) -> Figures:
+        """Show what is carried turn by turn, and what is said where most is."""
+        lines = {name: series(talk.course.means) for name, talk in sample.talks.items()}
+        return Figures(
+            curve=Curve(over=TURNS, at=sample.talks[STILL].drifting.turns, series=lines),
+            tables=(_by_turn(sample),),
+            probes=tuple(_most(sample)),
+            notes=tuple(_notes(sample)),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield those that were asked for; nothing is decided where there is nothing to be carried."""
-        carried = self._carried(record)
-        why = self.axis.unreliable(record, seed) or self._nothing(carried)
-        parts = (
-            ("max_carried", "carried", carried.in_all),
-            ("max_text", "carried by the text", carried.by_text),
-            ("max_cache", "carried by the cache", carried.by_cache),
-        )
-        for key, name, differences in parts:
-            most = getattr(self.asked, key)
-            if most is not None and differences is not None:
-                found = carried.mean(differences)
-                yield over_scripts(name, found, len(carried.scripts), -most, most, why, key=key)
+    @cached_property
+    def talks(self) -> dict[str, Drifting]:
+        """Conversations by what takes over in them; the cache can be kept where it holds the same prompt."""
+        every = {STILL: self.still, NEVER: self.never, TEXT: self._taken_over(Cache.REBUILT)}
+        if self.keeps:
+            every[BOTH] = self._taken_over(Cache.KEPT)
+        return {name: Drifting(self.axis, talk) for name, talk in every.items()}
 
     @property
     def keeps(self) -> bool:
         """Whether the cache can be kept: it holds the prompt as it was."""
         return self.still.condition.prompts == self.never.condition.prompts
 
-    @property
-    def _talks(self) -> dict[str, Conversations]:
-        found = {STILL: self.still, NEVER: self.never, TEXT: self._taken_over(Cache.REBUILT)}
-        return found | {BOTH: self._taken_over(Cache.KEPT)} if self.keeps else found
-
     def _taken_over(self, cache: Cache) -> Conversations:
         first, second = self.still.condition, self.never.condition
-        return Interrupted(self.still.scene, self.still.scripts, first, self.asked.at - 1, second, cache)
+        return Interrupted(self.still.scene, self.still.scripts, first, self.spec.at - 1, second, cache)
 
-    def _carried(self, record: Record) -> Carried:
-        scale, site = self.axis.measured(record), self.axis.site
-        after = {
-            name: conversations.positions(record, scale, site)[:, self.asked.at - 1 :]
-            for name, conversations in self._talks.items()
-        }
-        return Carried(self._scripts, after[STILL], after[NEVER], after[TEXT], after.get(BOTH))
 
-    def _nothing(self, carried: Carried) -> str | None:
-        apart = carried.mean(carried.at_most)
-        if apart.low > 0 or apart.high < 0:
-            return None
-        found = over_scripts(
-            "still under it - never under it", apart, len(carried.scripts), key=None
-        ).estimate
-        return f"there is nothing to be carried: {found}"
+def _by_turn(sample: HandoverSample) -> Table:
+    columns = {
+        name: values
+        for part, differences in sample.carried.items()
+        for name, values in with_interval(part, Course(differences, sample.scripts).by_turn()).items()
+    }
+    return by_turn("carried, by turn, and its intervals", columns, first=sample.at + 1)
 
-    def _curve(self, record: Record) -> Curve:
-        scale = self.axis.measured(record)
-        placed = {
-            name: Course(conversations.positions(record, scale, self.axis.site), self._scripts).means
-            for name, conversations in self._talks.items()
-        }
-        return Curve(
-            axis="turn",
-            at=tuple(str(turn) for turn in range(1, self.still.turns + 1)),
-            columns={name: column(means) for name, means in placed.items()},
+
+def _notes(sample: HandoverSample) -> Iterator[str]:
+    yield f"there is this to be carried: {_spread(sample.at_most)}"
+    yield f"the text carries {_spread(sample.means[BY_TEXT])}"
+    if BY_CACHE in sample.means:
+        yield f"the cache carries {_spread(sample.means[BY_CACHE])}"
+    else:
+        yield "the prompts differ, so that the cache cannot be kept: what is carried is the text's"
+
+
+def _most(sample: HandoverSample) -> Iterator[ProbeNote]:
+    """Show the last answers of the scripts that carry most."""
+    most = np.nanmean(sample.carried[IN_ALL], axis=1)
+    for row in map(int, np.argsort(-np.abs(most), kind="stable")[:SHOWN]):
+        turn = max(column for place, column in sample.talks[STILL].texts if place == row)
+        yield ProbeNote(
+            probe=sample.scripts[row],
+            note=f"carries {number(most[row])}; the answers to turn {turn + 1}",
+            replies={name: talk.texts[row, turn] for name, talk in sample.talks.items()},
         )
 
-    def _by_turn(self, carried: Carried) -> Table:
-        parts = {"carried": carried.in_all, "by the text": carried.by_text, "by the cache": carried.by_cache}
-        columns = {
-            name: value
-            for part, differences in parts.items()
-            if differences is not None
-            for name, value in with_interval(part, carried.by_turn(differences)).items()
-        }
-        turns = range(self.asked.at, self.still.turns + 1)
-        return table("carried, by turn, and its intervals", [f"turn {turn}" for turn in turns], columns)
 
-    def _notes(self, carried: Carried) -> Iterator[str]:
-        yield f"there is this to be carried: {_said(carried, carried.at_most)}"
-        yield f"the text carries {_said(carried, carried.by_text)}"
-        if carried.by_cache is None:
-            yield "the prompts differ, so that the cache cannot be kept: what is carried is the text's"
-        else:
-            yield f"the cache carries {_said(carried, carried.by_cache)}"
-
-    def _most(self, record: Record, carried: Carried) -> Iterator[ProbeNote]:
-        """Show the last answers of the scripts that carry most."""
-        most = np.nanmean(carried.in_all, axis=1)
-        for row in np.argsort(-np.abs(most), kind="stable")[:SHOWN]:
-            turn = max(column for place, column in self.still.replies if place == row)
-            yield ProbeNote(
-                probe=self._scripts[row],
-                note=f"carries {number(most[row])}; the answers to turn {turn + 1}",
-                replies={
-                    name: record.reply(conversations.replies[int(row), turn])
-                    for name, conversations in self._talks.items()
-                },
-            )
-
-    @property
-    def _scripts(self) -> tuple[str, ...]:
-        return tuple(script.id for script in self.still.scripts)
-
-
-def _said(carried: Carried, differences: Array) -> str:
-    found = carried.mean(differences)
-    return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
+def _spread(interval: Interval) -> str:
+    return f"{number(interval.value)} [{number(interval.low)}, {number(interval.high)}]"
 
 
 class Handover(Property):
@@ -289,7 +266,7 @@ class Handover(Property):
         still = Conversations(scene, scene.scripts, scene.condition(persona, before))
         never = Conversations(scene, scene.scripts, scene.condition(self.into or persona, after))
         slug = f"{before}-to-{f'{self.into}-' if self.into else ''}{after}"
-        case = HandoverCase(persona, slug, self, still, never, Axis.of(scene, persona, self.site))
+        case = HandoverCase(persona, slug, self, change, still, never, Axis.of(scene, persona, self.site))
         if not case.keeps and (self.max_carried, self.max_text) == (None, None):
             raise SuiteError(
                 f"max_cache asks for a cache that is kept, and from {before} to {after} the prompt changes; "

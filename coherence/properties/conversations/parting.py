@@ -4,19 +4,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
-from coherence.properties.columns import column
+from coherence.properties.columns import TURNS, series
 from coherence.properties.conversations.conversations import ConversationCase
-from coherence.properties.conversations.drifting import Drifting
+from coherence.properties.conversations.drifting import Drifted, Drifting
+from coherence.properties.conversations.shifts import by_turn, interval_columns
 from coherence.properties.criterion import over_scripts
-from coherence.vocabulary import Criterion, Curve, Evidence, Table
+from coherence.properties.eligibility import Pair
+from coherence.vocabulary import Criterion, Curve, Figures
+
+Sides = tuple[Drifted, Drifted]
 
 
 @dataclass(frozen=True)
-class PartingCase(ConversationCase):
+class PartingCase(ConversationCase[Sides]):
     """One persona in two regimes, on the same axis and through the same scripts."""
 
     persona: str
     slug: str
+    regimes: Pair
     most: float
     first: Drifting
     second: Drifting
@@ -25,47 +30,30 @@ class PartingCase(ConversationCase):
         """Place the answers of both."""
         return [*self.first.needs(), *self.second.needs()]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge the difference of the slopes; show both courses and how far they are apart at each turn."""
-        first, second = (side.course(record) for side in (self.first, self.second))
-        apart = second.apart(first)
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=Curve(
-                axis="turn",
-                at=self.first.turns,
-                columns={
-                    name: column(side.means) for name, side in zip(self._names, (first, second), strict=True)
-                },
-            ),
-            tables=(
-                Table(
-                    name=f"by turn: {self._difference}",
-                    rows=tuple(f"turn {turn}" for turn in self.first.turns),
-                    columns=("difference", "low", "high"),
-                    cells=tuple(column((found.value, found.low, found.high)) for found in apart),
-                ),
-            ),
-        )
+    def sample(self, record: Record, seed: int) -> Sides:
+        """Place them on the axis."""
+        first = Drifted.of(self.first, record, seed)
+        return first, first.under(self.second.conversations.condition)
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the difference of the slopes, paired by script."""
-        first, second = (side.course(record) for side in (self.first, self.second))
-        yield over_scripts(
-            f"slope {self._difference}",
-            second.steeper(first),
-            len(self.first.scripts),
-            -self.most,
-            self.most,
-            unreliable=self.first.axis.unreliable(record, seed),
-            key="max_difference",
-        )
+    def criteria(self, sample: Sides) -> Iterator[Criterion]:
+        """Judge the difference of the slopes, paired by script."""
+        first, second = sample
+        steeper, n = second.course.steeper(first.course), len(first.scripts)
+        name, why = f"slope {self._difference}", first.unreliable
+        yield over_scripts(name, steeper, n, -self.most, self.most, why, key="max_difference")
 
-    @property
-    def _names(self) -> list[str]:
-        return [str(side.regime) for side in (self.first, self.second)]
+    def figures(self, sample: Sides) -> Figures:
+        """Show both courses and how far they are apart at each turn."""
+        first, second = (side.course for side in sample)
+        means = zip(self.regimes, (first.means, second.means), strict=True)
+        lines = {str(regime): series(each) for regime, each in means}
+        apart = interval_columns("difference", second.apart(first))
+        return Figures(
+            curve=Curve(over=TURNS, at=self.first.turns, series=lines),
+            tables=(by_turn(f"by turn: {self._difference}", apart),),
+        )
 
     @property
     def _difference(self) -> str:
-        first, second = self._names
+        first, second = self.regimes
         return f"{second} - {first}"

@@ -1,11 +1,13 @@
-"""How far the answers of conversations are from those of other conversations, on a persona's axis."""
+"""How far the answers of conversations are from those of other conversations, and tables of it by turn."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from coherence.properties.columns import table
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import mean
+from coherence.vocabulary import Table
 
 
 def shift(values: Array, scripts: Sequence[str]) -> Interval:
@@ -13,10 +15,21 @@ def shift(values: Array, scripts: Sequence[str]) -> Interval:
     return mean(np.nanmean(values, axis=1), scripts)
 
 
-def with_interval(name: str, found: Sequence[Interval]) -> Mapping[str, Sequence[float]]:
-    """Make the columns of a statistic and its interval."""
+def interval_columns(name: str, intervals: Sequence[Interval], of: str = "") -> dict[str, list[float]]:
+    """Make the columns of a statistic and the ends of its interval; `of` is what these are called after."""
     return {
-        name: [one.value for one in found],
-        f"{name}: low": [one.low for one in found],
-        f"{name}: high": [one.high for one in found],
+        name: [one.value for one in intervals],
+        f"{of}low": [one.low for one in intervals],
+        f"{of}high": [one.high for one in intervals],
     }
+
+
+def with_interval(name: str, intervals: Sequence[Interval]) -> dict[str, list[float]]:
+    """Make the same where a table has several statistics."""
+    return interval_columns(name, intervals, of=f"{name}: ")
+
+
+def by_turn(name: str, columns: Mapping[str, Sequence[float] | Array], first: int = 1) -> Table:
+    """Make a table with a row for each turn, of which `first` is the number of the first."""
+    length = len(next(iter(columns.values())))
+    return table(name, [f"turn {turn}" for turn in range(first, first + length)], columns)

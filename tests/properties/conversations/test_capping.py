@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -111,10 +112,10 @@ def test_a_probe_that_the_cap_breaks_fails():
 
 def test_all_traces_are_in_one_picture():
     curve = World(case_of(max_position=0.5), free=1.0, capped=0.3, user=0.1).judged().curve
-    assert (curve.axis, curve.at) == ("turn", ("1", "2", "3"))
-    assert curve.columns["assistant"] == pytest.approx([1, 1, 1], abs=0.06)
-    assert curve.columns["assistant, capped"] == pytest.approx([0.3, 0.3, 0.3], abs=0.06)
-    moved = np.subtract(curve.columns["user, capped"], curve.columns["user"])
+    assert (curve.over.title, curve.at) == ("turn", ("1", "2", "3"))
+    assert curve.series["assistant"].values == pytest.approx([1, 1, 1], abs=0.06)
+    assert curve.series["assistant, capped"].values == pytest.approx([0.3, 0.3, 0.3], abs=0.06)
+    moved = np.subtract(curve.series["user, capped"].values, curve.series["user"].values)
     assert moved == pytest.approx([0, 0.1, 0.2], abs=0.02)
 
 
@@ -175,7 +176,7 @@ def test_what_has_not_to_be_held_proves_nothing():
 def test_a_cap_towards_another_persona_does_not_hold_this_one():
     case = case_of(max_position=0.5)
     (other,) = case.controls()["a cap towards counsel"]
-    assert other.capped.bound == Bound.model_validate(CAP | {"persona": "counsel"})
+    assert other.bound == Bound.model_validate(CAP | {"persona": "counsel"})
     record = World(case).record(other)
     (control,) = case.controlled(record, seed=0)
     assert control.verdict is not Verdict.PASS
@@ -197,7 +198,7 @@ def test_costs_are_measured_where_they_are_asked_for():
 
 def test_the_users_turns_of_the_uncapped_text_are_read_under_the_cap_too():
     case = case_of(max_user_shift=0.1)
-    free, capped = (side.conversations.condition for side in (case.capped.free, case.capped.capped))
+    free, capped = (side.conversations.condition for side in (case.free, case.capped))
     read = [need for need in case.measurements() if isinstance(need, Reading) and need.text]
     across = [need for need in read if need.condition == capped and need.text.condition == free]
     assert len(across) == len(SCRIPTS) * TURNS
@@ -216,7 +217,7 @@ def test_the_cap_of_a_persona_is_the_default():
     own = scene(pirate=persona("pirate", cap=CAP | {"tokens": "all"}))
     case = case_of(on=own, cap=None, personas=None, max_position=0.5)
     assert case.persona == "pirate"
-    assert case.capped.capped.conversations.condition.cap.tokens is Tokens.ALL
+    assert case.capped.conversations.condition.cap.tokens is Tokens.ALL
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_an_axis_of_no_length_is_an_error():
 
 def test_a_control_is_about_what_has_to_be_held_alone():
     (other,) = case_of(**ASKED).controls()["a cap towards counsel"]
-    assert (other.asked.max_position, other.asked.max_rate) == (0.5, 0.5)
+    assert (other.spec.max_position, other.spec.max_rate) == (0.5, 0.5)
     assert {type(need) for need in other.needs()} == {Reply, Reading}
     assert Position.USER_MEAN not in {need.position for need in other.needs() if isinstance(need, Reading)}
 
@@ -270,4 +271,20 @@ def test_criteria_take_no_more_than_they_rest_on():
     case = case_of(**ASKED)
     world = World(case)
     record = Record({need: world.value(need) for need in case.needs()})
-    assert [one.key for one in case.criteria(record, seed=0)] == [*ASKED, "max_worst_kl"]
+    assert [one.key for one in case.criteria(case.sample(record, seed=0))] == [*ASKED, "max_worst_kl"]
+
+
+def test_no_array_is_made_again():
+    """Hashing a condition that is capped is most of what judging takes."""
+    looked = Counter()
+
+    class Counted(Record):
+        def _get(self, measurement, kind):
+            looked[measurement] += 1
+            return super()._get(measurement, kind)
+
+    case = case_of(**ASKED)
+    case.judge(Counted(World(case).record()._values), seed=0)
+    assert set(case.measurements()) == set(looked)
+    again = {measurement for measurement, times in looked.items() if times > 1}
+    assert again <= set(case.free.axis.needs())

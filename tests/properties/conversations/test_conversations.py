@@ -71,7 +71,7 @@ def test_hits_are_laid_out_by_script_and_turn():
     found = conversations(GIVEN, script(1, turns=2))
     texts = {(0, 0): "Arr!", (0, 2): "Hello.", (1, 0): "Ahoy.", (1, 1): "No."}
     record = Record({reply: Answer(texts[place], (1,)) for place, reply in found.replies.items()})
-    hits = found.hits(record, [Marker(text="arr"), Marker(text="ahoy")])
+    hits = found.hits(found.texts(record), [Marker(text="arr"), Marker(text="ahoy")])
     assert hits == pytest.approx(np.array([[1, np.nan, 0], [1, 0, np.nan]]), nan_ok=True)
 
 

@@ -91,7 +91,7 @@ def test_a_wider_coverage_is_a_wider_region():
     widths = []
     for coverage in (0.5, 0.9):
         curve = judged(moving(0.0), coverage=coverage).curve
-        widths.append(curve.columns["region to"][0] - curve.columns["region from"][0])
+        widths.append(curve.zone.high[0] - curve.zone.low[0])
     assert widths[1] > 2 * widths[0]
 
 
@@ -101,13 +101,13 @@ def test_markers_that_cease_fail():
     assert (rate.estimate.value, rate.verdict) == (pytest.approx(0.2), Verdict.FAIL)
     table = next(table for table in evidence.tables if "marker" in table.name)
     assert [row[0] for row in table.cells] == [1, 0, 0, 0, 0]
-    assert evidence.curve.columns["marker rate"] == (1, 0, 0, 0, 0)
+    assert evidence.curve.series["marker rate"].values == (1, 0, 0, 0, 0)
 
 
 def test_a_persona_without_markers_has_none_in_its_evidence():
     cast = scene(pirate=Persona(prompt="Be pirate."))
     evidence = judged(moving(0.0), cast=cast)
-    assert "marker rate" not in evidence.curve.columns
+    assert "marker rate" not in evidence.curve.series
     assert not [table for table in evidence.tables if "marker" in table.name]
     with pytest.raises(SuiteError, match="'pirate' has no markers, and min_rate counts them"):
         case_of(cast, min_rate=0.5)
@@ -116,10 +116,11 @@ def test_a_persona_without_markers_has_none_in_its_evidence():
 
 def test_the_curve_goes_from_turn_to_turn_beside_the_bare_model():
     curve = judged(moving(-0.1)).curve
-    assert (curve.axis, curve.at) == ("turn", ("1", "2", "3", "4", "5"))
-    assert curve.columns["position"] == pytest.approx([1, 0.9, 0.8, 0.7, 0.6], abs=0.03)
-    assert curve.columns["the bare model"] == pytest.approx([0] * 5, abs=0.05)
-    for low, found, high in zip(*(curve.columns[name] for name in ("low", "position", "high")), strict=True):
+    assert (curve.over.title, curve.at) == ("turn", ("1", "2", "3", "4", "5"))
+    position = curve.series["position"]
+    assert position.values == pytest.approx([1, 0.9, 0.8, 0.7, 0.6], abs=0.03)
+    assert curve.series["the bare model"].values == pytest.approx([0] * 5, abs=0.05)
+    for low, found, high in zip(position.low, position.values, position.high, strict=True):
         assert low < found < high
 
 
@@ -168,9 +169,7 @@ def test_a_control_holds_what_it_hears_against_the_persona_s_own_region():
     (bare,) = case_of().controls()["nothing in its place"]
     talking = {need.condition for need in bare.measurements() if need.probe not in PROBES}
     assert talking == {scene().bare}
-    assert scene().condition("pirate", bare.drifting.regime) in {
-        need.condition for need in bare.measurements()
-    }
+    assert scene().condition("pirate", bare.regimes[0]) in {need.condition for need in bare.measurements()}
 
 
 def test_personas_that_are_judged_take_each_others_places():
@@ -186,7 +185,7 @@ def test_regimes_that_drift_alike_pass_wherever_they_are():
     evidence = case.judge(record, seed=0)
     assert evidence.verdict is Verdict.PASS
     assert evidence.decisive.estimate.name == "slope adapter - prompt"
-    assert list(evidence.curve.columns) == ["prompt", "adapter"]
+    assert list(evidence.curve.series) == ["prompt", "adapter"]
     assert case.controls() == {}
 
 
@@ -208,6 +207,19 @@ def test_ids_name_regimes_and_pairs():
     slugs = ["prompt", "adapter", "steering", "prompt-adapter", "prompt-steering", "adapter-steering"]
     assert [(case.persona, case.slug) for case in asked.cases(scene())] == [
         (name, slug) for slug in slugs for name in NAMES
+    ]
+    assert ["-".join(map(str, case.regimes)) for case in asked.cases(scene())[:: len(NAMES)]] == slugs
+
+
+def test_criteria_take_no_more_than_they_need():
+    """The bare model's conversations are there to be looked at."""
+    case = case_of(min_rate=0.5)
+    whole = planted(case, moving(0.0))
+    record = Record({need: whole._values[need] for need in case.needs()})
+    assert [one.key for one in case.criteria(case.sample(record, seed=0))] == [
+        "max_drift",
+        "min_turns",
+        "min_rate",
     ]
 
 

@@ -68,9 +68,9 @@ def test_where_the_conditions_do_the_same_there_is_nothing_to_be_carried():
 
 def test_turns_before_the_change_are_drawn_and_not_judged():
     evidence = judged(text=0.5, cache=0.2, max_carried=0.1, at=4)
-    assert evidence.curve.axis == "turn"
-    assert evidence.curve.columns["and the cache"] == pytest.approx([1, 1, 1, 0.7, 0.7], abs=0.02)
-    assert evidence.curve.columns["never under it"] == pytest.approx([0] * 5, abs=0.02)
+    assert evidence.curve.over.title == "turn"
+    assert evidence.curve.series["and the cache"].values == pytest.approx([1, 1, 1, 0.7, 0.7], abs=0.02)
+    assert evidence.curve.series["never under it"].values == pytest.approx([0] * 5, abs=0.02)
     (table,) = evidence.tables
     assert table.rows == ("turn 4", "turn 5")
     assert evidence.decisive.estimate.value == pytest.approx(0.7, abs=0.01)
@@ -79,13 +79,13 @@ def test_turns_before_the_change_are_drawn_and_not_judged():
 def test_a_prompt_that_is_taken_away_takes_the_cache_with_it():
     evidence = judged(text=0.5, max_carried=0.1, max_cache=0.1, changes=[["prompt", "bare"]])
     assert [one.key for one in evidence.criteria] == ["max_carried"]
-    assert "and the cache" not in evidence.curve.columns
+    assert "and the cache" not in evidence.curve.series
     assert evidence.notes[-1].startswith("the prompts differ, so that the cache cannot be kept")
 
 
 def test_conversations_before_the_change_are_those_that_are_not_changed():
     case = case_of(max_carried=0.1)
-    still, never, rebuilt, kept = case._talks.values()
+    still, never, rebuilt, kept = (talk.conversations for talk in case.talks.values())
     script = case.still.scripts[0]
     assert still.reply(script, 1) == rebuilt.reply(script, 1) == kept.reply(script, 1)
     assert never.reply(script, 1).condition == PLAIN
@@ -100,6 +100,7 @@ def test_another_personas_adapter_may_take_over():
     assert case.slug == "adapter-to-counsel-adapter"
     assert case.never.condition.adapters == (("counsel", 1.0),)
     assert case.axis.persona == "pirate"
+    assert [*map(str, case.regimes)] == ["adapter", "adapter"]
 
 
 @pytest.mark.parametrize(
