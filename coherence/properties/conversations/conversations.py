@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from coherence.errors import SuiteError
 from coherence.plan import Cache, Condition, Reading, Record, Reply, Scene, Turn
+from coherence.properties.case import Case, SampleT
 from coherence.properties.conversations.axis import Scale, at_site
-from coherence.properties.property import Case
 from coherence.vocabulary import Marker, Position, Probe, Script, Site
 from coherence.vocabulary.evidence import Sampled
 
@@ -31,7 +31,7 @@ def require_scripts(scripts: Sequence[Script], least: int, name: str, turns: int
             )
 
 
-class ConversationCase(Case):
+class ConversationCase(Case[SampleT]):
     """A case about conversations: its estimates run over the scripts."""
 
     @property
