@@ -87,7 +87,7 @@ def test_every_question_is_asked_after_every_script():
     assert len(replies) == 6 * 2
     assert {reply.turns[-1].text for reply in replies} == {"Who are you?", "What are you?"}
     assert {len(reply.turns) for reply in replies} == {5}
-    assert [str(band) for band in case.asked.bands()] == ["resid_post.0..8"]
+    assert [str(band) for band in case.spec.bands()] == ["resid_post.0..8"]
 
 
 def answered(script):
