@@ -3,19 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Measurement, Reading, Record, Scene
 from coherence.properties.criterion import too_noisy
-from coherence.properties.reading import Readings, within_reach
+from coherence.properties.reading import Readings, Residuals, within_reach
 from coherence.statistics.geometry import split_half_reliability
+from coherence.statistics.intervals import Array
 from coherence.vocabulary import Position, Regime, Site
 
-Array = NDArray[np.float64]
 LEAST_RELIABILITY = 0.6
 
 
@@ -103,7 +101,7 @@ class Scale:
         """How long it is, in activation units."""
         return float(np.linalg.norm(self.axis))
 
-    def positions(self, residuals: NDArray[np.floating[Any]]) -> Array:
+    def positions(self, residuals: Residuals) -> Array:
         """Place residuals [..., width] on it: 0 at the low end, 1 at the high end."""
         moved = residuals.astype(np.float64) - self.origin
         return np.asarray(moved @ self.axis / (self.axis @ self.axis))

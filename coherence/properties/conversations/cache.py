@@ -14,7 +14,7 @@ from coherence.properties.case import Case
 from coherence.properties.columns import SITES, every_site, series, table
 from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import LEAST_SCRIPTS, ConversationCase, require_scripts
-from coherence.properties.conversations.rebuilt_cache import Reread
+from coherence.properties.conversations.rebuilt_cache import Reread, law
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast, slug
@@ -26,7 +26,7 @@ from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
-from coherence.vocabulary import Criterion, Curve, Estimate, Figures, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import Sampled, number
 
 KL = "KL of the next token"
@@ -61,11 +61,6 @@ class CacheSample:
     def scale(self) -> Scale:
         """The axis in numbers."""
         return self._axis.measured(self.record)
-
-    @property
-    def unreliable(self) -> str | None:
-        """Say why nothing can be placed on it; None if it can."""
-        return self._axis.doubt(self.scale, self.seed)
 
     @cached_property
     def positions(self) -> tuple[Course, Course]:
@@ -144,16 +139,17 @@ class CacheCase(ConversationCase[CacheSample]):
     def criteria(self, sample: CacheSample) -> Iterator[Criterion]:
         """Yield the law, unless it is asked how far an answer may move."""
         n = len(sample.scripts)
-        if (most := self.spec.max_shift) is not None:
-            name, moved = "shift of the position", shift(sample.moves.values, sample.scripts)
-            yield over_scripts(name, moved, n, -most, most, sample.unreliable, key="max_shift")
+        if self.axis and (most := self.spec.max_shift) is not None:
+            moved, why = (
+                shift(sample.moves.values, sample.scripts),
+                self.axis.doubt(sample.scale, sample.seed),
+            )
+            yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (most := self.spec.max_kl) is not None:
             yield over_scripts(KL, sample.mean_kl, n, at_most=most, key="max_kl")
             yield self._tail(sample, most).criterion()
         if self._is_law:
-            largest, n = float(sample.deviations.max()), len(sample.deviations)
-            estimate = Estimate(name="largest deviation", value=largest, low=largest, high=largest, n=n)
-            yield Criterion(estimate=estimate, at_most=self.spec.tolerance, key="tolerance", law=True)
+            yield law("largest deviation", sample.deviations, self.spec.tolerance)
 
     def figures(self, sample: CacheSample) -> Figures:
         """Show deviations over depth, the answers that deviate most, and how far they move by turn."""

@@ -21,6 +21,7 @@ from coherence.properties.conversations.conversations import (
     require_scripts,
 )
 from coherence.properties.conversations.follow_ups import FollowUps
+from coherence.properties.conversations.rebuilt_cache import law
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
@@ -30,7 +31,7 @@ from coherence.properties.reading import within_reach
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Band, Criterion, Estimate, Figures, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Band, Criterion, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
 
 SHOWN = 3  # of the answers that move most
@@ -38,10 +39,10 @@ SHOWN = 3  # of the answers that move most
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What is answered to the questions, in the order of the replies."""
+    """What is answered to the questions, in the order of the replies; moved from where it stands as it is."""
 
-    sample: "CacheEditSample"
     asked: FollowUps
+    sample: "CacheEditSample"
 
     @cached_property
     def residuals(self) -> Array:
@@ -53,28 +54,12 @@ class Answers:
     def positions(self) -> Array:
         """Where they stand on the axis, [scripts, questions]."""
         depth = within_reach(self.sample.case.axis.site, self.residuals.shape[1]).depth
-        placed = self.sample.scale.positions(self.residuals[:, depth])
-        return placed.reshape(-1, len(self.asked.questions))
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """Their texts."""
-        return [*map(self.sample.record.reply, self.asked.replies)]
-
-    @cached_property
-    def rate(self) -> float:
-        """Share of them that hold a marker."""
-        markers = self.sample.case.scene.personas[self.sample.case.persona].markers
-        return float(np.mean([any(one.found_in(text) for one in markers) for text in self.texts]))
-
-
-@dataclass(frozen=True, eq=False)
-class EditedAnswers(Answers):
-    """What is answered when the cache is edited before, beside what is answered as it is."""
+        positions = self.sample.scale.positions(self.residuals[:, depth])
+        return positions.reshape(-1, len(self.asked.questions))
 
     @cached_property
     def moves(self) -> Array:
-        """How far each answer moves, [scripts, questions]."""
+        """How far each moves, [scripts, questions]."""
         return self.positions - self.sample.plain.positions
 
     @cached_property
@@ -83,8 +68,19 @@ class EditedAnswers(Answers):
         return shift(self.moves, self.sample.scripts)
 
     @cached_property
+    def texts(self) -> list[str]:
+        """What is said."""
+        return [*map(self.sample.record.reply, self.asked.replies)]
+
+    @cached_property
+    def rate(self) -> float:
+        """Share of them that hold a marker of the persona."""
+        markers = self.sample.case.scene.personas[self.sample.case.persona].markers
+        return float(np.mean([any(one.found_in(text) for one in markers) for text in self.texts]))
+
+    @cached_property
     def same(self) -> float:
-        """Share of the answers that stay the same."""
+        """Share of them that stay the same."""
         return float(np.mean(np.array(self.texts) == np.array(self.sample.plain.texts)))
 
 
@@ -109,20 +105,15 @@ class CacheEditSample:
     @cached_property
     def plain(self) -> Answers:
         """As it is."""
-        return Answers(self, self.case.plain)
+        return Answers(self.case.plain, self)
 
     @cached_property
-    def own(self) -> Answers:
-        """Given its own."""
-        return Answers(self, self.case.own)
-
-    @cached_property
-    def edited(self) -> dict[str, EditedAnswers]:
+    def edited(self) -> dict[str, Answers]:
         """Edited, by the band of sites."""
-        return {band: EditedAnswers(self, asked) for band, asked in self.case.edited.items()}
+        return {band: Answers(asked, self) for band, asked in self.case.edited.items()}
 
     @property
-    def whole(self) -> EditedAnswers:
+    def whole(self) -> Answers:
         """Edited at all of the sites."""
         return self.edited[str(self.case.spec.sites)]
 
@@ -166,13 +157,15 @@ class CacheEditCase(ConversationCase[CacheEditSample]):
 
     def criteria(self, sample: CacheEditSample) -> Iterator[Criterion]:
         """Yield the law that its own keys and values change nothing, then how far the donor's move it."""
-        yield self._law(sample)
-        shift, n = sample.whole.shift, len(sample.scripts)
+        own = Answers(self.own, sample)
+        deviations = relative_deviation(sample.plain.residuals, own.residuals)
+        yield law("deviation when given its own", deviations, self.spec.tolerance)
+        moved, n = sample.whole.shift, len(sample.scripts)
         why = self.axis.doubt(sample.scale, sample.seed)
         if (most := self.spec.max_shift) is not None:
-            yield over_scripts("shift of the position", shift, n, -most, most, why, key="max_shift")
+            yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (least := self.spec.min_shift) is not None:
-            size = largest([shift])
+            size = largest([moved])
             yield over_scripts("size of the shift", size, n, least, unreliable=why, key="min_shift")
 
     def figures(self, sample: CacheEditSample) -> Figures:
@@ -187,12 +180,6 @@ class CacheEditCase(ConversationCase[CacheEditSample]):
 
     def _given(self, donor: Condition, sites: Band) -> FollowUps:
         return replace(self.plain, edit=CacheEdit(donor, sites.sites))
-
-    def _law(self, sample: CacheEditSample) -> Criterion:
-        deviations = relative_deviation(sample.plain.residuals, sample.own.residuals)
-        most, name = float(deviations.max()), "deviation when given its own"
-        estimate = Estimate(name=name, value=most, low=most, high=most, n=len(deviations))
-        return Criterion(estimate=estimate, at_most=self.spec.tolerance, key="tolerance", law=True)
 
     def _by_band(self, sample: CacheEditSample) -> Table:
         edited = sample.edited.values()

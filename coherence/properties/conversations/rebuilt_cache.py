@@ -7,7 +7,7 @@ from functools import cached_property
 from coherence.plan import Cache, Condition, Divergence, Reading
 from coherence.properties.conversations.conversations import Conversations
 from coherence.statistics.intervals import Array
-from coherence.vocabulary import Position
+from coherence.vocabulary import Criterion, Estimate, Position
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,10 @@ class Reread(Conversations):
             Reading(condition, reply.probe, Position.RESPONSE_MEAN, reply, cache=cache)
             for reply in self.replies.values()
         ]
+
+
+def law(name: str, deviations: Array, tolerance: float) -> Criterion:
+    """Hold the largest relative deviation, [answers, depths], against what rounding may do."""
+    most = float(deviations.max())
+    estimate = Estimate(name=name, value=most, low=most, high=most, n=len(deviations))
+    return Criterion(estimate=estimate, at_most=tolerance, key="tolerance", law=True)

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
@@ -268,6 +269,19 @@ def test_controls_impose_somebody_else_and_look_along_the_same_axis():
     assert (criterion.estimate.value, criterion.verdict) == (0, Verdict.FAIL)
     for fields in ({"imposed": ("turns",), "min_reached": 0.5}, {"min_returned": 0.5}):
         assert not asked(**fields).cases(scene())[0].controls()
+
+
+@pytest.mark.parametrize(
+    ("pick", "fields"),
+    [
+        (0, {"min_reached": 0.5}),
+        (0, {"min_sustained": 0.5, "min_returned": 0.5, "imposed": ("turns",)}),
+        (1, {"min_returned": 0.5, "imposed": ("steering",), "starts": (0.5, 1)}),
+    ],
+)
+def test_what_is_needed_is_what_is_taken_and_once(pick, fields):
+    case = asked(**fields).cases(scene())[pick]
+    takes_what_it_needs(case, made(falling(0.5), case))
 
 
 @pytest.mark.parametrize(

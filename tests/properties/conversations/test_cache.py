@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 from conversations import PLAIN, SHIP, SITE, TURNS, scene, scripts, world
+from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
@@ -129,6 +130,14 @@ def test_an_axis_of_noise_decides_nothing():
     assert criterion.unreliable.startswith("the axis of pirate is not reliable at resid_post.2: the ceiling")
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"max_shift": 0.1}, {"max_kl": 0.1}, {"max_shift": 0.1, "max_kl": 0.1}]
+)
+def test_what_is_needed_is_what_is_taken_and_once(fields):
+    case = case_of(**fields, **OTHERWISE)
+    takes_what_it_needs(case, world(case, lambda reading: 1.0))
+
+
 def test_cases_are_named_after_both_regimes():
     assert [case.slug for case in law(regimes=None).cases(scene())] == ["prompt", "adapter"]
     cases = law(regimes=["bare", "prompt", "adapter"], rebuilt_under=["bare", "adapter"], site=SITE).cases(
@@ -137,6 +146,7 @@ def test_cases_are_named_after_both_regimes():
     assert [case.slug for case in cases] == [
         "bare-adapter", "prompt-bare", "prompt-adapter", "adapter-bare"
     ]  # fmt: skip
+    assert ["-".join(map(str, case.regimes)) for case in cases] == [case.slug for case in cases]
 
 
 @pytest.mark.parametrize(
