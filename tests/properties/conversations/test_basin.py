@@ -232,6 +232,7 @@ def test_a_plane_has_starts_of_either_and_of_both():
     fields = {"imposed": ("steering",), "starts": (0.5, 1), "min_returned": 0.6, "across": "counsel"}
     cases = asked(**fields).cases(scene())
     assert [case.slug for case in cases] == ["steering", "steering-map", "steering-plane-counsel"]
+    assert {case.regimes for case in cases} == {(Regime.parse("steering"),)}
     evidence = judged(falling(0.5), pick=2, **fields)
     assert evidence.verdict is Verdict.PASS
     assert (evidence.arrows.x, evidence.arrows.y) == ("pirate", "counsel")
