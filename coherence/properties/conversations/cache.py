@@ -50,7 +50,11 @@ class CacheSample:
     @cached_property
     def residuals(self) -> tuple[Residuals, Residuals]:
         """As they were said and as they are read: [answers, depths, width] each."""
-        return self._stacked(self.reread.said), self._stacked(self.reread.read)
+        said, read = (
+            np.stack([self.record.residuals(reading) for reading in readings])
+            for readings in (self.reread.said, self.reread.read)
+        )
+        return said, read
 
     @cached_property
     def deviations(self) -> Array:
@@ -67,12 +71,6 @@ class CacheSample:
         """Where the answers stand on it as they were said and as they are read."""
         said, read = map(self._placed, self.residuals)
         return said, read
-
-    @cached_property
-    def moves(self) -> Course:
-        """How far the answers move when they are read."""
-        said, read = self.positions
-        return Course(read.values - said.values, self.scripts)
 
     @cached_property
     def kl(self) -> Course:
@@ -94,9 +92,6 @@ class CacheSample:
     def _axis(self) -> Axis:
         assert self.axis is not None
         return self.axis
-
-    def _stacked(self, readings: Iterable[Reading]) -> Residuals:
-        return np.stack([self.record.residuals(reading) for reading in readings])
 
     def _placed(self, residuals: Residuals) -> Course:
         depth = within_reach(self._axis.site, residuals.shape[1]).depth
@@ -140,10 +135,9 @@ class CacheCase(ConversationCase[CacheSample]):
         """Yield the law, unless it is asked how far an answer may move."""
         n = len(sample.scripts)
         if self.axis and (most := self.spec.max_shift) is not None:
-            moved, why = (
-                shift(sample.moves.values, sample.scripts),
-                self.axis.doubt(sample.scale, sample.seed),
-            )
+            said, read = sample.positions
+            moved = shift(read.values - said.values, sample.scripts)
+            why = self.axis.doubt(sample.scale, sample.seed)
             yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (most := self.spec.max_kl) is not None:
             yield over_scripts(KL, sample.mean_kl, n, at_most=most, key="max_kl")
@@ -180,7 +174,7 @@ class CacheCase(ConversationCase[CacheSample]):
             {
                 "said": said.means,
                 "read": read.means,
-                **with_interval("shift", sample.moves.by_turn()),
+                **with_interval("shift", read.apart(said)),
                 "KL": sample.kl.means,
             },
         )
