@@ -9,7 +9,7 @@ import numpy as np
 
 from coherence.statistics import student
 from coherence.statistics.intervals import TAIL, Array, Interval
-from coherence.statistics.jackknife import Jackknife, Pivot, mean, smallest
+from coherence.statistics.jackknife import Jackknife, Pivot, mean
 
 POINTS = 400  # between two starts, at which a border is looked for: its ends are no finer
 TINY = 1e-12  # a standard error below it is rounding
@@ -26,15 +26,6 @@ def returned(release: Array, now: Array, scripts: Sequence[str]) -> Pivot:
     way = release.mean(axis=0)
     above, below = ((jackknife.weights @ values @ way)[:, None] for values in (release - now, release))
     return jackknife.ratio(above, below)
-
-
-def least_returned(release: Array, end: Array, scripts: Sequence[str]) -> Interval:
-    """Return the smallest of these shares over several starts, from [starts, scripts, axes] at either time.
-
-    Above a bound only if all are (intersection-union), below it if one is (Bonferroni).
-    See docs/verdicts.md#basin.
-    """
-    return smallest([returned(*both, scripts) for both in zip(release, end, strict=True)])
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Measurement, Reading, Record, Scene
 from coherence.properties.criterion import too_noisy
 from coherence.properties.reading import Readings, Residuals, within_reach
 from coherence.statistics.geometry import split_half_reliability
+from coherence.statistics.intervals import Array
 from coherence.vocabulary import Position, Regime, Site
 
-Array = NDArray[np.float64]
 LEAST_RELIABILITY = 0.6
 
 
@@ -47,9 +46,8 @@ class Axis:
     def low(self) -> tuple[Reading, ...]:
         """Readings of the low end, one per probe."""
         scene = self.readings.scene
-        return tuple(
-            self.readings.of(scene.condition(self.against, Regime.PROMPT) if self.against else scene.bare)
-        )
+        low = scene.condition(self.against, Regime.PROMPT) if self.against else scene.bare
+        return tuple(self.readings.of(low))
 
     @property
     def high(self) -> tuple[Reading, ...]:
@@ -72,12 +70,15 @@ class Axis:
 
     def unreliable(self, record: Record, seed: int) -> str | None:
         """Say why nothing can be placed on it; None if it can."""
-        reliability = self.measured(record).reliability(seed)
-        found = too_noisy(reliability, LEAST_RELIABILITY, len(self.readings.scene.probes))
-        return found and f"the axis of {self.persona} is not reliable at {self.site}: {found}"
+        return self.doubt(self.measured(record), seed)
+
+    def doubt(self, scale: "Scale", seed: int) -> str | None:
+        """Say why nothing can be placed on it, once it is measured; None if it can."""
+        noise = too_noisy(scale.reliability(seed), LEAST_RELIABILITY, len(self.readings.scene.probes))
+        return noise and f"the axis of {self.persona} is not reliable at {self.site}: {noise}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scale:
     """Both ends of an axis: [probes, width] each, paired by probe."""
 
@@ -85,7 +86,12 @@ class Scale:
     high: Array
     clusters: Sequence[str]
 
-    @property
+    @cached_property
+    def origin(self) -> Array:
+        """Mean of the low end, [width]."""
+        return np.asarray(self.low.mean(axis=0))
+
+    @cached_property
     def axis(self) -> Array:
         """From the low end to the high end, [width]."""
         return np.asarray((self.high - self.low).mean(axis=0))
@@ -95,10 +101,10 @@ class Scale:
         """How long it is, in activation units."""
         return float(np.linalg.norm(self.axis))
 
-    def positions(self, residuals: NDArray[np.floating[Any]]) -> Array:
+    def positions(self, residuals: Residuals) -> Array:
         """Place residuals [..., width] on it: 0 at the low end, 1 at the high end."""
-        axis = self.axis
-        return np.asarray((residuals.astype(np.float64) - self.low.mean(axis=0)) @ axis / (axis @ axis))
+        moved = residuals.astype(np.float64) - self.origin
+        return np.asarray(moved @ self.axis / (self.axis @ self.axis))
 
     def reliability(self, seed: int) -> float:
         """Split-half reliability of its direction, 0 to 1."""
@@ -107,6 +113,6 @@ class Scale:
 
 def at_site(record: Record, readings: Iterable[Reading], site: Site) -> Array:
     """Residuals at one site, [readings, width]."""
-    found: list[Residuals] = [record.residuals(reading) for reading in readings]
-    rows = (by_depth[within_reach(site, len(by_depth)).depth] for by_depth in found)
-    return np.stack([*rows]).astype(np.float64)
+    stacks = (record.residuals(reading) for reading in readings)
+    rows = [by_depth[within_reach(site, len(by_depth)).depth] for by_depth in stacks]
+    return np.stack(rows).astype(np.float64)

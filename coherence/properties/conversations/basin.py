@@ -1,9 +1,9 @@
 """Basin: a conversation that was displaced and released keeps what was imposed, or goes back."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from math import isfinite, nan
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -12,241 +12,264 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
-from coherence.properties.columns import column
+from coherence.properties.case import Case
+from coherence.properties.columns import column, interval_series, series, table
 from coherence.properties.control import nothing, random_vectors, stand_ins
-from coherence.properties.conversations.axis import Axis
-from coherence.properties.conversations.conversations import Array, ConversationCase
+from coherence.properties.conversations.axis import Axis, Scale, at_site
+from coherence.properties.conversations.conversations import ConversationCase, Conversations
 from coherence.properties.conversations.perturbation import Displaced, Imposed
 from coherence.properties.criterion import over_scripts, unclear
-from coherence.properties.eligibility import cast
-from coherence.properties.property import Case, Property
+from coherence.properties.eligibility import cast, supporting
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
-from coherence.statistics.basin import BasinMap, least_returned, returned
-from coherence.statistics.jackknife import mean
-from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Site, Table
+from coherence.statistics.basin import BasinMap, returned
+from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.jackknife import Pivot, mean, smallest
+from coherence.vocabulary import Abscissa, Arrows, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
+
+BEGINS, ENDS = "at release", "at the end"
+
+
+@dataclass(frozen=True, eq=False)
+class BasinSample:
+    """Where conversations stand on the axes, from their release on."""
+
+    axes: tuple[Axis, ...]
+    displaced: Displaced
+    record: Record
+    seed: int
+
+    @cached_property
+    def scripts(self) -> list[str]:
+        """Ids of the scripts, each a cluster of its own."""
+        return [script.id for script in self.displaced.unmoved.scripts]
+
+    @cached_property
+    def scales(self) -> list[Scale]:
+        """The axes in numbers."""
+        return [axis.measured(self.record) for axis in self.axes]
+
+    @cached_property
+    def unreliable(self) -> str | None:
+        """Say why nothing can be placed on one of the axes; None if it can."""
+        doubts = (axis.doubt(scale, self.seed) for axis, scale in zip(self.axes, self.scales, strict=True))
+        return next(filter(None, doubts), None)
+
+    @cached_property
+    def unmoved(self) -> Array:
+        """Positions of the unmoved ones, [scripts, 1 + turns since release, axes]."""
+        return self._placed(self.displaced.unmoved)
+
+    @cached_property
+    def moved(self) -> Array:
+        """How far the others are from there: [starts, scripts, 1 + turns since release, axes]."""
+        return np.stack([self._placed(one) for one in self.displaced.moved.values()]) - self.unmoved
+
+    @cached_property
+    def reached(self) -> Interval:
+        """Displacement of the first start at its release, along the first axis."""
+        return mean(self.moved[0, :, 0, 0], self.scripts)
+
+    @cached_property
+    def returned(self) -> list[list[Pivot]]:
+        """Share of the displacement that is gone, from each start at every turn since release."""
+        return [
+            [returned(moved[:, 0], now, self.scripts) for now in moved.swapaxes(0, 1)] for moved in self.moved
+        ]
+
+    @property
+    def gone(self) -> list[Pivot]:
+        """The same after the last turn."""
+        return [turns[-1] for turns in self.returned]
+
+    @cached_property
+    def basins(self) -> BasinMap:
+        """From every start to its end, along the first axis."""
+        return BasinMap.of(self.moved[:, :, 0, 0], self.moved[:, :, -1, 0], self.scripts)
+
+    def _placed(self, conversations: Conversations) -> Array:
+        (site,) = {axis.site for axis in self.axes}
+        residuals = at_site(self.record, self.displaced.readings(conversations, site), site)
+        positions = np.stack([scale.positions(residuals) for scale in self.scales], axis=-1)
+        return positions.reshape(len(self.scripts), -1, len(self.axes))
 
 
 @dataclass(frozen=True)
-class Displacing(ConversationCase):
+class Displacing(ConversationCase[BasinSample]):
     """What is imposed on conversations, and read along the axes."""
 
     persona: str
     slug: str
-    asked: "Basin"
+    spec: "Basin"
+    regimes: tuple[Regime, ...]
     axes: tuple[Axis, ...]
-    displaced: Mapping[str, Displaced]
+    displaced: Displaced
 
     def needs(self) -> Iterable[Measurement]:
-        """Both ends of every axis, and every conversation."""
+        """Both ends of every axis, and every conversation from its release on."""
         return [
             *(need for axis in self.axes for need in axis.needs()),
-            *(need for displaced in self.displaced.values() for need in displaced.needs(self.axes)),
+            *(need for one in self.displaced.all for need in self.displaced.readings(one, self.spec.site)),
         ]
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield those that were asked for; nothing can be placed on an axis that is noise."""
-        noisy = next(filter(None, (axis.unreliable(record, seed) for axis in self.axes)), None)
-        return self._criteria(record, noisy)
+    def sample(self, record: Record, seed: int) -> BasinSample:
+        """Place every answer from the release on."""
+        return BasinSample(self.axes, self.displaced, record, seed)
 
-    @abstractmethod
-    def _criteria(self, record: Record, unreliable: str | None) -> Iterator[Criterion]: ...
-
-    @property
-    def _scripts(self) -> list[str]:
-        return next(iter(self.displaced.values())).scripts
-
-    @property
-    def _since(self) -> int:
-        return next(iter(self.displaced.values())).since
-
-    def _unmoved(self, record: Record) -> str:
-        displaced = next(iter(self.displaced.values()))
+    def _origin(self, sample: BasinSample) -> str:
+        """Say what positions are measured from."""
         stands = (
-            f"{number(displaced.unmoved_at(record, axis))} on the axis of {axis.persona}"
-            for axis in self.axes
+            f"{number(at)} on the axis of {axis.persona}"
+            for axis, at in zip(self.axes, sample.unmoved.mean(axis=(0, 1)), strict=True)
         )
         return f"positions are distances from the unmoved conversation, which stands at {', '.join(stands)}"
 
 
 @dataclass(frozen=True)
 class ReleaseCase(Displacing):
-    """One displacement, followed from its release on."""
+    """One displacement along one axis, followed from its release on."""
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge what was asked for; the course of the return is there in any case."""
-        moved = self._moved(record)
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=self._curve(moved),
-            probes=tuple(self._notes(record, moved)),
-            notes=(self._unmoved(record),),
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """All answers: which of them are shown follows from their positions."""
+        return [answer for one in self.displaced.all for answer in chain(*self.displaced.answers(one))]
+
+    def criteria(self, sample: BasinSample) -> Iterator[Criterion]:
+        """Yield those that were asked for; nothing can be placed on an axis that is noise."""
+        spec, n, unreliable = self.spec, len(sample.scripts), sample.unreliable
+        if (least := spec.min_reached) is not None:
+            name = "displacement reached"
+            yield over_scripts(name, sample.reached, n, least, unreliable=unreliable, key="min_reached")
+        unreliable = unreliable or unclear("nothing is clearly displaced", sample.reached, n)
+        if (least := spec.min_sustained) is not None:
+            first, last = sample.moved[0][:, 0], sample.moved[0][:, -1]
+            left = returned(first, first - last, sample.scripts).interval  # what is left does not go
+            yield over_scripts("share sustained", left, n, least, unreliable=unreliable, key="min_sustained")
+        if (least := spec.min_returned) is not None:
+            gone = sample.gone[0].interval
+            yield over_scripts("share returned", gone, n, least, unreliable=unreliable, key="min_returned")
+
+    def figures(self, sample: BasinSample) -> Figures:
+        """Show the course of the return, and what is said on it."""
+        (course,), (moved,) = sample.returned, sample.moved[..., 0]
+        lines = {
+            "returned": interval_series(share.interval for share in course),
+            "displacement": series(moved.mean(axis=0)),
+        }
+        turns = tuple(map(str, range(len(course))))
+        return Figures(
+            curve=Curve(over=Abscissa(title="turns since release"), at=turns, series=lines),
+            probes=tuple(self._extremes(sample, moved)),
+            notes=(self._origin(sample),),
         )
 
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["ReleaseCase"]]:
         """Impose nothing, another persona or random vectors in its place, and look along its own axis.
 
         Only where the displacement has to show: anything may go back. The conversations are for this alone,
         so one other persona has a turn.
         """
-        regime = Imposed(self.slug).regime
-        if regime is None or (self.asked.min_reached is None and self.asked.min_sustained is None):
+        if not self.regimes or (self.spec.min_reached is None and self.spec.min_sustained is None):
             return {}
-        scene = self._displaced.moved.scene
-        others = (name for name in scene.personas if name not in (self.persona, self.asked.against))
+        (regime,), scene = self.regimes, self.displaced.unmoved.scene
+        others = (name for name in scene.personas if name not in (self.persona, self.spec.against))
         scenes = (
-            *nothing(scene, self.persona, (regime,)),
+            *nothing(scene, self.persona, self.regimes),
             *islice(stand_ins(scene, self.persona, regime, others), 1),
-            *random_vectors(scene, self.persona, (regime,)),
+            *random_vectors(scene, self.persona, self.regimes),
         )
         return {
             name: [
-                replace(self, displaced={self.slug: self._instead(other)}) for other in several
+                replace(self, displaced=self.spec.displaced(self.persona, Imposed(self.slug), other))
+                for other in several
             ]
             for name, several in scenes
-        }  # fmt: skip
+        }
 
-    def _instead(self, scene: Scene) -> Displaced:
-        regime = Imposed(self.slug).regime
-        assert regime is not None
-        moved = replace(self._displaced.moved, condition=scene.condition(self.persona, regime))
-        return replace(self._displaced, moved=moved)
-
-    def _criteria(self, record: Record, unreliable: str | None) -> Iterator[Criterion]:
-        moved, asked, n = self._moved(record), self.asked, len(self._scripts)
-        first, last = moved[:, :1], moved[:, -1:]
-        reached = mean(moved[:, 0], self._scripts)
-        if (least := asked.min_reached) is not None:
-            name = "displacement reached"
-            yield over_scripts(name, reached, n, least, unreliable=unreliable, key="min_reached")
-        unreliable = unreliable or unclear("nothing is clearly displaced", reached, n)
-        if (least := asked.min_sustained) is not None:
-            left = returned(first, first - last, self._scripts).interval  # what is left is what does not go
-            yield over_scripts("share sustained", left, n, least, unreliable=unreliable, key="min_sustained")
-        if (least := asked.min_returned) is not None:
-            gone = returned(first, last, self._scripts).interval
-            yield over_scripts("share returned", gone, n, least, unreliable=unreliable, key="min_returned")
-
-    def _curve(self, moved: Array) -> Curve:
-        course = [returned(moved[:, :1], moved[:, [turn]], self._scripts).interval for turn in self._turns]
-        return Curve(
-            axis="since",
-            at=tuple(map(str, self._turns)),
-            columns={
-                "returned": column(one.value for one in course),
-                "low": column(one.low for one in course),
-                "high": column(one.high for one in course),
-                "displacement": column(moved.mean(axis=0)),
-            },
-        )
-
-    def _notes(self, record: Record, moved: Array) -> Iterator[ProbeNote]:
+    def _extremes(self, sample: BasinSample, moved: Array) -> Iterator[ProbeNote]:
         """Show the script that keeps most of what was imposed, and the one that keeps least."""
         for row in dict.fromkeys((int(moved[:, -1].argmax()), int(moved[:, -1].argmin()))):
-            course = ", ".join(number(value) for value in moved[row])
+            course = ", ".join(map(number, moved[row]))
             yield ProbeNote(
-                probe=self._scripts[row],
+                probe=sample.scripts[row],
                 note=f"displacement from release on: {course}",
-                replies=self._displaced.said(record, row),
+                replies=self._said(sample.record, row),
             )
 
-    @property
-    def _turns(self) -> range:
-        return range(1 + self._displaced.since)
-
-    @property
-    def _displaced(self) -> Displaced:
-        return self.displaced[self.slug]
-
-    def _moved(self, record: Record) -> Array:
-        return self._displaced.displacement(record, self.axes[0])
+    def _said(self, record: Record, row: int) -> dict[str, str]:
+        moved, unmoved = (self.displaced.answers(one)[row] for one in self.displaced.all)
+        later = f"{self.displaced.since} turns later"
+        shown = {BEGINS: moved[0], later: moved[-1], "unmoved": unmoved[-1]}
+        return {name: record.reply(reply) for name, reply in shown.items()}
 
 
 @dataclass(frozen=True)
 class MapCase(Displacing):
     """Many displacements, and where each comes to rest: along one axis a map, along two a plane."""
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge what was asked for, and draw the map."""
-        start, end = self._ends(record)
-        plane = len(self.axes) > 1
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=self._arrows(start, end) if plane else self._curve(self._map(start, end)),
-            tables=(self._table(start, end),),
-            notes=(self._unmoved(record), *(() if plane else self._borders(self._map(start, end)))),
+    def criteria(self, sample: BasinSample) -> Iterator[Criterion]:
+        """Yield those that were asked for; nothing can be placed on an axis that is noise."""
+        spec, n, unreliable = self.spec, len(sample.scripts), sample.unreliable
+        if spec.border is not None and not self._is_plane:
+            name, border = "border of the basins", sample.basins.border()
+            yield over_scripts(name, border, n, *spec.border, unreliable, key="border")
+        if (least := spec.min_returned) is not None:
+            name, share = "least share returned from any start", smallest(sample.gone)
+            yield over_scripts(name, share, n, least, unreliable=unreliable, key="min_returned")
+
+    def figures(self, sample: BasinSample) -> Figures:
+        """Draw the map, and write out where every start leads."""
+        borders = () if self._is_plane else _borders(sample.basins)
+        return Figures(
+            curve=None if self._is_plane else _curve(sample.basins),
+            arrows=self._arrows(sample) if self._is_plane else None,
+            tables=(self._table(sample),),
+            notes=(self._origin(sample), *borders),
         )
 
-    def _criteria(self, record: Record, unreliable: str | None) -> Iterator[Criterion]:
-        (start, end), n = self._ends(record), len(self._scripts)
-        if self.asked.border is not None and len(self.axes) == 1:
-            found, (low, high) = self._map(start, end).border(), self.asked.border
-            yield over_scripts("border of the basins", found, n, low, high, unreliable, key="border")
-        if self.asked.min_returned is not None:
-            yield over_scripts(
-                "least share returned from any start",
-                least_returned(start, end, self._scripts),
-                n,
-                self.asked.min_returned,
-                unreliable=unreliable,
-                key="min_returned",
-            )
+    @property
+    def _is_plane(self) -> bool:
+        return len(self.axes) > 1
 
-    def _ends(self, record: Record) -> tuple[Array, Array]:
-        """Displacement at release and at the end, [starts, scripts, axes] each."""
-        moved = np.stack(
-            [
-                np.stack([displaced.displacement(record, axis) for axis in self.axes], axis=-1)
-                for displaced in self.displaced.values()
-            ]
-        )
-        return moved[:, :, 0], moved[:, :, -1]
+    def _arrows(self, sample: BasinSample) -> Arrows:
+        x, y = (axis.persona for axis in self.axes)
+        start, end = (self._points(sample.moved[:, :, turn]) for turn in (0, -1))
+        return Arrows(x=x, y=y, begins=BEGINS, ends=ENDS, start=start, end=end)
 
-    def _map(self, start: Array, end: Array) -> BasinMap:
-        return BasinMap.of(start[..., 0], end[..., 0], self._scripts)
+    def _points(self, moved: Array) -> dict[str, tuple[float | None, float | None]]:
+        """Place every start in the plane, from [starts, scripts, axes]."""
+        means = map(column, moved.mean(axis=1))
+        return {name: (x, y) for name, (x, y) in zip(self.displaced.moved, means, strict=True)}
 
-    def _curve(self, basins: BasinMap) -> Curve:
-        ends = basins.ends()
-        return Curve(
-            axis="start",
-            at=tuple(f"{start:.3g}" for start in basins.starts),
-            columns={
-                "end": column(one.value for one in ends),
-                "low": column(one.low for one in ends),
-                "high": column(one.high for one in ends),
-            },
-        )
-
-    def _arrows(self, start: Array, end: Array) -> Curve:
-        columns = {
-            f"{axis.persona} {name}": column(side[..., place].mean(axis=1))
-            for name, side in (("at release", start), ("at the end", end))
+    def _table(self, sample: BasinSample) -> Table:
+        """Where every start leads, and how much of it is gone."""
+        places = {
+            f"{axis.persona} {when}": sample.moved[:, :, turn, place].mean(axis=1)
+            for when, turn in ((BEGINS, 0), (ENDS, -1))
             for place, axis in enumerate(self.axes)
         }
-        return Curve(axis="plane", at=tuple(self.displaced), columns=columns)
+        gone = [share.interval for share in sample.gone]
+        ends = {"low": [share.low for share in gone], "high": [share.high for share in gone]}
+        name = f"from release to {self.displaced.since} turns later, and the share returned"
+        columns = {**places, "returned": [share.value for share in gone], **ends}
+        return table(name, self.displaced.moved, columns)
 
-    def _table(self, start: Array, end: Array) -> Table:
-        """Where every start leads, and how much of it is gone."""
-        gone = [returned(*both, self._scripts).interval for both in zip(start, end, strict=True)]
-        means = np.concatenate([start.mean(axis=1), end.mean(axis=1)], axis=1)
-        names = [axis.persona for axis in self.axes]
-        return Table(
-            name=f"from release to {self._since} turns later, and the share returned",
-            rows=tuple(self.displaced),
-            columns=(*(f"{name} at release" for name in names), *(f"{name} at the end" for name in names),
-                     "returned", "low", "high"),
-            cells=tuple(
-                column((*row, one.value, one.low, one.high)) for row, one in zip(means, gone, strict=True)
-            ),
-        )  # fmt: skip
 
-    def _borders(self, basins: BasinMap) -> Iterator[str]:
-        told = [one for one in basins.borders() if isfinite(one.low) and isfinite(one.high)]
-        for one in told:
-            spread = f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
-            yield f"a border between basins lies at {spread}: below it conversations go back, above it away"
-        if not told:
-            yield "no border between basins is told from noise within these starts"
+def _curve(basins: BasinMap) -> Curve:
+    return Curve(
+        over=Abscissa(title="position at release", diagonal="where it was released"),
+        at=tuple(f"{start:.3g}" for start in basins.starts),
+        series={"end": interval_series(basins.ends())},
+    )
+
+
+def _borders(basins: BasinMap) -> Iterator[str]:
+    told = [one for one in basins.borders() if isfinite(one.low) and isfinite(one.high)]
+    for one in told:
+        spread = f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+        yield f"a border between basins lies at {spread}: below it conversations go back, above it away"
+    if not told:
+        yield "no border between basins is told from noise within these starts"
 
 
 def _rising(starts: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -324,49 +347,51 @@ class Basin(Property):
 
     def cases(self, scene: Scene) -> list[Case]:
         """One case per persona and what is imposed, and one for each map."""
-        regimes = [one.regime for one in self.imposed if one.regime]
-
-        def able(persona: str) -> bool:
-            return all(scene.supports(persona, used) for used in (Imposed.PROMPT.regime, *regimes) if used)
-
+        regimes = {Regime.PROMPT}.union(*(one.regimes for one in self.imposed))
+        able = set(supporting(regimes, scene))
         personas = [
-            name for name in cast(self.personas, scene, able) if name not in (self.against, self.across)
+            name
+            for name in cast(self.personas, scene, able.__contains__)
+            if name not in (self.against, self.across)
         ]
         if not personas:
             raise SuiteError("basin found no persona with a prompt and all that is imposed")
         return [case for persona in personas for case in self._cases(persona, scene)]
 
+    def displaced(self, persona: str, imposed: Imposed, scene: Scene) -> Displaced:
+        """Impose the whole of it."""
+        if imposed is Imposed.TURNS:
+            return Displaced.by_turns(scene)
+        (regime,) = imposed.regimes
+        return Displaced.by_regime(scene, {str(imposed): scene.condition(persona, regime)}, self.turns)
+
     def _cases(self, persona: str, scene: Scene) -> Iterator[Case]:
         axis = Axis.of(scene, persona, self.site, self.against)
         for imposed in self.imposed:
+            name, regimes = str(imposed), imposed.regimes
             if any(getattr(self, key) is not None for key in self.claims.keys() - {"border"}):
-                whole = {str(imposed): self._whole(persona, imposed, scene)}
-                yield ReleaseCase(persona, str(imposed), self, (axis,), whole)
+                whole = self.displaced(persona, imposed, scene)
+                yield ReleaseCase(persona, name, self, regimes, (axis,), whole)
             if self.starts and imposed.graded:
-                beside = [{name: 1.0} for name in (persona, self.against) if name]
+                beside = [{one: 1.0} for one in (persona, self.against) if one]
                 starts = self._parts(imposed, scene, beside)
-                yield MapCase(persona, f"{imposed}-map", self, (axis,), starts)
+                yield MapCase(persona, f"{name}-map", self, regimes, (axis,), starts)
             if self.across and imposed.graded:
                 other = Axis.of(scene, self.across, self.site, self.against)
                 either = [{persona: 1.0}, {self.across: 1.0}, {persona: 0.5, self.across: 0.5}]
                 starts = self._parts(imposed, scene, either)
-                yield MapCase(persona, f"{imposed}-plane-{self.across}", self, (axis, other), starts)
+                yield MapCase(persona, f"{name}-plane-{self.across}", self, regimes, (axis, other), starts)
 
-    def _whole(self, persona: str, imposed: Imposed, scene: Scene) -> Displaced:
-        if imposed.regime is None:
-            return Displaced.by_turns(scene)
-        return Displaced.by_regime(scene, scene.condition(persona, imposed.regime), self.turns)
-
-    def _parts(
-        self, imposed: Imposed, scene: Scene, mixtures: Iterable[Mapping[str, float]]
-    ) -> dict[str, Displaced]:
+    def _parts(self, imposed: Imposed, scene: Scene, mixtures: Iterable[Mapping[str, float]]) -> Displaced:
         """Impose a part at every start, by the name of the start."""
-        assert imposed.regime is not None
-        found = {}
-        for mixture in mixtures:
-            for start in self.starts or ():
-                part = {name: start * weight for name, weight in mixture.items()}
-                name = " and ".join(f"{one} {weight:g}" for one, weight in part.items())
-                condition = scene.mixture(part, imposed.regime)
-                found[name] = Displaced.by_regime(scene, condition, self.turns)
-        return found
+        (regime,) = imposed.regimes
+        parts = [
+            {name: start * weight for name, weight in mixture.items()}
+            for mixture in mixtures
+            for start in self.starts or ()
+        ]
+        conditions = {
+            " and ".join(f"{name} {share:g}" for name, share in part.items()): scene.mixture(part, regime)
+            for part in parts
+        }
+        return Displaced.by_regime(scene, conditions, self.turns)

@@ -2,41 +2,111 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
-from coherence.plan import Measurement, Record, Scene
-from coherence.properties.columns import column, every_site, table
-from coherence.properties.conversations.axis import Axis
+from coherence.plan import Measurement, Reading, Record, Scene
+from coherence.properties.case import Case
+from coherence.properties.columns import SITES, every_site, series, table
+from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import LEAST_SCRIPTS, ConversationCase, require_scripts
-from coherence.properties.conversations.rebuilt_cache import Reread
+from coherence.properties.conversations.rebuilt_cache import Reread, law
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast, slug
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SIZE
+from coherence.properties.reading import Residuals, within_reach
 from coherence.properties.tail import Tail, at_worst
+from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.drift import Course
-from coherence.statistics.intervals import Array
+from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
-from coherence.vocabulary import Criterion, Curve, Estimate, Evidence, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import Sampled, number
 
 KL = "KL of the next token"
 SHOWN = 3  # of the answers that deviate most
 
 
+@dataclass(frozen=True, eq=False)
+class CacheSample:
+    """Answers as they were said and as they are read; on an axis, where they are read otherwise."""
+
+    reread: Reread
+    axis: Axis | None
+    record: Record
+    seed: int
+
+    @cached_property
+    def scripts(self) -> list[str]:
+        """Ids of the scripts, each a cluster of its own."""
+        return [script.id for script in self.reread.scripts]
+
+    @cached_property
+    def residuals(self) -> tuple[Residuals, Residuals]:
+        """As they were said and as they are read: [answers, depths, width] each."""
+        said, read = (
+            np.stack([self.record.residuals(reading) for reading in readings])
+            for readings in (self.reread.said, self.reread.read)
+        )
+        return said, read
+
+    @cached_property
+    def deviations(self) -> Array:
+        """How far apart these are, [answers, depths]."""
+        return relative_deviation(*self.residuals)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The axis in numbers."""
+        return self._axis.measured(self.record)
+
+    @cached_property
+    def positions(self) -> tuple[Course, Course]:
+        """Where the answers stand on it as they were said and as they are read."""
+        said, read = map(self._placed, self.residuals)
+        return said, read
+
+    @cached_property
+    def kl(self) -> Course:
+        """Mean KL of the next token over the first tokens of each answer, nats."""
+        values = (self.record.divergence(one).mean() for one in self.reread.divergences)
+        return Course(self.reread.by_turn(values), self.scripts)
+
+    @cached_property
+    def kl_by_script(self) -> Array:
+        """Its mean over the answers of a script, nats: [scripts]."""
+        return np.asarray(np.nanmean(self.kl.values, axis=1))
+
+    @cached_property
+    def mean_kl(self) -> Interval:
+        """Its mean over the scripts, nats."""
+        return positive_mean(self.kl_by_script, self.scripts)
+
+    @property
+    def _axis(self) -> Axis:
+        assert self.axis is not None
+        return self.axis
+
+    def _placed(self, residuals: Residuals) -> Course:
+        depth = within_reach(self._axis.site, residuals.shape[1]).depth
+        return Course(self.reread.by_turn(self.scale.positions(residuals[:, depth])), self.scripts)
+
+
 @dataclass(frozen=True)
-class CacheCase(ConversationCase):
+class CacheCase(ConversationCase[CacheSample]):
     """One persona's conversations in one regime, read again in the same or another."""
 
     persona: str
     slug: str
-    asked: "CacheLaw"
-    conversations: Reread
+    spec: "CacheLaw"
+    regimes: tuple[Regime, ...]
+    reread: Reread
     axis: Axis | None  # where they are read otherwise
 
     @property
@@ -45,109 +115,96 @@ class CacheCase(ConversationCase):
         return () if self._is_law else super().units
 
     def needs(self) -> Iterable[Measurement]:
-        """Read every answer twice; read otherwise, the axis and what would be said as well."""
-        return [*self.conversations.needs(), *(self.axis.needs() if self.axis else ())]
+        """Read every answer twice, unless only KL is bounded; what would be said, where that is."""
+        moved = self.spec.max_shift is not None
+        return [
+            *(self._readings if self._is_law or moved else ()),
+            *(self.axis.needs() if self.axis and moved else ()),
+            *(self.reread.divergences if self.spec.max_kl is not None else ()),
+        ]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge the law, or how far the answers move; name the answers that deviate most."""
-        deviations = self.conversations.deviations(record)
-        moved = self.axis is not None
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=_curve(deviations),
-            tables=(self._by_turn(record, self.axis),) if self.axis else (),
-            probes=self._worst(deviations),
-            notes=(self._law_note(deviations), *(self._kl_notes(record) if moved else ())),
-        )
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Read otherwise, all of it."""
+        return [*self._readings, *self.axis.needs(), *self.reread.divergences] if self.axis else ()
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+    def sample(self, record: Record, seed: int) -> CacheSample:
+        """Take both readings of every answer."""
+        return CacheSample(self.reread, self.axis, record, seed)
+
+    def criteria(self, sample: CacheSample) -> Iterator[Criterion]:
         """Yield the law, unless it is asked how far an answer may move."""
-        most, most_kl = self.asked.max_shift, self.asked.max_kl
-        if self.axis and most is not None:
-            found = shift(self._moves(record, self.axis).values, self._scripts)
-            why = self.axis.unreliable(record, seed)
-            yield over_scripts(
-                "shift of the position", found, len(self._scripts), -most, most, why, key="max_shift"
-            )
-        if most_kl is not None:
-            found = positive_mean(self._kl(record), self._scripts)
-            yield over_scripts(KL, found, len(self._scripts), at_most=most_kl, key="max_kl")
-            yield self._tail(record, most_kl).criterion()
+        n = len(sample.scripts)
+        if self.axis and (most := self.spec.max_shift) is not None:
+            said, read = sample.positions
+            moved = shift(read.values - said.values, sample.scripts)
+            why = self.axis.doubt(sample.scale, sample.seed)
+            yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
+        if (most := self.spec.max_kl) is not None:
+            yield over_scripts(KL, sample.mean_kl, n, at_most=most, key="max_kl")
+            yield self._tail(sample, most).criterion()
         if self._is_law:
-            yield self._law(self.conversations.deviations(record))
+            yield law("largest deviation", sample.deviations, self.spec.tolerance)
+
+    def figures(self, sample: CacheSample) -> Figures:
+        """Show deviations over depth, the answers that deviate most, and how far they move by turn."""
+        return Figures(
+            curve=_curve(sample.deviations),
+            tables=(self._by_turn(sample),) if self.axis else (),
+            probes=tuple(self._worst(sample.deviations)),
+            notes=tuple(self._notes(sample)),
+        )
 
     @property
     def _is_law(self) -> bool:
-        return self.asked.max_shift is None and self.asked.max_kl is None
-
-    def _kl(self, record: Record) -> Array:
-        """KL of the next token, mean over the answers of a script, nats: [scripts]."""
-        return np.asarray(np.nanmean(self.conversations.kl(record), axis=1))
-
-    def _tail(self, record: Record, most: float) -> Tail:
-        worst = at_worst(self.asked.max_worst_kl, most)
-        return Tail(KL, "max_worst_kl", self._kl(record), self._scripts, worst, of="scripts")
-
-    def _law(self, deviations: Array) -> Criterion:
-        most = float(deviations.max())
-        estimate = Estimate(name="largest deviation", value=most, low=most, high=most, n=len(deviations))
-        return Criterion(estimate=estimate, at_most=self.asked.tolerance, key="tolerance", law=True)
-
-    def _moves(self, record: Record, axis: Axis) -> Course:
-        said, read = self.conversations.moved(record, axis)
-        return Course(read - said, self._scripts)
+        return self.spec.max_shift is None and self.spec.max_kl is None
 
     @property
-    def _scripts(self) -> list[str]:
-        return [script.id for script in self.conversations.scripts]
+    def _readings(self) -> list[Reading]:
+        return [*self.reread.said, *self.reread.read]
 
-    def _by_turn(self, record: Record, axis: Axis) -> Table:
-        said, read = (Course(side, self._scripts) for side in self.conversations.moved(record, axis))
+    def _tail(self, sample: CacheSample, most: float) -> Tail:
+        worst = at_worst(self.spec.max_worst_kl, most)
+        return Tail(KL, "max_worst_kl", sample.kl_by_script, sample.scripts, worst, of="scripts")
+
+    def _by_turn(self, sample: CacheSample) -> Table:
+        said, read = sample.positions
         return table(
             "positions by turn: as it was said, as it is read, and how far it moves",
-            [f"turn {turn}" for turn in range(1, self.conversations.turns + 1)],
+            [f"turn {turn}" for turn in range(1, self.reread.turns + 1)],
             {
-                "said": list(said.means),
-                "read": list(read.means),
-                **with_interval("shift", self._moves(record, axis).by_turn()),
-                "KL": list(Course(self.conversations.kl(record), self._scripts).means),
+                "said": said.means,
+                "read": read.means,
+                **with_interval("shift", read.apart(said)),
+                "KL": sample.kl.means,
             },
         )
 
-    def _worst(self, deviations: Array) -> tuple[ProbeNote, ...]:
-        places = list(self.conversations.replies)
-        worst = np.argsort(-deviations.max(axis=1), kind="stable")[:SHOWN]
-        return tuple(
-            ProbeNote(
-                probe=self.conversations.scripts[places[row][0]].id,
-                note=f"turn {places[row][1] + 1} deviates by {number(deviations[row].max())} at "
-                f"{Site.at_depth(int(deviations[row].argmax()))}",
-            )
-            for row in worst
-        )
+    def _worst(self, deviations: Array) -> Iterator[ProbeNote]:
+        places = list(self.reread.replies)
+        for row in np.argsort(-deviations.max(axis=1), kind="stable")[:SHOWN]:
+            script, turn = places[row]
+            where = f"{number(deviations[row].max())} at {Site.at_depth(int(deviations[row].argmax()))}"
+            note = f"turn {turn + 1} deviates by {where}"
+            yield ProbeNote(probe=self.reread.scripts[script].id, note=note)
 
-    def _law_note(self, deviations: Array) -> str:
-        broken = deviations.max() > self.asked.tolerance
-        share = np.mean(deviations.max(axis=1) > self.asked.tolerance)
-        said = f"is broken at {share:.0%} of the answers" if broken else "holds"
-        return f"the law of the rebuilt cache {said}: largest deviation {number(deviations.max())}"
-
-    def _kl_notes(self, record: Record) -> Iterator[str]:
-        found = positive_mean(self._kl(record), self._scripts)
-        yield f"{KL} {number(found.value)} [{number(found.low)}, {number(found.high)}] nats"
-        if self.asked.max_kl is not None:
-            yield from self._tail(record, self.asked.max_kl).notes()
+    def _notes(self, sample: CacheSample) -> Iterator[str]:
+        broken = sample.deviations.max(axis=1) > self.spec.tolerance
+        said = f"is broken at {broken.mean():.0%} of the answers" if broken.any() else "holds"
+        largest = number(sample.deviations.max())
+        yield f"the law of the rebuilt cache {said}: largest deviation {largest}"
+        if self.axis:
+            kl = sample.mean_kl
+            yield f"{KL} {number(kl.value)} [{number(kl.low)}, {number(kl.high)}] nats"
+        if self.spec.max_kl is not None:
+            yield from self._tail(sample, self.spec.max_kl).notes()
 
 
 def _curve(deviations: Array) -> Curve:
-    return Curve(
-        axis="site",
-        at=every_site(deviations.shape[1]),
-        columns={
-            "largest deviation": column(deviations.max(axis=0)),
-            "median deviation": column(np.median(deviations, axis=0)),
-        },
-    )
+    lines = {
+        "largest deviation": series(deviations.max(axis=0)),
+        "median deviation": series(np.median(deviations, axis=0)),
+    }
+    return Curve(over=SITES, at=every_site(deviations.shape[1]), series=lines)
 
 
 class CacheLaw(Property):
@@ -223,13 +280,13 @@ class CacheLaw(Property):
         return found
 
     def _case(self, persona: str, said: Regime, read: Regime, scene: Scene) -> Case:
-        conversations = Reread(
-            scene, scene.scripts, scene.condition(persona, said), scene.condition(persona, read)
-        )
+        conditions = (scene.condition(persona, regime) for regime in (said, read))
+        reread = Reread(scene, scene.scripts, *conditions)
         if said == read:
-            return CacheCase(persona, str(said), self, conversations, None)
+            return CacheCase(persona, str(said), self, (said,), reread, None)
         assert self.site is not None
-        return CacheCase(persona, slug((said, read)), self, conversations, Axis.of(scene, persona, self.site))
+        axis, pair = Axis.of(scene, persona, self.site), (said, read)
+        return CacheCase(persona, slug(pair), self, pair, reread, axis)
 
 
 def _named(pairs: Iterable[tuple[Regime, Regime]]) -> set[Regime]:

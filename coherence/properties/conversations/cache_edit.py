@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -10,8 +11,9 @@ from pydantic import Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
+from coherence.properties.case import Case
 from coherence.properties.columns import table
-from coherence.properties.conversations.axis import Axis
+from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
     ConversationCase,
@@ -19,129 +21,190 @@ from coherence.properties.conversations.conversations import (
     require_scripts,
 )
 from coherence.properties.conversations.follow_ups import FollowUps
+from coherence.properties.conversations.rebuilt_cache import law
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SIZE
+from coherence.properties.reading import within_reach
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Band, Criterion, Estimate, Evidence, Marker, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Band, Criterion, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
 
 SHOWN = 3  # of the answers that move most
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What is answered to the questions, in the order of the replies; moved from where it stands as it is."""
+
+    asked: FollowUps
+    sample: "CacheEditSample"
+
+    @cached_property
+    def residuals(self) -> Array:
+        """Residuals up to the site of the axis, [answers, depths, width]."""
+        readings = self.asked.readings(self.sample.case.axis.site)
+        return np.stack([*map(self.sample.record.residuals, readings)]).astype(np.float64)
+
+    @cached_property
+    def positions(self) -> Array:
+        """Where they stand on the axis, [scripts, questions]."""
+        depth = within_reach(self.sample.case.axis.site, self.residuals.shape[1]).depth
+        positions = self.sample.scale.positions(self.residuals[:, depth])
+        return positions.reshape(-1, len(self.asked.questions))
+
+    @cached_property
+    def moves(self) -> Array:
+        """How far each moves, [scripts, questions]."""
+        return self.positions - self.sample.plain.positions
+
+    @cached_property
+    def shift(self) -> Interval:
+        """Mean over the scripts of how far they move."""
+        return shift(self.moves, self.sample.scripts)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What is said."""
+        return [*map(self.sample.record.reply, self.asked.replies)]
+
+    @cached_property
+    def rate(self) -> float:
+        """Share of them that hold a marker of the persona."""
+        markers = self.sample.case.scene.personas[self.sample.case.persona].markers
+        return float(np.mean([any(one.found_in(text) for one in markers) for text in self.texts]))
+
+    @cached_property
+    def same(self) -> float:
+        """Share of them that stay the same."""
+        return float(np.mean(np.array(self.texts) == np.array(self.sample.plain.texts)))
+
+
+@dataclass(frozen=True, eq=False)
+class CacheEditSample:
+    """Answers with the cache as it is, given its own once more, and edited at every band of sites."""
+
+    case: "CacheEditCase"
+    record: Record
+    seed: int
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The axis in numbers."""
+        return self.case.axis.measured(self.record)
+
+    @cached_property
+    def scripts(self) -> list[str]:
+        """Ids of the scripts, each a cluster of its own."""
+        return [script.id for script in self.case.plain.conversations.scripts]
+
+    @cached_property
+    def plain(self) -> Answers:
+        """As it is."""
+        return Answers(self.case.plain, self)
+
+    @cached_property
+    def edited(self) -> dict[str, Answers]:
+        """Edited, by the band of sites."""
+        return {band: Answers(asked, self) for band, asked in self.case.edited.items()}
+
+    @property
+    def whole(self) -> Answers:
+        """Edited at all of the sites."""
+        return self.edited[str(self.case.spec.sites)]
+
+
 @dataclass(frozen=True)
-class CacheEditCase(ConversationCase):
+class CacheEditCase(ConversationCase[CacheEditSample]):
     """One persona's conversations in one regime, and a donor of keys and values for what was said in them."""
 
     persona: str
     slug: str
-    asked: "CacheEdited"
+    spec: "CacheEdited"
+    scene: Scene
+    regimes: tuple[Regime, ...]
     plain: FollowUps
     donor: Condition
     axis: Axis
 
     def needs(self) -> Iterable[Measurement]:
-        """Ask with the cache as it is, given its own once more, and edited at every band of sites."""
-        every = (self.plain, self._given(self._own), *self._edited.values())
-        return [*self.axis.needs(), *(need for one in every for need in one.needs(self.axis.site))]
+        """Place the answers with the cache as it is, given its own once more, and edited at all sites."""
+        every = (self.plain, self.own, self.edited[str(self.spec.sites)])
+        return [*self.axis.needs(), *(need for one in every for need in one.readings(self.axis.site))]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge how far the answers move when all sites are edited; show the rest band by band."""
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            tables=(self._by_band(record),),
-            probes=self._furthest(record),
-            notes=(self._said(record),),
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Edit it at every band of sites, and take what is said."""
+        every = (self.plain, *self.edited.values())
+        return [need for one in every for need in one.needs(self.axis.site)]
+
+    @cached_property
+    def own(self) -> FollowUps:
+        """Ask with the cache given its own."""
+        return self._given(self.plain.conversations.condition, self.spec.sites)
+
+    @cached_property
+    def edited(self) -> dict[str, FollowUps]:
+        """Ask with the donor's keys and values at every band of sites, by its name."""
+        return {str(band): self._given(self.donor, band) for band in self.spec.bands()}
+
+    def sample(self, record: Record, seed: int) -> CacheEditSample:
+        """Take the answers."""
+        return CacheEditSample(self, record, seed)
+
+    def criteria(self, sample: CacheEditSample) -> Iterator[Criterion]:
+        """Yield the law that its own keys and values change nothing, then how far the donor's move it."""
+        own = Answers(self.own, sample)
+        deviations = relative_deviation(sample.plain.residuals, own.residuals)
+        yield law("deviation when given its own", deviations, self.spec.tolerance)
+        moved, n = sample.whole.shift, len(sample.scripts)
+        why = self.axis.doubt(sample.scale, sample.seed)
+        if (most := self.spec.max_shift) is not None:
+            yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
+        if (least := self.spec.min_shift) is not None:
+            size = largest([moved])
+            yield over_scripts("size of the shift", size, n, least, unreliable=why, key="min_shift")
+
+    def figures(self, sample: CacheEditSample) -> Figures:
+        """Show the shift band by band, and the answers that move most."""
+        before, edited = sample.plain.rate, sample.whole
+        said = f"a marker is in {before:.0%} of the answers, edited in {edited.rate:.0%}"
+        return Figures(
+            tables=(self._by_band(sample),),
+            probes=tuple(self._furthest(sample)),
+            notes=(f"{said}; {edited.same:.0%} stay the same",),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the law that its own keys and values change nothing, then how far the donor's move it."""
-        yield self._law(record)
-        found, n = self._shift(record, self._edited[self._whole]), len(self._scripts)
-        why = self.axis.unreliable(record, seed)
-        most, least = self.asked.max_shift, self.asked.min_shift
-        if most is not None:
-            yield over_scripts("shift of the position", found, n, -most, most, why, key="max_shift")
-        if least is not None:
-            yield over_scripts(
-                "size of the shift", largest([found]), n, least, unreliable=why, key="min_shift"
-            )
+    def _given(self, donor: Condition, sites: Band) -> FollowUps:
+        return replace(self.plain, edit=CacheEdit(donor, sites.sites))
 
-    def _law(self, record: Record) -> Criterion:
-        given = self._given(self._own).residuals(record, self.axis.site)
-        deviations = relative_deviation(self.plain.residuals(record, self.axis.site), given)
-        most = float(deviations.max())
-        name = "deviation when given its own"
-        estimate = Estimate(name=name, value=most, low=most, high=most, n=len(deviations))
-        return Criterion(estimate=estimate, at_most=self.asked.tolerance, key="tolerance", law=True)
-
-    def _shift(self, record: Record, edited: FollowUps) -> Interval:
-        return shift(self._moves(record, edited), self._scripts)
-
-    def _moves(self, record: Record, edited: FollowUps) -> Array:
-        return edited.positions(record, self.axis) - self.plain.positions(record, self.axis)
-
-    @property
-    def _edited(self) -> dict[str, FollowUps]:
-        return {str(band): self._given(CacheEdit(self.donor, band.sites)) for band in self.asked.bands()}
-
-    @property
-    def _own(self) -> CacheEdit:
-        return CacheEdit(self.plain.conversations.condition, self.asked.sites.sites)
-
-    def _given(self, edit: CacheEdit) -> FollowUps:
-        return replace(self.plain, edit=edit)
-
-    @property
-    def _whole(self) -> str:
-        return str(self.asked.sites)
-
-    @property
-    def _scripts(self) -> list[str]:
-        return [script.id for script in self.plain.conversations.scripts]
-
-    def _by_band(self, record: Record) -> Table:
-        edited = self._edited.values()
+    def _by_band(self, sample: CacheEditSample) -> Table:
+        edited = sample.edited.values()
         return table(
             "by band of sites: shift of the position, answers with a marker, answers that stay the same",
-            list(self._edited),
+            sample.edited,
             {
-                **with_interval("shift", [self._shift(record, one) for one in edited]),
-                "markers": [one.rate(record, self._markers) for one in edited],
-                "same answer": [self._same(record, one) for one in edited],
+                **with_interval("shift", [one.shift for one in edited]),
+                "markers": [one.rate for one in edited],
+                "same answer": [one.same for one in edited],
             },
         )
 
-    def _said(self, record: Record) -> str:
-        edited = self._edited[self._whole]
-        before, after = (one.rate(record, self._markers) for one in (self.plain, edited))
-        same = self._same(record, edited)
-        return f"a marker is in {before:.0%} of the answers, edited in {after:.0%}; {same:.0%} stay the same"
-
-    def _same(self, record: Record, edited: FollowUps) -> float:
-        return float(np.mean(np.array(edited.texts(record)) == np.array(self.plain.texts(record))))
-
-    @property
-    def _markers(self) -> tuple[Marker, ...]:
-        return self.plain.conversations.scene.personas[self.persona].markers
-
-    def _furthest(self, record: Record) -> tuple[ProbeNote, ...]:
-        edited = self._edited[self._whole]
-        moves = self._moves(record, edited).ravel()
-        texts = {"as it is": self.plain.texts(record), "edited": edited.texts(record)}
-        return tuple(
-            ProbeNote(
+    def _furthest(self, sample: CacheEditSample) -> Iterator[ProbeNote]:
+        moves, texts = (
+            sample.whole.moves.ravel(),
+            {"as it is": sample.plain.texts, "edited": sample.whole.texts},
+        )
+        for row in map(int, np.argsort(-np.abs(moves), kind="stable")[:SHOWN]):
+            reply = sample.whole.asked.replies[row]
+            yield ProbeNote(
                 probe=reply.probe.id,
                 note=f"the answer to {reply.turns[-1].text!r} moves by {number(moves[row])}",
                 replies={name: said[row] for name, said in texts.items()},
             )
-            for row in map(int, np.argsort(-np.abs(moves), kind="stable")[:SHOWN])
-            for reply in [edited.replies[row]]
-        )
 
 
 class CacheEdited(Property):
@@ -221,9 +284,9 @@ class CacheEdited(Property):
         return found
 
     def _case(self, persona: str, regime: Regime, scene: Scene) -> Case:
-        condition = scene.condition(persona, regime)
+        talks = Conversations(scene, scene.scripts, scene.condition(persona, regime))
         donor = scene.condition(self.donor_persona or persona, self.donor)
         whose = f"{self.donor_persona}-" if self.donor_persona else ""
-        plain = FollowUps(Conversations(scene, scene.scripts, condition), self.asked)
+        name, plain = f"{regime}-given-{whose}{self.donor}", FollowUps(talks, self.asked)
         axis = Axis.of(scene, persona, self.site)
-        return CacheEditCase(persona, f"{regime}-given-{whose}{self.donor}", self, plain, donor, axis)
+        return CacheEditCase(persona, name, self, scene, (regime,), plain, donor, axis)

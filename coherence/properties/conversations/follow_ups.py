@@ -4,13 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-
-from coherence.plan import CacheEdit, Measurement, Reading, Record, Reply, Turn
-from coherence.properties.conversations.axis import Axis, at_site
+from coherence.plan import CacheEdit, Measurement, Reading, Reply, Turn
 from coherence.properties.conversations.conversations import Conversations
-from coherence.statistics.intervals import Array
-from coherence.vocabulary import Marker, Position, Script, Site
+from coherence.vocabulary import Position, Script, Site
 
 
 @dataclass(frozen=True)
@@ -34,24 +30,6 @@ class FollowUps:
     def needs(self, site: Site) -> Iterable[Measurement]:
         """List the answers, and what they are in the residual stream."""
         return [*self.replies, *self.readings(site)]
-
-    def positions(self, record: Record, axis: Axis) -> Array:
-        """Place the answers on an axis, [scripts, questions]."""
-        answers = at_site(record, self.readings(axis.site), axis.site)
-        return axis.measured(record).positions(answers).reshape(-1, len(self.questions))
-
-    def residuals(self, record: Record, site: Site) -> Array:
-        """Residuals of the answers up to a site, [answers, depths, width]."""
-        return np.stack([record.residuals(reading) for reading in self.readings(site)]).astype(np.float64)
-
-    def texts(self, record: Record) -> list[str]:
-        """Look up what is answered."""
-        return [record.reply(reply) for reply in self.replies]
-
-    def rate(self, record: Record, markers: Iterable[Marker]) -> float:
-        """Share of the answers that hold a marker."""
-        every = tuple(markers)
-        return float(np.mean([any(one.found_in(text) for one in every) for text in self.texts(record)]))
 
     def _reply(self, script: Script, question: str) -> Reply:
         last = len(script.turns) - 1

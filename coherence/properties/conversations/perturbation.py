@@ -1,21 +1,14 @@
 """Conversations that are displaced and released, and the same conversations unmoved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-
-import numpy as np
+from itertools import chain
 
 from coherence.errors import SuiteError
-from coherence.plan import Cache, Condition, Measurement, Record, Reply, Scene
-from coherence.properties.conversations.axis import Axis
-from coherence.properties.conversations.conversations import (
-    LEAST_SCRIPTS,
-    Array,
-    Conversations,
-    require_scripts,
-)
-from coherence.vocabulary import Regime, Script
+from coherence.plan import Cache, Condition, Reading, Reply, Scene
+from coherence.properties.conversations.conversations import LEAST_SCRIPTS, Conversations, require_scripts
+from coherence.vocabulary import Position, Regime, Script, Site
 from coherence.vocabulary.script import Kind, ScriptTurn
 
 
@@ -28,9 +21,9 @@ class Imposed(StrEnum):
     TURNS = "turns"
 
     @property
-    def regime(self) -> Regime | None:
-        """The regime that does; none of turns."""
-        return None if self is Imposed.TURNS else Regime.parse(self.value)
+    def regimes(self) -> tuple[Regime, ...]:
+        """The regime that does; none for turns."""
+        return () if self is Imposed.TURNS else (Regime.parse(self.value),)
 
     @property
     def graded(self) -> bool:
@@ -61,22 +54,24 @@ class Released(Conversations):
 
 @dataclass(frozen=True)
 class Displaced:
-    """Conversations and the same unmoved; `released` is the turn of each, from 0, that is its release.
+    """Conversations by the name of what displaces them, and the same unmoved.
 
-    The unmoved ones have the same turns from there on, and may lack some before.
+    The unmoved ones have the same turns from the release on, and may lack some before: `after` is how many
+    turns follow it in each script.
     """
 
-    moved: Conversations
+    moved: Mapping[str, Conversations]
     unmoved: Conversations
-    released: tuple[int, ...]
+    after: tuple[int, ...]
 
     @classmethod
-    def by_regime(cls, scene: Scene, condition: Condition, turns: int) -> "Displaced":
-        """Impose a condition for the first turns: their last answer is the release."""
+    def by_regime(cls, scene: Scene, conditions: Mapping[str, Condition], turns: int) -> "Displaced":
+        """Impose each condition for the first turns: their last answer is the release."""
         scripts = tuple(map(at_rest, scene.scripts))
         require_scripts(scripts, LEAST_SCRIPTS, "basin", turns + 1)
-        moved = Released(scene, scripts, condition, turns)
-        return cls(moved, Conversations(scene, scripts, scene.bare), (turns - 1,) * len(scripts))
+        moved = {name: Released(scene, scripts, condition, turns) for name, condition in conditions.items()}
+        after = tuple(len(script.turns) - turns for script in scripts)
+        return cls(moved, Conversations(scene, scripts, scene.bare), after)
 
     @classmethod
     def by_turns(cls, scene: Scene) -> "Displaced":
@@ -88,68 +83,44 @@ class Displaced:
                 "written down, to begin with"
             )
         require_scripts(scripts, LEAST_SCRIPTS, "basin", 0)
-        for script in scripts:
-            if len(script.turns) < imposing(script) + 2:
+        left = {script.id: len(script.turns) - imposing(script) for script in scripts}
+        for name, turns in left.items():
+            if turns < 2:
                 raise SuiteError(
-                    f"turns of the script {script.id!r} after those that impose something: found "
-                    f"{len(script.turns) - imposing(script)}, expected at least 2, to see what becomes of it"
+                    f"turns of the script {name!r} after those that impose something: found {turns}, "
+                    "expected at least 2, to see what becomes of it"
                 )
+        moved = {str(Imposed.TURNS): Conversations(scene, scripts, scene.bare)}
         unmoved = Conversations(scene, tuple(map(at_rest, scripts)), scene.bare)
-        return cls(Conversations(scene, scripts, scene.bare), unmoved, tuple(map(imposing, scripts)))
+        return cls(moved, unmoved, tuple(turns - 1 for turns in left.values()))
 
     @property
-    def scripts(self) -> list[str]:
-        """Ids of the scripts, each a cluster of its own."""
-        return [script.id for script in self.moved.scripts]
+    def all(self) -> tuple[Conversations, ...]:
+        """Those that are displaced, and the unmoved ones last."""
+        return (*self.moved.values(), self.unmoved)
 
     @property
     def since(self) -> int:
         """How many turns after the release all of them have."""
-        turns = (len(script.turns) for script in self.moved.scripts)
-        return min(count - 1 - at for count, at in zip(turns, self.released, strict=True))
+        return min(self.after)
 
-    def needs(self, axes: Sequence[Axis]) -> Iterable[Measurement]:
-        """Both kinds of conversations, read where the axes are."""
-        for conversations in (self.moved, self.unmoved):
-            yield from conversations.replies.values()
-            for axis in axes:
-                yield from conversations.readings(axis.site).values()
-
-    def displacement(self, record: Record, axis: Axis) -> Array:
-        """How far they are from the unmoved ones along an axis: [scripts, 1 + turns since release]."""
-        moved, unmoved = (
-            self._from_release(record, axis, conversations) for conversations in (self.moved, self.unmoved)
+    def answers(self, conversations: Conversations) -> list[list[Reply]]:
+        """List the answers of one of them from the release on, `1 + since` for each script."""
+        releases = (
+            len(script.turns) - 1 - after
+            for script, after in zip(conversations.scripts, self.after, strict=True)
         )
-        return moved - unmoved
-
-    def unmoved_at(self, record: Record, axis: Axis) -> float:
-        """Where the unmoved ones stand on an axis, on average."""
-        return float(self._from_release(record, axis, self.unmoved).mean())
-
-    def said(self, record: Record, row: int) -> dict[str, str]:
-        """Show what one of them answers at its release and at the end, and what it answers unmoved."""
-        at, last = self.released[row], self.released[row] + self.since
-        script = self.moved.scripts[row]
-        rest = self.unmoved.scripts[row]
-        shown = {
-            "at release": self.moved.reply(script, at),
-            f"{self.since} turns later": self.moved.reply(script, last),
-            "unmoved": self.unmoved.reply(rest, last - len(script.turns) + len(rest.turns)),
-        }
-        return {name: record.reply(reply) for name, reply in shown.items()}
-
-    def _from_release(self, record: Record, axis: Axis, conversations: Conversations) -> Array:
-        positions = conversations.positions(record, axis.measured(record), axis.site)
-        lengths = [len(script.turns) for script in self.moved.scripts]
-        behind = [
-            length - len(script.turns) for length, script in zip(lengths, conversations.scripts, strict=True)
+        return [
+            [conversations.reply(script, release + turn) for turn in range(1 + self.since)]
+            for script, release in zip(conversations.scripts, releases, strict=True)
         ]
-        return np.stack(
-            [
-                row[at - lacks : at - lacks + self.since + 1]
-                for row, at, lacks in zip(positions, self.released, behind, strict=True)
-            ]
-        )
+
+    def readings(self, conversations: Conversations, site: Site) -> list[Reading]:
+        """Read these answers up to a site, script by script."""
+        return [
+            Reading(conversations.condition, reply.probe, Position.RESPONSE_MEAN, reply, site)
+            for reply in chain.from_iterable(self.answers(conversations))
+        ]
 
 
 def imposing(script: Script) -> int:

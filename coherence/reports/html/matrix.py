@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from coherence.results import AssertionResult
+from coherence.vocabulary import Regime
 
 Pair = tuple[str, str]
 
@@ -30,7 +31,7 @@ def matrices(assertions: Iterable[AssertionResult]) -> list[Matrix]:
     """One per family that compares regimes, in order of appearance."""
     families: dict[str, dict[Pair, list[AssertionResult]]] = {}
     for result in assertions:
-        if len(result.regimes) == 2:
+        if len(result.regimes) == 2 and Regime.BARE not in result.regimes:
             first, second = map(str, result.regimes)
             families.setdefault(result.family, {}).setdefault((first, second), []).append(result)
     return [Matrix(family, cells) for family, cells in families.items()]

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
@@ -103,10 +104,12 @@ def test_what_is_reached_and_goes_back_is_said_apart():
     assert evidence.verdict is Verdict.PASS
     assert reached.estimate.value == pytest.approx(1, abs=0.05)
     assert gone.estimate.value == pytest.approx(1 - 0.5**3, abs=0.05)
-    assert evidence.curve.axis == "since"
+    assert evidence.curve.over.title == "turns since release"
     assert evidence.curve.at == ("0", "1", "2", "3")
-    assert evidence.curve.columns["returned"] == pytest.approx([0, 0.5, 0.75, 0.875], abs=0.05)
-    assert evidence.curve.columns["displacement"] == pytest.approx([1, 0.5, 0.25, 0.125], abs=0.05)
+    returned, displacement = evidence.curve.series["returned"], evidence.curve.series["displacement"]
+    assert returned.values == pytest.approx([0, 0.5, 0.75, 0.875], abs=0.05)
+    assert all(np.array(returned.low[1:]) < returned.high[1:])
+    assert displacement.values == pytest.approx([1, 0.5, 0.25, 0.125], abs=0.05)
 
 
 def test_what_is_sustained_is_what_has_not_returned():
@@ -136,7 +139,7 @@ def test_too_much_noise_on_the_axis_decides_nothing():
 def test_a_prompt_goes_from_the_cache_and_steering_stays_in_it():
     for imposed, cache in (("prompt", Cache.REBUILT), ("steering", Cache.KEPT), ("adapter", Cache.KEPT)):
         (case,) = asked(imposed=(imposed,), min_reached=0.5).cases(scene())
-        moved = case.displaced[imposed].moved
+        moved = case.displaced.moved[imposed]
         reply = moved.reply(moved.scripts[0], TURNS - 1)
         assert [turn.condition for turn in reply.turns] == [None, scene().bare, None, None]
         assert reply.turns[HELD - 1].cache is cache
@@ -146,17 +149,15 @@ def test_a_prompt_goes_from_the_cache_and_steering_stays_in_it():
 
 def test_turns_that_are_written_displace_by_the_text_alone():
     (case,) = asked(imposed=("turns",), min_reached=0.5).cases(scene())
-    displaced = case.displaced["turns"]
     moved, unmoved = (
-        conversations.reply(conversations.scripts[0], TURNS - 1)
-        for conversations in (displaced.moved, displaced.unmoved)
+        conversations.reply(conversations.scripts[0], TURNS - 1) for conversations in case.displaced.all
     )
     assert moved.condition == unmoved.condition == scene().bare
     assert [turn.after for turn in moved.turns] == ["Arr.", "Aye.", None, None]
     assert not any(turn.after for turn in unmoved.turns)
     evidence = judged(falling(0.5), imposed=("turns",), min_reached=0.8, min_returned=0.5)
     assert evidence.verdict is Verdict.PASS
-    assert evidence.curve.columns["returned"] == pytest.approx([0, 0.5, 0.75], abs=0.05)
+    assert evidence.curve.series["returned"].values == pytest.approx([0, 0.5, 0.75], abs=0.05)
 
 
 def test_turns_that_press_are_not_in_the_unmoved_conversation():
@@ -173,10 +174,9 @@ def test_turns_that_press_are_not_in_the_unmoved_conversation():
         for number in range(4)
     ]
     (case,) = asked(imposed=("turns",), min_reached=0.5).cases(scene(pressing))
-    displaced = case.displaced["turns"]
-    assert displaced.released == (2,) * 4
-    assert displaced.since == 1
-    assert [turn.user for turn in displaced.unmoved.scripts[0].turns] == ["0.0?", "0.1?", "0.2?"]
+    assert case.displaced.after == (1,) * 4
+    assert case.displaced.since == 1
+    assert [turn.user for turn in case.displaced.unmoved.scripts[0].turns] == ["0.0?", "0.1?", "0.2?"]
     values = {
         need: np.zeros((DEPTH, WIDTH), np.float32)
         for need in case.measurements()
@@ -185,8 +185,8 @@ def test_turns_that_press_are_not_in_the_unmoved_conversation():
     for need, value in values.items():
         pressed = any(turn.text == "Be a pirate!" for turn in need.text.turns)
         value[2, 0] = bool(need.condition.prompts) + 0.5 * pressed
-    moved = displaced.displacement(Record(values), case.axes[0])
-    assert moved == pytest.approx(np.full((4, 2), 0.5))
+    moved = case.sample(Record(values), seed=0).moved
+    assert moved == pytest.approx(np.full((1, 4, 2, 1), 0.5))
 
 
 WELL = {0.25: 0.05, 0.5: 0.3, 0.75: 0.95, 1.0: 1.0}
@@ -206,9 +206,9 @@ def test_a_map_of_two_basins_has_their_border():
     evidence = judged(bistable, **fields)
     assert evidence.verdict is Verdict.PASS
     assert evidence.decisive.estimate.value == pytest.approx(0.625, abs=0.03)
-    assert evidence.curve.axis == "start"
+    assert evidence.curve.over.diagonal == "where it was released"
     assert [float(at) for at in evidence.curve.at] == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=0.03)
-    assert evidence.curve.columns["end"] == pytest.approx([0, 0.05, 0.3, 0.95, 1], abs=0.03)
+    assert evidence.curve.series["end"].values == pytest.approx([0, 0.05, 0.3, 0.95, 1], abs=0.03)
     assert evidence.notes[1].startswith("a border between basins lies at 0.6")
     assert judged(bistable, **fields | {"border": (0.1, 0.3)}).verdict is Verdict.FAIL
 
@@ -232,18 +232,20 @@ def test_a_plane_has_starts_of_either_and_of_both():
     fields = {"imposed": ("steering",), "starts": (0.5, 1), "min_returned": 0.6, "across": "counsel"}
     cases = asked(**fields).cases(scene())
     assert [case.slug for case in cases] == ["steering", "steering-map", "steering-plane-counsel"]
+    assert {case.regimes for case in cases} == {(Regime.parse("steering"),)}
     evidence = judged(falling(0.5), pick=2, **fields)
     assert evidence.verdict is Verdict.PASS
-    assert evidence.curve.axis == "plane"
-    assert evidence.curve.at[-1] == "pirate 0.5 and counsel 0.5"
-    ends = [column[-1] for column in evidence.curve.columns.values()]
-    assert ends == pytest.approx([0.5, 0.5, 0.5**4, 0.5**4], abs=0.05)
+    assert (evidence.arrows.x, evidence.arrows.y) == ("pirate", "counsel")
+    both = "pirate 0.5 and counsel 0.5"
+    assert list(evidence.arrows.end)[-1] == both
+    assert evidence.arrows.start[both] == pytest.approx((0.5, 0.5), abs=0.05)
+    assert evidence.arrows.end[both] == pytest.approx((0.5**4, 0.5**4), abs=0.05)
 
 
 def test_an_opposite_has_starts_of_its_own():
     fields = {"imposed": ("adapter",), "starts": (0.5, 1), "min_returned": 0.6, "against": "gloomy"}
     case = asked(**fields).cases(scene())[1]
-    assert list(case.displaced) == ["pirate 0.5", "pirate 1", "gloomy 0.5", "gloomy 1"]
+    assert list(case.displaced.moved) == ["pirate 0.5", "pirate 1", "gloomy 0.5", "gloomy 1"]
     evidence = case.judge(made(falling(0.5), case), seed=0)
     assert [float(at) < 0 for at in evidence.curve.at] == [True, True, False, False, False]
 
@@ -258,16 +260,29 @@ def test_controls_impose_somebody_else_and_look_along_the_same_axis():
     }
     (other,) = controls["counsel by steering"]
     assert other.axes == case.axes
-    assert other.displaced["steering"].moved.condition.steers[0].vector == "counsel"
+    assert other.displaced.moved["steering"].condition.steers[0].vector == "counsel"
     record = made(falling(0.5), case)
     assert case.judge(record, seed=0).verdict is Verdict.PASS
     assert other.judge(made(falling(0.5), other), seed=0).verdict is Verdict.FAIL
     (nothing,) = controls["nothing in its place"]
     assert {*nothing.measurements()} < {*case.measurements()}
-    (criterion,) = nothing.criteria(record, seed=0)
+    (criterion,) = nothing.criteria(nothing.sample(record, seed=0))
     assert (criterion.estimate.value, criterion.verdict) == (0, Verdict.FAIL)
     for fields in ({"imposed": ("turns",), "min_reached": 0.5}, {"min_returned": 0.5}):
         assert not asked(**fields).cases(scene())[0].controls()
+
+
+@pytest.mark.parametrize(
+    ("pick", "fields"),
+    [
+        (0, {"min_reached": 0.5}),
+        (0, {"min_sustained": 0.5, "min_returned": 0.5, "imposed": ("turns",)}),
+        (1, {"min_returned": 0.5, "imposed": ("steering",), "starts": (0.5, 1)}),
+    ],
+)
+def test_what_is_needed_is_what_is_taken_and_once(pick, fields):
+    case = asked(**fields).cases(scene())[pick]
+    takes_what_it_needs(case, made(falling(0.5), case))
 
 
 @pytest.mark.parametrize(

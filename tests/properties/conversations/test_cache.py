@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 from conversations import PLAIN, SHIP, SITE, TURNS, scene, scripts, world
+from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
@@ -123,9 +124,18 @@ def test_an_axis_of_noise_decides_nothing():
         for reading in case.axis.needs()
         if isinstance(reading, Reading)
     }
-    criterion = next(case.criteria(type(record)(record._values | noise), seed=0))
+    noisy = type(record)(record._values | noise)
+    criterion = next(case.criteria(case.sample(noisy, seed=0)))
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable.startswith("the axis of pirate is not reliable at resid_post.2: the ceiling")
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"max_shift": 0.1}, {"max_kl": 0.1}, {"max_shift": 0.1, "max_kl": 0.1}]
+)
+def test_what_is_needed_is_what_is_taken_and_once(fields):
+    case = case_of(**fields, **OTHERWISE)
+    takes_what_it_needs(case, world(case, lambda reading: 1.0))
 
 
 def test_cases_are_named_after_both_regimes():
@@ -136,6 +146,7 @@ def test_cases_are_named_after_both_regimes():
     assert [case.slug for case in cases] == [
         "bare-adapter", "prompt-bare", "prompt-adapter", "adapter-bare"
     ]  # fmt: skip
+    assert ["-".join(map(str, case.regimes)) for case in cases] == [case.slug for case in cases]
 
 
 @pytest.mark.parametrize(

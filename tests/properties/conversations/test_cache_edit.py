@@ -2,6 +2,7 @@ import re
 
 import pytest
 from conversations import PLAIN, SHIP, SITE, scene, scripts, world
+from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
@@ -87,7 +88,7 @@ def test_every_question_is_asked_after_every_script():
     assert len(replies) == 6 * 2
     assert {reply.turns[-1].text for reply in replies} == {"Who are you?", "What are you?"}
     assert {len(reply.turns) for reply in replies} == {5}
-    assert [str(band) for band in case.asked.bands()] == ["resid_post.0..8"]
+    assert [str(band) for band in case.spec.bands()] == ["resid_post.0..8"]
 
 
 def answered(script):
@@ -107,6 +108,11 @@ def test_the_donor_may_be_another_persona():
     assert case.donor.adapters == (("counsel", 1.0),)
     case = case_of(regimes=["bare"], donor="adapter", max_shift=0.1)
     assert (case.plain.conversations.condition, case.donor) == (PLAIN, SHIP)
+
+
+def test_what_is_needed_is_what_is_taken_and_once():
+    case = case_of(max_shift=0.1)
+    takes_what_it_needs(case, world(case, lambda reading: 1.0))
 
 
 @pytest.mark.parametrize(
