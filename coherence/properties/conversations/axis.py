@@ -68,11 +68,7 @@ class Axis:
             )
         return scale
 
-    def unreliable(self, record: Record, seed: int) -> str | None:
-        """Say why nothing can be placed on it; None if it can."""
-        return self.doubt(self.measured(record), seed)
-
-    def doubt(self, scale: "Scale", seed: int) -> str | None:
+    def unreliable(self, scale: "Scale", seed: int) -> str | None:
         """Say why nothing can be placed on it, once it is measured; None if it can."""
         noise = too_noisy(scale.reliability(seed), LEAST_RELIABILITY, len(self.readings.scene.probes))
         return noise and f"the axis of {self.persona} is not reliable at {self.site}: {noise}"

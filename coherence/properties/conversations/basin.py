@@ -53,7 +53,7 @@ class BasinSample:
     @cached_property
     def unreliable(self) -> str | None:
         """Say why nothing can be placed on one of the axes; None if it can."""
-        doubts = (axis.doubt(scale, self.seed) for axis, scale in zip(self.axes, self.scales, strict=True))
+        doubts = (axis.unreliable(scale, self.seed) for axis, scale in zip(self.axes, self.scales, strict=True))
         return next(filter(None, doubts), None)
 
     @cached_property

@@ -137,7 +137,7 @@ class CacheCase(ConversationCase[CacheSample]):
         if self.axis and (most := self.spec.max_shift) is not None:
             said, read = sample.positions
             moved = shift(read.values - said.values, sample.scripts)
-            why = self.axis.doubt(sample.scale, sample.seed)
+            why = self.axis.unreliable(sample.scale, sample.seed)
             yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (most := self.spec.max_kl) is not None:
             yield over_scripts(KL, sample.mean_kl, n, at_most=most, key="max_kl")

@@ -161,7 +161,7 @@ class CacheEditCase(ConversationCase[CacheEditSample]):
         deviations = relative_deviation(sample.plain.residuals, own.residuals)
         yield law("deviation when given its own", deviations, self.spec.tolerance)
         moved, n = sample.whole.shift, len(sample.scripts)
-        why = self.axis.doubt(sample.scale, sample.seed)
+        why = self.axis.unreliable(sample.scale, sample.seed)
         if (most := self.spec.max_shift) is not None:
             yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (least := self.spec.min_shift) is not None:

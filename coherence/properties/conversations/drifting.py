@@ -76,7 +76,7 @@ class Drifted:
     @cached_property
     def unreliable(self) -> str | None:
         """Say why nothing can be placed on the axis; None if it can."""
-        return self.drifting.axis.doubt(self.scale, self.seed)
+        return self.drifting.axis.unreliable(self.scale, self.seed)
 
     @property
     def scripts(self) -> list[str]:
