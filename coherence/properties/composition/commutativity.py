@@ -8,7 +8,8 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawSearch, Scene
-from coherence.properties.property import Case, Property
+from coherence.properties.case import Case
+from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
