@@ -1,6 +1,7 @@
 """How far conditions are apart: at the next token, and in the markers of what they say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 
@@ -18,9 +19,9 @@ LEAST_KL = 0.01  # nats; nearer to bare than this, a condition has no next token
 class TokenDistances:
     """Half the sum of KL both ways between the next tokens of conditions, in nats."""
 
-    def __init__(self, record: Record, scene: Scene, conditions: Iterable[Condition]) -> None:
+    def __init__(self, log_probs: Callable[[Condition], Real], conditions: Iterable[Condition]) -> None:
         self._rows = {condition: row for row, condition in enumerate(dict.fromkeys(conditions))}
-        self._apart = jeffreys(np.array([log_probs(record, scene, condition) for condition in self._rows]))
+        self._apart = jeffreys([*map(log_probs, self._rows)])
 
     def apart(self, first: Condition, second: Condition) -> Array:
         """Jeffreys distance of the next tokens of two conditions at each probe, in nats: [probes]."""
@@ -32,32 +33,28 @@ class TokenDistances:
 
 
 class ProfileDistances:
-    """How much more often than bare each marker shows in the replies of conditions."""
+    """How much more often than bare each marker shows in the replies of conditions, each looked up once."""
 
-    def __init__(
-        self, record: Record, scene: Scene, conditions: Iterable[Condition], markers: Sequence[Marker]
-    ) -> None:
-        self.texts = {
-            condition: texts(record, scene, condition)
-            for condition in dict.fromkeys((*conditions, scene.bare))
-        }
-        self._clusters, self._markers = scene.clusters, list(markers)
-        self._shown = {
-            condition: np.array([[marker.found_in(text) for marker in markers] for text in said], np.float64)
-            for condition, said in self.texts.items()
-        }
-        bare = self._shown[scene.bare]
-        self._gained = {condition: shown - bare for condition, shown in self._shown.items()}
+    def __init__(self, record: Record, scene: Scene, markers: Sequence[Marker]) -> None:
+        self.texts = said = cache(partial(texts, record, scene))
+        self._scene, self._markers = scene, list(markers)
+
+        @cache
+        def shown(condition: Condition) -> Array:
+            return np.array([[m.found_in(text) for m in markers] for text in said(condition)], np.float64)
+
+        self._shown = shown
 
     def cosine(self, first: Condition, second: Condition) -> Interval:
         """Noise-free cosine of two profiles; NaN where one is not told from that of bare."""
-        one, other = self._gained[first], self._gained[second]
-        return Alignment.of(one[None], other[None], self._clusters).cosine()
+        bare = self._shown(self._scene.bare)
+        one, other = (self._shown(condition) - bare for condition in (first, second))
+        return Alignment.of(one[None], other[None], self._scene.clusters).cosine()
 
     def rate(self, condition: Condition, markers: Iterable[Marker]) -> float:
         """Share of the replies that show one of some of the markers."""
         columns = [self._markers.index(marker) for marker in markers]
-        return float(self._shown[condition][:, columns].any(1).mean())
+        return float(self._shown(condition)[:, columns].any(1).mean())
 
 
 def next_tokens(scene: Scene, condition: Condition) -> list[NextToken]:

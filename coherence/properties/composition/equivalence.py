@@ -1,8 +1,8 @@
 """Equivalence: whichever way two personas are put into the model together, it is the same model."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from coherence.properties.composition.distances import (
     LEAST_KL,
     ProfileDistances,
     TokenDistances,
+    log_probs,
     next_tokens,
     replies,
 )
@@ -39,9 +40,10 @@ from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import in_units
+from coherence.statistics.geometry import Real
 from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import positive_ratio
-from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime
+from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime, Series
 
 LEAST_PROBES = 8
 LEAST_MARKERS = 8
@@ -58,14 +60,12 @@ class EquivalenceSample:
     @cached_property
     def tokens(self) -> TokenDistances:
         """Distances of the two ways, of the null, of each persona alone and of bare."""
-        case = self.case
-        return TokenDistances(self.record, case.scene, case.telling(case.pair, case.null))
+        return TokenDistances(self._log_probs, self.case.telling(self.case.judged_ways))
 
     @cached_property
     def profiles(self) -> ProfileDistances:
-        """Marker profiles of the two ways."""
-        case = self.case
-        return ProfileDistances(self.record, case.scene, case.sides.values(), case.markers)
+        """Marker profiles of any way."""
+        return ProfileDistances(self.record, self.case.scene, self.case.markers)
 
     @cached_property
     def band(self) -> Directions:
@@ -106,15 +106,14 @@ class EquivalenceSample:
     @cached_property
     def every_way(self) -> EveryWay:
         """All ways against each other."""
-        case, conditions = self.case, [way.condition for way in self.case.all_ways]
-        return EveryWay(
-            case.ways,
-            case.null,
-            TokenDistances(self.record, case.scene, case.telling(case.all_ways)),
-            ProfileDistances(self.record, case.scene, conditions, case.markers),
-            self.everywhere.at(self._depths),
-            case.spec.sites,
-        )
+        case = self.case
+        tokens = TokenDistances(self._log_probs, case.telling(case.all_ways))
+        band = self.everywhere.at(self._depths)
+        return EveryWay(case.ways, case.null, tokens, self.profiles, band, case.spec.sites)
+
+    @cached_property
+    def _log_probs(self) -> Callable[[Condition], Real]:
+        return cache(partial(log_probs, self.record, self.case.scene))
 
     @cached_property
     def _depths(self) -> list[int]:
@@ -147,7 +146,7 @@ class EquivalenceCase(Case[EquivalenceSample]):
         return [
             *self._compared(self.sides.values()),
             *(reading for condition in beside for reading in self.readings.of(condition)),
-            *self._told(self.pair, self.null),
+            *self._told(self.judged_ways),
         ]
 
     def needs_for_figures(self) -> Iterable[Measurement]:
@@ -228,38 +227,31 @@ class EquivalenceCase(Case[EquivalenceSample]):
     def _few_markers(self) -> str | None:
         # Noise along a profile does not turn it: of few markers a cosine is too near to 1, and sure of it.
         n = len(self.markers)
-        return (
-            None
-            if n >= LEAST_MARKERS
-            else f"{n} markers make no profile, at least {LEAST_MARKERS} are needed"
-        )
+        few = f"{n} markers make no profile, at least {LEAST_MARKERS} are needed"
+        return few if n < LEAST_MARKERS else None
 
     def _curve(self, sample: EquivalenceSample) -> Curve:
-        moved, pair = sample.everywhere, sample.band.pair
-        compared = {"specific": pair, **({"null": [way.condition for way in self.null]} if self.null else {})}
-        specific = {
-            name: series(cosine.value for cosine in moved.compared(*two).cosines())
-            for name, two in compared.items()
-        }
-        lines = {"raw": series(moved.raw_cosine(*pair)), **specific}
+        moved, pair, null = sample.everywhere, sample.band.pair, [way.condition for way in self.null]
+        lines = {"raw": series(moved.raw_cosine(*pair)), "specific": _specific(moved, pair)}
+        if null:
+            lines["null"] = _specific(moved, null)
         return over_depth(lines, np.logical_or(*map(moved.still, pair)))
 
     def _furthest(self, sample: EquivalenceSample) -> tuple[ProbeNote, ...]:
         said = {
-            name: sample.profiles.texts[condition]
+            name: sample.profiles.texts(condition)
             for name, condition in {**self.sides, "bare": self.scene.bare}.items()
         }
         between = f"KL between {self._both}"
         return furthest(self.scene, sample.apart, lambda row: f"{between} {sample.apart[row]:.2g} nat", said)
 
-    def telling(self, *several: Sequence[Blend]) -> list[Condition]:
-        """List whose next tokens tell which persona wins in some ways: they, each alone, and bare."""
-        ways = list(chain.from_iterable(several))
+    def telling(self, ways: Sequence[Blend]) -> list[Condition]:
+        """List whose next tokens tell which persona wins: those of some ways, of each alone, and of bare."""
         alone = (condition for way in ways for condition in way.alone)
         return [*(way.condition for way in ways), *alone, self.scene.bare]
 
-    def _told(self, *several: Sequence[Blend]) -> Iterator[Measurement]:
-        for condition in self.telling(*several):
+    def _told(self, ways: Sequence[Blend]) -> Iterator[Measurement]:
+        for condition in self.telling(ways):
             yield from next_tokens(self.scene, condition)
 
     def _compared(self, ways: Iterable[Condition]) -> Iterator[Measurement]:
@@ -269,9 +261,14 @@ class EquivalenceCase(Case[EquivalenceSample]):
             yield from replies(self.scene, condition)
 
     @property
+    def judged_ways(self) -> tuple[Blend, ...]:
+        """The two ways and the null."""
+        return (*self.pair, *self.null)
+
+    @property
     def all_ways(self) -> tuple[Blend, ...]:
-        """The two ways, the null and all others that the tables hold."""
-        return (*self.pair, *self.null, *self.ways)
+        """The same and all others that the tables hold."""
+        return (*self.judged_ways, *self.ways)
 
     @cached_property
     def sides(self) -> dict[str, Condition]:
@@ -299,6 +296,11 @@ class EquivalenceCase(Case[EquivalenceSample]):
     @property
     def _both(self) -> str:
         return " and ".join(self.sides)
+
+
+def _specific(moved: Displacements, pair: Iterable[Condition]) -> Series:
+    first, second = pair
+    return series(cosine.value for cosine in moved.compared(first, second).cosines())
 
 
 def _two_ways(pair: tuple[str, str]) -> tuple[str, str]:
