@@ -66,7 +66,7 @@ class World:
 
     def record(self):
         measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in self.case.measurements()})
+        return Record({need: measure[type(need)](need) for need in dict.fromkeys(self.case.measurements())})
 
     def reading(self, need):
         held = self.parts(need.condition)
