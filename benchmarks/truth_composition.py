@@ -82,7 +82,7 @@ class Composed(Truth):
         null = self._apart(*(blend.condition for blend in case.null)) if case.null else far
         leans = []
         for blend in case.pair:
-            to_first, to_second = (self._apart(blend.condition, alone) for alone in blend.alone)
+            to_first, to_second = (self._apart(blend.condition, alone) for alone in blend.alone())
             leans.append((to_first - to_second) / (to_first + to_second))
         profiles = [
             self._rates(case.markers, each) - self._rates(case.markers, bare) for each in (first, second)

@@ -108,8 +108,8 @@ class AlgebraCase(Case[AlgebraSample]):
         return [
             *([self.weights] if self.weights else []),
             *(reading for each in (*self.pair, self.scene.bare) for reading in self.readings.of(each)),
-            *(next_token for each in self.pair for next_token in next_tokens(self.scene, each)),
-            *(reply for each in self.speaking.values() for reply in replies(self.scene, each)),
+            *next_tokens(self.scene, *self.pair),
+            *replies(self.scene, *self.speaking.values()),
         ]
 
     def sample(self, record: Record, seed: int) -> AlgebraSample:

@@ -38,16 +38,10 @@ class Blend(ABC):
     def regimes(self) -> tuple[Regime, Regime]:
         """What puts the first and the second persona into the model when each is alone."""
 
-    @property
     def alone(self) -> tuple[Condition, Condition]:
-        """The first persona without the second, and the second without the first."""
+        """Put in the first persona alone, and the second; a SuiteError says which artefact is missing."""
         first, second = (self.scene.condition(*each) for each in zip(self.of, self.regimes, strict=True))
         return first, second
-
-    def require_artefacts(self) -> None:
-        """Raise a SuiteError that says which artefact is missing, if one is."""
-        for each in zip(self.of, self.regimes, strict=True):
-            self.scene.condition(*each)
 
     def others(self) -> Iterator[tuple[str, list["Blend"]]]:
         """Yield the same with somebody else, or random vectors, in the place of the first persona."""

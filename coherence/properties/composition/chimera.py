@@ -105,12 +105,12 @@ class ChimeraCase(Case[ChimeraSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
-        judged = self.judged.values()
+        judged = tuple(self.judged.values())
         others = (one for unit in self.controls_in_both for persona in unit for one in persona)
         return [
             *(reading for condition in (*judged, *others) for reading in self.readings.of(condition)),
-            *(next_token for condition in judged for next_token in next_tokens(self.scene, condition)),
-            *(reply for condition in judged for reply in replies(self.scene, condition)),
+            *next_tokens(self.scene, *judged),
+            *replies(self.scene, *judged),
         ]
 
     def sample(self, record: Record, seed: int) -> ChimeraSample:
@@ -188,12 +188,10 @@ class ChimeraCase(Case[ChimeraSample]):
         return held(name, difference, n, -most, most, unreliable=unreliable, key="max_difference")
 
     def _furthest(self, sample: ChimeraSample) -> tuple[ProbeNote, ...]:
-        def note(row: int) -> str:
-            left, whole = sample.explained.left[row], sample.explained.whole[row]
-            return f"KL of the chimera from the sum {left:.2g} nat, from bare {whole:.2g} nat"
-
+        left, whole = sample.explained.left, sample.explained.whole
         said = {name: one.texts for name, one in sample.replies.items()}
-        return furthest(self.scene, sample.explained.left, note, said)
+        note = "KL of the chimera from the sum {:.2g} nat, from bare {:.2g} nat".format
+        return furthest(self.scene, left, lambda row: note(left[row], whole[row]), said)
 
     @cached_property
     def sides(self) -> dict[str, Condition]:

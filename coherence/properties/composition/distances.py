@@ -6,6 +6,7 @@ from functools import cache, partial
 import numpy as np
 
 from coherence.plan import Condition, NextToken, Record, Reply, Scene
+from coherence.properties.composition.blends import Blend
 from coherence.properties.markers import Replies
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.divergence import Lean, jeffreys
@@ -27,9 +28,9 @@ class TokenDistances:
         """Jeffreys distance of the next tokens of two conditions at each probe, in nats: [probes]."""
         return np.asarray(self._apart[self._rows[first], self._rows[second]])
 
-    def lean(self, condition: Condition, alone: tuple[Condition, Condition]) -> Lean:
-        """Which of two others a condition is nearer to."""
-        return Lean(*(self.apart(condition, other) for other in alone))
+    def lean(self, way: Blend) -> Lean:
+        """Which of its two personas a way is nearer to."""
+        return Lean(*(self.apart(way.condition, alone) for alone in way.alone()))
 
 
 class ProfileDistances:
@@ -57,14 +58,14 @@ class ProfileDistances:
         return float(self._shown(condition)[:, columns].any(1).mean())
 
 
-def next_tokens(scene: Scene, condition: Condition) -> list[NextToken]:
-    """Ask for the next token after every probe, under one condition."""
-    return [NextToken(condition, probe) for probe in scene.probes]
+def next_tokens(scene: Scene, *conditions: Condition) -> list[NextToken]:
+    """Ask for the next token after every probe, under some conditions."""
+    return [NextToken(condition, probe) for condition in conditions for probe in scene.probes]
 
 
-def replies(scene: Scene, condition: Condition) -> list[Reply]:
-    """Ask for a reply to every probe, under one condition."""
-    return [Reply(condition, probe, scene.decoding) for probe in scene.probes]
+def replies(scene: Scene, *conditions: Condition) -> list[Reply]:
+    """Ask for a reply to every probe, under some conditions."""
+    return [Reply(condition, probe, scene.decoding) for condition in conditions for probe in scene.probes]
 
 
 def log_probs(record: Record, scene: Scene, condition: Condition) -> Real:

@@ -146,12 +146,16 @@ class EquivalenceCase(Case[EquivalenceSample]):
         return [
             *self._compared(self.sides.values()),
             *(reading for condition in beside for reading in self.readings.of(condition)),
-            *self._told(self.judged_ways),
+            *next_tokens(self.scene, *self.telling(self.judged_ways)),
         ]
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Measure all ways alike, for the tables."""
-        return [*self._compared(way.condition for way in self.all_ways), *self._told(self.all_ways)]
+        ways = self.all_ways
+        return [
+            *self._compared(way.condition for way in ways),
+            *next_tokens(self.scene, *self.telling(ways)),
+        ]
 
     def sample(self, record: Record, seed: int) -> EquivalenceSample:
         """Take distances of the two ways, and for figures of all."""
@@ -208,7 +212,7 @@ class EquivalenceCase(Case[EquivalenceSample]):
         )
 
     def _asymmetry(self, sample: EquivalenceSample) -> Criterion:
-        first, second = (sample.tokens.lean(way.condition, way.alone) for way in self.pair)
+        first, second = (sample.tokens.lean(way) for way in self.pair)
         beyond, most = first.beyond(second, self.scene.clusters), self.spec.max_asymmetry
         return held("lean of the first - second way", beyond, sample.band.n, -most, most, key="max_asymmetry")
 
@@ -247,12 +251,8 @@ class EquivalenceCase(Case[EquivalenceSample]):
 
     def telling(self, ways: Sequence[Blend]) -> list[Condition]:
         """List whose next tokens tell which persona wins: those of some ways, of each alone, and of bare."""
-        alone = (condition for way in ways for condition in way.alone)
+        alone = (condition for way in ways for condition in way.alone())
         return [*(way.condition for way in ways), *alone, self.scene.bare]
-
-    def _told(self, ways: Sequence[Blend]) -> Iterator[Measurement]:
-        for condition in self.telling(ways):
-            yield from next_tokens(self.scene, condition)
 
     def _compared(self, ways: Iterable[Condition]) -> Iterator[Measurement]:
         """Directions and marker profiles of some ways, and bare beside them."""
@@ -415,5 +415,5 @@ def _looked_up(slugs: Sequence[str], known: Mapping[str, Blend]) -> dict[str, Bl
     for slug in slugs:
         if slug not in known:
             raise SuiteError(f"no way is named {slug!r}{did_you_mean(slug, known)}")
-        known[slug].require_artefacts()
+        known[slug].alone()  # complains of an artefact that is missing
     return {slug: known[slug] for slug in slugs}

@@ -45,7 +45,7 @@ class EveryWay:
     def _winners(self) -> Table:
         first, second = of = self.ways[0].of
         scene = self.ways[0].scene
-        leans = [self.tokens.lean(way.condition, way.alone) for way in self.ways]
+        leans = [self.tokens.lean(way) for way in self.ways]
         shown = {
             f"shows {name}": [
                 self.profiles.rate(way.condition, scene.personas[name].markers) for way in self.ways
