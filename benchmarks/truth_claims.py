@@ -119,14 +119,14 @@ class Population:
 
 def judged(case: Case, record: Record, seed: int) -> list[Estimate]:
     """Return what a case estimates."""
-    return [criterion.estimate for criterion in case.criteria(record, seed)]
+    return [criterion.estimate for criterion in case.criteria(case.sample(record, seed))]
 
 
 def plain(case: Case, record: Record) -> Iterator[Estimate]:
     """Yield the cosine of a sample's mean directions, which the noise of its probes makes too small."""
     if isinstance(case, CollinearityCase):
-        band = case._displacements(record).at(case.asked.sites.depths)
-        first, second = map(band.of, case._judged)
+        band = case.sample(record, seed=0).band.moved
+        first, second = map(band.of, case.judged)
         pairs = (first, second), (first, first), (second, second)
         above, one, other = (band.generic.products(*pair).mean((1, 2)) for pair in pairs)
         value = float((above / np.sqrt(one * other)).mean())
@@ -193,11 +193,11 @@ class Truth(ABC):
     ) -> tuple[float, float]:
         """Cosine and strength of two conditions' specific means, averaged over the sites."""
         found = []
-        for depth in case.asked.sites.depths:
-            bare = self.mean(case._readings, self.scene.bare, [depth])[0]
+        for depth in case.spec.sites.depths:
+            bare = self.mean(case.readings, self.scene.bare, [depth])[0]
 
             def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:
-                return self.mean(case._readings, condition, [depth])[0] - bare
+                return self.mean(case.readings, condition, [depth])[0] - bare
 
             units = np.array([np.mean([[moved(c) for c in one] for one in unit], 0) for unit in controls])
             first, second = map(moved, sides)
@@ -234,10 +234,11 @@ class Planted(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _collinearity(self, case: CollinearityCase) -> dict[str, float]:
-        own = self.compared(case, case._judged, case._controls)
+        controls = case.controls_in_both
+        own = self.compared(case, case.judged, controls)
         foreign = [
-            self.compared(case, (case._judged[0], second), case._controls[:unit] + case._controls[unit + 1 :])
-            for unit, ((_, second),) in enumerate(case._controls)
+            self.compared(case, (case.judged[0], second), controls[:unit] + controls[unit + 1 :])
+            for unit, ((_, second),) in enumerate(controls)
         ]
         return {
             "specific cosine": own[0],
@@ -247,8 +248,8 @@ class Planted(Truth):
         }
 
     def _chimera(self, case: ChimeraCase) -> dict[str, float]:
-        by_sum, chimera, bare = case._judged.values()
-        own, strength = self.compared(case, (chimera, by_sum), case._controls)
+        by_sum, chimera, bare = case.judged.values()
+        own, strength = self.compared(case, (chimera, by_sum), case.controls_in_both)
         p, q, r = (self.log_probs(condition) for condition in (chimera, by_sum, bare))
         left, whole = ((np.exp(p) * (p - other)).sum(-1).mean() for other in (q, r))
         rates = [self.hits(case.markers, condition).mean() for condition in (by_sum, chimera)]
@@ -260,8 +261,9 @@ class Planted(Truth):
         }
 
     def _markers(self, case: MarkersCase) -> dict[str, float]:
-        first, second = (self.hits(case.markers, case._condition(regime)) for regime in case.regimes)
-        few, many = (self.counts(case.markers, case._condition(regime)).mean() for regime in case.regimes)
+        sides = [self.scene.condition(case.persona, regime) for regime in case.regimes]
+        first, second = (self.hits(case.markers, side) for side in sides)
+        few, many = (self.counts(case.markers, side).mean() for side in sides)
         bare = self.hits(case.markers, self.scene.bare)
         one, two, same = first.mean(), second.mean(), (first == second).mean()
         by_chance = one * two + (1 - one) * (1 - two)

@@ -82,12 +82,12 @@ class Composed(Truth):
         null = self._apart(*(blend.condition for blend in case.null)) if case.null else far
         leans = []
         for blend in case.pair:
-            to_first, to_second = (self._apart(blend.condition, alone) for alone in blend.alone)
+            to_first, to_second = (self._apart(blend.condition, alone) for alone in blend.alone())
             leans.append((to_first - to_second) / (to_first + to_second))
         profiles = [
             self._rates(case.markers, each) - self._rates(case.markers, bare) for each in (first, second)
         ]
-        alike, strength = self.compared(case, (first, second), case._bystanders)
+        alike, strength = self.compared(case, (first, second), case.controls_by_regime)
         return {
             "KL / seed-pair null" if case.null else "KL / KL from bare": self._apart(first, second) / null,
             "lean of the first - second way": leans[0] - leans[1],
@@ -109,15 +109,15 @@ class Composed(Truth):
         }
 
     def _algebra(self, case: AlgebraCase) -> dict[str, float]:
-        depth = case.asked.sites.depths[0]
+        depth = case.spec.sites.depths[0]
         judged, stacked, bare = (
-            case._readings.residuals(self.record, each)[depth].astype(np.float64)
-            for each in (case.judged, case._stacked, self.scene.bare)
+            case.readings.residuals(self.record, each)[depth].astype(np.float64)
+            for each in (*case.pair, self.scene.bare)
         )
         left, whole = (np.sqrt((moved**2).sum(-1)).mean() for moved in (judged - stacked, stacked - bare))
         return {
             "displacement from the stack": left / whole,
-            "KL from the stack": self._kl(case._stacked, case.judged),
+            "KL from the stack": self._kl(*reversed(case.pair)),
         }
 
     def _cost(self, case: FactorialCase, change: Injection) -> float:

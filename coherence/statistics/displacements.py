@@ -1,7 +1,7 @@
 """Displacements: how far conditions move the residual stream from bare, and how alike they do."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Displacements:
     generic: Generic
     bare: Real  # activations, [depths, probes, width]
     clusters: Sequence[str]
+    _own: dict[Any, Array] = field(default_factory=dict, init=False, repr=False)  # products, by condition
 
     def at(self, depths: list[int]) -> "Displacements":
         """Return the displacements at these depths alone: what is averaged is averaged over them."""
@@ -57,14 +58,23 @@ class Displacements:
 
         The controls whose mean is taken out of one side are never those of the other: see `Generic.products`.
         """
-        generic = self.generic if without is None else self.generic.without(without)
         one, other = self.of(first), self.of(second)
+        if without is None:
+            products = self._with_itself(first), self._with_itself(second)
+            return Alignment.from_products(self.generic.products(one, other), *products, self.clusters)
+        generic = self.generic.without(without)
         return Alignment.from_products(
             generic.products(one, other),
             generic.products(one, one),
             generic.products(other, other),
             self.clusters,
         )
+
+    def _with_itself(self, condition: Hashable) -> Array:
+        # Kept, as one condition is compared with many.
+        if condition not in self._own:
+            self._own[condition] = self.generic.products(self.of(condition), self.of(condition))
+        return self._own[condition]
 
     def specific(self, condition: Hashable) -> Real:
         """Keep what lies outside of what all controls share: [depths, probes, width].

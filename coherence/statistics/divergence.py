@@ -21,16 +21,16 @@ def divergence(p: Real, q: Real) -> Array:
     return np.asarray((np.exp(exact) * (exact - q)).sum(-1))
 
 
-def jeffreys(log_probs: Real) -> Array:
-    """(KL(p || q) + KL(q || p)) / 2 of every two, in nats: [n, probes, vocabulary] give [n, n, probes].
+def jeffreys(log_probs: Sequence[Real]) -> Array:
+    """(KL(p || q) + KL(q || p)) / 2 of every two, in nats: n of [probes, vocabulary] give [n, n, probes].
 
     Source: Jeffreys 1946. Unlike the Jensen-Shannon divergence it has no bound, which all that is far apart
     would share. See docs/verdicts.md#equivalence.
     """
-    n, probes, _ = log_probs.shape
-    found = np.empty((n, n, probes))
-    for probe in range(probes):
-        exact = log_probs[:, probe].astype(np.float64)
+    by_probe = list(zip(*log_probs, strict=True))
+    found = np.empty((len(log_probs), len(log_probs), len(by_probe)))
+    for probe, rows in enumerate(by_probe):
+        exact = np.array(rows, dtype=np.float64)
         across = np.exp(exact) @ exact.T
         kl = across.diagonal()[:, None] - across
         found[..., probe] = np.maximum((kl + kl.T) / 2, 0.0)

@@ -11,6 +11,7 @@ would show about c / sqrt(K + 1). Here the controls of the two sides are always 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -86,10 +87,7 @@ class Generic:
         share, the second without what others do, averaged over ways to part them. Below two units there are
         none.
         """
-        # Disjoint halves: a mean over K controls holds a K-th of each one's own part, which would agree with
-        # itself if it were taken out of both sides.
-        ways = halvings(len(self.units))
-        one, other = (np.stack([self._spanned(way[side]) for way in ways], axis=1) for side in (0, 1))
+        one, other = self._halves
         # Multiplied out, as a few vectors are cheap, and every probe projected anew for every way is not:
         # (x - u u'x)(y - v v'y), the halves [depths, ways * regimes, width] side by side.
         along_one, along_other = _along(first, one), _along(first, other)
@@ -97,7 +95,16 @@ class Generic:
         crossed = (one @ np.swapaxes(other, -1, -2)) @ second_other
         taken = _summed(along_one, second_one - crossed) + _summed(along_other, second_other)
         plain = np.asarray(first @ np.swapaxes(second, -1, -2), dtype=np.float64)
-        return np.asarray(plain - taken / len(ways))
+        return np.asarray(plain - taken / one.shape[1])
+
+    @cached_property
+    def _halves(self) -> tuple[Array, Array]:
+        """Orthonormal vectors along either half, for each way to part: [depths, ways, regimes, width]."""
+        # Disjoint halves: a mean over K controls holds a K-th of each one's own part, which would agree with
+        # itself if it were taken out of both sides.
+        ways = halvings(len(self.units))
+        one, other = (np.stack([self._spanned(way[side]) for way in ways], axis=1) for side in (0, 1))
+        return one, other
 
     def _spanned(self, units: Iterable[int]) -> Array:
         return basis(np.swapaxes(self.units[list(units)].mean(0), 0, 1))

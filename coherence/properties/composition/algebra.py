@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf, nan
 from typing import Annotated, ClassVar, Literal
 
@@ -10,15 +11,22 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightError
-from coherence.properties.columns import over_depth
-from coherence.properties.composition.distances import next_tokens, replies
+from coherence.properties.case import Case
+from coherence.properties.columns import over_depth, series
+from coherence.properties.composition.distances import (
+    log_probs,
+    marker_rates,
+    next_tokens,
+    replies,
+    texts,
+)
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import Couple, marked, require_adapter, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Readings, unmoved
 from coherence.properties.tail import Tail, at_worst
@@ -28,70 +36,121 @@ from coherence.statistics.divergence import divergence
 from coherence.statistics.geometry import Real
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
-from coherence.vocabulary import Band, Criterion, Estimate, Evidence, Position, Regime
+from coherence.vocabulary import Band, Criterion, Estimate, Figures, Position, ProbeNote, Regime
 from coherence.vocabulary.evidence import number
 
 SEQUENTIAL = "sequential"
 LEAST_PROBES = 8
 
 
+@dataclass(frozen=True, eq=False)
+class AlgebraSample:
+    """How far the way is from the stack: in weights, residuals, next tokens and replies."""
+
+    case: "AlgebraCase"
+    record: Record
+
+    @cached_property
+    def weights(self) -> Real | None:
+        """Relative error of each module's change, where weights are compared: [modules]."""
+        return self.record.weight_error(self.case.weights) if self.case.weights else None
+
+    @cached_property
+    def everywhere(self) -> Departure:
+        """Departure from the stack's residuals at every site."""
+        case = self.case
+        read = (case.readings.residuals(self.record, one) for one in (*case.pair, case.scene.bare))
+        return Departure.of(*read)
+
+    @cached_property
+    def band(self) -> Departure:
+        """The same at the sites that are judged."""
+        return self.everywhere.at(self.case.readings.depths(self.record, self.case.spec.sites.sites))
+
+    @cached_property
+    def kl(self) -> Array:
+        """KL(stacked || judged) of the next token, nats: [probes]."""
+        judged, stacked = (log_probs(self.record, self.case.scene, one) for one in self.case.pair)
+        return np.maximum(divergence(stacked, judged), 0.0)
+
+    @cached_property
+    def tail(self) -> Tail:
+        """The same KL, of which the highest is judged, too."""
+        spec = self.case.spec
+        worst = at_worst(spec.max_worst_kl, spec.max_kl)
+        return Tail("KL from the stack", "max_worst_kl", self.kl, self.case.scene.clusters, worst)
+
+    @cached_property
+    def replies(self) -> dict[str, Replies]:
+        """What is said under the way and the stack, where that is compared."""
+        case = self.case
+        markers = [marker for name in case.spec.of for marker in case.scene.personas[name].markers]
+        return {
+            name: Replies.of(texts(self.record, case.scene, condition), markers)
+            for name, condition in case.speaking.items()
+        }
+
+
 @dataclass(frozen=True)
-class AlgebraCase(Case):
+class AlgebraCase(Case[AlgebraSample]):
     """Two adapters put in one way, held against both stacked; its weights against the sum of changes."""
 
     persona: str
     slug: str
-    asked: "Algebra"
+    spec: "Algebra"
     scene: Scene
     judged: Condition
     weights: WeightError | None
+    regimes: tuple[Regime, ...] = ()
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the way and the stack, and read bare, too."""
-        pair = (self.judged, self._stacked)
         return [
             *([self.weights] if self.weights else []),
-            *(reading for each in (*pair, self.scene.bare) for reading in self._readings.of(each)),
-            *(next_token for each in pair for next_token in next_tokens(self.scene, each)),
-            *(reply for each in self._answering for reply in replies(self.scene, each)),
+            *(reading for each in (*self.pair, self.scene.bare) for reading in self.readings.of(each)),
+            *next_tokens(self.scene, *self.pair),
+            *replies(self.scene, *self.speaking.values()),
         ]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def sample(self, record: Record, seed: int) -> AlgebraSample:
+        """Take distances from the stack."""
+        return AlgebraSample(self, record)
+
+    def criteria(self, sample: AlgebraSample) -> Iterator[Criterion]:
         """Judge weights, residuals, next tokens and markers: the first that fails names the broken law."""
-        departure, kl = self._departure(record), self._kl(record)
-        answers = self._answers(record)
-        relative = departure.at(self._depths(record)).by_probe()
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=over_depth({"displacement": departure.by_depth()}, departure.still),
-            probes=furthest(
-                self.scene,
-                kl,
-                lambda row: f"KL {number(kl[row])} nat, displacement {number(relative[row])}",
-                {name: said.texts for name, said in answers.items()},
-            ),
+        n, clusters, spec = len(self.scene.probes), self.scene.clusters, self.spec
+        if sample.weights is not None:
+            yield self._weights(sample.weights)
+        still = unmoved(sample.band.still[None], ("the stack",), spec.sites)
+        ratio = Interval(nan, -inf, inf) if still else sample.band.ratio(clusters)
+        name, most = "displacement from the stack", spec.max_displacement
+        yield held(name, ratio, n, at_most=most, unreliable=still, key="max_displacement")
+        kl = positive_mean(sample.kl, clusters)
+        yield held("KL from the stack", kl, n, at_most=spec.max_kl, key="max_kl")
+        yield sample.tail.criterion()
+        if (largest := spec.max_difference) is not None:
+            judged, stacked = sample.replies.values()
+            difference = paired_difference(stacked.hits, judged.hits, clusters)
+            name = f"marker rate {self.slug} - stacked"
+            yield held(name, difference, n, -largest, largest, key="max_difference")
+
+    def figures(self, sample: AlgebraSample) -> Figures:
+        """Show the displacement over depth, and where next tokens are furthest from the stack's."""
+        lines = {"displacement": series(sample.everywhere.by_depth())}
+        return Figures(
+            curve=over_depth(lines, sample.everywhere.still),
+            probes=self._furthest(sample),
             notes=(
-                *self._modules(record),
-                *_rates(answers),
-                *self._tail(kl).notes(),
-                *by_length(f"KL of {self.slug} from the stack", kl, self.scene.probes),
+                *_modules(sample.weights),
+                *([marker_rates(sample.replies)] if sample.replies else []),
+                *sample.tail.notes(),
+                *by_length(f"KL of {self.slug} from the stack", sample.kl, self.scene.probes),
             ),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield one for each law."""
-        if self.weights:
-            yield self._weights(record.weight_error(self.weights))
-        yield self._residuals(self._departure(record).at(self._depths(record)))
-        kl = self._kl(record)
-        yield self._next_tokens(kl)
-        yield self._tail(kl).criterion()
-        if self.asked.max_difference is not None:
-            yield self._markers(self._answers(record), self.asked.max_difference)
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["AlgebraCase"]]:
         """Either adapter without the other, and neither: what is left when one of them, or both, get lost."""
-        alone = {f"{name} alone": self.scene.condition(name, Regime.ADAPTER) for name in self.asked.of}
+        alone = {f"{name} alone": self.scene.condition(name, Regime.ADAPTER) for name in self.spec.of}
         return {
             name: [replace(self, judged=condition, weights=None)]
             for name, condition in {NOTHING: self.scene.bare, **alone}.items()
@@ -102,94 +161,42 @@ class AlgebraCase(Case):
         name = "error of the weights"
         return Criterion(
             estimate=Estimate(name=name, value=largest, low=largest, high=largest, n=len(errors)),
-            at_most=self.asked.max_weight_error,
+            at_most=self.spec.max_weight_error,
             key="max_weight_error",
             law=True,
         )
 
-    def _residuals(self, departure: Departure) -> Criterion:
-        undefined = unmoved(departure.still[None], ("the stack",), self.asked.sites)
-        return held(
-            "displacement from the stack",
-            Interval(nan, -inf, inf) if undefined else departure.ratio(self.scene.clusters),
-            self._n,
-            at_most=self.asked.max_displacement,
-            unreliable=undefined,
-            key="max_displacement",
+    def _furthest(self, sample: AlgebraSample) -> tuple[ProbeNote, ...]:
+        kl, relative = sample.kl, sample.band.by_probe()
+        said = {name: one.texts for name, one in sample.replies.items()}
+        return furthest(
+            self.scene,
+            kl,
+            lambda row: f"KL {number(kl[row])} nat, displacement {number(relative[row])}",
+            said,
         )
 
-    def _next_tokens(self, kl: Array) -> Criterion:
-        return held(
-            "KL from the stack",
-            positive_mean(kl, self.scene.clusters),
-            self._n,
-            at_most=self.asked.max_kl,
-            key="max_kl",
-        )
+    @cached_property
+    def pair(self) -> tuple[Condition, Condition]:
+        """The way, and both adapters stacked."""
+        return self.judged, self.scene.mixture(dict.fromkeys(self.spec.of, 1.0), Regime.ADAPTER)
 
-    def _tail(self, kl: Array) -> Tail:
-        worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
-        return Tail("KL from the stack", "max_worst_kl", kl, self.scene.clusters, worst)
+    @property
+    def speaking(self) -> dict[str, Condition]:
+        """Whose replies are compared, if any are."""
+        compared = self.spec.max_difference is not None
+        return dict(zip((self.slug, "stacked"), self.pair, strict=True)) if compared else {}
 
-    def _markers(self, answers: Mapping[str, Replies], largest: float) -> Criterion:
-        judged, stacked = answers.values()
-        return held(
-            f"marker rate {self.slug} - stacked",
-            paired_difference(stacked.hits, judged.hits, self.scene.clusters),
-            self._n,
-            at_least=-largest,
-            at_most=largest,
-            key="max_difference",
-        )
+    @cached_property
+    def readings(self) -> Readings:
+        """Where residuals are read."""
+        return Readings(self.scene, self.spec.position)
 
-    def _modules(self, record: Record) -> tuple[str, ...]:
-        if not self.weights:
-            return ()
-        errors = record.weight_error(self.weights)
+
+def _modules(errors: Real | None) -> Iterator[str]:
+    if errors is not None:
         middle = number(float(np.median(errors)))
-        return (f"relative error of the weights: median {middle} over {len(errors)} modules",)
-
-    def _departure(self, record: Record) -> Departure:
-        conditions = (self.judged, self._stacked, self.scene.bare)
-        return Departure.of(*(self._readings.residuals(record, each) for each in conditions))
-
-    def _depths(self, record: Record) -> list[int]:
-        return self._readings.depths(record, self.asked.sites.sites)
-
-    def _kl(self, record: Record) -> Array:
-        """KL(stacked || judged) of the next token, nats: [probes]."""
-        stacked, judged = (
-            np.stack([record.log_probs(each) for each in next_tokens(self.scene, condition)])
-            for condition in (self._stacked, self.judged)
-        )
-        return np.maximum(divergence(stacked, judged), 0.0)
-
-    def _answers(self, record: Record) -> dict[str, Replies]:
-        markers = [marker for name in self.asked.of for marker in self.scene.personas[name].markers]
-        said = [[record.reply(each) for each in replies(self.scene, one)] for one in self._answering]
-        counted = [Replies.of(texts, markers) for texts in said]
-        return dict(zip((self.slug, "stacked"), counted, strict=False))
-
-    @property
-    def _answering(self) -> tuple[Condition, ...]:
-        return () if self.asked.max_difference is None else (self.judged, self._stacked)
-
-    @property
-    def _n(self) -> int:
-        return len(self.scene.probes)
-
-    @property
-    def _stacked(self) -> Condition:
-        return self.scene.mixture(dict.fromkeys(self.asked.of, 1.0), Regime.ADAPTER)
-
-    @property
-    def _readings(self) -> Readings:
-        return Readings(self.scene, self.asked.position)
-
-
-def _rates(answers: Mapping[str, Replies]) -> tuple[str, ...]:
-    rates = ", ".join(f"{name} {said.rate:.0%}" for name, said in answers.items())
-    return (f"replies with a marker of either persona: {rates}",) if answers else ()
+        yield f"relative error of the weights: median {middle} over {len(errors)} modules"
 
 
 def _other_than_stacked(ways: tuple[Way, ...]) -> tuple[Way, ...]:
@@ -255,12 +262,8 @@ class Algebra(Property):
             raise SuiteError("algebra has nothing to judge; expected ways, or an adapter under 'sequential'")
         return [
             AlgebraCase(
-                persona="+".join(self.of),
-                slug=slug,
-                asked=self,
-                scene=scene,
-                judged=condition,
-                weights=None if slug == SEQUENTIAL else WeightError(condition),
+                "+".join(self.of), slug, self, scene, condition,
+                None if slug == SEQUENTIAL else WeightError(condition),
             )
             for slug, condition in judged.items()
-        ]
+        ]  # fmt: skip

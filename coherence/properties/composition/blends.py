@@ -38,16 +38,10 @@ class Blend(ABC):
     def regimes(self) -> tuple[Regime, Regime]:
         """What puts the first and the second persona into the model when each is alone."""
 
-    @property
     def alone(self) -> tuple[Condition, Condition]:
-        """The first persona without the second, and the second without the first."""
+        """Put in the first persona alone, and the second; a SuiteError says which artefact is missing."""
         first, second = (self.scene.condition(*each) for each in zip(self.of, self.regimes, strict=True))
         return first, second
-
-    def require_artefacts(self) -> None:
-        """Raise a SuiteError that says which artefact is missing, if one is."""
-        for each in zip(self.of, self.regimes, strict=True):
-            self.scene.condition(*each)
 
     def others(self) -> Iterator[tuple[str, list["Blend"]]]:
         """Yield the same with somebody else, or random vectors, in the place of the first persona."""
@@ -121,12 +115,8 @@ class Trained(Blend):
         return first, second
 
     def _regime(self, name: str) -> Regime:
-        able = (
-            regime
-            for regime in (Regime.ADAPTER, Regime.PROMPT, Regime.STEERING)
-            if self.scene.supports(name, regime)
-        )
-        return next(able, Regime.ADAPTER)
+        regimes = (Regime.ADAPTER, Regime.PROMPT, Regime.STEERING)
+        return next((one for one in regimes if self.scene.supports(name, one)), Regime.ADAPTER)
 
 
 def blends(
@@ -137,14 +127,14 @@ def blends(
     `trained` are adapters by slug. A SuiteError when a vector of `extracted_on` is not what it should be.
     """
     first, second = of
-    found: list[Blend] = [
+    ways: list[Blend] = [
         Composed(f"{one}-{other}", scene, of, ((first, one), (second, other)))
         for one, other in product(REGIMES, repeat=2)
     ]
-    found.append(Composed(REVERSED, scene, of, ((second, Regime.PROMPT), (first, Regime.PROMPT))))
-    found += [_extracted(scene, of, name, vector) for name, vector in extracted_on.items()]
-    found += [Trained(slug, scene, of, adapter) for slug, adapter in trained.items() if adapter]
-    return {blend.slug: blend for blend in found}
+    ways.append(Composed(REVERSED, scene, of, ((second, Regime.PROMPT), (first, Regime.PROMPT))))
+    ways += [_extracted(scene, of, name, vector) for name, vector in extracted_on.items()]
+    ways += [Trained(slug, scene, of, adapter) for slug, adapter in trained.items() if adapter]
+    return {way.slug: way for way in ways}
 
 
 def _extracted(scene: Scene, of: Couple, persona: str, vector: str) -> Blend:
@@ -163,17 +153,19 @@ def _require_extracted(scene: Scene, persona: str, vector: str, adapter: str) ->
     vectors = scene.release.vectors
     if vector not in vectors:
         raise SuiteError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
-    asked = vectors[vector].extract
-    if asked is None or (asked.persona, asked.under) != (persona, adapter):
+    extraction = vectors[vector].extract
+    if extraction is None or (extraction.persona, extraction.under) != (persona, adapter):
         raise SuiteError(
-            f"extracted_on: the vector {vector!r} is {'a file' if asked is None else _as_extracted(asked)}; "
+            f"extracted_on: the vector {vector!r} is {_origin(extraction)}; "
             f"expected one extracted from {persona!r} under the adapter {adapter!r}"
         )
 
 
-def _as_extracted(asked: Extraction) -> str:
-    under = f"the adapter {asked.under!r}" if asked.under else "no adapter"
-    return f"extracted from {asked.persona!r} under {under}"
+def _origin(extraction: Extraction | None) -> str:
+    if extraction is None:
+        return "a file"
+    under = f"the adapter {extraction.under!r}" if extraction.under else "no adapter"
+    return f"extracted from {extraction.persona!r} under {under}"
 
 
 def usual_pairs(slugs: Iterable[str]) -> list[tuple[str, str]]:

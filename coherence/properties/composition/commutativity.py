@@ -8,7 +8,8 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawSearch, Scene
-from coherence.properties.property import Case, Property
+from coherence.properties.case import Case
+from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
@@ -92,20 +93,20 @@ class Commutativity(Property):
             SearchCase(
                 persona="release",
                 slug=law.value,
-                search=LawSearch(law, found, scene.probes, self.tolerance, self.examples, scene.seed),
+                search=LawSearch(law, conditions, scene.probes, self.tolerance, self.examples, scene.seed),
                 key="tolerance",
                 says=f"the law: {LAWS[law].says}",
                 statistic="deviation",
             )
-            for law, found in posed.items()
-            if self._can_be_posed(law, len(found))
+            for law, conditions in posed.items()
+            if self._can_be_posed(law, len(conditions))
         ]
 
-    def _can_be_posed(self, law: LawName, found: int) -> bool:
+    def _can_be_posed(self, law: LawName, there: int) -> bool:
         needed = LAWS[law].needs
-        if found < needed and self.laws:
+        if there < needed and self.laws:
             kind = "an adapter" if Regime.ADAPTER in LAWS[law].regimes else "a vector"
             raise SuiteError(
-                f"the law {law.value!r} needs {needed} personas with {kind} in the release; found {found}"
+                f"the law {law.value!r} needs {needed} personas with {kind} in the release; found {there}"
             )
-        return found >= needed
+        return there >= needed

@@ -1,13 +1,16 @@
 """How far conditions are apart: at the next token, and in the markers of what they say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 
 from coherence.plan import Condition, NextToken, Record, Reply, Scene
+from coherence.properties.composition.blends import Blend
+from coherence.properties.markers import Replies
 from coherence.statistics.alignment import Alignment
-from coherence.statistics.divergence import jeffreys
-from coherence.statistics.geometry import Array
+from coherence.statistics.divergence import Lean, jeffreys
+from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Marker
 
@@ -17,52 +20,65 @@ LEAST_KL = 0.01  # nats; nearer to bare than this, a condition has no next token
 class TokenDistances:
     """Half the sum of KL both ways between the next tokens of conditions, in nats."""
 
-    def __init__(self, record: Record, scene: Scene, conditions: Sequence[Condition]) -> None:
+    def __init__(self, log_probs: Callable[[Condition], Real], conditions: Iterable[Condition]) -> None:
         self._rows = {condition: row for row, condition in enumerate(dict.fromkeys(conditions))}
-        said = [
-            [record.log_probs(each) for each in next_tokens(scene, condition)] for condition in self._rows
-        ]
-        self._apart = jeffreys(np.array(said))
+        self._apart = jeffreys([*map(log_probs, self._rows)])
 
     def apart(self, first: Condition, second: Condition) -> Array:
         """Jeffreys distance of the next tokens of two conditions at each probe, in nats: [probes]."""
         return np.asarray(self._apart[self._rows[first], self._rows[second]])
 
+    def lean(self, way: Blend) -> Lean:
+        """Which of its two personas a way is nearer to."""
+        return Lean(*(self.apart(way.condition, alone) for alone in way.alone()))
+
 
 class ProfileDistances:
-    """How much more often than bare each marker shows in the replies of conditions."""
+    """How much more often than bare each marker shows in the replies of conditions, each looked up once."""
 
-    def __init__(
-        self, record: Record, scene: Scene, conditions: Sequence[Condition], markers: Sequence[Marker]
-    ) -> None:
-        self.texts = {
-            condition: tuple(record.reply(reply) for reply in replies(scene, condition))
-            for condition in (*conditions, scene.bare)
-        }
-        self._clusters = scene.clusters
-        found = {
-            condition: np.array([[marker.found_in(text) for marker in markers] for text in texts], np.float64)
-            for condition, texts in self.texts.items()
-        }
-        self._found, self._markers = found, list(markers)
-        self._gained = {condition: shown - found[scene.bare] for condition, shown in found.items()}
+    def __init__(self, record: Record, scene: Scene, markers: Sequence[Marker]) -> None:
+        self.texts = said = cache(partial(texts, record, scene))
+        self._scene, self._markers = scene, list(markers)
+
+        @cache
+        def shown(condition: Condition) -> Array:
+            return np.array([[m.found_in(text) for m in markers] for text in said(condition)], np.float64)
+
+        self._shown = shown
 
     def cosine(self, first: Condition, second: Condition) -> Interval:
         """Noise-free cosine of two profiles; NaN where one is not told from that of bare."""
-        one, other = self._gained[first], self._gained[second]
-        return Alignment.of(one[None], other[None], self._clusters).cosine()
+        bare = self._shown(self._scene.bare)
+        one, other = (self._shown(condition) - bare for condition in (first, second))
+        return Alignment.of(one[None], other[None], self._scene.clusters).cosine()
 
     def rate(self, condition: Condition, markers: Iterable[Marker]) -> float:
         """Share of the replies that show one of some of the markers."""
         columns = [self._markers.index(marker) for marker in markers]
-        return float(self._found[condition][:, columns].any(1).mean())
+        return float(self._shown(condition)[:, columns].any(1).mean())
 
 
-def next_tokens(scene: Scene, condition: Condition) -> list[NextToken]:
-    """Ask for the next token after every probe, under one condition."""
-    return [NextToken(condition, probe) for probe in scene.probes]
+def next_tokens(scene: Scene, *conditions: Condition) -> list[NextToken]:
+    """Ask for the next token after every probe, under some conditions."""
+    return [NextToken(condition, probe) for condition in conditions for probe in scene.probes]
 
 
-def replies(scene: Scene, condition: Condition) -> list[Reply]:
-    """Ask for a reply to every probe, under one condition."""
-    return [Reply(condition, probe, scene.decoding) for probe in scene.probes]
+def replies(scene: Scene, *conditions: Condition) -> list[Reply]:
+    """Ask for a reply to every probe, under some conditions."""
+    return [Reply(condition, probe, scene.decoding) for condition in conditions for probe in scene.probes]
+
+
+def log_probs(record: Record, scene: Scene, condition: Condition) -> Real:
+    """Look up log-probabilities of the next token after every probe, nats: [probes, vocabulary]."""
+    return np.stack([record.log_probs(each) for each in next_tokens(scene, condition)])
+
+
+def texts(record: Record, scene: Scene, condition: Condition) -> tuple[str, ...]:
+    """Look up the replies to every probe, under one condition."""
+    return tuple(record.reply(each) for each in replies(scene, condition))
+
+
+def marker_rates(by_name: Mapping[str, Replies]) -> str:
+    """Say how often markers show in replies, by who says them."""
+    rates = ", ".join(f"{name} {said.rate:.0%}" for name, said in by_name.items())
+    return f"replies with a marker of either persona: {rates}"

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations_with_replacement
+from functools import cache, cached_property, partial
+from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,18 +11,21 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
-from coherence.properties.columns import column, over_depth
+from coherence.properties.case import Case
+from coherence.properties.columns import over_depth, series
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
 from coherence.properties.composition.distances import (
     LEAST_KL,
     ProfileDistances,
     TokenDistances,
+    log_probs,
     next_tokens,
     replies,
 )
+from coherence.properties.composition.every_way import EveryWay
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
-from coherence.properties.directed import Directed
+from coherence.properties.directed import Directed, Directions
 from coherence.properties.eligibility import (
     Couple,
     bystanders,
@@ -31,85 +35,156 @@ from coherence.properties.eligibility import (
     units,
 )
 from coherence.properties.lengths import by_length
-from coherence.properties.property import Case
 from coherence.properties.ranges import COSINE, DIFFERENCE, SIZE
 from coherence.properties.reading import Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
-from coherence.statistics.divergence import Lean, in_units
+from coherence.statistics.divergence import in_units
+from coherence.statistics.geometry import Real
 from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import positive_ratio
-from coherence.vocabulary import (
-    Criterion,
-    Curve,
-    Evidence,
-    Marker,
-    ProbeNote,
-    Regime,
-    Table,
-)
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime, Series
 
 LEAST_PROBES = 8
 LEAST_MARKERS = 8
 
 
+@dataclass(frozen=True, eq=False)
+class EquivalenceSample:
+    """Next tokens, marker profiles and directions of the two ways, and for figures of all ways."""
+
+    case: "EquivalenceCase"
+    record: Record
+    seed: int
+
+    @cached_property
+    def tokens(self) -> TokenDistances:
+        """Distances of the two ways, of the null, of each persona alone and of bare."""
+        return TokenDistances(self._log_probs, self.case.telling(self.case.judged_ways))
+
+    @cached_property
+    def profiles(self) -> ProfileDistances:
+        """Marker profiles of any way."""
+        return ProfileDistances(self.record, self.case.scene, self.case.markers)
+
+    @cached_property
+    def band(self) -> Directions:
+        """Both directions at the sites that are judged."""
+        case, sites = self.case, self.case.spec.sites
+        return Directions(self._moved(case.pair, self._depths), case.sides, sites, self.seed)
+
+    @cached_property
+    def apart(self) -> Array:
+        """How far the next tokens of the two ways are apart, nats: [probes]."""
+        return self.tokens.apart(*self.case.sides.values())
+
+    @cached_property
+    def from_bare(self) -> Array:
+        """How far those of either are from bare on average, nats: [probes]."""
+        first, second = (self.tokens.apart(one, self.case.scene.bare) for one in self.case.sides.values())
+        return (first + second) / 2
+
+    @cached_property
+    def unit(self) -> Array:
+        """What distances are in units of, nats: [probes]."""
+        null = [way.condition for way in self.case.null]
+        return self.tokens.apart(*null) if null else self.from_bare
+
+    @cached_property
+    def tail(self) -> Tail:
+        """The distance at each probe, of which the highest is judged, too."""
+        case, spec = self.case, self.case.spec
+        worst = at_worst(spec.max_worst_distance, spec.max_distance)
+        values = in_units(self.apart, self.unit)
+        return Tail(case.ratio, "max_worst_distance", values, case.scene.clusters, worst)
+
+    @cached_property
+    def everywhere(self) -> Displacements:
+        """Displacements of all ways at every site."""
+        return self._moved(self.case.all_ways)
+
+    @cached_property
+    def every_way(self) -> EveryWay:
+        """All ways against each other."""
+        case = self.case
+        tokens = TokenDistances(self._log_probs, case.telling(case.all_ways))
+        band = self.everywhere.at(self._depths)
+        return EveryWay(case.ways, case.null, tokens, self.profiles, band, case.spec.sites)
+
+    @cached_property
+    def _log_probs(self) -> Callable[[Condition], Real]:
+        return cache(partial(log_probs, self.record, self.case.scene))
+
+    @cached_property
+    def _depths(self) -> list[int]:
+        return self.case.readings.depths(self.record, self.case.spec.sites.sites)
+
+    def _moved(self, ways: Iterable[Blend], depths: Sequence[int] | None = None) -> Displacements:
+        case, conditions = self.case, [way.condition for way in ways]
+        return case.readings.displacements(self.record, conditions, case.controls_by_regime, depths)
+
+
 @dataclass(frozen=True)
-class Found:
-    """What was measured of some ways."""
-
-    tokens: TokenDistances
-    profiles: ProfileDistances
-    moved: Displacements
-
-
-@dataclass(frozen=True)
-class EquivalenceCase(Case):
+class EquivalenceCase(Case[EquivalenceSample]):
     """Two ways of having two personas, held against each other; all other ways are evidence."""
 
     persona: str
     slug: str
-    asked: "Equivalence"
+    spec: "Equivalence"
     scene: Scene
     pair: tuple[Blend, Blend]
     null: tuple[Blend, ...]  # the chimera and its twin, or nothing
     ways: tuple[Blend, ...]
-    regimes: tuple[Regime, ...]
+    used: tuple[Regime, ...]  # by any of the ways
     controls_by_kin: tuple[tuple[str, ...], ...]
     markers: tuple[Marker, ...]  # of either persona
+    regimes: tuple[Regime, ...] = ()
 
     def needs(self) -> Iterable[Measurement]:
-        """Measure the two ways that are judged, the null, and all others that the tables hold."""
-        return self._needs(self._all)
+        """Measure the two ways, and the next tokens of the null."""
+        beside = (one for unit in self.controls_by_regime for persona in unit for one in persona)
+        return [
+            *self._compared(self.sides.values()),
+            *(reading for condition in beside for reading in self.readings.of(condition)),
+            *next_tokens(self.scene, *self.telling(self.judged_ways)),
+        ]
 
-    def rests_on(self) -> Iterable[Measurement]:
-        """Measure the two ways and the null."""
-        return self._needs(self._judged)
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Measure all ways alike, for the tables."""
+        ways = self.all_ways
+        return [
+            *self._compared(way.condition for way in ways),
+            *next_tokens(self.scene, *self.telling(ways)),
+        ]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def sample(self, record: Record, seed: int) -> EquivalenceSample:
+        """Take distances of the two ways, and for figures of all."""
+        return EquivalenceSample(self, record, seed)
+
+    def criteria(self, sample: EquivalenceSample) -> Iterator[Criterion]:
         """Judge next tokens, who wins, markers and directions: each alone can be met by something else."""
-        found = self._found(record, self._all)
-        band = replace(found, moved=found.moved.at(self._depths(record)))
-        first, second = self._conditions
-        apart = found.tokens.apart(first, second)
-        return Evidence(
-            criteria=tuple(self._criteria(band, seed)),
-            curve=self._curve(found.moved),
-            tables=tuple(self._tables(band)),
-            probes=self._furthest(band),
+        distance = self._distance(sample)
+        yield distance
+        yield sample.tail.criterion(distance.unreliable)
+        yield self._asymmetry(sample)
+        yield self._profile(sample)
+        yield from self.spec.directions(sample.band, "min_direction", self.spec.min_direction)
+
+    def figures(self, sample: EquivalenceSample) -> Figures:
+        """Show cosines over depth, all ways against each other, and where the two are furthest apart."""
+        return Figures(
+            curve=self._curve(sample),
+            tables=tuple(sample.every_way.tables()),
+            probes=self._furthest(sample),
             notes=(
-                *self._null_note(band),
-                *self.asked.geometry(band.moved, self._sides, seed),
-                *self._tail(band.tokens).notes(),
-                *by_length(f"KL between {self._said}", apart, self.scene.probes),
+                *sample.every_way.seed_pair(),
+                *sample.band.geometry(),
+                *sample.tail.notes(),
+                *by_length(f"KL between {self._both}", sample.apart, self.scene.probes),
             ),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria from the two ways, the null and the sites of the band alone."""
-        return self._criteria(self._found(record, self._judged, self._depths(record)), seed)
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["EquivalenceCase"]]:
         """Put another persona, or random vectors, in the place of the first in one of the two ways.
 
         The other way stays as it is; where both are trained there is nobody to replace.
@@ -121,208 +196,111 @@ class EquivalenceCase(Case):
             for name, several in replaced.others()
         }
 
-    def _criteria(self, found: Found, seed: int) -> Iterator[Criterion]:
-        distance = self._distance(found.tokens)
-        yield distance
-        yield self._tail(found.tokens).criterion(distance.unreliable)
-        yield self._asymmetry(found.tokens)
-        yield self._profile(found.profiles)
-        asked = self.asked
-        yield from asked.directions(
-            found.moved, self._sides, self._n, seed, "min_direction", asked.min_direction
-        )
-
-    def _distance(self, tokens: TokenDistances) -> Criterion:
-        own = float(self._from_bare(tokens).mean())
+    def _distance(self, sample: EquivalenceSample) -> Criterion:
+        own = float(sample.from_bare.mean())
         same = (
             f"next tokens are those of bare (KL {own:.2g} of at least {LEAST_KL:g} nat): "
             "there is nothing to compare"
         )
         return held(
-            self._ratio,
-            positive_ratio(tokens.apart(*self._conditions), self._unit(tokens), self.scene.clusters),
-            self._n,
-            at_most=self.asked.max_distance,
+            self.ratio,
+            positive_ratio(sample.apart, sample.unit, self.scene.clusters),
+            sample.band.n,
+            at_most=self.spec.max_distance,
             unreliable=None if own >= LEAST_KL else same,
             key="max_distance",
         )
 
-    def _tail(self, tokens: TokenDistances) -> Tail:
-        worst = at_worst(self.asked.max_worst_distance, self.asked.max_distance)
-        apart = in_units(tokens.apart(*self._conditions), self._unit(tokens))
-        return Tail(self._ratio, "max_worst_distance", apart, self.scene.clusters, worst)
+    def _asymmetry(self, sample: EquivalenceSample) -> Criterion:
+        first, second = (sample.tokens.lean(way) for way in self.pair)
+        beyond, most = first.beyond(second, self.scene.clusters), self.spec.max_asymmetry
+        return held("lean of the first - second way", beyond, sample.band.n, -most, most, key="max_asymmetry")
 
-    def _unit(self, tokens: TokenDistances) -> Array:
-        """Of distances, at each probe: [probes]."""
-        null = [blend.condition for blend in self.null]
-        return tokens.apart(*null) if null else self._from_bare(tokens)
-
-    def _from_bare(self, tokens: TokenDistances) -> Array:
-        first, second = (tokens.apart(condition, self.scene.bare) for condition in self._conditions)
-        return (first + second) / 2
-
-    def _asymmetry(self, tokens: TokenDistances) -> Criterion:
-        first, second = (_lean(tokens, blend) for blend in self.pair)
-        return held(
-            "lean of the first - second way",
-            first.beyond(second, self.scene.clusters),
-            self._n,
-            at_least=-self.asked.max_asymmetry,
-            at_most=self.asked.max_asymmetry,
-            key="max_asymmetry",
-        )
-
-    def _profile(self, profiles: ProfileDistances) -> Criterion:
-        found = profiles.cosine(*self._conditions)
-        flat = f"the marker profile of {self._said} is not told from that of bare"
+    def _profile(self, sample: EquivalenceSample) -> Criterion:
+        cosine = sample.profiles.cosine(*self.sides.values())
+        flat = f"the marker profile of {self._both} is not told from that of bare"
         return held(
             "marker profile cosine",
-            found,
-            self._n,
-            at_least=self.asked.min_profile,
-            unreliable=self._few_markers() or (flat if np.isnan(found.value) else None),
+            cosine,
+            sample.band.n,
+            at_least=self.spec.min_profile,
+            unreliable=self._few_markers() or (flat if np.isnan(cosine.value) else None),
             key="min_profile",
         )
 
     def _few_markers(self) -> str | None:
         # Noise along a profile does not turn it: of few markers a cosine is too near to 1, and sure of it.
-        found = len(self.markers)
-        enough = found >= LEAST_MARKERS
-        return None if enough else f"{found} markers make no profile, at least {LEAST_MARKERS} are needed"
+        n = len(self.markers)
+        few = f"{n} markers make no profile, at least {LEAST_MARKERS} are needed"
+        return few if n < LEAST_MARKERS else None
 
-    def _curve(self, moved: Displacements) -> Curve:
-        pair = self._conditions
-        columns = {"raw": moved.raw_cosine(*pair), "specific": _over_depth(moved, *pair)}
-        if self.null:
-            columns["null"] = _over_depth(moved, *(blend.condition for blend in self.null))
-        return over_depth(columns, np.logical_or(*map(moved.still, pair)))
+    def _curve(self, sample: EquivalenceSample) -> Curve:
+        moved, pair, null = sample.everywhere, sample.band.pair, [way.condition for way in self.null]
+        lines = {"raw": series(moved.raw_cosine(*pair)), "specific": _specific(moved, pair)}
+        if null:
+            lines["null"] = _specific(moved, null)
+        return over_depth(lines, np.logical_or(*map(moved.still, pair)))
 
-    def _tables(self, found: Found) -> Iterator[Table]:
-        ways = {blend.slug: blend.condition for blend in self.ways}
-        tokens, profiles, moved = found.tokens, found.profiles, found.moved
-        yield _square("next token: KL, nats", ways, lambda *pair: float(tokens.apart(*pair).mean()))
-        yield _square("markers: cosine", ways, lambda *pair: profiles.cosine(*pair).value)
-        inside = f"directions at {self.asked.sites}: specific cosine"
-        yield _square(inside, ways, lambda *pair: moved.compared(*pair).cosine().value)
-        first, second = self.asked.of
-        yield Table(
-            name="which persona wins",
-            rows=tuple(ways),
-            columns=(
-                "KL from bare", f"KL from {first}", f"KL from {second}", "lean",
-                f"shows {first}", f"shows {second}",
-            ),
-            cells=tuple(column(self._wins(found, blend)) for blend in self.ways),
-        )  # fmt: skip
-
-    def _wins(self, found: Found, blend: Blend) -> Iterator[float]:
-        lean = _lean(found.tokens, blend)
-        yield float(found.tokens.apart(blend.condition, self.scene.bare).mean())
-        yield from (float(lean.first.mean()), float(lean.second.mean()), lean.value)
-        for name in self.asked.of:
-            yield found.profiles.rate(blend.condition, self.scene.personas[name].markers)
-
-    def _furthest(self, found: Found) -> tuple[ProbeNote, ...]:
-        apart = found.tokens.apart(*self._conditions)
-        texts = {
-            name: found.profiles.texts[condition]
-            for name, condition in (
-                *((blend.slug, blend.condition) for blend in self.pair),
-                ("bare", self.scene.bare),
-            )
+    def _furthest(self, sample: EquivalenceSample) -> tuple[ProbeNote, ...]:
+        said = {
+            name: sample.profiles.texts(condition)
+            for name, condition in {**self.sides, "bare": self.scene.bare}.items()
         }
-        return furthest(self.scene, apart, lambda row: f"KL between {self._said} {apart[row]:.2g} nat", texts)
+        between = f"KL between {self._both}"
+        return furthest(self.scene, sample.apart, lambda row: f"{between} {sample.apart[row]:.2g} nat", said)
 
-    def _null_note(self, found: Found) -> Iterator[str]:
-        if not self.null:
-            return
-        chimera, twin = (blend.condition for blend in self.null)
-        apart = float(found.tokens.apart(chimera, twin).mean())
-        yield (
-            f"seed-pair null: {CHIMERA} and {TWIN} are {number(apart)} nat apart, "
-            f"marker profile cosine {number(found.profiles.cosine(chimera, twin).value)}, "
-            f"specific cosine {number(found.moved.compared(chimera, twin).cosine().value)}"
-        )
+    def telling(self, ways: Sequence[Blend]) -> list[Condition]:
+        """List whose next tokens tell which persona wins: those of some ways, of each alone, and of bare."""
+        alone = (condition for way in ways for condition in way.alone())
+        return [*(way.condition for way in ways), *alone, self.scene.bare]
 
-    def _found(self, record: Record, of: Sequence[Blend], depths: Sequence[int] | None = None) -> Found:
-        ways = [blend.condition for blend in of]
-        alone = [condition for blend in of for condition in blend.alone]
-        return Found(
-            TokenDistances(record, self.scene, [*ways, *alone, self.scene.bare]),
-            ProfileDistances(record, self.scene, ways, self.markers),
-            self._readings.displacements(record, ways, self._bystanders, depths),
-        )
-
-    def _needs(self, of: Sequence[Blend]) -> list[Measurement]:
-        ways = [*(blend.condition for blend in of), self.scene.bare]
-        alone = [condition for blend in of for condition in blend.alone]
-        beside = [one for unit in self._bystanders for persona in unit for one in persona]
-        return [
-            *(reading for condition in (*ways, *beside) for reading in self._readings.of(condition)),
-            *(token for condition in (*ways, *alone) for token in next_tokens(self.scene, condition)),
-            *(reply for condition in ways for reply in replies(self.scene, condition)),
-        ]
+    def _compared(self, ways: Iterable[Condition]) -> Iterator[Measurement]:
+        """Directions and marker profiles of some ways, and bare beside them."""
+        for condition in (*ways, self.scene.bare):
+            yield from self.readings.of(condition)
+            yield from replies(self.scene, condition)
 
     @property
-    def _judged(self) -> tuple[Blend, ...]:
+    def judged_ways(self) -> tuple[Blend, ...]:
+        """The two ways and the null."""
         return (*self.pair, *self.null)
 
     @property
-    def _all(self) -> tuple[Blend, ...]:
-        return (*self._judged, *self.ways)
+    def all_ways(self) -> tuple[Blend, ...]:
+        """The same and all others that the tables hold."""
+        return (*self.judged_ways, *self.ways)
 
-    @property
-    def _sides(self) -> dict[str, Condition]:
-        return {blend.slug: blend.condition for blend in self.pair}
+    @cached_property
+    def sides(self) -> dict[str, Condition]:
+        """The two ways, by their names."""
+        return {way.slug: way.condition for way in self.pair}
 
-    @property
-    def _conditions(self) -> tuple[Condition, Condition]:
-        first, second = self.pair
-        return first.condition, second.condition
-
-    @property
-    def _bystanders(self) -> list[list[list[Condition]]]:
+    @cached_property
+    def controls_by_regime(self) -> list[list[list[Condition]]]:
         """Control personas in one regime after the other, kin together."""
         return [
-            [[self.scene.condition(name, regime) for regime in self.regimes] for name in unit]
+            [[self.scene.condition(name, regime) for regime in self.used] for name in unit]
             for unit in self.controls_by_kin
         ]
 
-    @property
-    def _readings(self) -> Readings:
-        return Readings(self.scene, self.asked.position)
-
-    def _depths(self, record: Record) -> list[int]:
-        return self._readings.depths(record, self.asked.sites.sites)
+    @cached_property
+    def readings(self) -> Readings:
+        """Where residuals are read."""
+        return Readings(self.scene, self.spec.position)
 
     @property
-    def _ratio(self) -> str:
+    def ratio(self) -> str:
+        """What the distance is called, in its unit."""
         return "KL / seed-pair null" if self.null else "KL / KL from bare"
 
     @property
-    def _said(self) -> str:
-        return " and ".join(blend.slug for blend in self.pair)
-
-    @property
-    def _n(self) -> int:
-        return len(self.scene.probes)
+    def _both(self) -> str:
+        return " and ".join(self.sides)
 
 
-def _lean(tokens: TokenDistances, blend: Blend) -> Lean:
-    first, second = (tokens.apart(blend.condition, alone) for alone in blend.alone)
-    return Lean(first, second)
-
-
-def _over_depth(moved: Displacements, first: Condition, second: Condition) -> Array:
-    return np.array([cosine.value for cosine in moved.compared(first, second).cosines()])
-
-
-def _square(
-    name: str, ways: Mapping[str, Condition], value: Callable[[Condition, Condition], float]
-) -> Table:
-    half = {frozenset(pair): value(*pair) for pair in combinations_with_replacement(ways.values(), 2)}
-    cells = tuple(column(half[frozenset((one, other))] for other in ways.values()) for one in ways.values())
-    return Table(name=name, rows=tuple(ways), columns=tuple(ways), cells=cells)
+def _specific(moved: Displacements, pair: Iterable[Condition]) -> Series:
+    first, second = pair
+    return series(cosine.value for cosine in moved.compared(first, second).cosines())
 
 
 def _two_ways(pair: tuple[str, str]) -> tuple[str, str]:
@@ -437,5 +415,5 @@ def _looked_up(slugs: Sequence[str], known: Mapping[str, Blend]) -> dict[str, Bl
     for slug in slugs:
         if slug not in known:
             raise SuiteError(f"no way is named {slug!r}{did_you_mean(slug, known)}")
-        known[slug].require_artefacts()
+        known[slug].alone()  # complains of an artefact that is missing
     return {slug: known[slug] for slug in slugs}

@@ -36,7 +36,7 @@ class Recovered:
 class Recovery:
     """What is recovered at each set of sites."""
 
-    found: Sequence[Recovered]
+    each: Sequence[Recovered]
 
     @classmethod
     def of(cls, changes: Injections, kl: KL, clusters: Sequence[str]) -> Self:
@@ -60,23 +60,23 @@ class Recovery:
         """Share recovered at every set of sites, by the sum and by the oracle."""
         return table(
             "share recovered by injection",
-            [_named(one.sites) for one in self.found],
+            [_named(one.sites) for one in self.each],
             {
-                "recovered": [one.by_sum for one in self.found],
-                "recovered by the oracle": [one.by_oracle for one in self.found],
+                "recovered": [one.by_sum for one in self.each],
+                "recovered by the oracle": [one.by_oracle for one in self.each],
             },
         )
 
     def __str__(self) -> str:
         alone = sorted(self._alone, key=lambda one: one.by_sum, reverse=True)
-        several = [one for one in self.found if len(one.sites) > 1]
+        several = [one for one in self.each if len(one.sites) > 1]
         first, *rest = map(str, [*alone[:1], *several])
         best = f" (the best of {len(alone)} single sites)" if len(alone) > 1 else ""
-        return f"recovered by injection: {first}{best}{''.join(f', {each}' for each in rest)}"
+        return f"recovered by injection: {first}{best}{''.join(f', {one}' for one in rest)}"
 
     @property
     def _alone(self) -> list[Recovered]:
-        return [one for one in self.found if len(one.sites) == 1]
+        return [one for one in self.each if len(one.sites) == 1]
 
 
 def _named(sites: Sequence[Site]) -> str:

@@ -23,10 +23,10 @@ class Spread:
 
     def quartiles(self, band: Band) -> Array:
         """Quartiles over the cells at each site of a band and, last, of the cells' means: [3, sites + 1]."""
-        found = np.full((3, len(band.sites) + 1), np.nan)
-        found[:, [band.sites.index(site) for site in self.sites]] = quartiles(self.values)
-        found[:, -1] = quartiles(self.values.mean(0))
-        return found
+        by_site = np.full((3, len(band.sites) + 1), np.nan)
+        by_site[:, [band.sites.index(site) for site in self.sites]] = quartiles(self.values)
+        by_site[:, -1] = quartiles(self.values.mean(0))
+        return by_site
 
     def __str__(self) -> str:
         medians = quartiles(self.values)[1]
@@ -47,16 +47,13 @@ class Spreads:
 
     def table(self) -> Table:
         """Quartiles over the tasks at each site, and of each task's mean over the band."""
-        found = {spread.name: spread.quartiles(self.band) for spread in self._each}
-        return table(
-            "quartiles over the tasks",
-            [*map(str, self.band.sites), "mean of the band"],
-            {
-                f"{name} {end}": values[row]
-                for name, values in found.items()
-                for row, end in enumerate(("q1", "median", "q3"))
-            },
-        )
+        columns = {
+            f"{spread.name} {end}": values
+            for spread in self._each
+            for end, values in zip(("q1", "median", "q3"), spread.quartiles(self.band), strict=True)
+        }
+        rows = [*map(str, self.band.sites), "mean of the band"]
+        return table("quartiles over the tasks", rows, columns)
 
     def worst(self) -> str:
         """Name the worst site of each, beside the mean that is judged."""

@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from coherence.plan import ClaimName, Condition, LawSearch, Scene
+from coherence.properties.case import Case
 from coherence.properties.eligibility import Couple, require_adapter
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.vocabulary import Regime
@@ -46,6 +47,7 @@ class Worst(Property):
                 key="max_kl",
                 says=CLAIM,
                 statistic="KL at the worst probe",
+                regimes=(regime,),
             )
             for regime in self.sums
         ]

@@ -184,8 +184,8 @@ def test_displacement_is_relative_to_what_the_stack_does():
     )
     assert by_key(evidence)["max_displacement"].estimate.value == pytest.approx(expected, rel=1e-4)
     assert evidence.curve.at[1] == "resid_post.0"
-    assert evidence.curve.columns["displacement"][0] is None
-    assert evidence.curve.columns["displacement"][1] == pytest.approx(expected, rel=1e-4)
+    assert evidence.curve.series["displacement"].values[0] is None
+    assert evidence.curve.series["displacement"].values[1] == pytest.approx(expected, rel=1e-4)
 
 
 def test_an_interval_around_a_threshold_decides_nothing():
@@ -209,7 +209,8 @@ def test_neither_an_adapter_alone_nor_none_is_the_sum():
     controls = case.controls()
     assert list(controls) == ["nothing in its place", "pirate alone", "counsel alone"]
     for (control,) in controls.values():
-        criteria = {one.key: one for one in control.criteria(World(case).record(control), seed=0)}
+        sample = control.sample(World(case).record(control), seed=0)
+        criteria = {one.key: one for one in control.criteria(sample)}
         assert WEIGHTS not in criteria
         assert criteria["max_displacement"].verdict is Verdict.FAIL
 

@@ -50,18 +50,18 @@ def test_both_by_one_regime_are_the_mixture_that_is_measured_elsewhere(regime):
 def test_prompts_have_an_order_and_each_persona_alone_has_none():
     both = ways()
     assert both["prompts-reversed"].condition.prompts == (HEREBY, ARR)
-    assert both["prompts-reversed"].alone == both["prompt-prompt"].alone
+    assert both["prompts-reversed"].alone() == both["prompt-prompt"].alone()
 
 
 def test_a_chimera_is_one_adapter_beside_those_of_each_persona_alone():
     chimera = ways()["chimera"]
     assert chimera.condition == Condition("Neutral.", adapters=(("mix", 1.0),))
-    assert [condition.adapters for condition in chimera.alone] == [(("pirate", 1.0),), (("counsel", 1.0),)]
+    assert [condition.adapters for condition in chimera.alone()] == [(("pirate", 1.0),), (("counsel", 1.0),)]
 
 
 def test_a_persona_without_an_adapter_is_held_against_the_chimera_by_what_it_has():
     chimera = ways(scene(adapters=("pirate", "mix")))["chimera"]
-    assert chimera.alone[1] == Condition("Neutral.", (HEREBY,))
+    assert chimera.alone()[1] == Condition("Neutral.", (HEREBY,))
 
 
 def test_a_way_is_able_where_both_have_what_it_takes():

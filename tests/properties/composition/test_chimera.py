@@ -66,7 +66,7 @@ class World:
 
     def record(self):
         measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in self.case.measurements()})
+        return Record({need: measure[type(need)](need) for need in dict.fromkeys(self.case.measurements())})
 
     def reading(self, need):
         held = self.parts(need.condition)
@@ -115,8 +115,8 @@ def test_an_unrelated_chimera_fails_although_its_raw_cosine_is_high():
     assert criteria["specific cosine"].verdict is Verdict.FAIL
     assert criteria["KL ratio"].verdict is Verdict.FAIL
     assert criteria["KL ratio"].estimate.value > 0.9
-    assert evidence.curve.columns["raw"][2] > 0.95
-    assert evidence.curve.columns["specific"][2] < 0.3
+    assert evidence.curve.series["raw"].values[2] > 0.95
+    assert evidence.curve.series["specific"].values[2] < 0.3
 
 
 def test_a_chimera_of_one_parent_is_not_the_sum():
@@ -211,13 +211,13 @@ def test_a_sum_that_moves_nothing_is_undefined_and_no_cosine_of_0():
     criterion = by_name(evidence)["specific cosine"]
     assert criterion.unreliable == "the chimera moves nothing at resid_post.0"
     assert criterion.verdict is Verdict.INCONCLUSIVE
-    assert evidence.curve.columns["specific"][:2] == (None, None)
+    assert evidence.curve.series["specific"].values[:2] == (None, None)
 
 
 def test_the_curve_runs_over_all_sites():
     curve = judged().curve
     assert curve.at == ("resid_pre.0", "resid_post.0", "resid_post.1")
-    assert set(curve.columns) == {"raw", "specific", "ceiling"}
+    assert set(curve.series) == {"raw", "specific", "ceiling"}
 
 
 def test_the_furthest_probes_show_their_replies():
@@ -238,6 +238,7 @@ def test_ids_name_both_personas_and_the_regime():
         ("pirate+counsel", "steering"),
         ("pirate+counsel", "adapter"),
     ]
+    assert [[str(regime) for regime in case.regimes] for case in cases] == [["steering"], ["adapter"]]
 
 
 def test_the_sum_and_the_chimera_are_measured_in_all_three_ways():

@@ -41,6 +41,7 @@ def test_one_case_per_sum_against_the_chimera():
         ("pirate+counsel", "steering"),
         ("pirate+counsel", "adapter"),
     ]
+    assert [[str(regime) for regime in case.regimes] for case in cases] == [["steering"], ["adapter"]]
     steered = cases[0].search
     assert steered.law is ClaimName.NEXT_TOKEN
     assert steered.conditions == (
