@@ -53,7 +53,8 @@ class BasinSample:
     @cached_property
     def unreliable(self) -> str | None:
         """Say why nothing can be placed on one of the axes; None if it can."""
-        doubts = (axis.unreliable(scale, self.seed) for axis, scale in zip(self.axes, self.scales, strict=True))
+        both = zip(self.axes, self.scales, strict=True)
+        doubts = (axis.unreliable(scale, self.seed) for axis, scale in both)
         return next(filter(None, doubts), None)
 
     @cached_property
