@@ -37,7 +37,7 @@ from coherence.properties.eligibility import (
 )
 from coherence.properties.lengths import by_length
 from coherence.properties.ranges import COSINE, DIFFERENCE
-from coherence.properties.reading import ExampleReplies, Readings
+from coherence.properties.reading import Contrast, ExampleReplies, Readings
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.vocabulary import (
@@ -63,14 +63,13 @@ class CollinearitySample:
     @cached_property
     def band(self) -> Directions:
         """Both directions at the sites that are judged."""
-        case, spec = self.case, self.case.spec
-        depths = case.readings.depths(self.record, spec.sites.sites)
-        return Directions(self._moved(depths), case.sides, spec.sites, self.seed)
+        case = self.case
+        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
 
     @cached_property
     def everywhere(self) -> Displacements:
         """Displacements at every site."""
-        return self._moved()
+        return self.case.contrast.displacements(self.record, self.case.judged)
 
     @cached_property
     def foreign(self) -> dict[str, Alignment]:
@@ -88,10 +87,6 @@ class CollinearitySample:
             for name in personas
         }
 
-    def _moved(self, depths: Sequence[int] | None = None) -> Displacements:
-        case = self.case
-        return case.readings.displacements(self.record, case.judged, case.controls_in_both, depths)
-
 
 @dataclass(frozen=True)
 class CollinearityCase(Case[CollinearitySample]):
@@ -106,9 +101,7 @@ class CollinearityCase(Case[CollinearitySample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Read bare, the judged persona and its controls in both regimes, on every probe."""
-        controls = [one for unit in self.controls_in_both for persona in unit for one in persona]
-        conditions = dict.fromkeys([self.scene.bare, *self.judged, *controls])
-        return [reading for condition in conditions for reading in self.readings.of(condition)]
+        return self.contrast.needs(self.judged)
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Let both regimes answer a probe."""
@@ -193,9 +186,10 @@ class CollinearityCase(Case[CollinearitySample]):
         return ExampleReplies(self.scene, self.sides)
 
     @cached_property
-    def readings(self) -> Readings:
-        """Where and over which text residuals are read."""
-        return Readings(self.scene, self.spec.position, self.spec.text)
+    def contrast(self) -> Contrast:
+        """Where and over which text residuals are read, and who is beside the persona."""
+        readings = Readings(self.scene, self.spec.position, self.spec.text)
+        return Contrast(readings, self.controls_by_kin, self.regimes)
 
     @cached_property
     def sides(self) -> dict[str, Condition]:
@@ -205,16 +199,8 @@ class CollinearityCase(Case[CollinearitySample]):
     @cached_property
     def judged(self) -> tuple[Condition, Condition]:
         """The persona in either regime."""
-        first, second = self._in_both(self.persona)
+        first, second = (self.scene.condition(self.persona, regime) for regime in self.regimes)
         return first, second
-
-    @cached_property
-    def controls_in_both(self) -> list[list[list[Condition]]]:
-        """Control personas in either regime, kin together."""
-        return [[self._in_both(persona) for persona in unit] for unit in self.controls_by_kin]
-
-    def _in_both(self, persona: str) -> list[Condition]:
-        return [self.scene.condition(persona, regime) for regime in self.regimes]
 
 
 def _nearest(foreign: Mapping[str, Alignment]) -> Iterator[str]:

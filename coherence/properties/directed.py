@@ -10,11 +10,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from coherence.plan import Condition
+from coherence.plan import Condition, Record
 from coherence.properties.criterion import held, too_noisy
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
-from coherence.properties.reading import unmoved
+from coherence.properties.reading import Contrast, unmoved
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.intervals import Array, Interval
@@ -30,6 +30,13 @@ class Directions:
     sides: Mapping[str, Condition]
     band: Band
     seed: int
+
+    @classmethod
+    def of(
+        cls, contrast: Contrast, record: Record, sides: Mapping[str, Condition], band: Band, seed: int
+    ) -> "Directions":
+        """Take what is read at the sites of a band, and nothing else."""
+        return cls(contrast.displacements(record, sides.values(), band.sites), sides, band, seed)
 
     @property
     def pair(self) -> tuple[Condition, Condition]:

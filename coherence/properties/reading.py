@@ -1,7 +1,8 @@
 """What a condition does to the residual stream: one reading per probe."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.generic import Generic
-from coherence.vocabulary import Band, Position, ProbeNote, Site
+from coherence.vocabulary import Band, Position, ProbeNote, Regime, Site
 
 Residuals = NDArray[np.floating[Any]]
 
@@ -57,30 +58,51 @@ class Readings:
             np.subtract(self.residuals(record, condition, depths), bare, out=place)
         return bare, moved
 
-    def displacements(
-        self,
-        record: Record,
-        conditions: Sequence[Condition],
-        controls: Sequence[Sequence[Sequence[Condition]]],
-        depths: Sequence[int] | None = None,
-    ) -> Displacements:
-        """Displacements of conditions, and of control personas beside them.
-
-        Controls are units of kin, in each the personas, and of each a condition for every regime.
-        """
-        beside = [condition for unit in controls for persona in unit for condition in persona]
-        rows = {condition: row for row, condition in enumerate(dict.fromkeys([*conditions, *beside]))}
-        bare, moved = self.displaced(record, tuple(rows), depths)
-        units = [
-            np.mean([[moved[rows[one]].mean(-2, dtype=np.float64) for one in persona] for persona in unit], 0)
-            for unit in controls
-        ]
-        return Displacements(rows, moved, Generic(np.stack(units)), bare, self.scene.clusters)
-
     def depths(self, record: Record, sites: Iterable[Site]) -> list[int]:
         """Find the rows of a run of sites; a MeasurementError when the model has no such block."""
         within = len(record.residuals(self.of(self.scene.bare)[0]))
         return [within_reach(site, within).depth for site in sites]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Readings of some conditions, with those of control personas beside them in the same regimes."""
+
+    readings: Readings
+    controls_by_kin: Sequence[Sequence[str]]
+    regimes: Sequence[Regime]
+
+    @cached_property
+    def controls(self) -> list[list[list[Condition]]]:
+        """Units of kin, in each the personas, and of each a condition for every regime."""
+        scene = self.readings.scene
+        return [
+            [[scene.condition(name, regime) for regime in self.regimes] for name in unit]
+            for unit in self.controls_by_kin
+        ]
+
+    def needs(self, conditions: Iterable[Condition]) -> list[Reading]:
+        """Read bare, the conditions and the controls on every probe."""
+        every = dict.fromkeys([self.readings.scene.bare, *conditions, *self._beside])
+        return [reading for condition in every for reading in self.readings.of(condition)]
+
+    def displacements(
+        self, record: Record, conditions: Iterable[Condition], sites: Iterable[Site] | None = None
+    ) -> Displacements:
+        """Displacements of the conditions and the controls, at every site or a run of them."""
+        readings = self.readings
+        depths = None if sites is None else readings.depths(record, sites)
+        rows = {condition: row for row, condition in enumerate(dict.fromkeys([*conditions, *self._beside]))}
+        bare, moved = readings.displaced(record, tuple(rows), depths)
+        units = [
+            np.mean([[moved[rows[one]].mean(-2, dtype=np.float64) for one in persona] for persona in unit], 0)
+            for unit in self.controls
+        ]
+        return Displacements(rows, moved, Generic(np.stack(units)), bare, readings.scene.clusters)
+
+    @property
+    def _beside(self) -> Iterator[Condition]:
+        return (one for unit in self.controls for persona in unit for one in persona)
 
 
 @dataclass(frozen=True)

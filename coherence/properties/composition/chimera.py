@@ -37,7 +37,7 @@ from coherence.properties.eligibility import (
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.ranges import COSINE, SIZE
-from coherence.properties.reading import Readings
+from coherence.properties.reading import Contrast, Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.displacements import Displacements
@@ -58,9 +58,8 @@ class ChimeraSample:
     @cached_property
     def band(self) -> Directions:
         """Both directions at the sites that are judged."""
-        case, sites = self.case, self.case.spec.sites
-        depths = case.readings.depths(self.record, sites.sites)
-        return Directions(self.moved(depths), case.sides, sites, self.seed)
+        case = self.case
+        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
 
     @cached_property
     def explained(self) -> Explained:
@@ -85,10 +84,10 @@ class ChimeraSample:
             for name, condition in self.case.judged.items()
         }
 
-    def moved(self, depths: Sequence[int] | None = None) -> Displacements:
-        """Displacements of both, at every site or some, beside those of the controls."""
-        case = self.case
-        return case.readings.displacements(self.record, [*case.sides.values()], case.controls_in_both, depths)
+    @cached_property
+    def everywhere(self) -> Displacements:
+        """Displacements at every site."""
+        return self.case.contrast.displacements(self.record, self.case.sides.values())
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,8 @@ class ChimeraCase(Case[ChimeraSample]):
     def needs(self) -> Iterable[Measurement]:
         """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
         judged = tuple(self.judged.values())
-        others = (one for unit in self.controls_in_both for persona in unit for one in persona)
         return [
-            *(reading for condition in (*judged, *others) for reading in self.readings.of(condition)),
+            *self.contrast.needs(self.sides.values()),
             *next_tokens(self.scene, *judged),
             *replies(self.scene, *judged),
         ]
@@ -208,22 +206,14 @@ class ChimeraCase(Case[ChimeraSample]):
         return {"sum": by_sum, "chimera": chimera, "bare": self.scene.bare}
 
     @cached_property
-    def controls_in_both(self) -> list[list[list[Condition]]]:
-        """Control personas in the sum's regime and in the adapter's, kin together."""
-        regimes = dict.fromkeys((*self.regimes, Regime.ADAPTER))
-        return [
-            [[self.scene.condition(persona, regime) for regime in regimes] for persona in unit]
-            for unit in self.controls_by_kin
-        ]
-
-    @cached_property
-    def readings(self) -> Readings:
-        """Where residuals are read."""
-        return Readings(self.scene, self.spec.position)
+    def contrast(self) -> Contrast:
+        """Where residuals are read, and who is beside: in the sum's regime and in the adapter's."""
+        regimes = tuple(dict.fromkeys((*self.regimes, Regime.ADAPTER)))
+        return Contrast(Readings(self.scene, self.spec.position), self.controls_by_kin, regimes)
 
 
 def _curve(sample: ChimeraSample) -> Curve:
-    moved, pair = sample.moved(), sample.band.pair
+    moved, pair = sample.everywhere, sample.band.pair
     lines = {
         "raw": series(moved.raw_cosine(*pair)),
         "specific": series(cosine.value for cosine in moved.compared(*pair).cosines()),

@@ -36,7 +36,7 @@ from coherence.properties.eligibility import (
 )
 from coherence.properties.lengths import by_length
 from coherence.properties.ranges import COSINE, DIFFERENCE, SIZE
-from coherence.properties.reading import Readings
+from coherence.properties.reading import Contrast, Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import in_units
@@ -70,8 +70,8 @@ class EquivalenceSample:
     @cached_property
     def band(self) -> Directions:
         """Both directions at the sites that are judged."""
-        case, sites = self.case, self.case.spec.sites
-        return Directions(self._moved(case.pair, self._depths), case.sides, sites, self.seed)
+        case = self.case
+        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
 
     @cached_property
     def apart(self) -> Array:
@@ -101,27 +101,20 @@ class EquivalenceSample:
     @cached_property
     def everywhere(self) -> Displacements:
         """Displacements of all ways at every site."""
-        return self._moved(self.case.all_ways)
+        conditions = (way.condition for way in self.case.all_ways)
+        return self.case.contrast.displacements(self.record, conditions)
 
     @cached_property
     def every_way(self) -> EveryWay:
         """All ways against each other."""
         case = self.case
         tokens = TokenDistances(self._log_probs, case.telling(case.all_ways))
-        band = self.everywhere.at(self._depths)
+        band = self.everywhere.at([site.depth for site in case.spec.sites.sites])
         return EveryWay(case.ways, case.null, tokens, self.profiles, band, case.spec.sites)
 
     @cached_property
     def _log_probs(self) -> Callable[[Condition], Real]:
         return cache(partial(log_probs, self.record, self.case.scene))
-
-    @cached_property
-    def _depths(self) -> list[int]:
-        return self.case.readings.depths(self.record, self.case.spec.sites.sites)
-
-    def _moved(self, ways: Iterable[Blend], depths: Sequence[int] | None = None) -> Displacements:
-        case, conditions = self.case, [way.condition for way in ways]
-        return case.readings.displacements(self.record, conditions, case.controls_by_regime, depths)
 
 
 @dataclass(frozen=True)
@@ -142,18 +135,19 @@ class EquivalenceCase(Case[EquivalenceSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the two ways, and the next tokens of the null."""
-        beside = (one for unit in self.controls_by_regime for persona in unit for one in persona)
         return [
-            *self._compared(self.sides.values()),
-            *(reading for condition in beside for reading in self.readings.of(condition)),
+            *self.contrast.needs(self.sides.values()),
+            *replies(self.scene, *self.sides.values(), self.scene.bare),
             *next_tokens(self.scene, *self.telling(self.judged_ways)),
         ]
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Measure all ways alike, for the tables."""
         ways = self.all_ways
+        conditions = [way.condition for way in ways]
         return [
-            *self._compared(way.condition for way in ways),
+            *self.contrast.needs(conditions),
+            *replies(self.scene, *conditions, self.scene.bare),
             *next_tokens(self.scene, *self.telling(ways)),
         ]
 
@@ -254,12 +248,6 @@ class EquivalenceCase(Case[EquivalenceSample]):
         alone = (condition for way in ways for condition in way.alone())
         return [*(way.condition for way in ways), *alone, self.scene.bare]
 
-    def _compared(self, ways: Iterable[Condition]) -> Iterator[Measurement]:
-        """Directions and marker profiles of some ways, and bare beside them."""
-        for condition in (*ways, self.scene.bare):
-            yield from self.readings.of(condition)
-            yield from replies(self.scene, condition)
-
     @property
     def judged_ways(self) -> tuple[Blend, ...]:
         """The two ways and the null."""
@@ -276,17 +264,9 @@ class EquivalenceCase(Case[EquivalenceSample]):
         return {way.slug: way.condition for way in self.pair}
 
     @cached_property
-    def controls_by_regime(self) -> list[list[list[Condition]]]:
-        """Control personas in one regime after the other, kin together."""
-        return [
-            [[self.scene.condition(name, regime) for regime in self.used] for name in unit]
-            for unit in self.controls_by_kin
-        ]
-
-    @cached_property
-    def readings(self) -> Readings:
-        """Where residuals are read."""
-        return Readings(self.scene, self.spec.position)
+    def contrast(self) -> Contrast:
+        """Where residuals are read, and who is beside the two."""
+        return Contrast(Readings(self.scene, self.spec.position), self.controls_by_kin, self.used)
 
     @property
     def ratio(self) -> str:
