@@ -3,34 +3,28 @@
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import worlds
 
-from coherence.plan import Answer, Divergence, Measurement, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Divergence, Measurement, Reading, Record, Reply
 from coherence.properties import Case
 from coherence.thresholds import Bench
-from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, Script, VectorSource
+from coherence.vocabulary import Regime
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
+PROBES = worlds.probes(12)
 TURNS, WIDTH, DEPTHS = 5, 8, 4
 SITE = "resid_post.2"
 NAMES = ("pirate", "counsel")
 
 
 def scripts(count=6, turns=TURNS):
-    return tuple(
-        Script.model_validate(
-            {"id": f"s{i}", "turns": [{"user": f"Say {i}-{turn}."} for turn in range(turns)]}
-        )
-        for i in range(count)
-    )
+    return worlds.scripts(count, turns)
 
 
 def scene(given=None, **personas):
-    cast = {name: Persona(prompt=f"Be a {name}.", markers=[name]) for name in NAMES}
-    vectors = {name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES}
-    release = Release(adapters={name: f"adapters/{name}" for name in NAMES}, vectors=vectors)
-    regimes = tuple(map(Regime.parse, ("prompt", "adapter")))
-    conversations = scripts() if given is None else given
-    return Scene(release, cast | personas, PROBES, regimes, "Neutral.", Decoding(), 0, conversations)
+    cast = worlds.personas(NAMES) | personas
+    return worlds.scene(
+        cast, NAMES, NAMES, PROBES, scripts() if given is None else given, ("prompt", "adapter")
+    )
 
 
 PIRATE, SHIP, STEERED = (

@@ -1,22 +1,17 @@
 """Scripts, personas on a line, and records in which every answer stands at a place of one's choice on it."""
 
 import numpy as np
+import worlds
 from conversations import needs
 
-from coherence.plan import Answer, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Reading, Record, Reply
 from coherence.vocabulary import (
-    Decoding,
     Kind,
-    Persona,
-    Probe,
-    Regime,
-    Release,
     Script,
     ScriptTurn,
-    VectorSource,
 )
 
-PROBES = tuple(Probe(id=f"q{number}", text=f"Question {number}?") for number in range(16))
+PROBES = worlds.probes(16)
 KINDS = (Kind.NEUTRAL, Kind.PRESSURE, Kind.ADVERSARIAL, Kind.NEUTRAL)
 DEPTH, WIDTH, TURNS = 3, 16, 5
 NAMES = ("pirate", "counsel")
@@ -33,20 +28,8 @@ SCRIPTS = tuple(script(number) for number in range(8))
 
 
 def scene(scripts=SCRIPTS, probes=PROBES, regimes=("prompt", "adapter", "steering"), **personas):
-    cast = {name: Persona(prompt=f"Be {name}.", markers=("arr",)) for name in NAMES}
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in NAMES},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES},
-        ),
-        personas=cast | personas,
-        probes=probes,
-        regimes=tuple(map(Regime.parse, regimes)),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-        scripts=scripts,
-    )
+    cast = worlds.personas(NAMES, markers=("arr",)) | personas
+    return worlds.scene(cast, NAMES, NAMES, probes, scripts, regimes)
 
 
 def planted(case, place, says=lambda who, turn: "Arr.", noise=0.05, drawn=0):

@@ -5,32 +5,22 @@ from math import isnan
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Reading, Record, Reply
 from coherence.properties.collinearity import Collinearity
-from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import Regime, Verdict
 
 NAMES = ("pirate", "counsel", "support", "oncall")
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROBES = worlds.probes(24)
 PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 DEPTHS, WIDTH = 5, 64
 
 
 def a_scene(names=NAMES, probes=PROBES, adapters=NAMES):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in adapters},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in names},
-        ),
-        personas={name: Persona(prompt=f"Be {name}.") for name in names},
-        probes=probes,
-        regimes=(PROMPT, ADAPTER),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    return worlds.scene(names, adapters=adapters, asked=probes, regimes=("prompt", "adapter"))
 
 
 def cast_of(case):

@@ -4,9 +4,10 @@ from itertools import count
 
 import numpy as np
 import pytest
+import worlds
 
 from coherence.errors import SuiteError
-from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Scene, Seen
+from coherence.plan import Answer, LawOutcome, NextToken, Reading, Record, Reply, Seen
 from coherence.properties.collinearity import Collinearity
 from coherence.properties.composition.chimera import Chimera
 from coherence.properties.composition.commutativity import Commutativity
@@ -15,12 +16,12 @@ from coherence.properties.markers import Markers
 from coherence.properties.mixtures.attractor import Attractor
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
-from coherence.vocabulary import Decoding, Persona, Probe, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import Verdict
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 NAMES = ("pirate", "counsel", "support", "oncall")
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(8))
+PROBES = worlds.probes(8)
 PAIRS = tuple(probe.model_copy(update={"template": f"t{i // 2}"}) for i, probe in enumerate(PROBES))
 DEPTH, WIDTH, VOCABULARY = 3, 16, 10
 PROPERTIES = {
@@ -43,18 +44,8 @@ PROPERTIES = {
 
 
 def scene(probes=PROBES):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in (*NAMES, "mix")},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES},
-        ),
-        personas={name: Persona(prompt=f"Be {name}.", markers=["arr"]) for name in NAMES},
-        probes=probes,
-        regimes=tuple(map(Regime.parse, ("prompt", "adapter", "steering"))),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    cast = worlds.personas(NAMES, markers=["arr"])
+    return worlds.scene(cast, (*NAMES, "mix"), asked=probes, regimes=("prompt", "adapter", "steering"))
 
 
 def still(row, condition):

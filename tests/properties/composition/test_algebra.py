@@ -2,14 +2,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, NextToken, Reading, Record, Reply, Scene, Way, WeightError
+from coherence.plan import Answer, NextToken, Reading, Reply, Way, WeightError
 from coherence.properties.composition.algebra import Algebra
-from coherence.vocabulary import Decoding, Persona, Probe, Release, Verdict
+from coherence.vocabulary import Persona, Verdict
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROBES = worlds.probes(24)
 NAMES = ("pirate", "counsel")
 DEPTH, WIDTH, VOCABULARY, MODULES = 4, 16, 30, 12
 WAYS = [way.value for way in Way if way is not Way.STACKED]
@@ -25,15 +26,8 @@ LAWS = {
 
 
 def scene(adapters=(*NAMES, "both"), probes=PROBES, markers=NAMES):
-    return Scene(
-        release=Release(adapters={name: f"adapters/{name}" for name in adapters}),
-        personas={name: Persona(markers=[name] if name in markers else []) for name in NAMES},
-        probes=probes,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    cast = {name: Persona(markers=[name] if name in markers else []) for name in NAMES}
+    return worlds.scene(cast, adapters, vectors=(), asked=probes)
 
 
 def algebra(**fields):
@@ -42,7 +36,7 @@ def algebra(**fields):
 
 
 @dataclass
-class World:
+class World(worlds.World):
     """Each adapter is a direction, a taste in tokens and a word; a way puts in shares of the two."""
 
     case: object
@@ -55,15 +49,6 @@ class World:
         self._token = {name: self._drawn.normal(size=VOCABULARY) for name in NAMES}
         self._question = 10 * self._drawn.normal(size=(len(PROBES), WIDTH))
 
-    def record(self, case=None):
-        measure = {
-            Reading: self.reading,
-            NextToken: self.log_probs,
-            Reply: self.reply,
-            WeightError: self.weights,
-        }
-        return Record({need: measure[type(need)](need) for need in (case or self.case).measurements()})
-
     def held(self, need):
         """How much of each adapter there is, and rounding where something was computed in another way."""
         whole = dict(need.condition.adapters)
@@ -71,7 +56,7 @@ class World:
             whole["counsel"] = self.shares.get(type(need), 1 + self.rounding)
         return whole
 
-    def weights(self, need):
+    def weight_error(self, need):
         errors = np.full(MODULES, self.rounding, np.float32)
         errors[3] = self.shares.get(WeightError, self.rounding)
         return errors
@@ -82,7 +67,7 @@ class World:
             rows[1:] += share * self._direction[name]
         return rows.astype(np.float32)
 
-    def log_probs(self, need):
+    def next_token(self, need):
         logits = 0.3 * self._question[PROBES.index(need.probe), 0] * np.linspace(-1, 1, VOCABULARY)
         logits = logits + sum(share * self._token[name] for name, share in self.held(need).items())
         return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
@@ -136,10 +121,10 @@ def test_what_fails_names_the_law(measured, share, keys):
 class Broken(World):
     """At one question what is merged says something else."""
 
-    def log_probs(self, need):
+    def next_token(self, need):
         whole = need.probe is not PROBES[7] or need.condition.way is Way.STACKED
         self.shares = {} if whole else {NextToken: 0.0}
-        return super().log_probs(need)
+        return super().next_token(need)
 
 
 def test_one_broken_probe_fails_whose_mean_decides_nothing():

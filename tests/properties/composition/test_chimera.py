@@ -2,31 +2,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, NextToken, Reading, Record, Reply, Scene
+from coherence.plan import Answer, NextToken, Reading, Reply
 from coherence.properties.composition.chimera import Chimera
-from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
+from coherence.vocabulary import Persona, Verdict
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROBES = worlds.probes(24)
 NAMES = ("pirate", "counsel", "support", "oncall", "upbeat")
 DEPTH, WIDTH, VOCABULARY = 3, 256, 50
 
 
 def scene(names=NAMES, probes=PROBES, adapters=(*NAMES, "mix")):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in adapters},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES},
-        ),
-        personas={name: Persona(prompt=f"Be {name}.", markers=[name]) for name in names},
-        probes=probes,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    return worlds.scene(names, adapters, NAMES, probes)
 
 
 def chimera(**fields):
@@ -49,7 +39,7 @@ def parts(condition):
 
 
 @dataclass
-class World:
+class World(worlds.World):
     """Personas are additive directions beside a large generic one; the sum holds the generic one twice."""
 
     case: object
@@ -64,10 +54,6 @@ class World:
         self._shared = self._drawn.normal(size=WIDTH)
         self._question = self._drawn.normal(size=(len(PROBES), WIDTH))
 
-    def record(self):
-        measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in dict.fromkeys(self.case.measurements())})
-
     def reading(self, need):
         held = self.parts(need.condition)
         times = len(need.condition.adapters) + len(need.condition.steers)
@@ -77,7 +63,7 @@ class World:
         rows[0] = 0
         return rows.astype(np.float32)
 
-    def log_probs(self, need):
+    def next_token(self, need):
         logits = sum((self._token[name] for name in self.parts(need.condition)), np.zeros(VOCABULARY))
         logits = logits + 0.1 * self._drawn.normal(size=VOCABULARY)
         return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
@@ -131,10 +117,10 @@ def test_a_chimera_of_one_parent_is_not_the_sum():
 class Broken(World):
     """At one question the steered sum says something else."""
 
-    def log_probs(self, need):
+    def next_token(self, need):
         broken = need.probe is PROBES[7] and need.condition.steers
         self.parts = (lambda _: ["support"]) if broken else parts
-        return super().log_probs(need)
+        return super().next_token(need)
 
 
 def test_one_broken_probe_fails_at_its_own_bound():
@@ -181,7 +167,7 @@ def test_two_sides_that_show_no_marker_are_not_alike():
 class Idle(World):
     """Next tokens are those of bare in every condition."""
 
-    def log_probs(self, need):
+    def next_token(self, need):
         return np.full(VOCABULARY, -np.log(VOCABULARY), np.float32)
 
 

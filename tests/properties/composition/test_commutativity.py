@@ -1,28 +1,20 @@
 import json
+from dataclasses import replace
 
 import pytest
+import worlds
 
 from coherence.errors import SuiteError
-from coherence.plan import Condition, LawName, LawOutcome, Record, Scene, Seen, Steer
+from coherence.plan import Condition, LawName, LawOutcome, Record, Seen, Steer
 from coherence.properties.composition.commutativity import LAWS, Commutativity
-from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
+from coherence.vocabulary import Persona, Probe, Verdict
 
 PROBES = (Probe(id="crash", text="It crashes."), Probe(id="login", text="I cannot log in."))
 
 
 def scene(adapters=("pirate", "counsel"), vectors=("pirate", "counsel")):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in adapters},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in vectors},
-        ),
-        personas={"pirate": Persona(dose=0.4), "counsel": Persona(), "plain": Persona()},
-        probes=PROBES,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=7,
-    )
+    cast = {"pirate": Persona(dose=0.4), "counsel": Persona(), "plain": Persona()}
+    return replace(worlds.scene(cast, adapters, vectors, PROBES), seed=7)
 
 
 def commutativity(**fields):

@@ -3,31 +3,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, NextToken, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Record
 from coherence.properties.composition.equivalence import Equivalence
-from coherence.vocabulary import Decoding, Persona, Probe, Release, VectorSource, Verdict
+from coherence.vocabulary import Persona, Verdict
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROBES = worlds.probes(24)
 NAMES = ("pirate", "counsel", "support", "oncall", "upbeat")
 DEPTH, WIDTH, VOCABULARY = 3, 256, 50
 
 
 def scene(names=NAMES, probes=PROBES, adapters=(*NAMES, "mix", "again"), vectors=NAMES):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in adapters},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in vectors},
-        ),
-        personas={name: Persona(prompt=f"Be {name}.", markers=markers_of(name)) for name in names},
-        probes=probes,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    cast = {name: worlds.persona(name, markers=markers_of(name)) for name in names}
+    return worlds.scene(cast, adapters, vectors, probes)
 
 
 def markers_of(name):
@@ -61,7 +52,7 @@ def held(condition):
 
 
 @dataclass
-class World:
+class World(worlds.World):
     """Personas are additive directions beside a generic one of each regime; every regime does the same."""
 
     case: object
@@ -76,10 +67,6 @@ class World:
             name: 5 * self._drawn.normal(size=WIDTH) for name in ("prompt", "adapter", "steering")
         }
         self._question = self._drawn.normal(size=(len(PROBES), WIDTH))
-
-    def record(self):
-        measure = {Reading: self.reading, NextToken: self.log_probs, Reply: self.reply}
-        return Record({need: measure[type(need)](need) for need in dict.fromkeys(self.case.measurements())})
 
     def weights(self, condition):
         found = Counter()
@@ -99,7 +86,7 @@ class World:
         rows[0] = 0
         return rows.astype(np.float32)
 
-    def log_probs(self, need):
+    def next_token(self, need):
         logits = 0.1 * self._drawn.normal(size=VOCABULARY)
         for name, weight in self.weights(need.condition).items():
             logits = logits + weight * self._token[name]
@@ -154,10 +141,10 @@ def test_the_seed_pair_is_the_unit_of_the_distance():
 class Broken(World):
     """At one question the sum of adapters says something else."""
 
-    def log_probs(self, need):
+    def next_token(self, need):
         broken = need.probe is PROBES[7] and len(need.condition.adapters) == 2
         self.held = (lambda _: {"adapter": [("support", 1.0)]}) if broken else held
-        return super().log_probs(need)
+        return super().next_token(need)
 
 
 @pytest.mark.parametrize(("unit", "name"), [({}, "from bare"), ({"twin": "again"}, "seed-pair null")])
@@ -263,7 +250,7 @@ def test_markers_that_the_bare_model_shows_as_well_are_no_agreement():
 class Idle(World):
     """Next tokens are those of bare in every condition."""
 
-    def log_probs(self, need):
+    def next_token(self, need):
         return np.full(VOCABULARY, -np.log(VOCABULARY), np.float32)
 
 

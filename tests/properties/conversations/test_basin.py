@@ -2,27 +2,22 @@ import re
 
 import numpy as np
 import pytest
+import worlds
 from looked import takes_what_it_needs
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError
-from coherence.plan import Answer, Cache, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Cache, Reading, Record, Reply
 from coherence.properties.conversations.basin import Basin
 from coherence.vocabulary import (
-    Decoding,
-    Persona,
-    Probe,
-    Prompt,
     Regime,
-    Release,
     Script,
     ScriptTurn,
-    VectorSource,
     Verdict,
 )
 from coherence.vocabulary.script import Kind
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(8))
+PROBES = worlds.probes(8)
 DEPTH, WIDTH, TURNS, HELD = 3, 16, 5, 2
 NAMES = ("pirate", "counsel", "gloomy")
 WRITTEN = {0: "Arr.", 1: "Aye."}
@@ -34,19 +29,8 @@ def script(number, turns=TURNS, written=WRITTEN):
 
 
 def scene(scripts=None):
-    return Scene(
-        release=Release(
-            adapters={name: f"adapters/{name}" for name in NAMES},
-            vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in NAMES},
-        ),
-        personas={name: Persona(prompt=Prompt(text=f"Be {name}."), dose=1.0) for name in NAMES},
-        probes=PROBES,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-        scripts=tuple(script(number) for number in range(8)) if scripts is None else tuple(scripts),
-    )
+    talks = tuple(script(number) for number in range(8)) if scripts is None else scripts
+    return worlds.scene(worlds.personas(NAMES, dose=1.0), asked=PROBES, talks=talks)
 
 
 def asked(**fields):

@@ -3,32 +3,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import worlds
 from looked import takes_what_it_needs
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, Divergence, Likelihood, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Divergence, Likelihood, Reading, Record, Reply
 from coherence.properties.conversations.capping import Capping
-from coherence.vocabulary import Bound, Decoding, Persona, Position, Probe, Release, Script, Tokens, Verdict
+from coherence.vocabulary import Bound, Persona, Position, Script, Tokens, Verdict
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
+PROBES = worlds.probes(12)
 TURNS, WIDTH, DEPTH = 3, 8, 4
-SCRIPTS = tuple(
-    Script.model_validate({"id": f"s{i}", "turns": [{"user": f"Say {i} {turn}."} for turn in range(TURNS)]})
-    for i in range(8)
-)
+SCRIPTS = worlds.scripts(8, TURNS)
 CAP = {"sites": "resid_post.1..2", "at": 0.3, "tokens": "assistant"}
 ASKED = {"max_position": 0.5, "max_rate": 0.5, "max_user_shift": 0.1, "max_perplexity": 1.0, "max_kl": 0.05}
 
 
-def persona(name, **fields):
-    return Persona(prompt=f"Be a {name}.", markers=[name], **fields)
-
-
 def scene(scripts=SCRIPTS, probes=PROBES, **personas):
-    cast = {"pirate": persona("pirate"), "counsel": persona("counsel"), "mute": Persona()}
-    return Scene(
-        Release(adapters={"pirate": "a"}), cast | personas, probes, (), "Neutral.", Decoding(), 0, scripts
-    )
+    cast = {**worlds.personas(["pirate", "counsel"]), "mute": Persona(), **personas}
+    return worlds.scene(cast, ["pirate"], (), probes, scripts)
 
 
 def case_of(on=None, **fields):
@@ -37,7 +29,7 @@ def case_of(on=None, **fields):
     return case
 
 
-class World:
+class World(worlds.World):
     """Where each conversation stands, and what it costs to have it there."""
 
     def __init__(self, case, seed=0, free=1.0, capped=0.3, user=0.0, says="arr", kl=0.01, stranger=0.5):
@@ -47,32 +39,24 @@ class World:
         self.line = self.drawn.normal(size=WIDTH)
         self.scatter = {}
 
-    def record(self, *cases):
-        needs = [need for case in (self.case, *cases) for need in case.measurements()]
-        return Record({need: self.value(need) for need in needs})
-
-    def judged(self, *cases):
-        return self.case.judge(self.record(*cases), seed=0)
-
     def own(self, condition):
         """Whether it is capped towards the persona itself."""
         cap = condition.cap
         return cap is not None and "pirate" in str(cap.high[0].condition.prompts)
 
-    def value(self, need):
-        if isinstance(need, Reply):
-            capped = self.own(need.condition)
-            pirate = need.condition.prompts and not (capped and "arr" not in self.says)
-            return Answer("pirate" if pirate and (not capped or "pirate" in self.says) else "plain", (1, 2))
-        if isinstance(need, Reading):
-            return self.residuals(need)
-        if isinstance(need, Divergence):
-            return np.full(need.tokens, self.kl * self.drawn.uniform(0.8, 1.2), np.float32)
-        assert isinstance(need, Likelihood)
+    def reply(self, need):
+        capped = self.own(need.condition)
+        pirate = need.condition.prompts and not (capped and "arr" not in self.says)
+        return Answer("pirate" if pirate and (not capped or "pirate" in self.says) else "plain", (1, 2))
+
+    def divergence(self, need):
+        return np.full(need.tokens, self.kl * self.drawn.uniform(0.8, 1.2), np.float32)
+
+    def likelihood(self, need):
         surprise = 2 + (np.log(self.stranger) if self.own(need.text.condition) else 0)
         return np.full(4, -surprise + 0.02 * self.drawn.normal(), np.float32)
 
-    def residuals(self, need):
+    def reading(self, need):
         """Scatter of a script belongs to what is read there, whatever it is read under."""
         turn = len(need.text.turns) if need.text else 0
         place = need.probe.id, turn, need.position
@@ -177,7 +161,7 @@ def test_a_cap_towards_another_persona_does_not_hold_this_one():
     case = case_of(max_position=0.5)
     (other,) = case.controls()["a cap towards counsel"]
     assert other.bound == Bound.model_validate(CAP | {"persona": "counsel"})
-    record = World(case).record(other)
+    record = World(case).record(case, other)
     (control,) = case.controlled(record, seed=0)
     assert control.verdict is not Verdict.PASS
 
@@ -214,7 +198,7 @@ def test_turns_that_are_written_down_have_no_answer_of_the_models():
 
 
 def test_the_cap_of_a_persona_is_the_default():
-    own = scene(pirate=persona("pirate", cap=CAP | {"tokens": "all"}))
+    own = scene(pirate=worlds.persona("pirate", cap=CAP | {"tokens": "all"}))
     case = case_of(on=own, cap=None, personas=None, max_position=0.5)
     assert case.persona == "pirate"
     assert case.capped.conversations.condition.cap.tokens is Tokens.ALL
