@@ -20,7 +20,7 @@ def test_what_is_measured_does_not_depend_on_the_neutral_prompt_or_on_scale(bb, 
     here = Cells(bb, bb + dx, bb + dy, bb + dxy)
     there = Cells(2 * bb + 7, 2 * (bb + dx) + 7, 2 * (bb + dy) + 7, 2 * (bb + dxy) + 7)
     for name in ("cosine", "overlap", "interaction"):
-        first, second = getattr(here, name)(), getattr(there, name)()
+        first, second = getattr(here, name), getattr(there, name)
         assert first == pytest.approx(second, nan_ok=True)
 
 
@@ -37,7 +37,7 @@ def test_what_adds_up_has_cosine_1_and_no_interaction(bb, dx, dy):
 def test_persona_and_task_change_places(bb, dx, dy, dxy):
     here, there = Cells(bb, bb + dx, bb + dy, bb + dxy), Cells(bb, bb + dy, bb + dx, bb + dxy)
     for name in ("cosine", "overlap", "interaction"):
-        assert getattr(here, name)() == pytest.approx(getattr(there, name)(), nan_ok=True)
+        assert getattr(here, name) == pytest.approx(getattr(there, name), nan_ok=True)
 
 
 def test_a_high_cosine_goes_with_a_large_interaction():
