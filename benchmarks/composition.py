@@ -72,16 +72,17 @@ class Grid:
 
     def geometry(self, case: FactorialCase) -> dict[str, Array]:
         """Cosines and interaction ratio, [sites, tasks] each."""
-        cells = case.grid.cells(self.record, [site.depth for site in self.sites])
+        cells, depths = case.grid.cells(self.record), [site.depth for site in self.sites]
         return {
-            "cos(dXY, dX+dY)": cells.cosine(),
-            "cos(dX, dY)": cells.overlap(),
-            "interaction": cells.interaction(),
+            "cos(dXY, dX+dY)": cells.cosine[depths],
+            "cos(dX, dY)": cells.overlap[depths],
+            "interaction": cells.interaction[depths],
         }
 
     def kl(self, case: FactorialCase, changes: Sequence[Injection]) -> Array:
         """KL in nats, [changes, tasks]."""
-        return np.stack(list(case.grid.kl(self.record, changes).values()))
+        kl = case.grid.kl(self.record)
+        return np.stack([kl[change] for change in changes])
 
     def measured(self, case: FactorialCase) -> dict[str, Array]:
         """Everything at the tested sites, [sites, tasks] each."""

@@ -63,7 +63,7 @@ class Composed(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _factorial(self, case: FactorialCase) -> dict[str, float]:
-        depth = case.asked.sites.depths[0]
+        depth = case.spec.sites.depths[0]
         cells = [
             [self.record.residuals(each)[depth] for each in case.grid.readings(t)] for t in case.grid.tasks
         ]
@@ -97,7 +97,7 @@ class Composed(Truth):
         }
 
     def _dose(self, case: DoseCase) -> dict[str, float]:
-        vector, markers = case._vector, self.scene.personas[case.persona].markers
+        vector, markers = case.vector, self.scene.personas[case.persona].markers
         doses = sorted({*DOSES, vector.working})
         rates = [self.hits(markers, vector.at(dose)).mean() for dose in doses]
         steered, bare = (self._surprise(case, dose) for dose in (vector.working, 0.0))
@@ -125,7 +125,7 @@ class Composed(Truth):
         return float(np.mean([cost.sum() for cost in costs]))
 
     def _surprise(self, case: DoseCase, dose: float) -> np.ndarray:
-        read = (self.record.likelihood(each) for each in case._vector.likelihoods(dose))
+        read = (self.record.likelihood(each) for each in case.vector.likelihoods(dose))
         return np.array([-found.mean(dtype=np.float64) if len(found) else np.nan for found in read])
 
     def _rates(self, markers: tuple[Marker, ...], condition: Condition) -> np.ndarray:

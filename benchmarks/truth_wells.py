@@ -110,7 +110,7 @@ def covered(wells: Wells, n: int, replications: int, seed: int) -> Iterator[tupl
         for turn in track(range(replications), f"depth {wells.depth:g}, {n} questions", console=CONSOLE)
     ]
     for name, truth in wells.truths.items():
-        found: list[Interval] = [getattr(response, name)() for response in drawn]
+        found: list[Interval] = [getattr(response, name) for response in drawn]
         held = np.mean([one.low <= truth <= one.high for one in found])
         width = np.median([one.high - one.low for one in found])
         yield name, float(held), float(np.mean([one.value for one in found])), float(width)

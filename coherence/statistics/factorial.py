@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import Jackknife, Pivot, smallest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cells:
     """Residuals of the four prompts of every cell, [sites, cells, width] each. Source: arXiv 2605.23147.
 
@@ -24,21 +25,22 @@ class Cells:
     by: Real
     xy: Real
 
-    @property
+    @cached_property
     def persona(self) -> Real:
         """What the persona does alone, dX = XB - BB: [sites, cells, width]."""
         return np.asarray(self.xb - self.bb)
 
-    @property
+    @cached_property
     def task(self) -> Real:
         """What the task does alone, dY = BY - BB: [sites, cells, width]."""
         return np.asarray(self.by - self.bb)
 
-    @property
+    @cached_property
     def both(self) -> Real:
         """What they do together, dXY = XY - BB: [sites, cells, width]."""
         return np.asarray(self.xy - self.bb)
 
+    @cached_property
     def cosine(self) -> Array:
         """Cosine of dXY and dX + dY: [sites, cells], NaN where either is zero.
 
@@ -46,16 +48,19 @@ class Cells:
         """
         return cosine(self.both, self.persona + self.task)
 
+    @cached_property
     def overlap(self) -> Array:
         """Cosine of dX and dY: [sites, cells], NaN where either is zero."""
         return cosine(self.persona, self.task)
 
+    @cached_property
     def interaction(self) -> Array:
         """Length of dXY - dX - dY over that of dXY: [sites, cells], NaN where dXY is zero."""
         both = _length(self.both)
         left = _length(self.both - self.persona - self.task)
         return np.asarray(left / np.where(both > 0, both, np.nan))
 
+    @cached_property
     def still(self) -> NDArray[np.bool_]:
         """Whether persona, task, both together, or their sum move nothing but rounding: [4, sites, cells]."""
         moved = (self.persona, self.task, self.both, self.persona + self.task)

@@ -1,6 +1,7 @@
 """How the position between two poles answers the weight of a mixture of them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from math import nan
 
 import numpy as np
@@ -33,6 +34,7 @@ class Response:
         self._axis = Products.of(axis, axis, clusters)
         self._lengths = np.square(axis, dtype=np.float64).sum(-1)
 
+    @cached_property
     def axis(self) -> Interval:
         """Share of the probes' squared axes that they have in common, <axis, axis> / mean |axis(q)|^2.
 
@@ -40,10 +42,12 @@ class Response:
         """
         return self._ratio(lambda weights: (self._axis.across(weights), weights @ self._lengths))
 
+    @cached_property
     def separation(self) -> Interval:
         """Distance of the regime's poles along the axis, <h(1) - h(0), axis> / <axis, axis>."""
         return self._ratio(lambda weights: (self._whole(weights), self._axis.across(weights)))
 
+    @cached_property
     def position(self) -> list[Interval]:
         """m(w): 0 at the regime's negative pole and 1 at its positive one; one for each mixture."""
 
@@ -66,6 +70,7 @@ class Response:
 
         return self._jackknife.curved(terms).interval
 
+    @cached_property
     def smallest_step(self) -> Interval:
         """Least (m(w') - m(w)) / (w' - w) of neighbouring weights; below 0 where m turns back.
 
@@ -83,10 +88,12 @@ class Response:
 
         return smallest([step(after) for after in range(1, len(self._at))])
 
+    @cached_property
     def logistic(self) -> Logistic:
         """Find the logistic curve nearest to m(w) of the whole sample, by least squares."""
         return Logistic.nearest(self._at, self._positions[0])
 
+    @cached_property
     def steepness(self) -> Interval:
         """Root mean square error of the nearest line minus that of the nearest logistic curve, over m(w).
 
@@ -96,11 +103,12 @@ class Response:
         positions = self._positions
         if not np.isfinite(positions).all():
             return Interval.unknown()
-        shapes: tuple[Shape, Shape] = line(self._at, positions[0]), self.logistic()
+        shapes: tuple[Shape, Shape] = line(self._at, positions[0]), self.logistic
         straight, switch = (np.sqrt(np.square(positions - shape(self._at)).mean(1)) for shape in shapes)
         apart = straight - switch
         return self._jackknife.around(float(apart[0]), apart).interval
 
+    @cached_property
     def area(self) -> Interval:
         """Integral of D(w) = m(w) - w over w, by trapezoids; above 0 the positive pole attracts."""
 
@@ -110,16 +118,18 @@ class Response:
 
         return self._ratio(terms)
 
+    @cached_property
     def tipping(self) -> Interval:
         """Smallest weight at which m reaches 1/2, by linear interpolation: see `Tipping`."""
         return Tipping(self._at, self._moved, self._jackknife).interval
 
+    @cached_property
     def pull(self) -> Array:
         """Signed area of each probe on the scale of them all: [probes]."""
         along = self._products.between.sum(-1) / self._products.apart.sum(-1)
         return np.asarray(np.trapezoid((along / along[-1].mean()).T - self._at, self._at, axis=1))
 
-    @property
+    @cached_property
     def _positions(self) -> Array:
         """m(w) of the sample, and without each of its clusters: [1 + clusters, mixtures]."""
         moved = self._moved(self._jackknife.weights)

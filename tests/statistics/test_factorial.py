@@ -20,31 +20,31 @@ def test_what_is_measured_does_not_depend_on_the_neutral_prompt_or_on_scale(bb, 
     here = Cells(bb, bb + dx, bb + dy, bb + dxy)
     there = Cells(2 * bb + 7, 2 * (bb + dx) + 7, 2 * (bb + dy) + 7, 2 * (bb + dxy) + 7)
     for name in ("cosine", "overlap", "interaction"):
-        first, second = getattr(here, name)(), getattr(there, name)()
+        first, second = getattr(here, name), getattr(there, name)
         assert first == pytest.approx(second, nan_ok=True)
 
 
 @given(residuals, residuals, residuals)
 def test_what_adds_up_has_cosine_1_and_no_interaction(bb, dx, dy):
     cells = Cells(bb, bb + dx, bb + dy, bb + dx + dy)
-    moved = ~np.isnan(cells.cosine())
-    assert cells.cosine()[moved] == pytest.approx(np.ones(moved.sum()))
-    assert cells.interaction()[moved] == pytest.approx(np.zeros(moved.sum()))
-    assert (np.isnan(cells.interaction()) == (dx + dy == 0).all(-1)).all()
+    moved = ~np.isnan(cells.cosine)
+    assert cells.cosine[moved] == pytest.approx(np.ones(moved.sum()))
+    assert cells.interaction[moved] == pytest.approx(np.zeros(moved.sum()))
+    assert (np.isnan(cells.interaction) == (dx + dy == 0).all(-1)).all()
 
 
 @given(residuals, residuals, residuals, residuals)
 def test_persona_and_task_change_places(bb, dx, dy, dxy):
     here, there = Cells(bb, bb + dx, bb + dy, bb + dxy), Cells(bb, bb + dy, bb + dx, bb + dxy)
     for name in ("cosine", "overlap", "interaction"):
-        assert getattr(here, name)() == pytest.approx(getattr(there, name)(), nan_ok=True)
+        assert getattr(here, name) == pytest.approx(getattr(there, name), nan_ok=True)
 
 
 def test_a_high_cosine_goes_with_a_large_interaction():
     # The sum points the right way and is twice as long.
     bb, one = np.zeros((1, 1, 2)), np.array([[[1.0, 0.0]]])
     cells = Cells(bb, one, one, one)
-    assert cells.cosine().item() == cells.overlap().item() == cells.interaction().item() == 1
+    assert cells.cosine.item() == cells.overlap.item() == cells.interaction.item() == 1
 
 
 def test_what_moves_nothing_is_undefined_and_never_0():
@@ -53,14 +53,14 @@ def test_what_moves_nothing_is_undefined_and_never_0():
     dy = np.array([[[0.0, 1], [0, 1], [-1, 0]]])
     cells = Cells(bb, bb + dx, bb + dy, bb + dx + dy)
     # Second cell: the persona is rounding. Third: it undoes the task.
-    assert cells.still()[:, 0].tolist() == [
+    assert cells.still[:, 0].tolist() == [
         [False, True, False],
         [False, False, False],
         [False, False, True],
         [False, False, True],
     ]
-    assert np.isnan(cells.cosine()[0, 2])
-    assert np.isnan(cells.interaction()[0, 2])
+    assert np.isnan(cells.cosine[0, 2])
+    assert np.isnan(cells.interaction[0, 2])
 
 
 @given(arrays(np.float64, (2, CELLS), elements=numbers))

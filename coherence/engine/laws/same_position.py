@@ -69,7 +69,7 @@ class PositionClaim(PositionExamples):
         positive, negative = ends
         mixed = np.stack([self._residuals(each) for each in (negative, _mixed(ends, weight), positive)])
         clusters = [probe.cluster for probe in self._wanted.probes]
-        return Response((0.0, weight, 1.0), mixed, self._axis, clusters).position()[1].value
+        return Response((0.0, weight, 1.0), mixed, self._axis, clusters).position[1].value
 
     @cached_property
     def _axis(self) -> Array:

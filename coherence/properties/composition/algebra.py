@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf, nan
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -122,7 +121,7 @@ class AlgebraCase(Case[AlgebraSample]):
         if sample.weights is not None:
             yield self._weights(sample.weights)
         still = unmoved(sample.band.still[None], ("the stack",), spec.sites)
-        ratio = Interval(nan, -inf, inf) if still else sample.band.ratio(clusters)
+        ratio = Interval.unknown() if still else sample.band.ratio(clusters)
         name, most = "displacement from the stack", spec.max_displacement
         yield held(name, ratio, n, at_most=most, unreliable=still, key="max_displacement")
         kl = positive_mean(sample.kl, clusters)

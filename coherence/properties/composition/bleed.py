@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from functools import cached_property
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.composition.scaled import Scaled
-from coherence.properties.reading import Readings, Residuals, within_reach
+from coherence.properties.markers import Replies
+from coherence.properties.reading import Readings
+from coherence.properties.residuals import at_site
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import along
 from coherence.statistics.intervals import Interval
@@ -15,28 +16,32 @@ from coherence.vocabulary import Marker, Position, Regime, Site
 from coherence.vocabulary.evidence import number
 
 
-def onto_markers(vector: Scaled, record: Record) -> dict[str, Interval]:
-    """Rate of each other persona's markers at the vector's working dose, minus the bare rate."""
-    bare, steered = vector.at(0.0), vector.at(vector.working)
-    return {
-        name: paired_difference(
-            vector.said(record, bare, markers).hits,
-            vector.said(record, steered, markers).hits,
-            vector.scene.clusters,
-        )
-        for name, markers in foreign_markers(vector.persona, vector.scene).items()
-    }
+def strangers(persona: str, scene: Scene) -> list[str]:
+    """Name the other personas, but for kin."""
+    related = {persona} | scene.kin_of(persona)
+    return [name for name in scene.personas if name not in related]
 
 
 def foreign_markers(persona: str, scene: Scene) -> dict[str, tuple[Marker, ...]]:
     """Markers of every other persona, but for kin, that are not the persona's own as well."""
-    own, related = scene.personas[persona].markers, {persona} | scene.kin_of(persona)
+    own = scene.personas[persona].markers
     kept = {
-        name: tuple(marker for marker in other.markers if marker not in own)
-        for name, other in scene.personas.items()
-        if name not in related
+        name: tuple(marker for marker in scene.personas[name].markers if marker not in own)
+        for name in strangers(persona, scene)
     }
     return {name: markers for name, markers in kept.items() if markers}
+
+
+def onto_markers(vector: Scaled, bare: Replies, steered: Replies) -> dict[str, Interval]:
+    """Rate of each other persona's markers among steered replies, minus the bare rate."""
+    return {
+        name: paired_difference(
+            Replies.of(bare.texts, markers).hits,
+            Replies.of(steered.texts, markers).hits,
+            vector.scene.clusters,
+        )
+        for name, markers in foreign_markers(vector.persona, vector.scene).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -49,33 +54,28 @@ class Projections:
 
     def needs(self) -> Iterable[Measurement]:
         """Read bare, steered and under every prompt."""
-        conditions = (self.vector.at(0.0), self.vector.at(self.vector.working), *self._prompts.values())
-        return [reading for condition in conditions for reading in self._readings.of(condition)]
+        return [reading for condition in self._conditions for reading in self._readings.of(condition)]
 
     def of(self, record: Record) -> dict[str, Interval]:
         """In lengths of what the prompt does; the persona's own among them, to compare with."""
-        bare = self._residuals(record, self.vector.at(0.0))
-        moved = self._residuals(record, self.vector.at(self.vector.working)) - bare
+        bare, steered, *prompted = (
+            at_site(record, self._readings.of(condition), self.site) for condition in self._conditions
+        )
         return {
-            name: along(moved, self._residuals(record, condition) - bare, self.vector.scene.clusters)
-            for name, condition in self._prompts.items()
+            name: along(steered - bare, there - bare, self.vector.scene.clusters)
+            for name, there in zip(self._prompts, prompted, strict=True)
         }
 
-    def foreign(self, record: Record) -> list[Interval]:
-        """Those of the other personas, but for kin."""
-        persona, scene = self.vector.persona, self.vector.scene
-        related = {persona} | scene.kin_of(persona)
-        return [found for name, found in self.of(record).items() if name not in related]
-
-    def _residuals(self, record: Record, condition: Condition) -> Residuals:
-        by_depth = self._readings.residuals(record, condition)
-        return np.asarray(by_depth[within_reach(self.site, len(by_depth)).depth])
+    @property
+    def _conditions(self) -> list[Condition]:
+        steered = self.vector.at(self.vector.working)
+        return [self.vector.scene.bare, steered, *self._prompts.values()]
 
     @property
     def _readings(self) -> Readings:
         return Readings(self.vector.scene, self.position, through=self.site)
 
-    @property
+    @cached_property
     def _prompts(self) -> dict[str, Condition]:
         scene = self.vector.scene
         return {

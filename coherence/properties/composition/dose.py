@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice, pairwise
-from math import inf, nan
+from math import nan
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -11,20 +12,25 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
-from coherence.properties.columns import column
-from coherence.properties.composition.bleed import Projections, foreign_markers, listed, onto_markers
+from coherence.properties.case import Case
+from coherence.properties.columns import interval_series, series
+from coherence.properties.composition.bleed import (
+    Projections,
+    foreign_markers,
+    listed,
+    strangers,
+)
+from coherence.properties.composition.doses import Doses
 from coherence.properties.composition.scaled import Scaled, vectors
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.lengths import by_length
-from coherence.properties.markers import Replies
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import largest, slopes, trend
-from coherence.statistics.intervals import Array
-from coherence.vocabulary import Criterion, Curve, Evidence, Position, ProbeNote, Regime, Site
+from coherence.vocabulary import Abscissa, Criterion, Curve, Figures, Position, ProbeNote, Regime, Site
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
@@ -32,37 +38,35 @@ LEAST_DOSES = 3
 
 
 @dataclass(frozen=True)
-class DoseCase(Case):
+class DoseCase(Case[Doses]):
     """One persona's vector at several doses, its own dose among them."""
 
     persona: str
     slug: str
-    asked: "Dose"
+    spec: "Dose"
     scene: Scene
+    regimes: tuple[Regime, ...] = (Regime.STEERING,)
 
     def needs(self) -> Iterable[Measurement]:
-        """Let the model answer at every dose, and read the answers bare; the rest where it is asked for."""
-        read = [likelihood for dose in self._doses for likelihood in self._vector.likelihoods(dose)]
-        suppressed = self.asked.min_suppression is not None
-        spoken = (self._vector.prompted, self._vector.subtracted) if suppressed else ()
+        """Let the model answer at every dose; the rest where it is asked for."""
+        conditions = [self.vector.at(dose) for dose in self.doses]
+        if self.spec.min_suppression is not None:
+            conditions += [self.vector.prompted, self.vector.subtracted]
         return [
-            *(likelihood.text for likelihood in read),
-            *read,
-            *(reply for condition in spoken for reply in self._vector.replies(condition)),
-            *(self._projections.needs() if self._projections else ()),
+            *(reply for condition in conditions for reply in self.vector.replies(condition)),
+            *(self.needs_for_figures() if self.spec.max_perplexity is not None else ()),
+            *(self.projections.needs() if self.projections else ()),
         ]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge what was asked for; the curve and the replies are there in any case."""
-        answers = {dose: self._vector.said(record, self._vector.at(dose)) for dose in self._doses}
-        return Evidence(
-            criteria=tuple(self.criteria(record, seed)),
-            curve=self._curve(record, answers),
-            probes=self._least_and_most(record, answers),
-            notes=(*self._response_notes(record, answers), *self._other_notes(record)),
-        )
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Let the bare model read the answers at every dose."""
+        return [likelihood for dose in self.doses for likelihood in self.vector.likelihoods(dose)]
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
+    def sample(self, record: Record, seed: int) -> Doses:
+        """Take what is answered at every dose."""
+        return Doses(self.vector, self.doses, self.projections, record)
+
+    def criteria(self, sample: Doses) -> Iterator[Criterion]:
         """Yield those that were asked for."""
         judges = {
             "min_slope": self._slope,
@@ -71,161 +75,157 @@ class DoseCase(Case):
             "max_bleed": self._bleed,
             "max_projection": self._projection,
         }
-        for judge, bound in self.asked.written(judges):
-            yield judge(record, bound)
+        for judge, bound in self.spec.written(judges):
+            yield judge(sample, bound)
 
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def figures(self, sample: Doses) -> Figures:
+        """Show the response over the doses, and the probes that answer least and most."""
+        rising = slopes(sample.at, sample.hits)
+        return Figures(
+            curve=_curve(sample),
+            probes=tuple(self._answers(sample, row) for row in (int(rising.argmin()), int(rising.argmax()))),
+            notes=(
+                *self._response_notes(sample),
+                *by_length("the slope", rising, self.scene.probes),
+                *self._other_notes(sample),
+            ),
+        )
+
+    def controls(self) -> Mapping[str, Sequence["DoseCase"]]:
         """Put nothing, another persona's vector, or random ones in the place of the persona's own.
 
         Only where the persona has to show: any vector may leave the text whole and the others alone. What is
         said is measured for this alone, so one other persona has a turn.
         """
-        if self.asked.min_slope is None and self.asked.min_suppression is None:
+        if self.spec.min_slope is None and self.spec.min_suppression is None:
             return {}
         scenes = (
-            *nothing(self.scene, self.persona, (Regime.STEERING,)),
+            *nothing(self.scene, self.persona, self.regimes),
             *islice(stand_ins(self.scene, self.persona, Regime.STEERING, self.scene.personas), 1),
-            *random_vectors(self.scene, self.persona, (Regime.STEERING,)),
+            *random_vectors(self.scene, self.persona, self.regimes),
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
-    def _slope(self, record: Record, least: float) -> Criterion:
-        doses = self._coherent(record)
-        hits = np.stack([self._vector.said(record, self._vector.at(dose)).hits for dose in doses])
+    @cached_property
+    def vector(self) -> Scaled:
+        """The persona's vector."""
+        return Scaled(self.scene, self.persona, self.spec.orthonormal)
+
+    @cached_property
+    def doses(self) -> tuple[float, ...]:
+        """Doses that are answered at, from 0, and the persona's own among them."""
+        return tuple(sorted({*self.spec.doses, self.vector.working}))
+
+    @cached_property
+    def projections(self) -> Projections | None:
+        """What is read of displacements, if anything is."""
+        site = self.spec.site
+        return Projections(self.vector, site, self.spec.position) if site else None
+
+    def _coherent(self, sample: Doses) -> int:
+        """Count the doses below the first at which the perplexity may be more than it may be."""
+        most, every = self.spec.max_perplexity, len(sample.at)
+        if most is None:
+            return every
+        return next((row for row in range(1, every) if sample.perplexity[row].high > most), every)
+
+    def _slope(self, sample: Doses, least: float) -> Criterion:
+        doses = self._coherent(sample)
         broken = "the text is coherent at no dose above 0: there is no response to follow"
         return held(
             "slope of the marker rate",
-            trend(doses, hits, self.scene.clusters),
+            trend(sample.at[:doses], sample.hits[:doses], self.scene.clusters),
             self._n,
             at_least=least,
-            unreliable=None if len(doses) > 1 else broken,
+            unreliable=None if doses > 1 else broken,
             key="min_slope",
         )
 
-    def _perplexity(self, record: Record, most: float) -> Criterion:
-        found, there = self._vector.perplexity(record, self._vector.working)
-        empty = f"on {self._n - there} of {self._n} probes a reply is empty, and has no perplexity"
+    def _perplexity(self, sample: Doses, most: float) -> Criterion:
+        told = int(sample.told[sample.working].sum())
+        empty = f"on {self._n - told} of {self._n} probes a reply is empty, and has no perplexity"
         return held(
-            f"perplexity at dose {self._vector.working:g} over bare",
-            found,
-            there,
+            f"perplexity at dose {self.vector.working:g} over bare",
+            sample.perplexity[sample.working],
+            told,
             at_most=most,
-            unreliable=None if there >= LEAST_PROBES else empty,
+            unreliable=None if told >= LEAST_PROBES else empty,
             key="max_perplexity",
         )
 
-    def _suppression(self, record: Record, least: float) -> Criterion:
-        conditions = self.scene.bare, self._vector.prompted, self._vector.subtracted
-        bare, prompted, subtracted = (self._vector.said(record, condition) for condition in conditions)
+    def _suppression(self, sample: Doses, least: float) -> Criterion:
+        bare, (prompted, subtracted), clusters = sample.replies[0], sample.prompted, self.scene.clusters
         flat = f"the prompt's rate {prompted.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
-        effect = paired_difference(bare.hits, prompted.hits, self.scene.clusters)
+        effect = paired_difference(bare.hits, prompted.hits, clusters)
         return held(
-            f"suppression by dose {-self._vector.working:g}",
-            paired_difference(subtracted.hits, prompted.hits, self.scene.clusters),
+            f"suppression by dose {-self.vector.working:g}",
+            paired_difference(subtracted.hits, prompted.hits, clusters),
             self._n,
             at_least=least,
             unreliable=unclear(flat, effect, self._n),
             key="min_suppression",
         )
 
-    def _bleed(self, record: Record, most: float) -> Criterion:
-        effects = list(onto_markers(self._vector, record).values())
-        return held("bleed onto others' markers", largest(effects), self._n, at_most=most, key="max_bleed")
+    def _bleed(self, sample: Doses, most: float) -> Criterion:
+        found = largest([*sample.bleed.values()])
+        return held("bleed onto others' markers", found, self._n, at_most=most, key="max_bleed")
 
-    def _projection(self, record: Record, most: float) -> Criterion:
-        assert self._projections
-        found = largest(self._projections.foreign(record))
+    def _projection(self, sample: Doses, most: float) -> Criterion:
+        others = strangers(self.persona, self.scene)
+        found = largest([moved for name, moved in sample.along_prompts.items() if name in others])
         return held("bleed along others' prompts", found, self._n, at_most=most, key="max_projection")
-
-    def _coherent(self, record: Record) -> tuple[float, ...]:
-        """Doses below the first at which the perplexity may be more than it may be."""
-        most = self.asked.max_perplexity
-        if most is None:
-            return self._doses
-        steered = (dose for dose in self._doses if dose > 0)
-        first = next((dose for dose in steered if self._vector.perplexity(record, dose)[0].high > most), inf)
-        return tuple(dose for dose in self._doses if dose < first)
-
-    def _curve(self, record: Record, answers: Mapping[float, Replies]) -> Curve:
-        ratios = [self._vector.perplexity(record, dose)[0] for dose in answers]
-        return Curve(
-            axis="dose",
-            at=tuple(f"{dose:g}" for dose in answers),
-            columns={
-                "marker rate": column(replies.rate for replies in answers.values()),
-                "markers": column(float(np.mean(replies.counts)) for replies in answers.values()),
-                "distinct words": column(_variety(replies.texts) for replies in answers.values()),
-                "perplexity": column(ratio.value for ratio in ratios),
-                "low": column(ratio.low for ratio in ratios),
-                "high": column(ratio.high for ratio in ratios),
-            },
-        )
-
-    def _least_and_most(self, record: Record, answers: Mapping[float, Replies]) -> tuple[ProbeNote, ...]:
-        """Show the probe that answers the dose least, and the one that does most."""
-        with np.errstate(over="ignore"):
-            perplexity = np.exp([self._vector.surprise(record, dose) for dose in answers])
-        rising = self._slopes(answers)
-
-        def counted(row: int) -> str:
-            found = zip(answers.items(), perplexity[:, row], strict=True)
-            return ", ".join(
-                f"{dose:g}: {said.counts[row]} ({number(value)})" for (dose, said), value in found
-            )
-
-        return tuple(
-            ProbeNote(
-                probe=self.scene.probes[row].id,
-                note=f"markers (perplexity) by dose: {counted(row)}",
-                replies={f"dose {dose:g}": said.texts[row] for dose, said in answers.items()},
-            )
-            for row in (int(rising.argmin()), int(rising.argmax()))
-        )
-
-    def _response_notes(self, record: Record, answers: Mapping[float, Replies]) -> Iterator[str]:
-        coherent = self._coherent(record)
-        falls = [(one, two) for one, two in pairwise(coherent) if answers[two].rate < answers[one].rate]
-        turns = " and ".join(
-            f"from {answers[one].rate:.2f} at dose {one:g} to {answers[two].rate:.2f} at {two:g}"
-            for one, two in falls
-        )
-        yield f"the marker rate falls {turns}" if falls else "the marker rate never falls as the dose rises"
-        if self.asked.max_perplexity is not None:
-            upto = f"up to dose {coherent[-1]:g}" if len(coherent) > 1 else "at no dose above 0"
-            most = f"{self.asked.max_perplexity:g} times that of bare"
-            yield f"the text is coherent {upto}: its perplexity is clearly at most {most}"
-        yield from by_length("the slope", self._slopes(answers), self.scene.probes)
-
-    def _other_notes(self, record: Record) -> Iterator[str]:
-        vector = self._vector
-        if self.asked.min_suppression is not None:
-            shown = {"prompt": vector.prompted, f"prompt and dose {-vector.working:g}": vector.subtracted}
-            rates = (f"{name} {vector.said(record, condition).rate:.0%}" for name, condition in shown.items())
-            yield f"replies with a marker: {', '.join(rates)}"
-        if self.asked.max_bleed is not None:
-            yield f"markers of others, rate minus bare: {listed(onto_markers(vector, record))}"
-        if self._projections:
-            yield f"along prompts at {self.asked.site}: {listed(self._projections.of(record))}"
-
-    def _slopes(self, answers: Mapping[float, Replies]) -> Array:
-        return slopes(self._doses, np.stack([replies.hits for replies in answers.values()]))
 
     @property
     def _n(self) -> int:
         return len(self.scene.probes)
 
-    @property
-    def _doses(self) -> tuple[float, ...]:
-        return tuple(sorted({*self.asked.doses, self._vector.working}))
+    def _answers(self, sample: Doses, row: int) -> ProbeNote:
+        """Show what a probe is answered at every dose."""
+        with np.errstate(over="ignore"):
+            perplexity = np.exp(sample.surprise[:, row])
+        answers = list(zip(sample.at, sample.replies, perplexity, strict=True))
+        counted = ", ".join(
+            f"{dose:g}: {said.counts[row]} ({number(value)})" for dose, said, value in answers
+        )
+        return ProbeNote(
+            probe=self.scene.probes[row].id,
+            note=f"markers (perplexity) by dose: {counted}",
+            replies={f"dose {dose:g}": said.texts[row] for dose, said, _ in answers},
+        )
 
-    @property
-    def _vector(self) -> Scaled:
-        return Scaled(self.scene, self.persona, self.asked.orthonormal)
+    def _response_notes(self, sample: Doses) -> Iterator[str]:
+        coherent, most = self._coherent(sample), self.spec.max_perplexity
+        rates = [(dose, said.rate) for dose, said in zip(sample.at, sample.replies, strict=True)]
+        turns = " and ".join(
+            f"from {before:.2f} at dose {one:g} to {after:.2f} at {two:g}"
+            for (one, before), (two, after) in pairwise(rates[:coherent])
+            if after < before
+        )
+        yield f"the marker rate falls {turns}" if turns else "the marker rate never falls as the dose rises"
+        if most is not None:
+            upto = f"up to dose {sample.at[coherent - 1]:g}" if coherent > 1 else "at no dose above 0"
+            bound = f"{most:g} times that of bare"
+            yield f"the text is coherent {upto}: its perplexity is clearly at most {bound}"
 
-    @property
-    def _projections(self) -> Projections | None:
-        site = self.asked.site
-        return Projections(self._vector, site, self.asked.position) if site else None
+    def _other_notes(self, sample: Doses) -> Iterator[str]:
+        if self.spec.min_suppression is not None:
+            prompted, subtracted = (f"{replies.rate:.0%}" for replies in sample.prompted)
+            dose = f"prompt and dose {-self.vector.working:g}"
+            yield f"replies with a marker: prompt {prompted}, {dose} {subtracted}"
+        if self.spec.max_bleed is not None:
+            yield f"markers of others, rate minus bare: {listed(sample.bleed)}"
+        if sample.projections:
+            yield f"along prompts at {self.spec.site}: {listed(sample.along_prompts)}"
+
+
+def _curve(sample: Doses) -> Curve:
+    lines = {
+        "marker rate": series(said.rate for said in sample.replies),
+        "markers": series(float(np.mean(said.counts)) for said in sample.replies),
+        "distinct words": series(_variety(said.texts) for said in sample.replies),
+        "perplexity": interval_series(sample.perplexity),
+    }
+    return Curve(over=Abscissa(title="dose"), at=tuple(f"{dose:g}" for dose in sample.at), series=lines)
 
 
 def _variety(texts: Iterable[str]) -> float:
@@ -321,9 +321,7 @@ class Dose(Property):
         return scene.supports(persona, Regime.STEERING) and bool(scene.personas[persona].markers) and prompted
 
     def _case(self, persona: str, scene: Scene) -> Case:
-        for regime in (
-            (Regime.STEERING, Regime.PROMPT) if self.min_suppression is not None else (Regime.STEERING,)
-        ):
+        for regime in (Regime.STEERING, *([] if self.min_suppression is None else [Regime.PROMPT])):
             scene.condition(persona, regime)  # complains of an artefact that is missing
         judged = scene.personas[persona]
         if not judged.markers:
@@ -336,12 +334,10 @@ class Dose(Property):
         return DoseCase(persona, "steering-orthonormal" if self.orthonormal else "steering", self, scene)
 
     def _require_others(self, persona: str, scene: Scene) -> None:
-        others = scene.personas.keys() - {persona} - scene.kin_of(persona)
+        prompted = [name for name in strangers(persona, scene) if scene.supports(name, Regime.PROMPT)]
         if self.max_bleed is not None and not foreign_markers(persona, scene):
             raise SuiteError(f"max_bleed needs another persona than {persona!r} with markers of its own")
-        if self.max_projection is not None and not any(
-            scene.supports(name, Regime.PROMPT) for name in others
-        ):
+        if self.max_projection is not None and not prompted:
             raise SuiteError(f"max_projection needs another persona than {persona!r} with a prompt")
         if self.orthonormal and len(vectors(scene)) < 2:
             raise SuiteError(f"orthonormal needs another persona than {persona!r} with a vector of its own")

@@ -7,151 +7,140 @@ from itertools import groupby
 from math import nan
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coherence.properties.columns import over_depth, table
+from coherence.properties.columns import over_depth, series, table
 from coherence.properties.composition.furthest import furthest
-from coherence.properties.composition.grid import KL, Grid
-from coherence.properties.composition.injections import BARE, Injection, Injections
+from coherence.properties.composition.grid import GridSample
+from coherence.properties.composition.injections import BARE, Injection
 from coherence.properties.composition.recovery import Recovery
 from coherence.properties.composition.spreads import Spreads
 from coherence.properties.markers import Replies
-from coherence.statistics.factorial import Cells, quartiles
+from coherence.statistics.factorial import quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Curve, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Effects:
-    """The cells of a band, what changes there cost, and the tokens that KL is summed over, [cells]."""
+    """A grid as it was measured, and what was said under its changes, by their names."""
 
-    grid: Grid
-    changes: Injections
-    band: Cells
-    kl: KL
-    tokens: NDArray[np.int_]
+    sample: GridSample
+    said: Mapping[str, Replies]
 
-    @property
-    def additive(self) -> Array:
-        """KL of the sum, averaged over the tested sites: [cells]."""
-        return np.asarray(self._tested.mean(0))
-
-    @property
-    def rounding(self) -> float:
-        """KL of the prompt's own residuals put back, mean over cells."""
-        return float(self.kl[self.changes.self_patch].mean())
-
-    def curve(self, cells: Cells) -> Curve:
+    def curve(self) -> Curve:
         """Medians over the cells, at every site; KL and what injection recovers at those that are tested."""
-        depths = len(cells.bb)
+        cells, changes = self.sample.cells, self.sample.changes
         columns = {
-            "cosine": _medians(cells.cosine()),
-            "cos(dX, dY)": _medians(cells.overlap()),
-            "interaction": _medians(cells.interaction()),
-            "KL": _medians(self._by_depth(self.changes.additive, depths)),
-            "KL without X": _medians(self._by_depth(self.changes.without_persona, depths)),
-            **self.recovery.by_depth(depths),
+            "cosine": _medians(cells.cosine),
+            "cos(dX, dY)": _medians(cells.overlap),
+            "interaction": _medians(cells.interaction),
+            "KL": _medians(self._by_depth(changes.additive)),
+            "KL without X": _medians(self._by_depth(changes.without_persona)),
+            **self._recovery.by_depth(len(cells.bb)),
         }
-        return over_depth(columns, np.asarray(cells.still().any((0, 2))))
+        lines = {name: series(values) for name, values in columns.items()}
+        return over_depth(lines, np.asarray(cells.still.any((0, 2))))
 
     def tables(self) -> Iterator[Table]:
         """Yield what was found at each site of the band, at each set of sites, and of every cell."""
-        yield self.spreads.table()
-        yield self.recovery.table()
-        yield table(
-            "tasks",
-            (task.id for task in self.grid.tasks),
-            {
-                "KL": self.additive,
-                "tokens": self.tokens,
-                "cosine": self.band.cosine().mean(0),
-                "cos(dX, dY)": self.band.overlap().mean(0),
-                "interaction": self.band.interaction().mean(0),
-                "KL without X's text": self.kl[BARE],
-            },
-        )
+        yield self._spreads.table()
+        yield self._recovery.table()
+        cosine, overlap, interaction = (values.mean(0) for values in self._geometry)
+        columns = {
+            "KL": self.sample.additive,
+            "tokens": self._tokens,
+            "cosine": cosine,
+            "cos(dX, dY)": overlap,
+            "interaction": interaction,
+            "KL without X's text": self.sample.kl[BARE],
+        }
+        yield table("tasks", (task.id for task in self.sample.grid.tasks), columns)
 
-    @property
-    def spreads(self) -> Spreads:
-        """What was found at each site of the band."""
-        cosine, interaction = self.band.cosine(), self.band.interaction()
-        return Spreads(self.changes.band, cosine, interaction, self.changes.tested, self._tested)
-
-    @cached_property
-    def recovery(self) -> Recovery:
-        """What injection recovers, beside what there is to recover."""
-        return Recovery.of(self.changes, self.kl, self.grid.scene.clusters)
-
-    def furthest(self, said: Mapping[str, Replies]) -> tuple[ProbeNote, ...]:
+    def furthest(self) -> tuple[ProbeNote, ...]:
         """Tasks whose sum costs the most, with what is answered."""
-        costs = self.additive
-        texts = {name: replies.texts for name, replies in said.items()}
-        return furthest(
-            self.grid.scene, costs, lambda row: f"the sum costs KL {number(costs[row])} nat", texts
-        )
+        costs, scene = self.sample.additive, self.sample.grid.scene
+        texts = {name: replies.texts for name, replies in self.said.items()}
+        return furthest(scene, costs, lambda row: f"the sum costs KL {number(costs[row])} nat", texts)
 
-    def geometry(self) -> str:
+    def notes(self, min_cosine: float, max_kl: float) -> Iterator[str]:
+        """Say how the displacements lie, where they add up within these bounds, and what changes cost."""
+        band = self.sample.changes.band
+        if not self.sample.cells.still[:, band.depths].any():
+            yield self._displaced()
+            if len(band.sites) > 1:
+                yield self._spreads.worst()
+            yield self._region(min_cosine, max_kl)
+        yield self._costs()
+        yield str(self._recovery)
+        if len(self.said) > 1:
+            rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in self.said.items())
+            yield f"replies with a marker, {band} changed at once: {rates}"
+        yield from self._ended()
+
+    def _displaced(self) -> str:
         """Say how the displacements lie, over the whole band."""
-        cosine, overlap, interaction = (
-            _middle(values.mean(0))
-            for values in (self.band.cosine(), self.band.overlap(), self.band.interaction())
-        )
+        cosine, overlap, interaction = (_middle(values.mean(0)) for values in self._geometry)
         return (
-            f"{self.changes.band}, medians over {len(self.grid.tasks)} tasks [quartiles]: "
+            f"{self.sample.changes.band}, medians over {len(self.sample.grid.tasks)} tasks [quartiles]: "
             f"cos(dXY, dX + dY) {cosine}, cos(dX, dY) {overlap}, interaction ratio {interaction}"
         )
 
-    def region(self, min_cosine: float, max_kl: float) -> str:
+    def _region(self, min_cosine: float, max_kl: float) -> str:
         """Name the tested sites where the sum points the right way and costs little, and the interaction."""
-        depths = self.changes.band.depths
-        rows = np.array([depths.index(site.depth) for site in self.changes.tested])
-        holds = (self.band.cosine().mean(1)[rows] >= min_cosine) & (self._tested.mean(1) <= max_kl)
+        cells, sites = self.sample.cells, self.sample.changes.tested
+        depths = np.array([site.depth for site in sites])
+        holds = (cells.cosine[depths].mean(1) >= min_cosine) & (self.sample.tested.mean(1) <= max_kl)
         both = f"mean KL at most {max_kl:g} nat and cosine at least {min_cosine:g}"
         if not holds.any():
-            return f"additive region: none of {len(rows)} sites has {both}"
-        ratio = _middle(self.band.interaction()[rows[holds]].mean(0))
-        named = _runs(self.changes.tested, holds.tolist())
+            return f"additive region: none of {len(sites)} sites has {both}"
+        ratio, named = _middle(cells.interaction[depths[holds]].mean(0)), _runs(sites, holds.tolist())
         return f"additive region: {named} ({both}), with an interaction ratio of {ratio}"
 
-    def costs(self) -> str:
+    def _costs(self) -> str:
         """Say what each change costs."""
-        without = np.mean([self.kl[change] for change in self.changes.without_persona])
+        kl, changes = self.sample.kl, self.sample.changes
+        without = np.mean([kl[change] for change in changes.without_persona])
         return (
-            f"mean KL in nats: sum {number(self.additive.mean())}, without X's part "
-            f"{number(float(without))}, without X's text {number(self.kl[BARE].mean())}, "
-            f"own residuals put back {number(self.rounding)}"
+            f"mean KL in nats: sum {number(self.sample.additive.mean())}, without X's part "
+            f"{number(float(without))}, without X's text {number(kl[BARE].mean())}, "
+            f"own residuals put back {number(self.sample.rounding)}"
         )
 
-    def rates(self, said: Mapping[str, Replies]) -> str:
-        """Say how often markers are heard."""
-        rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in said.items())
-        return f"replies with a marker, {self.changes.band} changed at once: {rates}"
-
-    def ended(self) -> str | None:
+    def _ended(self) -> Iterator[str]:
         """Say which replies end before as many tokens as KL is to be summed over, if any do."""
-        asked = self.grid.tokens
-        told = [
-            f"{task.id} ({tokens})"
-            for task, tokens in zip(self.grid.tasks, self.tokens, strict=True)
-            if tokens < asked
-        ]
-        return (
-            f"the reply ends before {asked} tokens, and KL is summed over fewer: {', '.join(told)}"
-            if told
-            else None
-        )
+        grid = self.sample.grid
+        counted = zip(grid.tasks, self._tokens, strict=True)
+        brief = ", ".join(f"{task.id} ({tokens})" for task, tokens in counted if tokens < grid.tokens)
+        if brief:
+            yield f"the reply ends before {grid.tokens} tokens, and KL is summed over fewer: {brief}"
+
+    @cached_property
+    def _geometry(self) -> tuple[Array, Array, Array]:
+        """Cosine, overlap and interaction at the sites of the band: [sites, cells] each."""
+        cells, depths = self.sample.cells, self.sample.changes.band.depths
+        return cells.cosine[depths], cells.overlap[depths], cells.interaction[depths]
+
+    @cached_property
+    def _tokens(self) -> list[int]:
+        """Count the tokens that KL is summed over, for every task."""
+        put_back = self.sample.changes.self_patch
+        return [len(each) for each in self.sample.grid.of_tokens(self.sample.record, put_back)]
+
+    @cached_property
+    def _recovery(self) -> Recovery:
+        return Recovery.of(self.sample.changes, self.sample.kl, self.sample.grid.scene.clusters)
 
     @property
-    def _tested(self) -> Array:
-        """KL of the sum at the tested sites, [sites, cells]."""
-        return np.stack([self.kl[change] for change in self.changes.additive])
+    def _spreads(self) -> Spreads:
+        changes, (cosine, _, interaction) = self.sample.changes, self._geometry
+        return Spreads(changes.band, cosine, interaction, changes.tested, self.sample.tested)
 
-    def _by_depth(self, changes: Iterable[Injection], depths: int) -> Array:
+    def _by_depth(self, changes: Iterable[Injection]) -> Array:
         """KL of changes at one site each, [depths, cells]; NaN at sites that are not tested."""
-        found = np.full((depths, len(self.grid.tasks)), nan)
+        found = np.full(self.sample.cells.cosine.shape, nan)
         for change in changes:
-            found[change.sites[0].depth] = self.kl[change]
+            found[change.sites[0].depth] = self.sample.kl[change]
         return found
 
 

@@ -3,31 +3,31 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
-from math import inf, nan
+from functools import partial
+from itertools import islice
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from coherence.errors import SuiteError
-from coherence.plan import Condition, Measurement, Reading, Record, Scene
+from coherence.plan import Condition, Measurement, Record, Scene
+from coherence.properties.case import Case
 from coherence.properties.composition.effects import Effects
-from coherence.properties.composition.grid import Grid
+from coherence.properties.composition.grid import Grid, GridSample
 from coherence.properties.composition.injections import BARE, Injection, Injections
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import LEAST_CLUSTERS, cast
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
-from coherence.properties.property import Case, Property
+from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, RECOVERED, SIZE
-from coherence.properties.reading import within_reach
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.factorial import largest, recovered
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import mean_cosine, positive_mean
-from coherence.vocabulary import Band, Criterion, Evidence, Marker, Position, Probe, Prompt, Regime, Site
+from coherence.vocabulary import Band, Criterion, Figures, Marker, Position, Probe, Prompt, Regime, Site
 from coherence.vocabulary.evidence import Sampled, number
 from coherence.vocabulary.persona import WrittenPrompt
 from coherence.vocabulary.probe import WrittenProbe
@@ -37,187 +37,139 @@ ROUNDING = 0.1  # of the largest KL; the model's own residuals put back may cost
 
 
 @dataclass(frozen=True)
-class FactorialCase(Case):
+class FactorialCase(Case[GridSample]):
     """One persona and its tasks at one position; the tasks are the unit of inference."""
 
     persona: str
     slug: str
-    asked: "Factorial"
+    spec: "Factorial"
     grid: Grid
     changes: Injections
+    regimes: tuple[Regime, ...] = (Regime.PROMPT,)
 
     @property
     def units(self) -> tuple[Sampled, ...]:
         """Its own tasks, or the suite's probes."""
-        return ("probes",) if self.asked.tasks is None else ("tasks",)
+        return (self._of,)
 
     def needs(self) -> Iterable[Measurement]:
-        """Read the four prompts, change residuals in every way, and draw replies to look at."""
-        heard = self._heard.values()
-        return [
-            *self._readings,
-            *self._divergences(self._all_changes),
-            *(self.grid.reply(task, change) for change in heard for task in self.grid.tasks),
-        ]
+        """Read the four prompts, and change residuals in the ways that decide."""
+        changes = [*self.changes.additive, self.changes.self_patch]
+        if self.spec.max_recovered is not None or self.spec.min_recovered is not None:
+            changes += [BARE, *self.changes.injections]
+        read = [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
+        return [*read, *self._divergences(changes)]
 
-    def rests_on(self) -> Iterable[Measurement]:
-        """List the readings, and the changes that decide."""
-        return [*self._readings, *self._divergences(self._decisive)]
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Change them in every other way, and draw replies to look at."""
+        changes = self.changes
+        every = (*changes.without_persona, BARE, *changes.injections, *changes.oracles)
+        said = (self.grid.reply(task, change) for change in self._spoken.values() for task in self.grid.tasks)
+        return [*self._divergences(every), *said]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def sample(self, record: Record, seed: int) -> GridSample:
+        """Take the residuals of every cell, and what changes cost."""
+        return GridSample(self.grid, self.changes, record)
+
+    def criteria(self, sample: GridSample) -> Iterator[Criterion]:
         """Judge the sum's direction and its effect: a high cosine goes with a large interaction."""
-        effects = self._effects(record, self._all_changes)
-        said = self._said(record)
-        return Evidence(
-            criteria=tuple(self._criteria(effects)),
-            curve=effects.curve(self.grid.cells(record)),
+        spec, clusters, undefined = self.spec, self.grid.scene.clusters, self._undefined(sample)
+        hold = partial(held, n=len(self.grid.tasks), of=self._of)
+        along = sample.cells.cosine[spec.sites.depths].mean(0)
+        cosine = Interval.unknown() if undefined else mean_cosine(along, clusters)
+        yield hold("cosine", cosine, at_least=spec.min_cosine, unreliable=undefined, key="min_cosine")
+        rounded = undefined or self._rounded(sample.rounding)
+        kl = positive_mean(sample.additive, clusters)
+        yield hold("KL", kl, at_most=spec.max_kl, unreliable=rounded, key="max_kl")
+        yield self._tail(sample).criterion(rounded)
+        if spec.max_recovered is None and spec.min_recovered is None:
+            return
+        hold = partial(hold, "share recovered", self._recovered(sample), unreliable=self._close(sample))
+        if (most := spec.max_recovered) is not None:
+            yield hold(at_most=most, key="max_recovered")
+        if (least := spec.min_recovered) is not None:
+            yield hold(at_least=least, key="min_recovered")
+
+    def figures(self, sample: GridSample) -> Figures:
+        """Show what was found at every site and of every cell, and what is said under changes."""
+        effects = Effects(sample, self._said(sample.record))
+        return Figures(
+            curve=effects.curve(),
             tables=tuple(effects.tables()),
-            probes=effects.furthest(said),
-            notes=tuple(self._notes(effects, said)),
+            probes=effects.furthest(),
+            notes=(
+                *effects.notes(self.spec.min_cosine, self.spec.max_kl),
+                *self._tail(sample).notes(),
+                *by_length("KL", sample.additive, self.grid.tasks),
+            ),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria from what decides alone."""
-        return self._criteria(self._effects(record, self._decisive))
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["FactorialCase"]]:
         """Put nothing, or another persona, in the place of this one where it is alone: no sum of this one's.
 
         It is measured for this alone, so one other persona has a turn.
         """
         scene = self.grid.scene
         kin = scene.kin_of(self.persona)
-        able = (name for name in scene.personas if name not in kin and self.asked.poses(scene, name))
-        conditions = ((name, self.asked.condition(scene, name)) for name in able)
+        able = (name for name in scene.personas if name not in kin and self.spec.poses(scene, name))
+        conditions = ((name, self.spec.condition(scene, name)) for name in able)
         others = ((f"{name} by prompt", alone) for name, alone in conditions if alone != self.grid.persona)
         return {
             name: [replace(self, grid=replace(self.grid, alone=alone))]
             for name, alone in ((NOTHING, self.grid.neutral), *islice(others, 1))
         }
 
-    def _criteria(self, effects: Effects) -> Iterator[Criterion]:
-        undefined = self._undefined(effects)
-        along = effects.band.cosine().mean(0)
-        cosine = Interval(nan, -inf, inf) if undefined else mean_cosine(along, self._clusters)
-        yield self._held("cosine", cosine, self.asked.min_cosine, unreliable=undefined, key="min_cosine")
-        rounded = undefined or self._rounded(effects.rounding)
-        kl = positive_mean(effects.additive, self._clusters)
-        yield self._held("KL", kl, at_most=self.asked.max_kl, unreliable=rounded, key="max_kl")
-        yield self._tail(effects).criterion(rounded)
-        most, least = self.asked.max_recovered, self.asked.min_recovered
-        if most is not None:
-            yield self._recovery(effects, "max_recovered", at_most=most)
-        if least is not None:
-            yield self._recovery(effects, "min_recovered", at_least=least)
+    def _tail(self, sample: GridSample) -> Tail:
+        worst = at_worst(self.spec.max_worst_kl, self.spec.max_kl)
+        return Tail("KL", "max_worst_kl", sample.additive, self.grid.scene.clusters, worst, self._of)
 
-    def _tail(self, effects: Effects) -> Tail:
-        worst = at_worst(self.asked.max_worst_kl, self.asked.max_kl)
-        (of,) = self.units
-        return Tail("KL", "max_worst_kl", effects.additive, self._clusters, worst, of)
+    def _recovered(self, sample: GridSample) -> Interval:
+        whole, clusters = sample.kl[BARE], self.grid.scene.clusters
+        return largest([recovered(sample.kl[each], whole, clusters) for each in self.changes.injections])
 
-    def _recovery(
-        self, effects: Effects, key: str, at_least: float = -inf, at_most: float = inf
-    ) -> Criterion:
-        whole = effects.kl[BARE]
-        found = [recovered(effects.kl[each], whole, self._clusters) for each in self.changes.injections]
-        gap = float(whole.mean())
-        close = (
+    def _close(self, sample: GridSample) -> str | None:
+        gap = float(sample.kl[BARE].mean())
+        if gap >= LEAST_GAP:
+            return None
+        return (
             f"without its text {self.persona!r} is KL {number(gap)} nat away, of at least {LEAST_GAP:g}: "
             "there is nothing to recover"
         )
-        return self._held(
-            "share recovered",
-            largest(found),
-            at_least,
-            at_most,
-            None if gap >= LEAST_GAP else close,
-            key=key,
-        )
 
-    def _held(
-        self,
-        name: str,
-        found: Interval,
-        at_least: float = -inf,
-        at_most: float = inf,
-        unreliable: str | None = None,
-        *,
-        key: str,
-    ) -> Criterion:
-        """Hold what the tasks gave against a range."""
-        (of,) = self.units
-        return held(name, found, len(self.grid.tasks), at_least, at_most, unreliable, key=key, of=of)
-
-    def _undefined(self, effects: Effects) -> str | None:
-        still = effects.band.still()
+    def _undefined(self, sample: GridSample) -> str | None:
+        still = sample.cells.still[:, self.spec.sites.depths]
         still[0] &= self.grid.alone != self.grid.neutral  # of nobody nothing else is to be expected
-        found = np.argwhere(still)
-        if not len(found):
+        places = np.argwhere(still)
+        if not len(places):
             return None
-        what, site, row = found[0]
+        what, site, row = places[0]
         moved = (f"the persona {self.persona!r}", "the task", "persona and task together", "their sum")[what]
-        where = f"{self.asked.sites.sites[site]}, {self.grid.position}"
+        where = f"{self.spec.sites.sites[site]}, {self.grid.position}"
         return f"{moved} moves nothing at {where} for {self.grid.tasks[row].id!r}"
 
     def _rounded(self, cost: float) -> str | None:
-        if cost <= ROUNDING * self.asked.max_kl:
+        if cost <= ROUNDING * self.spec.max_kl:
             return None
         return (
             f"the model's own residuals, put back, cost KL {number(cost)} nat: rounding hides what is judged"
         )
 
-    def _notes(self, effects: Effects, said: Mapping[str, Replies]) -> Iterator[str]:
-        if not effects.band.still().any():
-            yield effects.geometry()
-            if len(self.asked.sites.sites) > 1:
-                yield effects.spreads.worst()
-            yield effects.region(self.asked.min_cosine, self.asked.max_kl)
-        yield effects.costs()
-        yield str(effects.recovery)
-        if len(said) > 1:
-            yield effects.rates(said)
-        if ended := effects.ended():
-            yield ended
-        yield from self._tail(effects).notes()
-        yield from by_length("KL", effects.additive, self.grid.tasks)
-
-    def _effects(self, record: Record, changes: Iterable[Injection]) -> Effects:
-        within = len(record.residuals(self._readings[0]))
-        for site in chain(self.asked.sites.sites, *self.changes.injected):
-            within_reach(site, within)
-        band = self.grid.cells(record, self.asked.sites.depths)
-        tokens = self.grid.summed(record, self.changes.self_patch)
-        return Effects(self.grid, self.changes, band, self.grid.kl(record, changes), tokens)
-
     def _said(self, record: Record) -> dict[str, Replies]:
-        texts = {
-            name: tuple(record.reply(self.grid.reply(task, change)) for task in self.grid.tasks)
-            for name, change in self._heard.items()
-        }
-        return {name: Replies.of(each, self._markers) for name, each in texts.items()}
+        def said(change: Injection) -> Replies:
+            texts = (record.reply(self.grid.reply(task, change)) for task in self.grid.tasks)
+            return Replies.of(texts, self._markers)
+
+        return {name: said(change) for name, change in self._spoken.items()}
 
     def _divergences(self, changes: Iterable[Injection]) -> list[Measurement]:
         return [self.grid.divergence(task, change) for change in changes for task in self.grid.tasks]
 
     @property
-    def _readings(self) -> list[Reading]:
-        return [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
+    def _of(self) -> Sampled:
+        return "probes" if self.spec.tasks is None else "tasks"
 
     @property
-    def _decisive(self) -> list[Injection]:
-        changes = [*self.changes.additive, self.changes.self_patch]
-        if self.asked.max_recovered is None and self.asked.min_recovered is None:
-            return changes
-        return [*changes, BARE, *self.changes.injections]
-
-    @property
-    def _all_changes(self) -> list[Injection]:
-        changes = self.changes
-        looked_at = (*changes.without_persona, BARE, *changes.injections, *changes.oracles)
-        return list(dict.fromkeys([*self._decisive, *looked_at]))
-
-    @property
-    def _heard(self) -> dict[str, Injection]:
+    def _spoken(self) -> dict[str, Injection]:
         """The reply that KL is taken of; where the reply begins and markers tell, those under changes too."""
         spoken = self.changes.spoken
         if self.grid.position is Position.PROMPT_LAST and self._markers:
@@ -227,10 +179,6 @@ class FactorialCase(Case):
     @property
     def _markers(self) -> tuple[Marker, ...]:
         return self.grid.scene.personas[self.persona].markers
-
-    @property
-    def _clusters(self) -> list[str]:
-        return self.grid.scene.clusters
 
 
 def _at_a_token(position: Position) -> Position:
@@ -349,25 +297,25 @@ class Factorial(Property):
         return self.turn or prompt.role
 
     def _tasks(self, scene: Scene) -> tuple[Probe, ...]:
-        found = scene.probes if self.tasks is None else self.tasks
-        said = [_words(task.text) for task in found]
-        for row, task in enumerate(found):
+        tasks = scene.probes if self.tasks is None else self.tasks
+        said = [_words(task.text) for task in tasks]
+        for row, task in enumerate(tasks):
             if said[row] in said[:row]:
                 raise SuiteError(f"the task {task.text!r} is listed twice; what is there twice counts twice")
-            if task.id in [other.id for other in found[:row]]:
+            if task.id in [other.id for other in tasks[:row]]:
                 raise SuiteError(f"two tasks have the id {task.id!r}; give one of them another with 'id:'")
         if _words(self.neutral_task) in said:
             raise SuiteError(
                 f"the neutral task {self.neutral_task!r} is a task as well, and would be held against "
                 "itself; expected another text under 'neutral_task:'"
             )
-        independent = len({task.cluster for task in found})
+        independent = len({task.cluster for task in tasks})
         if independent < LEAST_CLUSTERS:
             raise SuiteError(
                 f"factorial needs at least {LEAST_CLUSTERS} tasks, as its intervals run over them (those of "
                 f"one template count once); found {independent}"
             )
-        return found
+        return tasks
 
 
 def _rising(bands: Iterable[Band]) -> tuple[Site, ...]:

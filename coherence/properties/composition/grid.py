@@ -1,13 +1,15 @@
-"""A grid: one persona and its tasks, each a cell of four prompts."""
+"""A grid: one persona and its tasks, each a cell of four prompts, and what was measured of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coherence.plan import Condition, Divergence, Patch, Reading, Record, Reply, Scene
-from coherence.properties.composition.injections import CLEAN, Injection
+from coherence.properties.composition.injections import CLEAN, Injection, Injections
+from coherence.properties.reading import within_reach
 from coherence.statistics.factorial import Cells
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Position, Probe
@@ -61,25 +63,19 @@ class Grid:
         given = _GIVEN.get(self.position, 0)
         return Divergence(changed, task, self.persona, self.reply(task), self.tokens, given)
 
-    def cells(self, record: Record, depths: Sequence[int] | None = None) -> Cells:
-        """Residuals of the four prompts, at all depths or at some."""
-        kept = slice(None) if depths is None else list(depths)
-        read = [[record.residuals(each)[kept] for each in self.readings(task)] for task in self.tasks]
+    def cells(self, record: Record) -> Cells:
+        """Residuals of the four prompts, at all depths."""
+        read = [[record.residuals(each) for each in self.readings(task)] for task in self.tasks]
         return Cells(*(np.stack(prompt, axis=1) for prompt in zip(*read, strict=True)))
 
-    def kl(self, record: Record, changes: Iterable[Injection]) -> KL:
-        """Sum KL over the tokens, in nats, by change: [cells]."""
-        return {
-            change: np.array([self._tokens(record, task, change).sum() for task in self.tasks])
-            for change in dict.fromkeys(changes)
-        }
+    def kl(self, record: Record) -> KL:
+        """KL in nats, summed over the tokens: [cells]; of each change when it is first asked for."""
+        return _Costs(self, record)
 
-    def summed(self, record: Record, change: Injection) -> NDArray[np.int_]:
-        """Count the tokens that KL is summed over, the end among them: [cells]."""
-        return np.array([len(self._tokens(record, task, change)) for task in self.tasks])
-
-    def _tokens(self, record: Record, task: Probe, change: Injection) -> Array:
-        return record.divergence(self.divergence(task, change)).astype(np.float64)
+    def of_tokens(self, record: Record, change: Injection) -> list[Array]:
+        """KL of each token, the end among them, by task: [tokens] each."""
+        found = (record.divergence(self.divergence(task, change)) for task in self.tasks)
+        return [tokens.astype(np.float64) for tokens in found]
 
     def _changed(self, task: Probe, change: Injection) -> Condition:
         host = self.persona if change.of == "XY" else self.neutral
@@ -88,3 +84,50 @@ class Grid:
         weighted = zip(change.weights, self.readings(task), strict=True)
         terms = tuple((weight, reading) for weight, reading in weighted if weight)
         return replace(host, patch=Patch(terms, change.sites, self.position))
+
+
+class _Costs(dict[Injection, Array]):
+    def __init__(self, grid: Grid, record: Record) -> None:
+        super().__init__()
+        self._grid, self._record = grid, record
+
+    def __missing__(self, change: Injection) -> Array:
+        self[change] = np.array([tokens.sum() for tokens in self._grid.of_tokens(self._record, change)])
+        return self[change]
+
+
+@dataclass(frozen=True, eq=False)
+class GridSample:
+    """What was measured of a grid: residuals of its cells, and what changes cost."""
+
+    grid: Grid
+    changes: Injections
+    record: Record
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Residuals of the four prompts; a MeasurementError where the model has no such block to change."""
+        found = self.grid.cells(self.record)
+        for site in chain(self.changes.band.sites, *self.changes.injected):
+            within_reach(site, len(found.bb))
+        return found
+
+    @cached_property
+    def kl(self) -> KL:
+        """What each change costs."""
+        return self.grid.kl(self.record)
+
+    @cached_property
+    def tested(self) -> Array:
+        """KL of the sum at the tested sites: [sites, cells]."""
+        return np.stack([self.kl[change] for change in self.changes.additive])
+
+    @cached_property
+    def additive(self) -> Array:
+        """KL of the sum, averaged over the tested sites: [cells]."""
+        return np.asarray(self.tested.mean(0))
+
+    @property
+    def rounding(self) -> float:
+        """KL of the prompt's own residuals put back, mean over cells."""
+        return float(self.kl[self.changes.self_patch].mean())

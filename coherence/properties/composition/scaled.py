@@ -1,16 +1,9 @@
-"""A persona's vector at any dose, and what the model says under it."""
+"""A persona's vector at any dose, and what is asked for under it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
 
-import numpy as np
-
-from coherence.plan import Condition, Likelihood, Record, Reply, Scene, Steer
-from coherence.properties.markers import Replies
-from coherence.statistics.dose import geometric_ratio
-from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Marker, Regime
+from coherence.plan import Condition, Likelihood, Reply, Scene, Steer
+from coherence.vocabulary import Regime
 
 
 @dataclass(frozen=True)
@@ -47,27 +40,9 @@ class Scaled:
         """Ask for a reply to every probe, under one condition."""
         return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
 
-    def said(self, record: Record, condition: Condition, markers: Sequence[Marker] | None = None) -> Replies:
-        """Look up what was said, and count the persona's markers in it, or others."""
-        wanted = self.scene.personas[self.persona].markers if markers is None else markers
-        texts = (record.reply(reply) for reply in self.replies(condition))
-        return Replies.of(texts, wanted)
-
     def likelihoods(self, dose: float) -> list[Likelihood]:
         """Let the bare model read the replies under a dose: one per probe."""
         return [Likelihood(self.scene.bare, reply.probe, reply) for reply in self.replies(self.at(dose))]
-
-    def surprise(self, record: Record, dose: float) -> Array:
-        """Logarithm of each reply's perplexity under the bare model, [probes]; NaN for an empty one."""
-        found = (record.likelihood(likelihood) for likelihood in self.likelihoods(dose))
-        return np.array([-each.mean(dtype=np.float64) if len(each) else nan for each in found])
-
-    def perplexity(self, record: Record, dose: float) -> tuple[Interval, int]:
-        """Geometric mean over that of the bare model's own replies, and how many probes it rests on."""
-        steered, bare = self.surprise(record, dose), self.surprise(record, 0.0)
-        kept = np.flatnonzero(np.isfinite(steered + bare))
-        clusters = [self.scene.clusters[row] for row in kept]
-        return geometric_ratio(steered[kept], bare[kept], clusters), len(kept)
 
     def _dosed(self, steer: Steer, dose: float) -> Steer:
         apart = self.orthonormal and steer.drawn is None  # a random vector is not one of those

@@ -2,192 +2,165 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from math import inf
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from coherence.plan import Measurement, Record, Scene
-from coherence.properties.columns import column
+from coherence.properties.case import Case
+from coherence.properties.columns import WEIGHTS, interval_series, series
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.lengths import by_length
+from coherence.properties.mixtures.placed import Placed, intervals, placed
 from coherence.properties.mixtures.poles import Mixed, Poles
-from coherence.properties.property import Case
 from coherence.properties.ranges import ANY, SHARE
 from coherence.properties.reading import ExampleReplies
-from coherence.statistics.intervals import Interval
-from coherence.statistics.response import Response
-from coherence.vocabulary import Criterion, Curve, Evidence, ProbeNote, Regime, Table
+from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime
 
 LEAST_STEEP = 5  # weights; through fewer points a logistic curve passes whatever they are
 
 
 @dataclass(frozen=True)
-class AttractorCase(Case):
+class AttractorCase(Case[Placed]):
     """Two poles mixed in one way, at several weights."""
 
     persona: str
     slug: str
-    asked: "Attractor"
+    spec: "Attractor"
+    scene: Scene
     mixed: Mixed
+    regimes: tuple[Regime, ...]
 
     def needs(self) -> Iterable[Measurement]:
-        """Read every mixture on the axis, and have replies to look at."""
-        return [*self.rests_on(), *self._sample.replies.values()]
-
-    def rests_on(self) -> Iterable[Measurement]:
-        """Read the poles and the mixtures; replies are only to look at."""
+        """Read the poles and every mixture on the axis."""
         return self.mixed.needs
 
-    def judge(self, record: Record, seed: int) -> Evidence:
+    def needs_for_figures(self) -> Iterable[Measurement]:
+        """Have replies to look at."""
+        return self._examples.replies.values()
+
+    def sample(self, record: Record, seed: int) -> Placed:
+        """Place the mixtures on the axis."""
+        (found,) = placed([self.mixed], record)
+        return found
+
+    def criteria(self, sample: Placed) -> Iterator[Criterion]:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
-        response = self.mixed.response(record)
-        curve = response.position()
-        criteria = tuple(self._criteria(response))
-        apart = criteria[1].unreliable is None
-        return Evidence(
-            criteria=criteria,
-            curve=self._curve(curve),
-            tables=(self._departures(curve),),
-            probes=(*(self._strongest(response) if apart else ()), self._sample.note(record)),
-            notes=(*self._notes(response, criteria, curve), *self._by_length(response)) if apart else (),
+        spec, response = self.spec, sample.response
+        yield held(
+            "separation of the poles",
+            response.separation,
+            sample.n,
+            spec.min_separation,
+            unreliable=sample.without_axis,
+            key="min_separation",
+        )
+        yield self._area(sample)
+        hold = partial(held, n=sample.n, unreliable=sample.together)
+        first, last = spec.tipping
+        yield hold("tipping weight", response.tipping, at_least=first, at_most=last, key="tipping")
+        if (least := spec.min_step) is not None:
+            yield hold("smallest step", response.smallest_step, at_least=least, key="min_step")
+        if (most := spec.max_steepness) is not None and self._steep:
+            yield hold("steepness", response.steepness, at_most=most, key="max_steepness")
+
+    def figures(self, sample: Placed) -> Figures:
+        """Show the response, and where the poles lie apart, what attracts and on which probes."""
+        apart = self._area(sample).unreliable is None
+        off = {weight: position.above(weight) for weight, position in sample.positions.items()}
+        by_row = {f"weight {weight:g}": departure for weight, departure in off.items()}
+        lines = {
+            "m": interval_series(sample.positions.values()),
+            "D": series(departure.value for departure in off.values()),
+        }
+        return Figures(
+            curve=Curve(over=WEIGHTS, at=tuple(f"{weight:g}" for weight in off), series=lines),
+            tables=(intervals("D(w) = m(w) - w, and its interval", "D", by_row),),
+            probes=(*(self._strongest(sample) if apart else ()), self._examples.note(sample.record)),
+            notes=tuple(self._notes(sample)) if apart else (),
         )
 
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the same criteria alone."""
-        return self._criteria(self.mixed.response(record))
-
-    def controls(self) -> Mapping[str, Sequence[Case]]:
+    def controls(self) -> Mapping[str, Sequence["AttractorCase"]]:
         """Put nothing, another persona, or random vectors in the place of the positive pole.
 
         Its mixtures are measured for this alone, so one other persona has a turn. None between prompts, which
         are what is measured with, and none where nobody else has examples or adapters trained on a mixture.
         """
-        regime, scene = self.mixed.regime, self._scene
+        regime, scene = self.mixed.regime, self.scene
         if regime is None or regime == Regime.PROMPT:
             return {}
-        positive = self.asked.poles[0]
-        others = (name for name in scene.personas if name not in self.asked.poles)
+        positive = self.spec.poles[0]
+        others = (name for name in scene.personas if name not in self.spec.poles)
         scenes = (
             *nothing(scene, positive, (regime,)),
             *islice(stand_ins(scene, positive, regime, others), 1),
             *random_vectors(scene, positive, (regime,)),
         )
         return {
-            name: [self.asked.case(self.asked.by(regime, other)) for other in several]
+            name: [self.spec.case(self.spec.by(regime, other)) for other in several]
             for name, several in scenes
         }
 
-    def _criteria(self, response: Response) -> Iterator[Criterion]:
-        asked, n, (first, last) = self.asked, self.mixed.n, self.asked.tipping
-        yield held(
-            "separation of the poles",
-            response.separation(),
-            n,
-            asked.min_separation,
-            unreliable=self.mixed.without_axis(response),
-            key="min_separation",
-        )
-        unreliable, most = self.mixed.together(response), asked.max_area
-        yield held("signed area", response.area(), n, -most, most, unreliable, key="max_area")
-        yield held("tipping weight", response.tipping(), n, first, last, unreliable, key="tipping")
-        if asked.min_step is not None:
-            yield self._step(response, asked.min_step, unreliable)
-        if asked.max_steepness is not None and self._steep:
-            yield self._steepness(response, asked.max_steepness, unreliable)
-
-    def _step(self, response: Response, least: float = -inf, unreliable: str | None = None) -> Criterion:
-        found = response.smallest_step()
-        return held("smallest step", found, self.mixed.n, least, unreliable=unreliable, key="min_step")
-
-    def _steepness(self, response: Response, most: float = inf, unreliable: str | None = None) -> Criterion:
-        found = response.steepness()
-        return held("steepness", found, self.mixed.n, -inf, most, unreliable, key="max_steepness")
+    def _area(self, sample: Placed) -> Criterion:
+        found, most = sample.response.area, self.spec.max_area
+        return held("signed area", found, sample.n, -most, most, sample.together, key="max_area")
 
     @property
     def _steep(self) -> bool:
         """Whether a switch can be told from a slide: prompts have too few weights."""
         return len(self.mixed.mixtures) >= LEAST_STEEP
 
-    def _curve(self, curve: Sequence[Interval]) -> Curve:
-        return Curve(
-            axis="weight",
-            at=tuple(f"{weight:g}" for weight in self.mixed.mixtures),
-            columns={
-                "m": column(point.value for point in curve),
-                "low": column(point.low for point in curve),
-                "high": column(point.high for point in curve),
-                "D": column(point.value for point in self._off(curve)),
-            },
+    def _strongest(self, sample: Placed) -> Iterator[ProbeNote]:
+        pull = sample.response.pull
+        for row in np.argsort(-np.abs(pull), kind="stable")[:3]:
+            note = f"pulled towards {self._pole(pull[row])}: area {pull[row]:+.2f}"
+            yield ProbeNote(probe=self.scene.probes[row].id, note=note)
+
+    def _notes(self, sample: Placed) -> Iterator[str]:
+        response, positive = sample.response, self.spec.poles[0]
+        half = np.interp(0.5, [*sample.positions], [position.value for position in response.position])
+        puller = (
+            self._pole(response.area.value)
+            if response.area.low > 0 or response.area.high < 0
+            else "neither pole"
         )
-
-    def _departures(self, curve: Sequence[Interval]) -> Table:
-        return Table(
-            name="D(w) = m(w) - w, and its interval",
-            rows=tuple(f"weight {weight:g}" for weight in self.mixed.mixtures),
-            columns=("D", "low", "high"),
-            cells=tuple(column((point.value, point.low, point.high)) for point in self._off(curve)),
-        )
-
-    def _off(self, curve: Sequence[Interval]) -> list[Interval]:
-        """How far each mixture is from where a linear response has it."""
-        return [point.above(weight) for point, weight in zip(curve, self.mixed.mixtures, strict=True)]
-
-    def _strongest(self, response: Response) -> tuple[ProbeNote, ...]:
-        pull = response.pull()
-        return tuple(
-            ProbeNote(
-                probe=self._scene.probes[row].id,
-                note=f"pulled towards {self._pole(pull[row])}: area {pull[row]:+.2f}",
-            )
-            for row in np.argsort(-np.abs(pull), kind="stable")[:3]
-        )
-
-    def _notes(
-        self, response: Response, criteria: Sequence[Criterion], curve: Sequence[Interval]
-    ) -> tuple[str, ...]:
-        separation, area = criteria[0].estimate, criteria[1].estimate
-        weights, position = list(self.mixed.mixtures), [point.value for point in curve]
-        half = np.interp(0.5, weights, position)
-        puller = self._pole(area.value) if area.low > 0 or area.high < 0 else "neither pole"
-        notes = (
-            f"{puller} attracts: an even mixture stands {half:.2f} of the way to {self.asked.poles[0]}",
-            self._monotony(response),
-            *((self._shape(response),) if self._steep else ()),
-        )
-        return (*notes, f"{self.slug} moves against the prompts") if separation.high < 0 else notes
-
-    def _monotony(self, response: Response) -> str:
-        step = self._step(response).estimate
-        turns = "is not monotone" if step.high < 0 else "may not be monotone"
-        return f"the response {'rises throughout' if step.low > 0 else turns}: {step} (a linear one: 1)"
-
-    def _shape(self, response: Response) -> str:
-        steepness = self._steepness(response).estimate
-        better = "neither a line nor a logistic curve clearly"
-        if steepness.low > 0 or steepness.high < 0:
-            better = "a logistic curve" if steepness.low > 0 else "a line"
-        slope = f"the curve is {response.logistic().slope:.1f} times as steep as a linear response"
-        return f"{better} fits the response better: {steepness}; {slope}"
-
-    def _by_length(self, response: Response) -> tuple[str, ...]:
-        pull = f"the pull towards {self.asked.poles[0]}"
-        return by_length(pull, response.pull(), self._scene.probes)
+        yield f"{puller} attracts: an even mixture stands {half:.2f} of the way to {positive}"
+        yield _monotony(sample)
+        if self._steep:
+            yield _shape(sample)
+        if response.separation.high < 0:
+            yield f"{self.slug} moves against the prompts"
+        yield from by_length(f"the pull towards {positive}", response.pull, self.scene.probes)
 
     @property
-    def _scene(self) -> Scene:
-        return self.mixed.readings.scene
-
-    @property
-    def _sample(self) -> ExampleReplies:
+    def _examples(self) -> ExampleReplies:
         mixed = {f"weight {weight:g}": conditions[0] for weight, conditions in self.mixed.mixtures.items()}
-        return ExampleReplies(self._scene, mixed)
+        return ExampleReplies(self.scene, mixed)
 
     def _pole(self, pull: float) -> str:
-        return self.asked.poles[0] if pull > 0 else self.asked.poles[1]
+        return self.spec.poles[0] if pull > 0 else self.spec.poles[1]
+
+
+def _monotony(sample: Placed) -> str:
+    step = sample.response.smallest_step
+    turns = "is not monotone" if step.high < 0 else "may not be monotone"
+    said = held("smallest step", step, sample.n, key=None).estimate
+    return f"the response {'rises throughout' if step.low > 0 else turns}: {said} (a linear one: 1)"
+
+
+def _shape(sample: Placed) -> str:
+    steepness = sample.response.steepness
+    better = "neither a line nor a logistic curve clearly"
+    if steepness.low > 0 or steepness.high < 0:
+        better = "a logistic curve" if steepness.low > 0 else "a line"
+    said = held("steepness", steepness, sample.n, key=None).estimate
+    slope = sample.response.logistic.slope
+    times = f"the curve is {slope:.1f} times as steep as a linear response"
+    return f"{better} fits the response better: {said}; {times}"
 
 
 def _within_weights(tipping: tuple[float, float]) -> tuple[float, float]:
@@ -246,4 +219,5 @@ class Attractor(Poles):
 
     def case(self, mixed: Mixed) -> AttractorCase:
         """Make the case of one way."""
-        return AttractorCase("-".join(self.poles), mixed.slug, self, mixed)
+        persona, regimes = "-".join(self.poles), (mixed.regime,) if mixed.regime else ()
+        return AttractorCase(persona, mixed.slug, self, mixed.readings.scene, mixed, regimes)

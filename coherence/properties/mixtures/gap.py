@@ -1,7 +1,8 @@
 """Gap: the same weight of a mixture gives the same position between the poles, however it is mixed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from math import nan
 from typing import Annotated, ClassVar, Literal
@@ -10,81 +11,68 @@ from pydantic import Field
 
 from coherence.errors import SuiteError
 from coherence.plan import ClaimName, LawSearch, Measurement, Record, Scene
-from coherence.properties.columns import column
+from coherence.properties.case import Case
+from coherence.properties.columns import WEIGHTS, series
 from coherence.properties.criterion import held
+from coherence.properties.mixtures.placed import Placed, intervals, placed
 from coherence.properties.mixtures.poles import Mixed, Poles
-from coherence.properties.property import Case
 from coherence.properties.ranges import SIZE
 from coherence.properties.search import SearchCase
 from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Interval
-from coherence.statistics.response import Response
-from coherence.vocabulary import Criterion, Curve, Evidence, Regime, Table
+from coherence.vocabulary import Criterion, Curve, Figures, Regime
 
 CLAIM = "the claim: the same weight gives the same position in every regime that has weights"
-Gaps = Mapping[str, Interval]
-"""By the two ways and the weight, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class GapSample:
+    """The mixtures of every way on one axis."""
+
+    ways: Sequence[Placed]
+
+    @cached_property
+    def gaps(self) -> dict[str, Interval]:
+        """By the two ways and the weight, in words."""
+        return {
+            _named(here.way, there.way, weight): here.response.gap(there.response, weight)
+            for here, there in combinations(self.ways, 2)
+            for weight in _common(here.way, there.way)
+        }
 
 
 @dataclass(frozen=True)
-class GapCase(Case):
+class GapCase(Case[GapSample]):
     """Two poles mixed in several ways."""
 
     persona: str
     slug: str
-    most: float
+    spec: "Gap"
     ways: tuple[Mixed, ...]
+    regimes: tuple[Regime, ...]
 
     def needs(self) -> Iterable[Measurement]:
         """Read every mixture on the axis."""
         return [reading for way in self.ways for reading in way.needs]
 
-    def judge(self, record: Record, seed: int) -> Evidence:
-        """Judge the largest gap; show all of them, and the responses of all ways in one picture."""
-        responses = self._responses(record)
-        gaps = self._gaps(responses)
-        widest = max(gaps, key=lambda name: abs(gaps[name].value))
-        return Evidence(
-            criteria=(self._largest(responses, gaps),),
-            curve=self._curve(responses),
-            tables=(_table(gaps),),
-            notes=(f"the largest gap is {widest}: {gaps[widest].value:+.2f}",),
+    def sample(self, record: Record, seed: int) -> GapSample:
+        """Place all mixtures on the axis."""
+        return GapSample(placed(self.ways, record))
+
+    def criteria(self, sample: GapSample) -> Iterator[Criterion]:
+        """Judge the largest gap between two ways, at whichever weight between 0 and 1."""
+        found, n, most = largest([*sample.gaps.values()]), sample.ways[0].n, self.spec.max_gap
+        together = next(filter(None, (way.together for way in sample.ways)), None)
+        yield held("largest gap", found, n, at_most=most, unreliable=together, key="max_gap")
+
+    def figures(self, sample: GapSample) -> Figures:
+        """Show all gaps, and the responses of all ways in one picture."""
+        widest = max(sample.gaps, key=lambda name: abs(sample.gaps[name].value))
+        return Figures(
+            curve=_curve(sample.ways),
+            tables=(intervals("gaps between ways, and their intervals", "gap", sample.gaps),),
+            notes=(f"the largest gap is {widest}: {sample.gaps[widest].value:+.2f}",),
         )
-
-    def criteria(self, record: Record, seed: int) -> Iterator[Criterion]:
-        """Yield the largest gap between two ways, at whichever weight between 0 and 1."""
-        responses = self._responses(record)
-        yield self._largest(responses, self._gaps(responses))
-
-    def _responses(self, record: Record) -> list[Response]:
-        return [way.response(record) for way in self.ways]
-
-    def _gaps(self, responses: Sequence[Response]) -> Gaps:
-        sides = combinations(zip(self.ways, responses, strict=True), 2)
-        return {
-            f"{one.slug} - {other.slug} at weight {weight:g}": here.gap(there, weight)
-            for (one, here), (other, there) in sides
-            for weight in _common(one, other)
-        }
-
-    def _largest(self, responses: Sequence[Response], gaps: Gaps) -> Criterion:
-        reasons = (way.together(response) for way, response in zip(self.ways, responses, strict=True))
-        return held(
-            "largest gap",
-            largest([*gaps.values()]),
-            self.ways[0].n,
-            at_most=self.most,
-            unreliable=next(filter(None, reasons), None),
-            key="max_gap",
-        )
-
-    def _curve(self, responses: Sequence[Response]) -> Curve:
-        weights = sorted({weight for way in self.ways for weight in way.mixtures})
-        columns = {}
-        for way, response in zip(self.ways, responses, strict=True):
-            at = dict(zip(way.mixtures, response.position(), strict=True))
-            columns[way.slug] = column(at[weight].value if weight in at else nan for weight in weights)
-        return Curve(axis="weight", at=tuple(f"{weight:g}" for weight in weights), columns=columns)
 
 
 def _common(one: Mixed, other: Mixed) -> list[float]:
@@ -92,13 +80,17 @@ def _common(one: Mixed, other: Mixed) -> list[float]:
     return [weight for weight in one.mixtures if weight in other.mixtures and 0 < weight < 1]
 
 
-def _table(gaps: Gaps) -> Table:
-    return Table(
-        name="gaps between ways, and their intervals",
-        rows=tuple(gaps),
-        columns=("gap", "low", "high"),
-        cells=tuple(column((gap.value, gap.low, gap.high)) for gap in gaps.values()),
-    )
+def _named(one: Mixed, other: Mixed, weight: float) -> str:
+    return f"{one.slug} - {other.slug} at weight {weight:g}"
+
+
+def _curve(ways: Iterable[Placed]) -> Curve:
+    weights = sorted({weight for way in ways for weight in way.positions})
+    lines = {
+        way.way.slug: series(way.positions[w].value if w in way.positions else nan for w in weights)
+        for way in ways
+    }
+    return Curve(over=WEIGHTS, at=tuple(f"{weight:g}" for weight in weights), series=lines)
 
 
 class Gap(Poles):
@@ -130,7 +122,8 @@ class Gap(Poles):
                 f"gap compares ways of mixing at a weight that two of them have; found {there or 'none'}"
             )
         persona = "-".join(self.poles)
-        found: list[Case] = [GapCase(persona, "every-way", self.max_gap, ways)]
+        regimes = tuple(way.regime for way in ways if way.regime)
+        found: list[Case] = [GapCase(persona, "every-way", self, ways, regimes)]
         if self.search:
             search = self._search(ways, scene, self.search)
             found.append(SearchCase(persona, "search", search, "max_gap", CLAIM, "gap at the worst weight"))

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isnan
+from itertools import chain
 from typing import Annotated, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from coherence.plan import Condition, Reading, Record, Scene
-from coherence.properties.criterion import held, unclear
+from coherence.plan import Condition, Reading, Scene
 from coherence.properties.eligibility import Couple, require_probes
 from coherence.properties.mixtures.mixing import (
     Mixtures,
@@ -20,8 +19,7 @@ from coherence.properties.mixtures.mixing import (
     require_whole,
 )
 from coherence.properties.property import Property
-from coherence.properties.reading import Readings, Residuals, within_reach
-from coherence.statistics.response import Response
+from coherence.properties.reading import Readings
 from coherence.vocabulary import Position, Regime, Site
 
 LEAST_PROBES = 4
@@ -39,46 +37,14 @@ class Mixed:
     regime: Regime | None = None  # none of examples, and of adapters trained on mixtures
 
     @property
-    def needs(self) -> list[Reading]:
-        """The prompted poles, for the axis, and every mixture, on every probe."""
-        mixed = [condition for conditions in self.mixtures.values() for condition in conditions]
-        return [r for condition in (*self.prompted, *mixed) for r in self.readings.of(condition)]
+    def conditions(self) -> list[Condition]:
+        """The prompted poles, for the axis, and every mixture."""
+        return [*self.prompted, *chain.from_iterable(self.mixtures.values())]
 
     @property
-    def n(self) -> int:
-        """How many probes there are."""
-        return len(self.readings.scene.probes)
-
-    def response(self, record: Record) -> Response:
-        """Place every mixture on the axis."""
-        positive, negative = (self._residuals(record, condition) for condition in self.prompted)
-        mixed = [
-            np.mean([self._residuals(record, condition) for condition in conditions], axis=0)
-            for conditions in self.mixtures.values()
-        ]
-        return Response(self.mixtures, np.stack(mixed), positive - negative, self.readings.scene.clusters)
-
-    def together(self, response: Response) -> str | None:
-        """Say why nothing can be placed between the poles; None if it can."""
-        if said := self.without_axis(response):
-            return said
-        separation = response.separation()
-        if separation.low > 0 or separation.high < 0:
-            return None
-        poles = held("separation", separation, self.n, key=None)
-        missing = poles.unreliable or poles.estimate.lacking(0)
-        return f"the poles do not lie apart under {self.slug}: {poles.estimate}; {missing}"
-
-    def without_axis(self, response: Response) -> str | None:
-        """Say why the prompts give no axis; None if they do."""
-        axis = response.axis()
-        if isnan(axis.value):
-            return "the prompts of both poles do the same: there is no axis between them"
-        return unclear("the prompted poles do not lie apart", axis, self.n)
-
-    def _residuals(self, record: Record, condition: Condition) -> Residuals:
-        by_depth = self.readings.residuals(record, condition)
-        return np.asarray(by_depth[within_reach(self.site, len(by_depth)).depth])
+    def needs(self) -> list[Reading]:
+        """Each of them on every probe."""
+        return [reading for condition in self.conditions for reading in self.readings.of(condition)]
 
 
 def _rising(weights: tuple[float, ...]) -> tuple[float, ...]:

@@ -105,6 +105,12 @@ def judged(given=None, says=text, surprise=dearer, leads=lead, **fields):
     return case.judge(record(case, says, surprise, leads), seed=0)
 
 
+def decided(control):
+    """The criteria of a control, by what it needs to be judged by."""
+    values = record(control)._values
+    return control.criteria(control.sample(Record({need: values[need] for need in control.needs()}), seed=0))
+
+
 def only(evidence):
     (criterion,) = evidence.criteria
     return criterion
@@ -191,7 +197,7 @@ def test_probes_without_a_reply_have_no_perplexity():
 def test_no_reply_at_all_has_no_perplexity():
     evidence = judged(says=lambda condition, row: "", **ALL)
     assert evidence.criteria[1].verdict is Verdict.INCONCLUSIVE
-    assert evidence.curve.columns["perplexity"] == (None,) * 5
+    assert evidence.curve.series["perplexity"].values == (None,) * 5
     assert "nan" not in told(evidence)
 
 
@@ -291,13 +297,12 @@ def test_nothing_beyond_the_site_is_read_and_nothing_without_one():
 
 def test_the_curve_is_over_the_doses_and_the_personas_own():
     curve = judged(scene(pirate=persona("pirate", dose=0.4)), min_slope=0.2).curve
-    assert (curve.axis, curve.at) == ("dose", ("0", "0.25", "0.4", "0.5", "1", "2"))
-    assert curve.columns["marker rate"] == pytest.approx((0, 0.25, 10 / 24, 0.5, 1, 1))
-    assert curve.columns["perplexity"][0] == 1
-    assert curve.columns["perplexity"][-1] == pytest.approx(np.exp(3))
-    for low, value, high in zip(
-        *(curve.columns[name] for name in ("low", "perplexity", "high")), strict=True
-    ):
+    assert (curve.over.title, curve.at) == ("dose", ("0", "0.25", "0.4", "0.5", "1", "2"))
+    assert curve.series["marker rate"].values == pytest.approx((0, 0.25, 10 / 24, 0.5, 1, 1))
+    perplexity = curve.series["perplexity"]
+    assert perplexity.values[0] == 1
+    assert perplexity.values[-1] == pytest.approx(np.exp(3))
+    for low, value, high in zip(perplexity.low, perplexity.values, perplexity.high, strict=True):
         assert low <= value <= high
 
 
@@ -306,7 +311,7 @@ def test_a_word_that_is_said_over_and_over_shows_in_the_curve():
         at = put(condition)[1]
         return "" if row == 0 else "to To to to" if at > 1 else "to be or not" if at else "To be to be"
 
-    assert judged(says=stuck, min_slope=0.2).curve.columns["distinct words"] == (0.5, 1, 1, 1, 0.25)
+    assert judged(says=stuck, min_slope=0.2).curve.series["distinct words"].values == (0.5, 1, 1, 1, 0.25)
 
 
 def test_the_probes_that_answer_least_and_most_are_shown_at_every_dose():
@@ -375,14 +380,14 @@ def test_controls_put_another_vector_and_random_ones_in_its_place():
             ("pirate", True, ()) if name == "random vectors" else ("counsel", False, tuple(SAYS))
         )
         assert {steer.dose for steer in steers} == {-0.5, 0.25, 0.5, 1, 2}
-        assert next(other.criteria(record(other), seed=0)).verdict is Verdict.FAIL
+        assert next(decided(other)).verdict is Verdict.FAIL
 
 
 def test_nothing_in_its_place_is_dose_zero_at_every_dose():
     case = case_of(min_slope=0.2, min_suppression=0.4)
     (nothing,) = case.controls()["nothing in its place"]
     assert {*nothing.measurements()} < {*case.measurements()}
-    criteria = list(nothing.criteria(record(nothing), seed=0))
+    criteria = list(decided(nothing))
     assert [(one.estimate.value, one.verdict) for one in criteria] == [(0, Verdict.FAIL)] * 2
 
 

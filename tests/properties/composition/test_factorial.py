@@ -218,7 +218,7 @@ def test_what_the_sum_recovers_stands_beside_what_the_oracle_does():
         assert by_sum == pytest.approx(0.1, abs=0.05)
         assert by_oracle == pytest.approx(0.5, abs=0.05)
     for place, name in enumerate(table.columns):
-        shown = [value for value in evidence.curve.columns[name] if value is not None]
+        shown = [value for value in evidence.curve.series[name].values if value is not None]
         assert shown == [cells[place] for cells in table.cells[:2]]
 
 
@@ -262,7 +262,7 @@ def test_what_moves_nothing_is_undefined_and_no_cosine_of_0():
     assert [criterion.unreliable for criterion in evidence.criteria] == 3 * [reason]
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert not any("additive region" in note for note in evidence.notes)
-    assert evidence.curve.columns["cosine"][2] is None
+    assert evidence.curve.series["cosine"].values[2] is None
 
 
 def test_the_curve_runs_over_every_site_and_has_kl_at_tested_ones():
@@ -270,7 +270,7 @@ def test_the_curve_runs_over_every_site_and_has_kl_at_tested_ones():
     assert curve.at == ("resid_pre.0", *(f"resid_post.{block}" for block in range(BLOCKS)))
 
     def known(name):
-        return [value is not None for value in curve.columns[name]]
+        return [value is not None for value in curve.series[name].values]
 
     assert known("cosine") == known("cos(dX, dY)") == known("interaction") == [False, True, True, True, True]
     assert known("KL") == known("KL without X") == known("recovered") == [False, False, True, False, True]
@@ -284,7 +284,7 @@ def test_quartiles_lie_around_the_medians():
     for index, name in enumerate(("cosine", "interaction ratio", "KL")):
         first, last = 3 * index, 3 * index + 3
         assert quartiles.columns[first:last] == (f"{name} q1", f"{name} median", f"{name} q3")
-        curve = evidence.curve.columns[name.removesuffix(" ratio")][1:]
+        curve = evidence.curve.series[name.removesuffix(" ratio")].values[1:]
         for row, shown in zip(quartiles.cells[:-1], curve, strict=True):
             low, median, high = row[first:last]
             assert median == shown
@@ -431,7 +431,7 @@ def test_criteria_rest_on_less_and_are_the_same():
         world = World(case, noise=0)
         record = world.record()
         few = Record({need: record._values[need] for need in case.needs()})
-        assert tuple(case.criteria(few, seed=0)) == case.judge(record, seed=0).criteria
+        assert tuple(case.criteria(case.sample(few, seed=0))) == case.judge(record, seed=0).criteria
     assert len(list(case.needs())) < len(set(case.measurements()))
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from coherence.errors import SuiteError
 from coherence.plan import Answer, Record, Reply
-from coherence.vocabulary import Persona, Site, Verdict
+from coherence.vocabulary import Persona, Regime, Site, Verdict
 
 
 def case_of(**fields):
@@ -106,11 +106,12 @@ def test_prompts_have_too_few_weights_for_a_steepness():
 
 def test_the_curve_runs_from_pole_to_pole():
     curve = judged(lambda w: w**2).curve
-    assert curve.axis == "weight"
+    assert (curve.over.title, curve.over.diagonal) == ("weight of the mixture", "a linear response")
     assert curve.at == ("0", "0.25", "0.5", "0.75", "1")
-    assert (curve.columns["m"][0], curve.columns["m"][-1]) == (0, 1)
-    assert curve.columns["D"] == pytest.approx([0, -3 / 16, -1 / 4, -3 / 16, 0], abs=0.02)
-    for low, m, high in zip(curve.columns["low"], curve.columns["m"], curve.columns["high"], strict=True):
+    position = curve.series["m"]
+    assert (position.values[0], position.values[-1]) == (0, 1)
+    assert curve.series["D"].values == pytest.approx([0, -3 / 16, -1 / 4, -3 / 16, 0], abs=0.02)
+    for low, m, high in zip(position.low, position.values, position.high, strict=True):
         assert low <= m <= high
 
 
@@ -206,16 +207,16 @@ def test_artefacts_are_mixed_by_weight():
 
 def test_ids_name_the_pair_and_the_regime():
     cases = attractor(regimes=["steering", "adapter"]).cases(scene())
-    assert [(case.persona, case.slug) for case in cases] == [
-        ("upbeat-gloomy", "steering"),
-        ("upbeat-gloomy", "adapter"),
+    assert [(case.persona, case.slug, case.regimes) for case in cases] == [
+        ("upbeat-gloomy", "steering", (Regime.STEERING,)),
+        ("upbeat-gloomy", "adapter", (Regime.ADAPTER,)),
     ]
 
 
 def test_ways_without_a_regime_have_assertions_of_their_own_and_no_controls():
     examples = [{"user": f"Why {n}?", "replies": ["Great!", "Sadly."]} for n in range(4)]
     cases = attractor(regimes=[], trained={0.5: "mixed"}, examples=examples).cases(scene())
-    assert [case.slug for case in cases] == ["trained", "examples"]
+    assert [(case.slug, case.regimes) for case in cases] == [("trained", ()), ("examples", ())]
     assert [case.controls() for case in cases] == [{}, {}]
     for case in cases:
         assert case.judge(planted(case, lambda w: w), seed=0).verdict is Verdict.PASS

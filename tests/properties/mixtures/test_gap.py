@@ -67,10 +67,10 @@ def test_all_ways_are_in_one_picture():
     curve = judged(
         {"prompt": linear, "adapter": linear, "steering": linear, "examples": linear}, **EVERY
     ).curve
-    assert list(curve.columns) == ["prompt", "adapter", "steering", "examples"]
+    assert list(curve.series) == ["prompt", "adapter", "steering", "examples"]
     assert curve.at == ("0", "0.25", "0.5", "0.75", "1")
-    assert curve.columns["prompt"][1] is None
-    assert curve.columns["adapter"] == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=0.05)
+    assert curve.series["prompt"].values[1] is None
+    assert curve.series["adapter"].values == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=0.05)
 
 
 def test_a_way_whose_poles_lie_on_one_another_decides_nothing():
