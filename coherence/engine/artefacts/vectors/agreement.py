@@ -4,6 +4,7 @@ Neighbouring layers are alike enough that a vector read one layer off goes unnot
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +38,15 @@ class Told:
 
 def agreed(entry: Entry, told: Told) -> Vector:
     """Return the vector [width] that both sides mean, and its site."""
-    for row in entry.rows:
-        _check_shape(row.values, told)
     first = entry.rows[0]
+    if len(entry.rows) > 1 and not entry.stacked:
+        return _of_layers(entry, told)
+    _check_shape(first.values, told)
     if entry.stacked or len(first.values.axes) == 2:
         return _of_stack(entry, told)
-    if len(entry.rows) == 1 and first.layer is None:
+    if first.layer is None:
         _check_no_layers(told, "one vector")
-        return _read(first.values).reshape(-1), _agreed_site(told, entry.site)
+        return _read(first.values, told), _agreed_site(told, entry.site)
     return _of_layers(entry, told)
 
 
@@ -58,7 +60,8 @@ def _check_shape(values: Values, told: Told) -> None:
         raise UnfitError(f"found {values.axes[-1]}, expected {told.width}, the width of the base")
 
 
-def _read(values: Values) -> NDArray[Any]:
+def _read(values: Values, told: Told) -> NDArray[Any]:
+    _check_shape(values, told)
     with whole("vector"):
         return np.asarray(values.read()).reshape(values.axes)
 
@@ -69,7 +72,7 @@ def _of_stack(entry: Entry, told: Told) -> Vector:
     own = Site.at_depth(entry.layer.depth(counts)) if entry.layer else None
     site = _known_site(told.site or entry.site or own, told)
     number = _number(site, counts, told)
-    return _read(entry.rows[number].values) if entry.stacked else _read(first)[number], site
+    return _read(entry.rows[number].values, told) if entry.stacked else _read(first, told)[number], site
 
 
 def _stack_counts(rows: int, entry: Entry, told: Told) -> Layers:
@@ -98,17 +101,27 @@ def _of_layers(entry: Entry, told: Told) -> Vector:
     counts = _layer_counts(entry, told)
     if len(entry.rows) == 1:
         (row,) = entry.rows
-        return _read(row.values), _own_site(_layer(row), counts, told)
+        return _read(row.values, told), _own_site(_layer(row), counts, told)
     site = _known_site(told.site or entry.site, told)
     at_site = [row for row in entry.rows if _is_at(site, _layer(row), counts, told)]
     if not at_site:
-        number = _number(site, _layer(entry.rows[0]).counts or counts, told)
-        needed = re.sub("[0-9]+", str(number), entry.rows[0].name)
-        raise UnfitError(f"{site} needs {needed}; found {by_number(row.name for row in entry.rows)}")
+        raise UnfitError(f"{_needed(site, entry, counts, told)}; found {by_number(_names(entry.rows))}")
     if len(at_site) > 1:
-        names = " and ".join(row.name for row in at_site)
-        raise UnfitError(f"{names} are all at {site}; write `key:` beside its path")
-    return _read(at_site[0].values), site
+        raise UnfitError(f"{by_number(_names(at_site))} are all at {site}; write `key:` beside its path")
+    return _read(at_site[0].values, told), site
+
+
+def _names(rows: Iterable[Row]) -> list[str]:
+    return [row.name for row in rows]
+
+
+def _needed(site: Site, entry: Entry, counts: Layers | None, told: Told) -> str:
+    """Name the layer that a site needs, as the file spells layers."""
+    ways = {_layer(row).counts or counts for row in entry.rows}
+    if len(ways) > 1:
+        return f"it has nothing at {site}"
+    number = _number(site, ways.pop(), told)
+    return f"{site} needs {re.sub('[0-9]+', str(number), entry.rows[0].name)}"
 
 
 def _is_at(site: Site, layer: Layer, counts: Layers | None, told: Told) -> bool:

@@ -19,7 +19,9 @@ class _Header(Protocol):
 
 # The tensor of our own files.
 TENSOR = "vector"
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = ("F64", "F32", "F16")
+# numpy has none of these.
+_TORCH_FLOATS = ("BF16", "F8_E4M3", "F8_E5M2")
 
 
 def read_safetensors(path: Path) -> Content:
@@ -35,13 +37,14 @@ def _held(path: Path, name: str, header: _Header) -> Held:
     shape, dtype = tuple(header.get_shape()), header.get_dtype()
     if not shape and dtype.startswith(("I", "U")):
         return int(_read(path, name))
-    return Values(shape, lambda: _read(path, name), "" if dtype in _FLOATS else floats_only(dtype))
+    return Values(
+        shape, lambda: _read(path, name), "" if dtype in _FLOATS + _TORCH_FLOATS else floats_only(dtype)
+    )
 
 
 def _read(path: Path, name: str) -> NDArray[Any]:
     with safe_open(path, framework="np") as file:
-        # numpy has no bfloat16
-        if file.get_slice(name).get_dtype() != "BF16":
+        if file.get_slice(name).get_dtype() not in _TORCH_FLOATS:
             return np.asarray(file.get_tensor(name))
     with safe_open(path, framework="pt") as file:
         return np.asarray(file.get_tensor(name).float())

@@ -88,8 +88,9 @@ class _Parts:
 def _said(part: object) -> Held:
     if isinstance(part, float) and part.is_integer():
         part = int(part)
-    number = isinstance(part, int) and not isinstance(part, bool) and abs(part) < _LARGE
-    return part if isinstance(part, str) or number else []
+    if isinstance(part, str):
+        return part
+    return part if isinstance(part, int) and not isinstance(part, bool) and abs(part) < _LARGE else []
 
 
 def _values(tensor: "Tensor") -> Held:
