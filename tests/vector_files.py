@@ -52,7 +52,8 @@ def write(path: Path, held: Any) -> Path:
     elif path.suffix == ".npy":
         np.save(path, held)
     elif path.suffix == ".npz":
-        np.savez(path, **{name: np.asarray(value) for name, value in flat(held).items()})
+        arrays: Any = {name: np.asarray(value) for name, value in flat(held).items()}
+        np.savez(path, **arrays)
     elif path.suffix == ".safetensors":
         said = {name: str(value) for name, value in held.items() if isinstance(value, str | int)}
         arrays = {name: value for name, value in flat(held).items() if isinstance(value, np.ndarray)}
