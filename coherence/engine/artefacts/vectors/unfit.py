@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 
 from coherence.errors import first_line
 
@@ -12,10 +13,13 @@ class UnfitError(Exception):
 
 @contextmanager
 def whole(kind: str) -> Iterator[None]:
-    """Say whatever a library raises while it reads a file as an UnfitError; an OSError stays one."""
+    """Say whatever a library raises while it reads a file as an UnfitError; one of the disk stays an OSError."""
     try:
         yield
-    except (UnfitError, OSError):
+    except UnfitError:
         raise
     except Exception as problem:  # what a spoiled file makes a library raise is not written down anywhere
+        # A library that follows a spoiled offset asks the system for what makes no sense.
+        if isinstance(problem, OSError) and problem.errno not in (None, EINVAL):
+            raise
         raise UnfitError(f"it is not a whole {kind} file: {first_line(problem)}") from problem
