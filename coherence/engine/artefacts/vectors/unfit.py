@@ -13,7 +13,7 @@ class UnfitError(Exception):
 
 @contextmanager
 def whole(kind: str) -> Iterator[None]:
-    """Say whatever a library raises while it reads a file as an UnfitError; one of the disk stays an OSError."""
+    """Say what a library raises while it reads a file as an UnfitError; what the disk raises stays."""
     try:
         yield
     except UnfitError:
