@@ -1,6 +1,6 @@
 """Errors written as sentences: which file and line, what was found, what was expected."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -54,13 +54,19 @@ class ExtensionError(CoherenceError):
     """What another distribution adds cannot be used; the sentence names the distribution."""
 
 
+def listed(names: Sequence[str], shown: int = 24) -> str:
+    """List names; of very many, the first and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return a suffix such as `; did you mean 'pirate'?`, or list the options when none is close."""
     known = sorted(options)
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; expected one of {', '.join(known)}" if known else ""
+    return f"; expected one of {listed(known)}" if known else ""
 
 
 def first_line(problem: BaseException) -> str:

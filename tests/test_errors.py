@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from coherence import errors
-from coherence.errors import CoherenceError, Place
+from coherence.errors import CoherenceError, Place, did_you_mean, listed
 
 KINDS = [CoherenceError, *CoherenceError.__subclasses__()]
 
@@ -19,3 +19,9 @@ def test_an_error_comes_back_from_another_process_as_it_was(kind, place):
 
 def test_every_kind_is_one_of_ours():
     assert {kind.__module__ for kind in KINDS} == {errors.__name__}
+
+
+def test_very_many_names_are_not_all_listed():
+    assert listed(["a", "b", "c"], shown=3) == "a, b, c"
+    assert listed(["a", "b", "c"], shown=2) == "a, b and 1 more"
+    assert did_you_mean("zzz", map(str, range(900))).endswith(" and 876 more")

@@ -21,10 +21,11 @@ class Check:
         return " ".join(f"{self.state:<4}  {self.what}: {self.found}{advice}".split("\n"))
 
 
-def tried(what: str, look: Callable[[], str], do: str = "") -> Check:
-    """Look; an error becomes a fail that says it."""
+def tried(what: str, look: Callable[[], "str | Check"], do: str = "") -> Check:
+    """Look; an error becomes a fail that says it, and what is not quite well is a check of its own."""
     try:
-        return Check("ok", what, look())
+        found = look()
+        return Check("ok", what, found) if isinstance(found, str) else found
     except CoherenceError as problem:
         return Check("fail", what, str(problem), do)
     except (OSError, ImportError) as problem:

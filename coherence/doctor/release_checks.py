@@ -8,6 +8,7 @@ from coherence.doctor.check import Check, tried
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.engine.artefacts.skeleton import Skeleton
+from coherence.engine.artefacts.vectors.gguf_file import hinted_family
 from coherence.errors import CoherenceError, SuiteError
 from coherence.suite import Overrides, Suite, load_suite
 
@@ -67,9 +68,15 @@ class _Examination:
             base.carry(folder, name)
         return f"{named} fits the base"
 
-    def _vector(self, base: Skeleton, name: str) -> str:
+    def _vector(self, base: Skeleton, name: str) -> str | Check:
         source = self.release.vectors[name]
         if source.extract is not None:
             return f"is extracted from the prompt of {source.extract.persona} at {source.extract.site}"
         with self.artefacts.blaming("vectors", name):
-            return f"{source.path} fits the base, at {base.vector(source, name).site}"
+            vector = base.vector(source, name)
+        found = f"{source.path} fits the base, at {vector.site}"
+        hinted = hinted_family(vector.metadata, base.family)
+        if hinted is None:
+            return found
+        said = f"{found}, but says that it is for {hinted}, and the base is {base.family}"
+        return Check("warn", f"vector {name}", said, "see that it was made on this base")

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from coherence.vocabulary.release import REFERENCE
+from coherence.vocabulary.release import REFERENCE, VECTOR_FILES
 
-_FILES = (".safetensors", ".pt", ".gguf", ".jsonl")
+_FILES = (*VECTOR_FILES, ".jsonl")
 
 
 def beside(file: Path, text: str) -> Path:

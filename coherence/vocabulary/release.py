@@ -10,6 +10,10 @@ REFERENCE = "reference"
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Layers = Literal["hidden_states", "block_outputs", "block_inputs"]
+
+# Endings of the files that vectors are read from.
+VECTOR_FILES = (".gguf", ".npy", ".npz", ".pt", ".safetensors")
 
 
 class _Frozen(BaseModel):
@@ -30,17 +34,25 @@ class Extraction(_Frozen):
     )
 
 
-class VectorSource(_Frozen):
-    """A steering vector: a file with its site and layer convention, or an extraction."""
+def _key(written: object) -> object:
+    return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
 
-    path: str | None = Field(None, description="safetensors, persona_vectors .pt, or GGUF control vector.")
+
+class VectorSource(_Frozen):
+    """A steering vector: a file, with what it leaves open, or an extraction."""
+
+    path: str | None = Field(None, description="A safetensors, .pt, .npz, .npy or GGUF file.")
+    key: Annotated[str, BeforeValidator(_key, json_schema_input_type=str | int)] | None = Field(
+        None,
+        description="Which of several vectors in the file, by its names from the outside in: `pirate/14`.",
+    )
     site: Site | None = Field(
         None, description="Where it is added; read from the file when the file says so."
     )
-    layers: Literal["hidden_states", "block_outputs"] | None = Field(
+    layers: Layers | None = Field(
         None,
-        description="Layer convention of a .pt stack; "
-        "inferred from its number of rows when that is unambiguous.",
+        description="What rows of a stack, or numbers of layers, count: `hidden_states` (the embeddings "
+        "first), `block_outputs`, or `block_inputs` (hidden states without the last).",
     )
     extract: Extraction | None = None
 
@@ -48,6 +60,8 @@ class VectorSource(_Frozen):
     def _one_origin(self) -> "VectorSource":
         if (self.path is None) == (self.extract is None):
             raise ValueError("a vector has either a path or an extract, and not both")
+        if self.extract and (self.key or self.site or self.layers):
+            raise ValueError("`key`, `site` and `layers` are of a file; an extract has a `site` of its own")
         return self
 
 

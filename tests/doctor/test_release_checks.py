@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from vector_files import control
 
 from coherence.doctor.release_checks import release
 
@@ -89,3 +91,14 @@ def test_a_vector_of_another_width_or_nowhere_fails(look, tiny_vector):
         in look(vector=tiny_vector("far", site="resid_post.9"))["vector pirate"].found
     )
     assert "there is no such file" in look(vector="./lost.safetensors")["vector pirate"].found
+
+
+def test_a_vector_that_says_that_it_is_for_another_family_is_a_warning(look, tmp_path):
+    directions = {1: np.ones(32, np.float32)}
+    same = control(tmp_path / "same.gguf", directions, hint="llama")
+    assert look(vector=same)["vector pirate"].state == "ok"
+    check = look(vector=control(tmp_path / "other.gguf", directions, hint="qwen2"))["vector pirate"]
+    assert check.state == "warn"
+    assert check.found.endswith(
+        "other.gguf fits the base, at resid_post.1, but says that it is for qwen2, and the base is llama"
+    )

@@ -4,7 +4,18 @@ from coherence.suite.paths import artefact
 
 
 @pytest.mark.parametrize(
-    "text", ["./lora", "../lora", "vectors/a.safetensors", "a.pt", "a.gguf", "/elsewhere/lora", "lora/here"]
+    "text",
+    [
+        "./lora",
+        "../lora",
+        "vectors/a.safetensors",
+        "a.pt",
+        "a.npz",
+        "a.npy",
+        "a.gguf",
+        "/elsewhere/lora",
+        "lora/here",
+    ],
 )
 def test_a_path_becomes_absolute(tmp_path, text):
     (tmp_path / "lora" / "here").mkdir(parents=True)

@@ -25,6 +25,17 @@ def test_it_is_never_both_and_never_neither(written: dict[str, object]) -> None:
         VectorSource.model_validate(written)
 
 
+@pytest.mark.parametrize("more", [{"key": "pirate"}, {"site": "resid_post.1"}, {"layers": "hidden_states"}])
+def test_an_extraction_takes_nothing_that_is_of_a_file(more: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="an extract has a `site` of its own"):
+        VectorSource.model_validate({"extract": {"persona": "pirate", "site": "resid_post.2"}} | more)
+
+
+@pytest.mark.parametrize(("written", "key"), [(14, "14"), ("pirate/14", "pirate/14"), (None, None)])
+def test_a_key_may_be_a_number(written: object, key: str | None) -> None:
+    assert VectorSource.model_validate({"path": "v.pt", "key": written}).key == key
+
+
 @pytest.mark.parametrize("name", ["a.b", "", "a b", "ärr"])
 def test_names_are_short_ascii(name: str) -> None:
     with pytest.raises(ValidationError, match="String should match pattern"):

@@ -56,7 +56,8 @@ class Artefacts:
         source = self.release.vectors[name]
         if source.path is None:
             return self._extract_digest(self.extracts[name])
-        return f"{file_digest(Path(source.path))} {source.site} {source.layers}"
+        where = f"{file_digest(Path(source.path))} {source.site} {source.layers}"
+        return where if source.key is None else f"{where} {source.key}"
 
     def _extract_digest(self, extract: Extract) -> str:
         carried = [self.adapter_digest(adapter) for adapter, _ in extract.positive.adapters]

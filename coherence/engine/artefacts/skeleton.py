@@ -24,6 +24,7 @@ class Skeleton:
         text_config: Any = model.config.get_text_config()
         self.width: int = text_config.hidden_size
         self.blocks: int = text_config.num_hidden_layers
+        self.family: str = text_config.model_type
         self._mounted: nn.Module = model
 
     @cached_property

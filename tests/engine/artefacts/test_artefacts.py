@@ -67,9 +67,13 @@ def test_where_a_vector_is_added_is_part_of_its_digest(artefacts: Ship, tmp_path
             {"site": "resid_post.1"},
             {"site": "resid_post.2"},
             {"site": "resid_post.1", "layers": "hidden_states"},
+            {"site": "resid_post.1", "key": "pirate"},
+            {"site": "resid_post.1", "key": "lawyer"},
         ]
     }
-    assert len(digests) == 4
+    assert len(digests) == 6
+    # What was measured before there were keys is found again.
+    assert f"{file_digest(path)} resid_post.1 None" in digests
 
 
 def test_a_vector_of_the_suite_is_what_it_is_made_of(artefacts: Ship) -> None:

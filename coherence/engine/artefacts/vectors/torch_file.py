@@ -1,0 +1,106 @@
+"""Vectors in torch's .pt: one tensor, or dicts and lists of them. No pickle runs code.
+
+Tensors lie in the file until one is read.
+"""
+
+import pickle
+import re
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
+
+import numpy as np
+
+from coherence.engine.artefacts.vectors.content import DEEPEST, Content, Held, Values, floats_only
+from coherence.engine.artefacts.vectors.unfit import UnfitError, whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MOST = 200_000
+_LARGE = 10**9
+
+
+def read_pt(path: Path) -> Content:
+    """Read what `torch.save` wrote, tensors by their places in the file."""
+    with whole("torch"):
+        return Content(_Parts().held(_loaded(path), 0))
+
+
+def _loaded(path: Path) -> object:
+    import torch
+
+    mapped = is_zipfile(path)
+    if mapped:
+        _check_parts(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as problem:
+        code = re.search(r"GLOBAL (\S+)", str(problem))
+        if code is None:
+            # torch's own words are advice to run the code.
+            raise UnfitError("it is not a whole torch file") from problem
+        raise UnfitError(
+            f"it cannot be read without running code ({code[1]}); save its tensors alone, or in dicts"
+        ) from problem
+
+
+def _check_parts(path: Path) -> None:
+    """Refuse compressed parts: torch takes memory for what they say they are, or reads them as they lie."""
+    length = path.stat().st_size
+    with ZipFile(path) as file:
+        for part in file.infolist():
+            if part.compress_type != ZIP_STORED or part.file_size > length:
+                raise UnfitError(f"its part {part.filename} is compressed; save it again with torch.save")
+
+
+class _Parts:
+    """What a pickle holds, counted: it may hold itself, or the same part a million times over."""
+
+    def __init__(self) -> None:
+        self._seen = count(1)
+
+    def held(self, part: object, depth: int) -> Held:
+        """Take from a part what says something of vectors."""
+        import torch
+
+        if depth > DEEPEST or next(self._seen) > _MOST:
+            raise UnfitError(f"its parts are more than {DEEPEST} deep, or more than {_MOST:,}")
+        if isinstance(part, torch.Tensor):
+            return _values(part)
+        if isinstance(part, Mapping):
+            return self._named(part, depth)
+        if isinstance(part, list | tuple):
+            return [self.held(item, depth + 1) for item in part]
+        return _said(part)
+
+    def _named(self, part: Mapping[object, object], depth: int) -> Held:
+        named: dict[str, Held] = {}
+        for name, item in part.items():
+            if str(name) in named:
+                raise UnfitError(f"it has two parts that are called {str(name)!r}")
+            named[str(name)] = self.held(item, depth + 1)
+        return named
+
+
+def _said(part: object) -> Held:
+    if isinstance(part, float) and part.is_integer():
+        part = int(part)
+    if isinstance(part, str):
+        return part
+    return part if isinstance(part, int) and not isinstance(part, bool) and abs(part) < _LARGE else []
+
+
+def _values(tensor: "Tensor") -> Held:
+    import torch
+
+    refused = "" if tensor.dtype.is_floating_point else floats_only(tensor.dtype)
+    if tensor.layout != torch.strided:
+        refused = f"found values in the layout {tensor.layout}, expected {torch.strided}"
+    elif tensor.is_meta:
+        refused = "found a tensor on the meta device: a shape without values"
+    elif not tensor.shape and refused:
+        return _said(tensor.item())
+    return Values(tuple(tensor.shape), lambda: np.asarray(tensor.detach().float()), refused)
