@@ -174,8 +174,7 @@ def test_a_sum_passes_and_another_sum_only_where_anything_does(fields, passes, r
         return ["oncall" if name in drawn else name for name in held]
 
     world = test_chimera.World(case, parts)
-    measure = {"Reading": world.reading, "NextToken": world.log_probs, "Reply": world.reply}
-    evidence = controlled(case, together(case, lambda need: measure[type(need).__name__](need)))
+    evidence = controlled(case, together(case, world.value))
     assert [control.name for control in evidence.controls] == names
     assert evidence.verdict is passes
 

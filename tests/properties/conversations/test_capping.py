@@ -122,14 +122,14 @@ def test_each_criterion_can_fail_alone(world, key):
 
 def test_the_highest_turn_decides_and_not_the_mean():
     world = World(case_of(max_position=0.5))
-    residuals = world.residuals
+    reading = world.reading
 
     def later(need):
         last = need.text is not None and len(need.text.turns) == TURNS - 1
         high = last and world.own(need.condition) and need.position is Position.RESPONSE_MEAN
-        return residuals(need) + (np.float32(0.6) * world.line.astype(np.float32) if high else 0)
+        return reading(need) + (np.float32(0.6) * world.line.astype(np.float32) if high else 0)
 
-    world.residuals = later
+    world.reading = later
     evidence = world.judged()
     assert evidence.verdict is Verdict.FAIL
     assert evidence.decisive.estimate.value == pytest.approx(0.9, abs=0.05)
