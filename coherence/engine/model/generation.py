@@ -13,6 +13,7 @@ from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.errors import MeasurementError
@@ -24,9 +25,9 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
 
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
-    stops = stop_tokens(host)
+    stops, turn = stop_tokens(host), turn_token(host)
     places = {
-        _Draft(row, continuation, stops, host.window): place
+        _Draft(row, continuation, stops, turn, host.window): place
         for place, row in enumerate(batch)
         for continuation in row.continuations
     }
@@ -45,7 +46,18 @@ def too_long(tokens: int, window: float, label: str) -> MeasurementError:
 
 
 def stop_tokens(host: Host) -> set[int]:
-    """Ids that end a reply: those of the generation config and the tokenizer's own."""
+    """Ids that end a reply: those that `named_ends` has, and those of the chat template."""
+    return named_ends(host) | {token for token in Chat(host.tokenizer).ends if token is not None}
+
+
+def turn_token(host: Host) -> int | None:
+    """Id by which a reply runs on into a turn of the user; None where no token of its own begins one."""
+    turn = Chat(host.tokenizer).ends.turn
+    return None if turn in named_ends(host) else turn
+
+
+def named_ends(host: Host) -> set[int]:
+    """Ids that the generation config and the tokenizer name as the ends of a reply."""
     configured = host.model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
     return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
@@ -120,12 +132,15 @@ class _Said:
         self.ids: list[int] = list(turn.said or ())
         self.sums: Tensor | None = None
         self.problem: MeasurementError | None = None
+        self.ran_on = False
 
 
 class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
-    def __init__(self, row: Row, continuation: Continuation, stops: set[int], window: float) -> None:
+    def __init__(
+        self, row: Row, continuation: Continuation, stops: set[int], turn: int | None, window: float
+    ) -> None:
         self._begun = row
         # What is patched lies behind.
         self.row = replace(row, patch=None)
@@ -136,7 +151,7 @@ class _Draft:
         self._now, *self._later = self._said
         self._ran = len(row.ids)
         self._decoding = continuation.decoding
-        self._stops, self._window = stops, window
+        self._stops, self._turn, self._window = stops, turn, window
         self._generator = torch.Generator().manual_seed(_seed_of(row, continuation.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
@@ -151,6 +166,7 @@ class _Draft:
             return
         limit = self._decoding.max_new_tokens
         if len(self._now.ids) == limit or (token := self._choose(logits)) in self._stops:
+            self._now.ran_on = len(self._now.ids) < limit and token == self._turn
             self.ended = not self._later
             return
         self._now.ids.append(token)
@@ -212,7 +228,7 @@ class _Draft:
             if said.turn.reply is not None:
                 text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
                 assert isinstance(text, str)
-                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids))
+                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids), said.ran_on)
             for name, through in said.turn.means.items():
                 yield name, said.problem or self._mean(said, through)
 

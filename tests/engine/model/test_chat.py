@@ -6,15 +6,7 @@ from hypothesis import strategies as st
 from tiny import CHATML, tokenizer
 from transformers import AutoTokenizer
 
-from coherence.engine.model.chat import (
-    encode,
-    generation_suffix,
-    messages,
-    render,
-    turn_last,
-    turns_after,
-    user_tokens,
-)
+from coherence.engine.model.chat import Chat, messages
 from coherence.errors import ArtefactError
 from coherence.plan import Condition
 from coherence.vocabulary import Example, Probe, Prompt
@@ -72,37 +64,37 @@ def test_examples_of_a_system_prompt_are_asked_as_they_are() -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_ids_are_those_that_the_tokenizer_makes_of_its_own_template(text: str) -> None:
     own = WORDS.apply_chat_template(messages(BARE, probe(text)), add_generation_prompt=True)
-    assert encode(WORDS, BARE, probe(text)) == own["input_ids"]
-    assert render(WORDS, BARE, probe(text)).endswith("<|im_start|>assistant\n")
+    assert Chat(WORDS).encode(BARE, probe(text)) == own["input_ids"]
+    assert Chat(WORDS).render(BARE, probe(text)).endswith("<|im_start|>assistant\n")
 
 
 def test_thinking_is_off() -> None:
     words = templated(CHATML + "{% if enable_thinking is defined and not enable_thinking %}no{% endif %}")
-    assert render(words, BARE, probe("Why?")).endswith("assistant\nno")
+    assert Chat(words).render(BARE, probe("Why?")).endswith("assistant\nno")
 
 
 def test_a_base_model_has_no_template() -> None:
     words = tokenizer()
     words.chat_template = None
     with pytest.raises(ArtefactError, match="has no chat template; expected an instruct model"):
-        encode(words, BARE, probe("Why?"))
+        Chat(words).encode(BARE, probe("Why?"))
 
 
 def test_a_template_that_refuses_the_system_turn() -> None:
     words = templated("{{ raise_exception('System role not supported') }}")
     with pytest.raises(ArtefactError, match="refuses the conversation: System role not supported"):
-        encode(words, BARE, probe("Why?"))
+        Chat(words).encode(BARE, probe("Why?"))
 
 
 def test_a_start_token_that_is_written_twice() -> None:
     with pytest.raises(ArtefactError, match="writes the start token twice"):
-        encode(templated("{{ bos_token }}" + CHATML), BARE, probe("Why?"))
+        Chat(templated("{{ bos_token }}" + CHATML)).encode(BARE, probe("Why?"))
 
 
 def said_until(condition: Condition, text: str) -> tuple[str, str]:
     """What the ids say up to the last user token, without it and with it."""
-    ids = encode(WORDS, condition, probe(text))
-    last = user_tokens(WORDS, condition, probe(text))[-1]
+    ids = Chat(WORDS).encode(condition, probe(text))
+    last = Chat(WORDS).user_tokens(condition, probe(text))[-1]
     return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
 
 
@@ -132,26 +124,27 @@ def test_a_user_prompt_is_part_of_what_the_user_says() -> None:
 
 def test_a_template_that_trims_is_understood() -> None:
     words = templated(CHATML.replace("message['content']", "(message['content'] | trim)"))
-    ids = encode(words, BARE, probe("  Why?  "))
-    last = user_tokens(words, BARE, probe("  Why?  "))[-1]
+    ids = Chat(words).encode(BARE, probe("  Why?  "))
+    last = Chat(words).user_tokens(BARE, probe("  Why?  "))[-1]
     assert words.decode(ids[: last + 1]).endswith("user\nWhy?")
 
 
 def test_a_template_that_rewrites_what_the_user_says() -> None:
     words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
     with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
-        user_tokens(words, BARE, probe("Why?"))[-1]
+        Chat(words).user_tokens(BARE, probe("Why?"))[-1]
 
 
 def turn_until(words: object, asked: str, *turns: str) -> str:
     """What the ids say up to the last token before the header, from where the user's last turn begins."""
-    ids = turns_after(words, BARE, probe(asked), turns)[-1] if turns else encode(words, BARE, probe(asked))
-    return words.decode(ids[: turn_last(words, BARE, probe(asked), turns) + 1])
+    chat = Chat(words)
+    ids = chat.turns_after(BARE, probe(asked), turns)[-1] if turns else chat.encode(BARE, probe(asked))
+    return words.decode(ids[: chat.turn_last(BARE, probe(asked), turns) + 1])
 
 
 @given(text=texts | tricky)
 def test_the_turn_ends_before_the_header(text: str) -> None:
-    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == render(WORDS, BARE, probe(text))
+    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == Chat(WORDS).render(BARE, probe(text))
 
 
 def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
@@ -160,11 +153,11 @@ def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
 
 def test_on_the_reference_template_the_turn_ends_two_tokens_after_its_words(reference: Path) -> None:
     words = AutoTokenizer.from_pretrained(reference)
-    ids = encode(words, BARE, probe("Why?"))
+    ids = Chat(words).encode(BARE, probe("Why?"))
     tokens = words.convert_ids_to_tokens(ids)
     assert tokens[-7:] == ["?", "<|im_end|>", "Ċ", "<|im_start|>", "ass", "istant", "Ċ"]
-    assert user_tokens(words, BARE, probe("Why?"))[-1] == len(ids) - 7
-    assert turn_last(words, BARE, probe("Why?")) == len(ids) - 5
+    assert Chat(words).user_tokens(BARE, probe("Why?"))[-1] == len(ids) - 7
+    assert Chat(words).turn_last(BARE, probe("Why?")) == len(ids) - 5
 
 
 @pytest.mark.parametrize(
@@ -185,7 +178,7 @@ def test_the_turn_ends_where_other_templates_end_it(turn: str, header: str, ends
         f"{{% if add_generation_prompt %}}{header}{{% endif %}}"
     )
     assert turn_until(words, "Why?").endswith(ends)
-    assert turn_until(words, "Why?") + header == render(words, BARE, probe("Why?"))
+    assert turn_until(words, "Why?") + header == Chat(words).render(BARE, probe("Why?"))
 
 
 def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
@@ -193,8 +186,8 @@ def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
         "{% for message in messages %}{{ message.content }} {% endfor %}"
         "{% if add_generation_prompt %}assistant{% endif %}"
     )
-    ids = encode(words, BARE, probe("Why?"))
-    assert words.decode(ids[turn_last(words, BARE, probe("Why?"))]) == "?"
+    ids = Chat(words).encode(BARE, probe("Why?"))
+    assert words.decode(ids[Chat(words).turn_last(BARE, probe("Why?"))]) == "?"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +203,7 @@ def test_a_template_that_ends_otherwise_where_no_answer_is_to_follow(template: s
         match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that "
         "only adds the header of an answer, for the position turn_last",
     ):
-        turn_last(templated(template), BARE, probe("Why?"))
+        Chat(templated(template)).turn_last(BARE, probe("Why?"))
 
 
 TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))
@@ -226,14 +219,14 @@ def test_what_comes_between_answers_is_what_the_template_writes_there(said: list
             {"role": "user", "content": f"{text}\n\nBe brief."},
         ]
     whole = WORDS.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    between = [WORDS.decode(ids) for ids in turns_after(WORDS, TALK, probe("Why?"), said)]
-    assert "YES".join([render(WORDS, TALK, probe("Why?")), *between]) == whole
+    between = [WORDS.decode(ids) for ids in Chat(WORDS).turns_after(TALK, probe("Why?"), said)]
+    assert "YES".join([Chat(WORDS).render(TALK, probe("Why?")), *between]) == whole
 
 
 def test_a_template_that_leaves_out_earlier_answers() -> None:
-    words = templated("{{ messages[-1].content }}")
+    words = templated(CHATML.replace("in messages", "in messages if message.role != 'assistant'"))
     with pytest.raises(ArtefactError, match="leaves out earlier answers; expected one that keeps every turn"):
-        turns_after(words, BARE, probe("Why?"), ["And then?"])
+        Chat(words).turns_after(BARE, probe("Why?"), ["And then?"])
 
 
 AS_PIRATE = Prompt(text="As a pirate, {probe}", role="user", examples=(Example(user="Hot?", reply="Aye."),))
@@ -270,16 +263,17 @@ def test_prompts_of_one_turn_end_alike_whatever_is_asked(text: str) -> None:
         Condition(BARE.neutral, (Prompt(text="Arr."),)),
         Condition(BARE.neutral, (AS_PIRATE,)),
     ]
-    suffixes = {generation_suffix(WORDS, condition, probe(text.rstrip())) for condition in conditions}
+    suffixes = {Chat(WORDS).generation_suffix(condition, probe(text.rstrip())) for condition in conditions}
     assert [WORDS.decode(ids) for ids in suffixes] == ["<|im_end|>\n<|im_start|>assistant\n"]
 
 
 def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
     spaced = Condition(BARE.neutral, (Prompt(text="Be brief.\n", role="user"),))
-    assert generation_suffix(WORDS, spaced, probe("Why?")) != generation_suffix(WORDS, BARE, probe("Why?"))
+    suffixes = {Chat(WORDS).generation_suffix(condition, probe("Why?")) for condition in (BARE, spaced)}
+    assert len(suffixes) == 2
 
 
 def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
-    last = user_tokens(WORDS, BARE, probe("Why?"))[-1]
-    ids = encode(WORDS, BARE, probe("Why?"))
-    assert [*ids[: last + 1], *generation_suffix(WORDS, BARE, probe("Why?"))] == ids
+    last = Chat(WORDS).user_tokens(BARE, probe("Why?"))[-1]
+    ids = Chat(WORDS).encode(BARE, probe("Why?"))
+    assert [*ids[: last + 1], *Chat(WORDS).generation_suffix(BARE, probe("Why?"))] == ids
