@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coherence.engine.model.clock import pinned
@@ -59,10 +59,13 @@ def _asked(question: str, prompts: Sequence[Prompt]) -> str:
 
 
 class Ends(NamedTuple):
-    """Tokens by which a chat template ends an answer and begins a turn of the user; None where none does."""
+    """The token by which a chat template ends an answer, and those by which it begins a turn of the user.
+
+    None where it writes no token of its own there.
+    """
 
     answer: int | None = None
-    turn: int | None = None
+    turn: tuple[int, ...] = ()
 
 
 class Chat:
@@ -197,7 +200,7 @@ class Chat:
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, earlier, strict=False)))
         if last and not same:
             return Ends()
-        return Ends(*(self._first_special(ids) for ids in (earlier[:same], earlier[same:])))
+        return Ends(next(iter(self._special(earlier[:same])), None), self._special(earlier[same:]))
 
     def _refuses(self, conversation: Sequence[Message]) -> bool:
         try:
@@ -206,8 +209,13 @@ class Chat:
             return True
         return False
 
-    def _first_special(self, ids: Sequence[int]) -> int | None:
-        return next((token for token in ids if token in self._tokenizer.added_tokens_decoder), None)
+    def _special(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Leave out what comes before the first token that is no text, and white space at the end."""
+        special = self._tokenizer.added_tokens_decoder
+        found = list(dropwhile(lambda token: token not in special, ids))
+        while found and not str(self._tokenizer.decode(found[-1:])).strip():
+            found.pop()
+        return tuple(found)
 
     def _prompt(self, text: str) -> tuple[int, ...]:
         ids, start = self.encode_text(text), self._tokenizer.bos_token_id
