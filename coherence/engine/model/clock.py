@@ -5,7 +5,7 @@ from typing import Any
 
 from coherence.vocabulary import Templating
 
-# In the place of the clock that transformers gives to templates: it hands plain data on to them, no functions.
+# In the place of the clock that transformers gives to templates: it hands data on to them, and no functions.
 # The line break at the end goes with the last tag, and what follows is read as if it were the beginning.
 _STOPPED = (
     "{%- macro strftime_now(format) -%}"

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CHATML, tokenizer
+from tokenizers import normalizers, processors
 from transformers import AutoTokenizer
 
-from coherence.engine.model.chat import Chat, messages
-from coherence.errors import ArtefactError
+from coherence.engine.model.chat import Chat, Ends, messages
+from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import Condition
-from coherence.vocabulary import Example, Probe, Prompt
+from coherence.vocabulary import Example, Probe, Prompt, Templating
 
 WORDS = tokenizer()
 BARE = Condition("You are a helpful assistant.")
@@ -80,10 +81,168 @@ def test_a_base_model_has_no_template() -> None:
         Chat(words).encode(BARE, probe("Why?"))
 
 
-def test_a_template_that_refuses_the_system_turn() -> None:
-    words = templated("{{ raise_exception('System role not supported') }}")
-    with pytest.raises(ArtefactError, match="refuses the conversation: System role not supported"):
+# As Gemma 2 has it.
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}"
+    "{% endif %}{{ '<|im_start|>' + role + '\n' + message['content'] | trim + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<|im_start|>model\n'}}{% endif %}"
+).replace("{{ bos_token }}", "")
+SHOWN = Condition("Hi.", (Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),)),))
+
+
+def test_a_system_turn_that_is_refused_is_folded_into_the_first_turn_of_the_user() -> None:
+    chat = Chat(templated(GEMMA))
+    assert chat.refuses_system
+    assert not Chat(WORDS).refuses_system
+    assert chat.render(Condition("Hi."), probe("Why?")) == (
+        "<|im_start|>user\nHi.\n\nWhy?<|im_end|>\n<|im_start|>model\n"
+    )
+    assert chat.render(SHOWN, probe("Why?")) == (
+        "<|im_start|>user\nArr.\n\nHot?<|im_end|>\n<|im_start|>model\nAye.<|im_end|>\n"
+        "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>model\n"
+    )
+    (between,) = chat.turns_after(Condition("Hi."), probe("Why?"), ["And?"])
+    assert WORDS.decode(between) == "<|im_end|>\n<|im_start|>user\nAnd?<|im_end|>\n<|im_start|>model\n"
+
+
+def test_it_is_folded_in_any_case_where_a_suite_says_so() -> None:
+    asked = Condition(None, (Prompt(text="Hi.\n\n{probe}", role="user"),))
+    folded = Chat(WORDS, Templating(fold=True))
+    plain = CHATML.replace("in messages", "in messages if message.role != 'system'")
+    assert folded.encode(Condition("Hi."), probe("Why?")) == folded.encode(asked, probe("Why?"))
+    assert Chat(templated(plain), Templating(fold=True)).encode(BARE, probe("Why?"))
+
+
+def test_without_a_system_turn_the_default_of_the_template_stands_there() -> None:
+    injects = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nI am Tiny.<|im_end|>\n{% endif %}"
+    nobody, arr = Condition(None), Condition(None, (Prompt(text="Arr."),))
+    assert [turn["role"] for turn in messages(nobody, probe("Why?"))] == ["user"]
+    assert (
+        Chat(templated(injects + CHATML))
+        .render(nobody, probe("Why?"))
+        .startswith("<|im_start|>system\nI am Tiny.<|im_end|>\n<|im_start|>user\nWhy?")
+    )
+    assert Chat(templated(injects + CHATML)).render(arr, probe("Why?")).startswith("<|im_start|>system\nArr.")
+
+
+def test_what_is_folded_into_the_users_turn_is_not_what_the_user_says() -> None:
+    chat = Chat(templated(GEMMA))
+    ids = chat.encode(BARE, probe("Why? I ask."))
+    tokens = chat.user_tokens(BARE, probe("Why? I ask."))
+    assert WORDS.decode(ids[: tokens.start]).endswith("assistant.\n\n")
+    assert WORDS.decode(ids[tokens.start : tokens.stop]) == "Why? I ask."
+
+
+def test_a_template_that_refuses_more_than_a_system_turn() -> None:
+    words = templated("{{ raise_exception('No.') }}")
+    with pytest.raises(ArtefactError, match="refuses the conversation: No"):
         Chat(words).encode(BARE, probe("Why?"))
+
+
+@pytest.mark.parametrize(
+    ("kept", "condition", "left_out"),
+    [
+        ("message.role != 'system'", BARE, "the system turn; expected one that keeps it, or `system: fold`"),
+        ("message.role != 'assistant'", SHOWN, "earlier answers; expected one that keeps every turn"),
+        (
+            "message.role != 'user' or loop.last",
+            SHOWN,
+            "what the user says; expected one that keeps every turn",
+        ),
+        ("message.role == 'system' or loop.last", SHOWN, "earlier answers|what the user says"),
+    ],
+)
+def test_a_template_that_leaves_out_a_turn(kept: str, condition: Condition, left_out: str) -> None:
+    # Whether another text stands there instead, as a default of the template does, or nothing.
+    dropping = (
+        "{% for message in messages %}{% if KEPT %}{{ message.content }}{% else %}Be nice.{% endif %}{% endfor %}"
+    ).replace("KEPT", kept)
+    with pytest.raises(ArtefactError, match=f"the chat template of '.*' leaves out ({left_out})"):
+        Chat(templated(dropping)).encode(condition, probe("Why?"))
+
+
+def test_an_empty_system_turn_may_be_left_out() -> None:
+    words = templated(CHATML.replace("in messages", "in messages if message.content != ''"))
+    assert Chat(words).render(Condition(""), probe("Why?")).startswith("<|im_start|>user")
+
+
+def test_a_template_may_leave_out_the_reasoning_of_earlier_answers() -> None:
+    words = templated(CHATML.replace("message['content']", "message['content'].split('</think>')[-1]"))
+    shown = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="<think>Hm.</think>Aye."),))
+    assert "\nAye.<|im_end|>" in Chat(words).render(Condition("Hi.", (shown,)), probe("Why?"))
+
+
+def test_conditions_that_a_tokenizer_cannot_tell_apart() -> None:
+    words = tokenizer()
+    words.backend_tokenizer.normalizer = normalizers.Lowercase()
+    chat = Chat(words)
+    quiet, loud = (Condition("Hi.", (Prompt(text=text),)) for text in ("arr.", "ARR."))
+    chat.encode(quiet, probe("Why?"))
+    chat.encode(quiet, probe("Why?"))
+    with pytest.raises(
+        MeasurementError,
+        match="two conditions that say different things give the same tokens for probe 'p'; "
+        "expected a tokenizer that tells them apart",
+    ):
+        chat.encode(loud, probe("Why?"))
+
+
+def test_a_start_token_is_written_once_whatever_the_tokenizer_adds() -> None:
+    words = templated("{{ '<|endoftext|>' }}" + CHATML)
+    words.bos_token = "<|endoftext|>"
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    assert words("Why?")["input_ids"][0] == 0
+    for _ in range(2):
+        assert Chat(words).encode(BARE, probe("Why?")).count(0) == 1
+        assert 0 not in Chat(words).turns_after(BARE, probe("Why?"), ["And?"])[0]
+
+
+CLOSED, OPENED = "<|im_end|>", "<|im_start|>"
+
+
+@pytest.mark.parametrize(
+    ("turn", "answer", "ends", "begins"),
+    [
+        (
+            "<|im_start|>user\n{}<|im_end|>\n",
+            "<|im_start|>assistant\n{}<|im_end|>\n",
+            CLOSED,
+            OPENED + "user",
+        ),
+        # A header that is one token, and no line break.
+        ("<|im_start|>{}", "<|endoftext|>{}<|im_end|>", CLOSED, OPENED),
+        # Nothing ends an answer but the next turn.
+        ("<|im_start|>{}", "<|im_end|>{}", None, OPENED),
+        ("Q: {}\n", "A: {}\n", None, ""),
+        # The last answer ends otherwise than those before it, whose end may come before more of the answer.
+        ("<|im_start|>{}", "A: {}{% if loop.last %}<|endoftext|>{% else %}<|im_end|>{% endif %}", None, ""),
+        # Something follows at the very end.
+        ("<|im_start|>{}", "A: {}<|im_end|>{% if loop.last %}<|endoftext|>{% endif %}", CLOSED, OPENED),
+    ],
+)
+def test_how_a_template_ends_an_answer_and_begins_a_turn(
+    turn: str, answer: str, ends: str | None, begins: str
+) -> None:
+    said = [text.replace("{}", "{{ message.content }}") for text in (turn, answer)]
+    words = templated(
+        "{% for message in messages %}{% if message.role == 'user' %}USER{% else %}ANSWER{% endif %}{% endfor %}".replace(
+            "USER", said[0]
+        ).replace("ANSWER", said[1])
+    )
+    found = Chat(words).ends
+    assert (words.decode(found.answer) if found.answer is not None else None) == ends
+    assert words.decode(found.turn) == begins
+
+
+def test_a_base_without_a_template_ends_nothing() -> None:
+    words = tokenizer()
+    words.chat_template = None
+    assert Chat(words).ends == Ends()
 
 
 def test_a_start_token_that_is_written_twice() -> None:
