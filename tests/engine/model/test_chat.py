@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHATML, tokenizer
+from tiny import CHATML, GEMMA, tokenizer
 from tokenizers import normalizers, processors
 from transformers import AutoTokenizer
 
@@ -81,15 +81,6 @@ def test_a_base_model_has_no_template() -> None:
         Chat(words).encode(BARE, probe("Why?"))
 
 
-# As Gemma 2 has it.
-GEMMA = (
-    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
-    "{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
-    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}"
-    "{% endif %}{{ '<|im_start|>' + role + '\n' + message['content'] | trim + '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{'<|im_start|>model\n'}}{% endif %}"
-).replace("{{ bos_token }}", "")
 SHOWN = Condition("Hi.", (Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),)),))
 
 
@@ -157,9 +148,8 @@ def test_a_template_that_refuses_more_than_a_system_turn() -> None:
 )
 def test_a_template_that_leaves_out_a_turn(kept: str, condition: Condition, left_out: str) -> None:
     # Whether another text stands there instead, as a default of the template does, or nothing.
-    dropping = (
-        "{% for message in messages %}{% if KEPT %}{{ message.content }}{% else %}Be nice.{% endif %}{% endfor %}"
-    ).replace("KEPT", kept)
+    said = "{{ message.content }}{% else %}Be nice."
+    dropping = f"{{% for message in messages %}}{{% if {kept} %}}{said}{{% endif %}}{{% endfor %}}"
     with pytest.raises(ArtefactError, match=f"the chat template of '.*' leaves out ({left_out})"):
         Chat(templated(dropping)).encode(condition, probe("Why?"))
 
@@ -228,12 +218,9 @@ CLOSED, OPENED = "<|im_end|>", "<|im_start|>"
 def test_how_a_template_ends_an_answer_and_begins_a_turn(
     turn: str, answer: str, ends: str | None, begins: str
 ) -> None:
-    said = [text.replace("{}", "{{ message.content }}") for text in (turn, answer)]
-    words = templated(
-        "{% for message in messages %}{% if message.role == 'user' %}USER{% else %}ANSWER{% endif %}{% endfor %}".replace(
-            "USER", said[0]
-        ).replace("ANSWER", said[1])
-    )
+    asked, said = (text.replace("{}", "{{ message.content }}") for text in (turn, answer))
+    each = f"{{% if message.role == 'user' %}}{asked}{{% else %}}{said}{{% endif %}}"
+    words = templated(f"{{% for message in messages %}}{each}{{% endfor %}}")
     found = Chat(words).ends
     assert (words.decode(found.answer) if found.answer is not None else None) == ends
     assert words.decode(found.turn) == begins

@@ -20,9 +20,7 @@ LLAMA = (
     '{%- set date_string = strftime_now("%d %b %Y") %}{%- else %}{%- set date_string = "1 Apr 2020" %}'
     "{%- endif %}{%- endif %}Today Date: {{ date_string }}\n"
 )
-FIXED = (
-    '{%- if not date_string is defined %}{%- set date_string = "1 Apr 2020" %}{%- endif %}{{ date_string }}'
-)
+FIXED = '{% if not date_string is defined %}{% set date_string = "1 Apr 2020" %}{% endif %}{{ date_string }}'
 FORMATS = ["%d %b %Y", "%A, %-d %B %Y", "%Y-%m-%dT%H:%M", "100 %% on %j", "%%d is %d", "%x", "no day"]
 
 
