@@ -1,6 +1,5 @@
 """The format of a suite file, and of the files that it includes."""
 
-import datetime
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from coherence.vocabulary import REGIMES, Decoding, Name, Persona, Regime, Relea
 from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe
 from coherence.vocabulary.script import WrittenScript
-from coherence.vocabulary.templating import System
+from coherence.vocabulary.templating import Day, System
 
 
 def _or_a_path(schema: dict[str, Any]) -> None:
@@ -39,7 +38,7 @@ class SuiteFile(BaseModel):
         description="What becomes of a system turn: what the chat template does with one, but in the first "
         "turn of the user where it refuses one (`auto`); there in any case (`fold`); there is none (`none`).",
     )
-    date: datetime.date | None = Field(
+    date: Day | None = Field(
         None, description="The day that a chat template is told which asks for it; default: 2024-07-26."
     )
     personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")

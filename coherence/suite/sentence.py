@@ -13,7 +13,6 @@ from coherence.suite.allowed import allowed_keys, allowed_range
 from coherence.suite.document import Document, Key
 from coherence.suite.problem import Problem
 
-_A_DATE = "a date such as 2026-01-31"
 _EXPECTED = {
     "string_type": "a text",
     "string_unicode": "a text without lone surrogates",
@@ -30,9 +29,6 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "date_type": _A_DATE,
-    "date_from_datetime_parsing": _A_DATE,
-    "date_from_datetime_inexact": _A_DATE,
     "string_too_short": "a text that is not empty",
     "string_pattern_mismatch": "a short ASCII name (letters, digits, - and _)",
 }

@@ -1,10 +1,25 @@
 """What a chat template is told beside the conversation, and what becomes of a system turn."""
 
 import datetime
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 System = Literal["auto", "fold", "none"]
+
+
+def _day(written: object) -> object:
+    # pydantic would take numbers for seconds since 1970.
+    with suppress(ValueError):
+        day = datetime.date.fromisoformat(written) if isinstance(written, str) else written
+        if type(day) is datetime.date:
+            return day
+    raise ValueError(f"expected a date such as 2026-01-31, found {str(written)[:60]!r}")
+
+
+Day = Annotated[datetime.date, BeforeValidator(_day)]
 
 # The date that templates of Llama have where they know no other.
 DATE = datetime.date(2024, 7, 26)
