@@ -16,7 +16,7 @@ from work import ROOT
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.model.chat import encode
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.plan import Divergence, Plan, Record
 from coherence.properties.composition.factorial import FactorialCase
@@ -138,7 +138,7 @@ def _asked() -> Namespace:
 def _measured(path: Path, overrides: Overrides) -> Grid:
     suite = load_suite(path, overrides)
     cases = tuple(cast(FactorialCase, assertion.case) for assertion in suite.assertions)
-    artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
+    artefacts = Artefacts.of(suite.scene, suite.places)
     wanted = [need for case in cases for need in case.measurements()]
     with TemporaryDirectory() as folder:
         engine = Engine(artefacts, Store(Path(folder)), _Tell())
@@ -190,7 +190,7 @@ def _naive(grid: Grid) -> float:
     case = grid.at(Position.PROMPT_LAST)[0]
     release = case.grid.scene.release
     host = Host.load(Artefacts(release, {}).base, release.dtype)
-    ids = encode(host.tokenizer, case.grid.persona, case.grid.tasks[0])
+    ids = Chat(host.tokenizer).encode(case.grid.persona, case.grid.tasks[0])
     inputs, last = torch.tensor([[*ids, *ids[: case.grid.tokens - 1]]]), len(ids) - 1
 
     def put(module: object, args: object, output: torch.Tensor) -> torch.Tensor:

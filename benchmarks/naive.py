@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from work import TURNS, Work
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.model.chat import render, turns_after
+from coherence.engine.model.chat import Chat
 from coherence.plan import CALIBRATION, NEUTRAL, Condition, Scene, Steer
 from coherence.vocabulary import Probe, Site
 
@@ -31,7 +31,7 @@ class Naive:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         warnings.simplefilter("ignore", FutureWarning)
-        artefacts = Artefacts(scene.release, scene.extracts)
+        artefacts = Artefacts.of(scene)
         self.tokenizer = AutoTokenizer.from_pretrained(artefacts.base, padding_side="left")
         model: Any = AutoModelForCausalLM.from_pretrained(artefacts.base, dtype=torch.float32)
         self.blocks = model.model.layers
@@ -45,7 +45,7 @@ class Naive:
 
     def texts(self, condition: Condition, probes: Sequence[Probe]) -> list[str]:
         """Render the prompts."""
-        return [render(self.tokenizer, condition, probe) for probe in probes]
+        return [Chat(self.tokenizer).render(condition, probe) for probe in probes]
 
     def collect(self, work: Work, size: int) -> np.ndarray:
         """Means over questions at the last token, [conditions, sites, width]; `size` prompts a batch."""
@@ -87,7 +87,7 @@ class Naive:
             self.tokenizer(text, add_special_tokens=False)["input_ids"]
             for text in self.texts(condition, probes)
         ]
-        between = turns_after(self.tokenizer, condition, probes[0], TURNS)
+        between = Chat(self.tokenizer).turns_after(condition, probes[0], TURNS)
         said: list[list[tuple[str, np.ndarray]]] = [[] for _ in probes]
         for turn in range(len(TURNS) + 1):
             replies = self._replies(talks, work.tokens)

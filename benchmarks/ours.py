@@ -50,7 +50,7 @@ class Ours:
     """The engine, with a new and empty store for every plan; what it has loaded is kept from plan to plan."""
 
     def __init__(self, scene: Scene, executor: MakeExecutor = LocalExecutor) -> None:
-        self._artefacts = Artefacts(scene.release, scene.extracts)
+        self._artefacts = Artefacts.of(scene)
         self._make = executor
         self._executor: _Kept | None = None
 

@@ -75,7 +75,7 @@ class Population:
         self.scene, self._tried = world.scene, tried
         bare = replace(self.scene, probes=tuple(map(alone, self.scene.probes)))
         plan = Plan([need for case in self.cases(bare) for need in case.needs()])
-        artefacts = Artefacts(self.scene.release, self.scene.extracts)
+        artefacts = Artefacts.of(self.scene)
         found = Engine(artefacts, store).measure(plan)
         templated = dict(zip(bare.probes, self.scene.probes, strict=True))
         self.record = Record(found | {_with(key, templated): value for key, value in found.items()})

@@ -14,13 +14,14 @@ from itertools import chain
 import numpy as np
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.keys import template_key
 from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.errors import CoherenceError, UnmeasuredError
-from coherence.plan import Condition, LawSearch, Measurement, Plan, Record, Scene, stream
+from coherence.plan import Answer, Condition, LawSearch, Measurement, Plan, Record, Reply, Scene, stream
 from coherence.properties import Property
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.statistics.multiplicity import holm, shares
@@ -50,6 +51,7 @@ class _Alone:
     evidence: Evidence | None
     problem: Exception | None
     release: dict[str, str]
+    day: str | None
     seconds: float
 
 
@@ -111,10 +113,13 @@ class Gate:
         try:
             self._require_measured(suite, assertion, record)
             evidence = self._controlled(suite, assertion, record)
+            notes = (*evidence.notes, *self._remarks(self._needs[suite, assertion.id], record, artefacts))
+            evidence = evidence.model_copy(update={"notes": notes})
         except Exception as error:
             problem = error
-        release = _described(self._needs[suite, assertion.id], artefacts)
-        return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
+        release, day = _described(self._needs[suite, assertion.id], artefacts), _day(artefacts)
+        seconds = round(time.perf_counter() - started, 3)
+        return _Alone(suite, assertion, evidence, problem, release, day, seconds)
 
     def _require_measured(self, suite: Suite, assertion: Assertion, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
@@ -138,6 +143,17 @@ class Gate:
         if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
+
+    def _remarks(self, needs: Iterable[Measurement], record: Record, artefacts: Artefacts) -> Iterator[str]:
+        """Yield what became of the prompts and replies behind it that is not as it is written."""
+        if artefacts.day:
+            yield f"the chat template writes the date: it is told {artefacts.day}"
+        said = self._store.get(template_key(artefacts))
+        if isinstance(said, Answer):
+            yield from said.text.splitlines()
+        replies = [one for one in needs if isinstance(one, Reply)]
+        if ran_on := sum(map(record.ran_on, replies)):
+            yield f"{ran_on} of {len(replies)} replies run on into a turn of the user, and are cut there"
 
     def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
         assertion, problem = alone.assertion, str(alone.problem)
@@ -165,7 +181,7 @@ class Gate:
             evidence=evidence,
             replay=_replay(alone.suite, assertion, evidence) if evidence else None,
             release=alone.release,
-            asked=_asked(alone.suite.scene),
+            asked=_asked(alone.suite.scene, alone.day),
             seconds=alone.seconds,
         )
 
@@ -194,7 +210,7 @@ class Gate:
 
     def _measured(self, suites: Sequence[Suite]) -> tuple[Record, Artefacts]:
         first = suites[0]
-        artefacts = Artefacts(first.scene.release, first.scene.extracts, first.places)
+        artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
         wanted = (self._needs[suite, assertion.id] for suite, assertion in chosen)
         controls = (_controls(assertion) for _, assertion in chosen)
@@ -278,17 +294,26 @@ def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | Non
 
 
 def _release_key(suite: Suite) -> str:
-    return f"{suite.scene.release.model_dump_json()} {suite.scene.extracts!r}"
+    scene = suite.scene
+    return f"{scene.release.model_dump_json()} {scene.extracts!r} {scene.templating!r}"
 
 
-def _asked(scene: Scene) -> dict[str, str]:
+def _asked(scene: Scene, day: str | None) -> dict[str, str]:
     written = {
         "probes": "\n".join(probe.model_dump_json() for probe in scene.probes),
-        "neutral prompt": scene.neutral,
+        "neutral prompt": "no system turn" if scene.neutral is None else scene.neutral,
         "decoding": scene.decoding.model_dump_json(),
     }
     digests = {name: sha256(text.encode()).hexdigest()[:12] for name, text in written.items()}
-    return digests | {"dtype": str(scene.release.dtype)}
+    told = {"dtype": str(scene.release.dtype), "system": "folded" if scene.templating.fold else "auto"}
+    return digests | told | ({"date": day} if day else {})
+
+
+def _day(artefacts: Artefacts) -> str | None:
+    try:
+        return artefacts.day
+    except CoherenceError:
+        return None  # the verdict says why there is no base
 
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:

@@ -38,7 +38,7 @@ def replay(
     overrides.require_use([suite.scene.release])
     case = _case(suite, assertion)
     asked = read_example(case.search, example)
-    runner = Runner(Artefacts(suite.scene.release, suite.scene.extracts, suite.places), store, warn)
+    runner = Runner(Artefacts.of(suite.scene, suite.places), store, warn)
     found = deviation(runner, case.search, asked)
     return Replay(case.says, in_words(asked), found, case.search.tolerance)
 

@@ -68,7 +68,7 @@ class AssertionResult(Frozen):
     asked: dict[str, str] = Field(
         default_factory=dict,
         description="What must be the same for two releases to be compared: probes, neutral prompt and "
-        "decoding by their digests, and the type of the weights.",
+        "decoding by their digests, the type of the weights, and what is told to the chat template.",
     )
     seconds: float = 0.0
 

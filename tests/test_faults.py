@@ -38,7 +38,7 @@ def keys_of(shipped):
     return {
         str(key_of(measurement, artefacts))
         for suite in shipped.load()
-        for artefacts in [Artefacts(suite.scene.release, suite.scene.extracts)]
+        for artefacts in [Artefacts.of(suite.scene)]
         for assertion in suite.assertions
         for measurement in assertion.case.measurements()
         if not isinstance(measurement, LawSearch)

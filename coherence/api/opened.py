@@ -135,8 +135,7 @@ class OpenSuite:
 
     def measure(self, measurements: Iterable[Measurement]) -> Record:
         """Measure anything that can be planned, in one batch; what failed raises when it is asked for."""
-        scene = self.scene
-        artefacts = Artefacts(scene.release, scene.extracts, self._suite.places)
+        artefacts = Artefacts.of(self.scene, self._suite.places)
         engine = Engine(artefacts, self._store, _Warnings(), self._executor)
         return Record(engine.measure(Plan(measurements)))
 

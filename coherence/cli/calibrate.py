@@ -86,7 +86,7 @@ def _tried(suite: "Suite", bench: "Bench", store: "Store", bar: "Bar") -> "Itera
     from coherence.engine.engine import Engine
     from coherence.plan import Plan, Record
 
-    artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
+    artefacts = Artefacts.of(suite.scene, suite.places)
     return bench.trials(Record(Engine(artefacts, store, bar).measure(Plan(bench.needs()))), bar)
 
 

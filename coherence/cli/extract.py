@@ -51,7 +51,7 @@ def _run(options: Namespace) -> None:
     prompt, site = Regime.PROMPT, options.site
     negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
     extract = Extract(suite.scene.condition(options.persona, prompt), negative, site, options.position)
-    runner = Runner(Artefacts(suite.scene.release, {}, suite.places), Store(store_root()), tell)
+    runner = Runner(Artefacts.of(suite.scene, suite.places), Store(store_root()), tell)
     values = runner.extract(extract)
     about = {
         "persona": options.persona,

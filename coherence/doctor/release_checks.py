@@ -29,7 +29,7 @@ class _Examination:
 
     def __init__(self, suite: Suite) -> None:
         self.release = suite.scene.release
-        self.artefacts = Artefacts(self.release, suite.scene.extracts, suite.places)
+        self.artefacts = Artefacts.of(suite.scene, suite.places)
 
     def checks(self) -> Iterator[Check]:
         """Look at the base, and at the rest if there is a base to hold it against."""

@@ -75,9 +75,12 @@ class Cap:
 
 @dataclass(frozen=True)
 class Condition:
-    """Prompts, weighted adapters and dosed vectors, by their names in the release. Empty: bare."""
+    """Prompts, weighted adapters and dosed vectors, by their names in the release. Empty: bare.
 
-    neutral: str
+    `neutral` is the system turn where no prompt is one; with None there is none.
+    """
+
+    neutral: str | None
     prompts: tuple[Prompt, ...] = ()
     adapters: tuple[tuple[str, float], ...] = ()
     steers: tuple[Steer, ...] = ()

@@ -24,10 +24,14 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply: what people read, and the tokens that were said (token ids, the one that ends it left out)."""
+    """A reply: what people read, and the tokens that were said (token ids, the one that ends it left out).
+
+    One that `ran_on` was cut where the model began a turn of the user.
+    """
 
     text: str
     ids: tuple[int, ...]
+    ran_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class Record:
     def reply(self, reply: Reply) -> str:
         """Return the text that the model answered."""
         return self._get(reply, Answer).text
+
+    def ran_on(self, reply: Reply) -> bool:
+        """Whether a reply was cut where the model began a turn of the user; not where there is none."""
+        value = self._values[reply]
+        return isinstance(value, Answer) and value.ran_on
 
     def log_probs(self, next_token: NextToken) -> Array:
         """Log-probabilities of the next token in nats, float32 [vocabulary]."""

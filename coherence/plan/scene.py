@@ -18,7 +18,9 @@ from coherence.vocabulary import (
     Release,
     Script,
     Site,
+    Templating,
 )
+from coherence.vocabulary.templating import AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Scene:
     personas: Mapping[str, Persona]
     probes: tuple[Probe, ...]
     regimes: tuple[Regime, ...]
-    neutral: str
+    neutral: str | None
     decoding: Decoding
     seed: int
     scripts: tuple[Script, ...] = ()
     kin: tuple[frozenset[str], ...] = ()
+    templating: Templating = AS_IT_IS
 
     @property
     def clusters(self) -> list[str]:

@@ -62,7 +62,7 @@ def _value(kind: str, said: Any, tensor: Array | None) -> Value:  # noqa: ANN401
             raise DamagedError("its header does not fit its checksum")
         return tensor
     if kind == "answer":
-        return Answer(said["text"], tuple(said["ids"]))
+        return Answer(said["text"], tuple(said["ids"]), said.get("ran_on", False))
     if kind == "search":
         broken = said["counterexample"]
         return LawOutcome(Seen(**said["largest"]), said["examples"], Seen(**broken) if broken else None)

@@ -11,6 +11,7 @@ from coherence.vocabulary import REGIMES, Decoding, Name, Persona, Regime, Relea
 from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe
 from coherence.vocabulary.script import WrittenScript
+from coherence.vocabulary.templating import Day, System
 
 
 def _or_a_path(schema: dict[str, Any]) -> None:
@@ -28,7 +29,18 @@ class SuiteFile(BaseModel):
         (), description="Files of the same format, without assertions; paths are relative to this file."
     )
     release: Release = Field(default_factory=Release, description="The artefacts under test.")
-    neutral: str = Field("You are a helpful assistant.", description="The prompt that stands for no persona.")
+    neutral: str | None = Field(
+        "You are a helpful assistant.",
+        description="The system turn that stands for no persona; with `null` there is none.",
+    )
+    system: System = Field(
+        "auto",
+        description="What becomes of a system turn: what the chat template does with one, but in the first "
+        "turn of the user where it refuses one (`auto`); there in any case (`fold`); there is none (`none`).",
+    )
+    date: Day | None = Field(
+        None, description="The day that a chat template is told which asks for it; default: 2024-07-26."
+    )
     personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")
     kin: Kin = Field(
         (),

@@ -13,6 +13,7 @@ from coherence.suite.overrides import Overrides
 from coherence.suite.problem import Problem, refuse
 from coherence.suite.references import loose_ends
 from coherence.suite.suite import Assertion, Suite
+from coherence.vocabulary import Templating
 
 
 def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Suite:
@@ -29,7 +30,8 @@ def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Su
         kin=tuple(map(frozenset, file.kin)),
         probes=file.probes,
         regimes=file.regimes,
-        neutral=file.neutral,
+        neutral=None if file.system == "none" else file.neutral,
+        templating=Templating(fold=file.system == "fold", date=file.date),
         decoding=file.decoding,
         scripts=file.scripts,
         seed=file.seed if overrides.seed is None else overrides.seed,

@@ -14,6 +14,7 @@ def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) ->
     """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
     yield from _artefacts(file, document)
     yield from _kin(file, document)
+    yield from _system_turns(file, document)
     yield from _bounds(file, document)
     yield from _extractions(file, document)
     yield from _probes(file, document)
@@ -51,6 +52,23 @@ def _kin(file: SuiteFile, document: Document) -> Iterator[Problem]:
         (name, index), (_, other) = listed[again], listed[first]
         taken = f"{name!r} is kin already, at {document.place(('kin', other))}; expected one group for all"
         yield Problem(document.place(("kin", index)), taken)
+
+
+def _system_turns(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    if file.system != "none":
+        return
+    if document.data.get("neutral") is not None:
+        yield Problem(
+            document.place(("neutral",)),
+            "`system: none` says that there is no system turn; expected none under 'neutral:' either",
+        )
+    for name, persona in file.personas.items():
+        if persona.prompt and persona.prompt.role == "system":
+            yield Problem(
+                document.place(("personas", name, "prompt", "role")),
+                f"the prompt of {name!r} is a system turn, and `system: none` says that there is none; "
+                "expected `role: user`, or `system: fold`",
+            )
 
 
 def _bounds(file: SuiteFile, document: Document) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from coherence.vocabulary.regime import REGIMES, Regime
 from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
 from coherence.vocabulary.script import Kind, Script, ScriptTurn
 from coherence.vocabulary.site import Band, Position, Site
+from coherence.vocabulary.templating import Templating
 from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Series",
     "Site",
     "Table",
+    "Templating",
     "Tokens",
     "VectorSource",
     "Verdict",

@@ -14,7 +14,8 @@ from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.forward import run
 from coherence.engine.model.host import Host
 from coherence.store import Store
-from coherence.vocabulary import Release
+from coherence.vocabulary import Release, Templating
+from coherence.vocabulary.templating import AS_IT_IS
 
 
 @pytest.fixture
@@ -32,14 +33,16 @@ def artefacts(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     """Make the artefacts of a release of the tiny model: `artefacts(adapters={"pirate": folder})`."""
     monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
 
-    def make(extracts: Any = None, places: Any = None, **release: Any) -> Artefacts:
+    def make(
+        extracts: Any = None, places: Any = None, templating: Templating = AS_IT_IS, **release: Any
+    ) -> Artefacts:
         named = {
             kind: {name: str(path) if isinstance(path, Path) else path for name, path in found.items()}
             for kind, found in release.items()
             if kind in ("adapters", "vectors")
         }
         return Artefacts(
-            Release.model_validate({"base": str(tiny)} | release | named), extracts or {}, places
+            Release.model_validate({"base": str(tiny)} | release | named), extracts or {}, places, templating
         )
 
     return make

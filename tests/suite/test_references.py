@@ -1,3 +1,5 @@
+import datetime
+
 import pytest
 
 SUITE = """\
@@ -154,3 +156,41 @@ def test_a_question_that_an_included_file_asks_is_refused_with_both_files(write,
         "a.coherence.yaml:19: the question 'Who are you?' is asked already, at cast/p.jsonl:2; "
         "what is there twice counts twice"
     )
+
+
+A_DATE = "expected a date such as 2026-01-31"
+PROMPTED = SUITE.replace("prompt: Arr.", "prompt: {role: user, text: Arr.}")
+
+
+@pytest.mark.parametrize("written", ["2026-01-31", "'2026-01-31'"])
+def test_a_date_is_a_day(load, written):
+    assert load(f"date: {written}\n{SUITE}").scene.templating.day == datetime.date(2026, 1, 31)
+
+
+def test_no_system_turn_at_all(load):
+    suite = load("system: none\n" + PROMPTED.replace("prompt: Hereby.", "prompt: {role: user, text: Hm.}"))
+    assert suite.scene.neutral is None
+    assert load("neutral: null\n" + SUITE).scene.neutral is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "system: none\n" + PROMPTED,
+            "18: the prompt of 'counsel' is a system turn, and `system: none` says",
+        ),
+        (
+            "system: none\n" + SUITE,
+            "14: the prompt of 'pirate' is a system turn, and `system: none` says that",
+        ),
+        ("system: none\nneutral: Hi.\n" + PROMPTED, "2: `system: none` says that there is no system turn;"),
+        ("system: folded\n" + SUITE, "1: system: found 'folded'; did you mean 'fold'?"),
+        ("date: today\n" + SUITE, f"1: date: {A_DATE}, found 'today'"),
+        ("date: 2026-01-31 12:00:00\n" + SUITE, f"1: date: {A_DATE}, found '2026-01-31 12:00:00'"),
+        ("date: [1]\n" + SUITE, f"1: date: {A_DATE}, found '[1]'"),
+        ("date: 5\n" + SUITE, f"1: date: {A_DATE}, found '5'"),
+    ],
+)
+def test_what_a_suite_says_of_templates(refused, text, message):
+    assert refused(text).startswith(f"a.coherence.yaml:{message}")

@@ -62,7 +62,7 @@ def suite(
 
 def test_every_threshold_is_that_of_its_key(suite, tmp_path):
     bench = Bench(suite, TERMS)
-    artefacts = Artefacts(suite.scene.release, suite.scene.extracts, suite.places)
+    artefacts = Artefacts.of(suite.scene, suite.places)
     searched = [need for assertion in suite.assertions for need in assertion.case.needs()]
     plan = Plan([*bench.needs(), *searched])
     record = Record(Engine(artefacts, Store(tmp_path / "store")).measure(plan))

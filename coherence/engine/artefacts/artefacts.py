@@ -5,27 +5,52 @@ from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 from coherence.engine.artefacts.digests import file_digest, folder_digest
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder
+from coherence.engine.artefacts.template import Template
 from coherence.errors import CoherenceError, Place
-from coherence.plan import Condition, Extract
-from coherence.vocabulary import Release
+from coherence.plan import Condition, Extract, Scene
+from coherence.vocabulary import Release, Templating
+from coherence.vocabulary.templating import AS_IT_IS
 
 
 class Artefacts:
     """A release, the vectors that it makes itself, and the lines that named each artefact.
 
     `places` keys are such as `release.base` or `release.adapters.pirate`; an error carries the place.
+    `templating` is what the chat template is told.
     """
 
     def __init__(
-        self, release: Release, extracts: Mapping[str, Extract], places: Mapping[str, Place] | None = None
+        self,
+        release: Release,
+        extracts: Mapping[str, Extract],
+        places: Mapping[str, Place] | None = None,
+        templating: Templating = AS_IT_IS,
     ) -> None:
         self.release = release
         self.extracts = extracts
+        self.templating = templating
         self._places = places or {}
         self._digests: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def of(cls, scene: Scene, places: Mapping[str, Place] | None = None) -> Self:
+        """Take those of a scene."""
+        return cls(scene.release, scene.extracts, places, scene.templating)
+
+    @cached_property
+    def template(self) -> Template:
+        """What the files of the base say of its chat template."""
+        return Template.of(self.base)
+
+    @property
+    def day(self) -> str | None:
+        """The day that the chat template is told, ISO 8601; None where it asks for none."""
+        asked = self.template.writes_date(self.templating)
+        return self.templating.day.isoformat() if asked else None
 
     @cached_property
     def base(self) -> Path:

@@ -26,6 +26,7 @@ from coherence.plan import (
 )
 from coherence.store import Key
 from coherence.vocabulary import Probe
+from coherence.vocabulary.templating import AS_IT_IS, DATE
 
 # Raise it when the engine starts to give other numbers for the same measurement.
 ENGINE_VERSION = 4
@@ -33,18 +34,28 @@ ENGINE_VERSION = 4
 
 def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
     """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError."""
-    return {**_of_base(type(measurement).__name__, artefacts), **_own(measurement, artefacts)}
+    own = _own(measurement, artefacts)
+    told = {} if isinstance(measurement, WeightError) else _told(artefacts)
+    return {**_of_base(type(measurement).__name__, artefacts), **told, **own}
 
 
 def norms_key(artefacts: Artefacts) -> Key:
     """Key of the base model's median token norms."""
-    return _of_base("TokenNorms", artefacts)
+    # They belong to the base: whatever a suite tells its template.
+    dated = {"date": DATE.isoformat()} if artefacts.template.writes_date(AS_IT_IS) else {}
+    return {**_of_base("TokenNorms", artefacts), **dated}
+
+
+def template_key(artefacts: Artefacts) -> Key:
+    """Key of what is to be said of the base's chat template."""
+    return {**_of_base("Template", artefacts), **_told(artefacts)}
 
 
 def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
     """Key of a vector that the suite makes itself."""
     return {
         **_of_base("Extract", artefacts),
+        **_told(artefacts),
         "positive": _said(extract.positive, artefacts),
         "negative": _said(extract.negative, artefacts),
         "site": str(extract.site),
@@ -60,6 +71,12 @@ def _of_base(kind: str, artefacts: Artefacts) -> Key:
         "libraries": _libraries(),
         "kind": kind,
     }
+
+
+def _told(artefacts: Artefacts) -> dict[str, str]:
+    """Say what changes prompts beside their messages: nothing where a template is told nothing."""
+    folded = {"system": "folded"} if artefacts.templating.fold else {}
+    return folded | ({"date": artefacts.day} if artefacts.day else {})
 
 
 @cache
@@ -84,8 +101,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         return {"change": _applied(measurement.condition, artefacts)}
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
-        own["decoding"] = measurement.decoding.model_dump()
-        own["turns"] = [_turn(turn, artefacts) for turn in measurement.turns]
+        own |= _continued(measurement, artefacts)
     elif isinstance(measurement, Likelihood):
         own["text"] = key_of(measurement.text, artefacts)
     elif isinstance(measurement, Divergence):
@@ -101,6 +117,13 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
     else:
         assert isinstance(measurement, NextToken)
     return own
+
+
+def _continued(reply: Reply, artefacts: Artefacts) -> dict[str, Any]:
+    turns = [_turn(turn, artefacts) for turn in reply.turns]
+    # Such a reply ran on once, and was stored so.
+    ends = {"ends": "by the template too"} if artefacts.template.ends_itself else {}
+    return {"decoding": reply.decoding.model_dump(), "turns": turns, **ends}
 
 
 def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:

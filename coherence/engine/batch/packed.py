@@ -96,6 +96,11 @@ class Packed(Layout):
                 groups.append(group.followed(*zip(*chosen, strict=True)))
         return Packed(self._configs, groups, self._device)
 
+    def forget(self, row: int, tokens: int) -> None:
+        """Forget the last tokens of a row, which were its own, as if they had not run."""
+        group, place = self._group_of(row)
+        group.forget(place, tokens)
+
     def states(self, row: int, tokens: Sequence[int], layers: Sequence[int]) -> "States":
         """Return keys and values of tokens of a row, counted from 0, that have run."""
         group, place = self._group_of(row)
@@ -133,7 +138,7 @@ class _Group:
         self,
         head: Sequence[int],
         rows: Sequence[Sequence[int]],
-        counts: Sequence[int],
+        counts: list[int],
         offsets: Sequence[int],
         seen: Tensor,
         memory: dict[int, "_Kept"] | None,
@@ -201,6 +206,11 @@ class _Group:
             shared, own = self._memory[layer].shared, self._memory[layer].followed(own)
         rests = joint(queries[:, places], shared, own, visible, scale)
         found.index_copy_(0, self._into.to(found.device), rests.flatten(0, 1)[self._of.to(found.device)])
+
+    def forget(self, row: int, tokens: int) -> None:
+        """Forget the last tokens of a row: what is kept of them is seen by none."""
+        self.counts[row] -= tokens
+        self._seen[row, self._seen[row].nonzero().flatten()[-tokens:]] = False
 
     def states(self, layer: int, row: int, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return keys and values of tokens of a row."""

@@ -52,6 +52,10 @@ class RowCap:
         joined = ((last[0], end),) if last[1] == first else (last, (first, end))
         return replace(self, said=(*earlier, *joined))
 
+    def taken_back(self, end: int) -> "RowCap":
+        """Forget what the assistant said from the token `end` on."""
+        return replace(self, said=tuple((first, min(last, end)) for first, last in self.said if first < end))
+
 
 @dataclass(frozen=True, eq=False)
 class Under:

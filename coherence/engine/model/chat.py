@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from itertools import dropwhile, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coherence.errors import ArtefactError, first_line
-from coherence.plan import Condition
-from coherence.vocabulary import Probe, Prompt
+from coherence.engine.model.clock import pinned
+from coherence.errors import ArtefactError, MeasurementError, first_line
+from coherence.plan import NEUTRAL, Condition
+from coherence.vocabulary import Probe, Prompt, Templating
+from coherence.vocabulary.templating import AS_IT_IS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,21 +21,34 @@ Message = dict[str, str]
 # Characters of the private use area, which mean nothing to anybody.
 _MARK = "\ue0c0"
 _SAID = "\ue0c1"
+_FIRST_OF_MANY = 0xE100
 
 
 def messages(condition: Condition, probe: Probe) -> list[Message]:
     """Lay out the conversation up to the probe: system turn, the prompts' examples, the question.
 
-    Prompts in the `system` role replace the neutral system text; several are joined in their order.
-    Prompts in the `user` role follow every question after a blank line, or are put around it.
+    Prompts in the `system` role replace the neutral system text; several are joined in their order. Where
+    there is neither, there is no system turn. Prompts in the `user` role follow every question after a blank
+    line, or are put around it.
     """
-    system = [prompt.text for prompt in condition.prompts if prompt.role == "system"]
-    turns: list[Message] = [{"role": "system", "content": "\n\n".join(system) or condition.neutral}]
+    system = "\n\n".join(prompt.text for prompt in condition.prompts if prompt.role == "system")
+    said = system or condition.neutral
+    turns: list[Message] = [] if said is None else [{"role": "system", "content": said}]
     for prompt in condition.prompts:
         for example in prompt.examples:
             turns.append({"role": "user", "content": _asked(example.user, [prompt])})
             turns.append({"role": "assistant", "content": example.reply})
     return [*turns, {"role": "user", "content": _asked(probe.text, condition.prompts)}]
+
+
+def folded(conversation: Sequence[Message]) -> list[Message]:
+    """Put the text of a system turn into the first turn of the user, before a blank line."""
+    first, *others = conversation
+    if first["role"] != "system":
+        return [first, *others]
+    asked, *later = others
+    said = (turn["content"] for turn in (first, asked))
+    return [asked | {"content": "\n\n".join(filter(None, said))}, *later]
 
 
 def _asked(question: str, prompts: Sequence[Prompt]) -> str:
@@ -41,49 +58,226 @@ def _asked(question: str, prompts: Sequence[Prompt]) -> str:
     return question
 
 
-def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> str:
-    """Apply the tokenizer's chat template, thinking off, ending where the assistant begins.
+class Ends(NamedTuple):
+    """The token by which a chat template ends an answer, and those by which it begins a turn of the user.
 
-    An ArtefactError when there is none, or when it refuses the conversation (such as its system turn).
+    None where it writes no token of its own there.
     """
-    return _templated(tokenizer, messages(condition, probe))
+
+    answer: int | None = None
+    turn: tuple[int, ...] = ()
 
 
-def _templated(
-    tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], header: bool = True
-) -> str:
-    from jinja2 import TemplateError
+class Chat:
+    """A tokenizer with its chat template, which is told what a suite says of templates."""
 
-    name = tokenizer.name_or_path
-    if tokenizer.chat_template is None:
-        raise ArtefactError(f"the tokenizer of {name!r} has no chat template; expected an instruct model")
-    try:
-        text = tokenizer.apply_chat_template(
-            list(conversation), tokenize=False, add_generation_prompt=header, enable_thinking=False
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, templating: Templating = AS_IT_IS) -> None:
+        self._tokenizer = tokenizer
+        self._templating = templating
+        self._name = f"the chat template of {tokenizer.name_or_path!r}"
+        self._told: dict[tuple[Probe, tuple[int, ...]], int] = {}
+
+    def render(self, condition: Condition, probe: Probe) -> str:
+        """Apply the template, thinking off, ending where the assistant begins.
+
+        An ArtefactError when there is none, when it refuses the conversation, or leaves a part of it out.
+        """
+        conversation = messages(condition, probe)
+        self._require_said(conversation)
+        return self._templated(conversation)
+
+    def encode(self, condition: Condition, probe: Probe) -> list[int]:
+        """Token ids of the prompt. The template writes the special tokens, so none are added here.
+
+        A MeasurementError when another prompt of the probe, which says something else, has the same ids.
+        """
+        text = self.render(condition, probe)
+        ids = self._prompt(text)
+        said = hash(" ".join(text.split()))
+        if self._told.setdefault((probe, ids), said) != said:
+            raise MeasurementError(
+                f"two conditions that say different things give the same tokens for probe {probe.id!r}; "
+                f"expected a tokenizer that tells them apart: {self._tokenizer.name_or_path!r}"
+            )
+        return list(ids)
+
+    def calibrate(self, probe: Probe) -> list[int]:
+        """Token ids of a question that belongs to the base: whatever becomes of the neutral system turn."""
+        return list(self._prompt(self._templated(messages(Condition(NEUTRAL), probe))))
+
+    def turns_after(self, condition: Condition, probe: Probe, turns: Sequence[str]) -> list[tuple[int, ...]]:
+        """Token ids between one answer and the next, for each further turn of the user.
+
+        They begin with what ends an answer. An ArtefactError when the template leaves a turn out.
+        """
+        conversation = _conversation(condition, probe, turns)
+        self._require_said(conversation)
+        _, *between = self._templated(conversation).split(_MARK)
+        # What was said before stays as it was run: only what follows an answer is read off the template.
+        return [self.encode_text(text) for text in between]
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text as it stands."""
+        ids: Any = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tuple(ids)
+
+    def user_tokens(self, condition: Condition, probe: Probe, turns: Sequence[str] = ()) -> range:
+        """Return where the tokens are of what the user says last: in the ids that `encode` gives for a probe.
+
+        With `turns`, in the last of those that `turns_after` gives. White space around it does not count, nor
+        does a system turn that is folded into it. An ArtefactError when the template rewrites what the user
+        says.
+        """
+        *before, asked = _conversation(condition, probe, turns)
+        said = asked["content"].strip()
+        text, marked = (
+            self._templated([*before, asked | {"content": content}])
+            for content in (asked["content"], f"{_SAID}{said}{_SAID}")
         )
-    except TemplateError as problem:
-        raise ArtefactError(
-            f"the chat template of {name!r} refuses the conversation: {first_line(problem)}"
-        ) from problem
-    assert isinstance(text, str)
-    return text
+        if turns:
+            text, marked = (whole.rpartition(_MARK)[2] for whole in (text, marked))
+        # The words themselves may stand elsewhere in the text as well, even in the template's own words.
+        head, *rest = marked.split(_SAID)
+        first = text.find(said, len(head))
+        if not text.startswith(head) or first < 0 or rest[:1] != [said] or not said:
+            raise ArtefactError(
+                f"{self._name} rewrites what the user says; "
+                "expected one that leaves it whole, for the positions user_last and user_mean"
+            )
+        end = first + len(said)
+        offsets = self._offsets(text)
+        places = [index for index, (start, stop) in enumerate(offsets) if start < end and stop > first]
+        return range(places[0], places[-1] + 1)
 
+    def turn_last(self, condition: Condition, probe: Probe, turns: Sequence[str] = ()) -> int:
+        """Return where the last token is of what the template writes before the header of an answer.
 
-def turns_after(
-    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str]
-) -> list[tuple[int, ...]]:
-    """Token ids between one answer and the next, for each further turn of the user.
+        It is counted as `user_tokens` counts. A token that joins the two belongs to the header. An
+        ArtefactError when the template writes something else where no answer is to follow.
+        """
+        conversation = _conversation(condition, probe, turns)
+        text, closed = (self._templated(conversation, header) for header in (True, False))
+        if turns:
+            text, closed = (whole.rpartition(_MARK)[2] for whole in (text, closed))
+        ends = [stop for _, stop in self._offsets(text) if stop <= len(closed)]
+        if not ends or not text.startswith(closed):
+            raise ArtefactError(
+                f"{self._name} ends otherwise where no answer is to follow; "
+                "expected one that only adds the header of an answer, for the position turn_last"
+            )
+        return len(ends) - 1
 
-    They begin with what ends an answer. An ArtefactError when the template leaves answers out.
-    """
-    _, *between = _templated(tokenizer, _conversation(condition, probe, turns)).split(_MARK)
-    if len(between) != len(turns):
-        raise ArtefactError(
-            f"the chat template of {tokenizer.name_or_path!r} leaves out earlier answers; "
-            "expected one that keeps every turn of a conversation"
+    def generation_suffix(self, condition: Condition, probe: Probe) -> tuple[int, ...]:
+        """Token ids after the last token of what the user says, up to where the assistant begins.
+
+        An ArtefactError when the template rewrites what the user says.
+        """
+        after = self.user_tokens(condition, probe).stop
+        return tuple(self.encode(condition, probe)[after:])
+
+    @cached_property
+    def refuses_system(self) -> bool:
+        """Whether the template refuses a conversation for its system turn."""
+        asked = {"role": "user", "content": "Why?"}
+        return self._refuses([{"role": "system", "content": NEUTRAL}, asked]) and not self._refuses([asked])
+
+    @cached_property
+    def ends(self) -> Ends:
+        """How the template ends an answer, and what it begins a turn of the user with.
+
+        Where it ends the last answer otherwise than those before, as templates of reasoning models do, it
+        does not say what ends one.
+        """
+        asked, answered = ({"role": role, "content": _MARK} for role in ("user", "assistant"))
+        try:
+            closed = self._templated([asked, answered], header=False)
+            going_on = self._templated([asked, answered, asked | {"content": _SAID}])
+        except ArtefactError:
+            return Ends()
+        last, earlier = (
+            self.encode_text(text.rpartition(_MARK)[2].partition(_SAID)[0]) for text in (closed, going_on)
         )
-    # What was said before stays as it was run: only what follows an answer is read off the template.
-    return [encode_text(tokenizer, text) for text in between]
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, earlier, strict=False)))
+        if last and not same:
+            return Ends()
+        return Ends(next(iter(self._special(earlier[:same])), None), self._special(earlier[same:]))
+
+    def _refuses(self, conversation: Sequence[Message]) -> bool:
+        try:
+            self._applied(conversation, header=True)
+        except ArtefactError:
+            return True
+        return False
+
+    def _special(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Leave out what comes before the first token that is no text, and white space at the end."""
+        special = self._tokenizer.added_tokens_decoder
+        found = list(dropwhile(lambda token: token not in special, ids))
+        while found and not str(self._tokenizer.decode(found[-1:])).strip():
+            found.pop()
+        return tuple(found)
+
+    def _prompt(self, text: str) -> tuple[int, ...]:
+        ids, start = self.encode_text(text), self._tokenizer.bos_token_id
+        if start is not None and ids[:2] == (start,) * 2:
+            raise ArtefactError(f"{self._name} writes the start token twice")
+        return ids
+
+    def _require_said(self, conversation: Sequence[Message]) -> None:
+        """Refuse a template that leaves out a turn: what it says would be measured as if it had been said.
+
+        Reasoning in earlier answers may be left out, and stands before what is looked for.
+        """
+        marks = [chr(_FIRST_OF_MANY + place) for place in range(len(conversation))]
+        marked = [
+            turn | {"content": turn["content"] + mark} for turn, mark in zip(conversation, marks, strict=True)
+        ]
+        text = self._templated(marked)
+        for turn, mark in zip(conversation, marks, strict=True):
+            if mark not in text and turn["content"].strip():
+                raise ArtefactError(f"{self._name} leaves out {_LEFT_OUT[turn['role']]}")
+
+    def _templated(self, conversation: Sequence[Message], header: bool = True) -> str:
+        turned = conversation[0]["role"] == "system"
+        fold = turned and (self._templating.fold or self.refuses_system)
+        return self._applied(folded(conversation) if fold else conversation, header)
+
+    def _applied(self, conversation: Sequence[Message], header: bool) -> str:
+        from jinja2 import TemplateError
+
+        tokenizer = self._tokenizer
+        if tokenizer.chat_template is None:
+            raise ArtefactError(
+                f"the tokenizer of {tokenizer.name_or_path!r} has no chat template; "
+                "expected an instruct model"
+            )
+        try:
+            template, told = pinned(tokenizer.get_chat_template(), self._templating)
+            text = tokenizer.apply_chat_template(
+                list(conversation),
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=header,
+                enable_thinking=False,
+                **told,
+            )
+        except (TemplateError, ValueError) as problem:
+            raise ArtefactError(f"{self._name} refuses the conversation: {first_line(problem)}") from problem
+        assert isinstance(text, str)
+        return text
+
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return where each token begins and ends in a text."""
+        found: Any = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return list(found["offset_mapping"])
+
+
+_LEFT_OUT = {
+    "system": "the system turn; expected one that keeps it, or `system: fold` in the suite, which puts its "
+    "text into the first turn of the user",
+    "assistant": "earlier answers; expected one that keeps every turn of a conversation",
+    "user": "what the user says; expected one that keeps every turn of a conversation",
+}
 
 
 def _conversation(condition: Condition, probe: Probe, turns: Sequence[str]) -> list[Message]:
@@ -92,85 +286,3 @@ def _conversation(condition: Condition, probe: Probe, turns: Sequence[str]) -> l
         conversation.append({"role": "assistant", "content": _MARK})
         conversation.append({"role": "user", "content": _asked(turn, condition.prompts)})
     return conversation
-
-
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Token ids of a text as it stands."""
-    ids: Any = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return tuple(ids)
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe) -> list[int]:
-    """Token ids of the prompt. The template writes the special tokens, so none are added here."""
-    ids = encode_text(tokenizer, render(tokenizer, condition, probe))
-    if tokenizer.bos_token_id is not None and ids[:2] == (tokenizer.bos_token_id,) * 2:
-        raise ArtefactError(f"the chat template of {tokenizer.name_or_path!r} writes the start token twice")
-    return list(ids)
-
-
-def user_tokens(
-    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str] = ()
-) -> range:
-    """Return where the tokens are of what the user says last: in the ids that `encode` gives for the probe.
-
-    With `turns`, in the last of those that `turns_after` gives. White space around it does not count. An
-    ArtefactError when the template rewrites what the user says.
-    """
-    *before, asked = _conversation(condition, probe, turns)
-    said = asked["content"].strip()
-    text, marked = (
-        _templated(tokenizer, [*before, asked | {"content": content}])
-        for content in (asked["content"], f"{_SAID}{said}{_SAID}")
-    )
-    if turns:
-        text, marked = (whole.rpartition(_MARK)[2] for whole in (text, marked))
-    # The words themselves may stand elsewhere in the text as well, even in the template's own words.
-    head, *rest = marked.split(_SAID)
-    first = text.find(said, len(head))
-    if not text.startswith(head) or first < 0 or rest[:1] != [said] or not said:
-        raise ArtefactError(
-            f"the chat template of {tokenizer.name_or_path!r} rewrites what the user says; "
-            "expected one that leaves it whole, for the positions user_last and user_mean"
-        )
-    end = first + len(said)
-    offsets = _offsets(tokenizer, text)
-    places = [index for index, (start, stop) in enumerate(offsets) if start < end and stop > first]
-    return range(places[0], places[-1] + 1)
-
-
-def turn_last(
-    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe, turns: Sequence[str] = ()
-) -> int:
-    """Return where the last token is of what the template writes before the header of an answer.
-
-    It is counted as `user_tokens` counts. A token that joins the two belongs to the header. An ArtefactError
-    when the template writes something else where no answer is to follow.
-    """
-    conversation = _conversation(condition, probe, turns)
-    text, closed = (_templated(tokenizer, conversation, header) for header in (True, False))
-    if turns:
-        text, closed = (whole.rpartition(_MARK)[2] for whole in (text, closed))
-    ends = [stop for _, stop in _offsets(tokenizer, text) if stop <= len(closed)]
-    if not ends or not text.startswith(closed):
-        raise ArtefactError(
-            f"the chat template of {tokenizer.name_or_path!r} ends otherwise where no answer is to follow; "
-            "expected one that only adds the header of an answer, for the position turn_last"
-        )
-    return len(ends) - 1
-
-
-def _offsets(tokenizer: PreTrainedTokenizerBase, text: str) -> list[tuple[int, int]]:
-    """Return where each token begins and ends in a text."""
-    found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    return list(found)
-
-
-def generation_suffix(
-    tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Probe
-) -> tuple[int, ...]:
-    """Token ids after the last token of what the user says, up to where the assistant begins.
-
-    An ArtefactError when the template rewrites what the user says.
-    """
-    after = user_tokens(tokenizer, condition, probe).stop
-    return tuple(encode(tokenizer, condition, probe)[after:])

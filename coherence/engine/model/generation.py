@@ -1,5 +1,6 @@
 """Replies: all conversations of a batch go on from one prefill, and none depends on its mates."""
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,6 +14,7 @@ from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.errors import MeasurementError
@@ -24,9 +26,9 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
 
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
-    stops = stop_tokens(host)
+    stops, turn = stop_tokens(host), Chat(host.tokenizer).ends.turn
     places = {
-        _Draft(row, continuation, stops, host.window): place
+        _Draft(row, continuation, stops, turn, host.window): place
         for place, row in enumerate(batch)
         for continuation in row.continuations
     }
@@ -45,7 +47,13 @@ def too_long(tokens: int, window: float, label: str) -> MeasurementError:
 
 
 def stop_tokens(host: Host) -> set[int]:
-    """Ids that end a reply: those of the generation config and the tokenizer's own."""
+    """Ids that end a reply: those that `named_ends` has, and that of the chat template."""
+    end = Chat(host.tokenizer).ends.answer
+    return named_ends(host) | ({end} if end is not None else set())
+
+
+def named_ends(host: Host) -> set[int]:
+    """Ids that the generation config and the tokenizer name as the ends of a reply."""
     configured = host.model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
     return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
@@ -57,6 +65,7 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
     while True:
         for draft, of_row in zip(ran, logits.float().cpu(), strict=True):
             draft.extend(of_row)
+            _take_back(draft, layout, places[draft])
         # A draft whose turn has ended waits for the others, so that they begin the next one together: what is
         # said between answers is many tokens at once, for which every row would get columns in the KV cache.
         turned = not any(draft.next for draft in going)
@@ -87,6 +96,12 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
         logits = _step(host, held, rows, layout, sinks)
 
 
+def _take_back(draft: "_Draft", layout: Layout, place: int) -> None:
+    """Make the cache of a row forget the beginning of a turn of the user; without one it is read anew."""
+    if draft.excess and isinstance(layout, Packed):
+        layout.forget(place, draft.excess)
+
+
 def _give(host: Host, donor: Donor, layout: Layout, place: int) -> None:
     """Put a donor's keys and values into the cache of a row, before it goes on."""
     own = host.laid_out([donor.row])
@@ -113,36 +128,52 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
 
 
 class _Said:
-    """One answer so far: its tokens, the sum of their residuals, and what went wrong with it."""
+    """One answer so far: its tokens, the sum of their residuals, and what went wrong with it.
 
-    def __init__(self, turn: Exchange) -> None:
+    Residuals of the last tokens are `heard` by themselves: so many as may be the beginning of another turn.
+    """
+
+    def __init__(self, turn: Exchange, beginning: int) -> None:
         self.turn = turn
         self.ids: list[int] = list(turn.said or ())
         self.sums: Tensor | None = None
         self.problem: MeasurementError | None = None
+        self.heard: deque[Tensor] = deque(maxlen=beginning)
+        self.ran_on = False
+
+    def cut(self, tokens: int) -> None:
+        """Take back the last tokens, all but one of which were heard if the answer is."""
+        del self.ids[-tokens:]
+        self.ran_on = True
+        if self.sums is not None:
+            self.sums = self.sums - sum(self.heard) if self.ids else None
 
 
 class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
-    def __init__(self, row: Row, continuation: Continuation, stops: set[int], window: float) -> None:
+    def __init__(
+        self, row: Row, continuation: Continuation, stops: set[int], turn: tuple[int, ...], window: float
+    ) -> None:
         self._begun = row
         # What is patched lies behind.
         self.row = replace(row, patch=None)
         self.next: list[int] = []
         self.ended = False
         self.donor: Donor | None = None
-        self._said = [_Said(turn) for turn in continuation.turns]
+        # How many tokens have run that are taken back.
+        self.excess = 0
+        self._said = [_Said(one, max(0, len(turn) - 1)) for one in continuation.turns]
         self._now, *self._later = self._said
         self._ran = len(row.ids)
         self._decoding = continuation.decoding
-        self._stops, self._window = stops, window
+        self._stops, self._turn, self._window = stops, turn, window
         self._generator = torch.Generator().manual_seed(_seed_of(row, continuation.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
         """Append the next token to the answer, or end it. What is said already has ended."""
         self._ran += len(self.next)
-        self.next = []
+        self.next, self.excess = [], 0
         if not logits.isfinite().all():
             self._break_off(MeasurementError(f"NaN or infinite logits while answering {self.row.label}"))
             return
@@ -154,9 +185,21 @@ class _Draft:
             self.ended = not self._later
             return
         self._now.ids.append(token)
+        if self._turn and tuple(self._now.ids[-len(self._turn) :]) == self._turn:
+            self._cut()
+            return
         self.ended = len(self._now.ids) == limit and not self._later and not self._now.turn.means
         if not self.ended:
             self._go_on([token])
+
+    def _cut(self) -> None:
+        """Take back the beginning of a turn of the user, all but the last token of which has run."""
+        self.excess = len(self._turn) - 1
+        self._now.cut(len(self._turn))
+        self._ran -= self.excess
+        if self.row.capped:
+            self.row = replace(self.row, capped=self.row.capped.taken_back(self._ran))
+        self.ended = not self._later
 
     def turn(self) -> None:
         """Begin the next answer with what comes before it, under what the model is under from there on."""
@@ -201,6 +244,7 @@ class _Draft:
     def hear(self, sums: Tensor) -> None:
         """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
         self._now.sums = sums if self._now.sums is None else self._now.sums + sums
+        self._now.heard.append(sums)
 
     def results(self, host: Host) -> Found:
         """Yield the replies and the means over their tokens that are wanted."""
@@ -212,7 +256,7 @@ class _Draft:
             if said.turn.reply is not None:
                 text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
                 assert isinstance(text, str)
-                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids))
+                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids), said.ran_on)
             for name, through in said.turn.means.items():
                 yield name, said.problem or self._mean(said, through)
 

@@ -25,9 +25,9 @@ from transformers.utils import logging as transformers_logging
 
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import find_blocks
-from coherence.engine.model.chat import encode
+from coherence.engine.model.chat import Chat
 from coherence.errors import ArtefactError, did_you_mean, first_line
-from coherence.plan import CALIBRATION, NEUTRAL, Condition
+from coherence.plan import CALIBRATION
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -217,8 +217,9 @@ def _check_overflow(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     """Raise an ArtefactError that names the first site whose values are not finite on ordinary prompts."""
     blocks = find_blocks(model, model.config.get_text_config().num_hidden_layers)
     core: Any = model.get_decoder()  # type: ignore[no-untyped-call]
+    chat = Chat(tokenizer)
     for probe in _PROMPTS_THAT_MAY_OVERFLOW:
-        ids = torch.tensor([encode(tokenizer, Condition(NEUTRAL), probe)], device=model.device)
+        ids = torch.tensor([chat.calibrate(probe)], device=model.device)
         with torch.inference_mode(), Taps(blocks, _finite) as taps:
             core(input_ids=ids, use_cache=False)
         overflown = (~taps.stacked()[0]).nonzero()

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from coherence.engine.batch.rows import AxisCap, Patched, Row, RowCap
-from coherence.engine.model.chat import encode_text, generation_suffix, turn_last, turns_after, user_tokens
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import NOTHING, Transcript
 from coherence.errors import CoherenceError, MeasurementError
@@ -73,7 +72,7 @@ class Resolved:
         if not turns:
             return [()]
         with self._builder.artefacts.blaming("base"):
-            return [(), *turns_after(self._builder.host.tokenizer, condition, reply.probe, turns)]
+            return [(), *self._builder.chat.turns_after(condition, reply.probe, turns)]
 
     def said(self, reply: Reply, count: int) -> tuple[int, ...]:
         """Token ids of an answer of a conversation, from 0: the model's own, or what it is taken to be."""
@@ -81,7 +80,7 @@ class Resolved:
         if after is None:
             return self.answer(replace(reply, turns=reply.turns[:count])).ids
         with self._builder.artefacts.blaming("base"):
-            return encode_text(self._builder.host.tokenizer, after)
+            return self._builder.chat.encode_text(after)
 
     def transcript(self, said: Beginning, condition: Condition) -> Transcript:
         """Return the beginning of a conversation between the prompts of a condition."""
@@ -143,12 +142,11 @@ class Resolved:
 
     def _asked(self, position: Position, condition: Condition, probe: Probe, turns: Sequence[str]) -> range:
         """Return the tokens of a position in the user's last turn, counted from where that begins."""
-        tokenizer = self._builder.host.tokenizer
         with self._builder.artefacts.blaming("base"):
             if position is Position.TURN_LAST:
-                token = turn_last(tokenizer, condition, probe, turns)
+                token = self._builder.chat.turn_last(condition, probe, turns)
                 return range(token, token + 1)
-            asked = user_tokens(tokenizer, condition, probe, turns)
+            asked = self._builder.chat.user_tokens(condition, probe, turns)
         return asked if position is Position.USER_MEAN else asked[-1:]
 
     def _require_one_suffix(self, patch: Patch, prompt: _Prompt) -> None:
@@ -164,8 +162,7 @@ class Resolved:
         plain = replace(condition, patch=None)
         if (plain, probe) not in self._suffixes:
             with self._builder.artefacts.blaming("base"):
-                tokenizer = self._builder.host.tokenizer
-                self._suffixes[plain, probe] = generation_suffix(tokenizer, plain, probe)
+                self._suffixes[plain, probe] = self._builder.chat.generation_suffix(plain, probe)
         return self._suffixes[plain, probe]
 
     def _residuals(self, patch: Patch) -> dict[int, torch.Tensor]:

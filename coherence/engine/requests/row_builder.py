@@ -10,7 +10,7 @@ from torch import Tensor
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.batch.rows import Row
 from coherence.engine.interventions.orthonormal import orthonormal
-from coherence.engine.model.chat import encode
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.errors import ArtefactError, CoherenceError
 from coherence.plan import Condition, Steer, Way
@@ -34,6 +34,11 @@ class RowBuilder:
         with self.artefacts.blaming("base"):
             return Host.load(self.artefacts.base, self.artefacts.release.dtype)
 
+    @cached_property
+    def chat(self) -> Chat:
+        """The base's tokenizer and chat template, told what the suite says."""
+        return Chat(self.host.tokenizer, self.artefacts.templating)
+
     def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
         """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
         self.mount(condition)
@@ -56,7 +61,7 @@ class RowBuilder:
     def prompt(self, condition: Condition, probe: Probe) -> list[int]:
         """Token ids of a prompt."""
         with self.artefacts.blaming("base"):
-            return encode(self.host.tokenizer, condition, probe)
+            return self.chat.encode(condition, probe)
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
         """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""

@@ -10,17 +10,19 @@ import torch
 from torch import Tensor
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import norms_key
+from coherence.engine.artefacts.keys import norms_key, template_key
 from coherence.engine.batch.budget import Budget, Found
 from coherence.engine.batch.rows import Row
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.forward import run, token_norms
+from coherence.engine.model.generation import named_ends
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.prompts import PromptRows
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.teacher_forcing import teacher_forced
 from coherence.engine.running.units import Units
-from coherence.plan import CALIBRATION, NEUTRAL, Condition, Extract, Measurement, Outcome, WeightError
+from coherence.plan import CALIBRATION, Answer, Extract, Measurement, Outcome, WeightError
 from coherence.plan.record import Array
 from coherence.store import Store
 
@@ -33,6 +35,7 @@ class Runner:
         self.examples = store.examples
         self._store = store
         self._budget = Budget(warn)
+        self._told = False
         # Weak, so that the model goes with the runner and need not wait for the garbage collector.
         self._units = Units(weakref.proxy(self), store)
         self.builder = RowBuilder(artefacts, self._units)
@@ -44,11 +47,37 @@ class Runner:
 
     def measured(self, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield what a job wants of rows; what cannot be measured is an error of its own."""
+        self._tell()
         prompts = PromptRows(self.builder, job)
         yield from prompts.problems.items()
         made = self._run(prompts.made) if prompts.made else ()
         for name, value in chain(made, teacher_forced(self.builder, job, self._run)):
             yield name, value.numpy() if isinstance(value, Tensor) else value
+
+    def _tell(self) -> None:
+        """Store what reports should say of the chat template, for those of later runs as well."""
+        if self._told:
+            return
+        self._told = True
+        found = "\n".join(self._remarks())
+        if found:
+            self._store.put(template_key(self.artefacts), Answer(found, ()))
+
+    def _remarks(self) -> Iterator[str]:
+        chat, tokenizer = self.builder.chat, self.host.tokenizer
+        if chat.refuses_system:
+            yield (
+                "the chat template refuses a system turn: its text stands in the first turn of the user, "
+                "before a blank line"
+            )
+        if chat.ends.answer is not None and chat.ends.answer not in named_ends(self.host):
+            end = tokenizer.convert_ids_to_tokens(chat.ends.answer)
+            named = ", ".join(repr(tokenizer.convert_ids_to_tokens(token)) for token in named_ends(self.host))
+            yield (
+                f"the chat template ends an answer with {end!r}, which neither the generation config nor the "
+                f"tokenizer names as an end ({named or 'nothing'}): replies end there as well, and run on "
+                "where that is not done"
+            )
 
     def _run(self, rows: Sequence[Row]) -> Found:
         return run(self.host, rows, torch.tensor(self.norms), self._budget)
@@ -70,7 +99,9 @@ class Runner:
         stored = self._store.get(key)
         if isinstance(stored, np.ndarray):
             return stored
-        rows = [self.builder.row(Condition(NEUTRAL), probe) for probe in CALIBRATION]
+        # They belong to the base, whatever a suite says of its template.
+        chat = Chat(self.host.tokenizer)
+        rows = [Row(tuple(chat.calibrate(probe)), label=probe.id, group="norms") for probe in CALIBRATION]
         norms = np.asarray(np.median(token_norms(self.host, rows, self._budget), axis=0), dtype=np.float32)
         self._store.put(key, norms)
         return norms

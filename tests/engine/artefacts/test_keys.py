@@ -1,3 +1,4 @@
+import datetime
 import json
 import shutil
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import key_of, norms_key
+from coherence.engine.artefacts.keys import extract_key, key_of, norms_key, template_key
 from coherence.plan import (
     Condition,
     Divergence,
+    Extract,
     LawName,
     LawSearch,
     Likelihood,
@@ -24,7 +26,7 @@ from coherence.plan import (
     Way,
     WeightError,
 )
-from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site
+from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site, Templating
 
 NEUTRAL = "You are a helpful assistant."
 ARR = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
@@ -225,3 +227,66 @@ def test_where_a_base_lies_is_no_part_of_a_key(ship: Callable[..., Artefacts], t
 def test_what_a_condition_does_not_use_is_no_part_of_its_key(ship: Callable[..., Artefacts]) -> None:
     bare = reply(Condition(NEUTRAL))
     assert key(bare, ship()) == key(bare, ship(adapters={}, vectors={}))
+
+
+STATED = Templating(date=datetime.date(2026, 1, 31))
+EXTRACT = Extract(condition(), Condition(NEUTRAL), Site.parse("resid_post.1"), Position.PROMPT_LAST)
+
+
+def told(release: Artefacts) -> list[dict[str, Any]]:
+    """Keys of all that prompts are read for."""
+    kinds = [
+        reply(condition()),
+        Reading(condition(), PROBE),
+        NextToken(condition(), PROBE),
+        law(),
+        divergence(),
+    ]
+    return [dict(key_of(one, release)) for one in kinds] + [
+        dict(extract_key(EXTRACT, release)),
+        dict(template_key(release)),
+    ]
+
+
+def test_keys_say_nothing_of_a_template_that_asks_for_nothing(ship: Callable[..., Artefacts]) -> None:
+    release = ship()
+    for one in [*told(release), dict(norms_key(release)), dict(key_of(WeightError(condition()), release))]:
+        assert one.keys().isdisjoint({"date", "system", "ends"})
+    assert told(release) == told(ship(templating=STATED))
+
+
+def test_the_date_is_in_the_keys_where_the_template_writes_it(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    template = tmp_path / "base" / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%d %b %Y') }}" + template.read_text())
+    assert {one["date"] for one in told(ship())} == {"2024-07-26"}
+    assert {one["date"] for one in told(ship(templating=STATED))} == {"2026-01-31"}
+    # Norms belong to the base, and weights see no prompt.
+    assert norms_key(ship()) == norms_key(ship(templating=STATED))
+    assert norms_key(ship())["date"] == "2024-07-26"
+    assert "date" not in key_of(WeightError(condition()), ship())
+
+
+def test_a_system_turn_that_a_suite_folds_is_another_key(ship: Callable[..., Artefacts]) -> None:
+    release = ship(templating=Templating(fold=True))
+    assert {one["system"] for one in told(release)} == {"folded"}
+    assert norms_key(release) == norms_key(ship())
+
+
+def test_no_system_turn_is_another_key_than_an_empty_one(ship: Callable[..., Artefacts]) -> None:
+    assert key(reply(Condition(None)), ship()) != key(reply(Condition("")), ship())
+
+
+def test_replies_that_the_template_ends_have_another_key(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    for name in ("config.json", "generation_config.json"):
+        config = tmp_path / "base" / name
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"eos_token_id": 0}))
+    words = tmp_path / "base" / "tokenizer_config.json"
+    words.write_text(json.dumps(json.loads(words.read_text()) | {"eos_token": "<|endoftext|>"}))
+    mean = Reading(condition(), PROBE, Position.RESPONSE_MEAN, reply(condition()))
+    assert "ends" in key_of(reply(condition()), ship())
+    assert "ends" in key_of(mean, ship())["text"]
+    assert "ends" not in key_of(Reading(condition(), PROBE), ship())

@@ -7,6 +7,7 @@ from coherence.engine.batch.rows import (
     Continuation,
     Exchange,
     Row,
+    RowCap,
     Span,
     Weights,
     fit_together,
@@ -14,6 +15,7 @@ from coherence.engine.batch.rows import (
     size,
 )
 from coherence.vocabulary import Decoding
+from coherence.vocabulary.bound import Tokens
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
 rows = st.builds(
@@ -117,3 +119,10 @@ def test_tokens_are_those_of_all_its_replies() -> None:
     row = Row((1, 2, 3), continuations=(asked("reply", 5), asked("longer", 9)))
     assert row.tokens == 3 + 5 + 3 + 9
     assert row.longest == 3 + 9
+
+
+def test_what_is_taken_back_is_not_said_any_more() -> None:
+    cap = RowCap({}, Tokens.ASSISTANT, ((4, 7), (9, 12)))
+    assert cap.taken_back(11).said == ((4, 7), (9, 11))
+    assert cap.taken_back(9).said == ((4, 7),)
+    assert cap.taken_back(9).followed(9, 10).said == ((4, 7), (9, 10))

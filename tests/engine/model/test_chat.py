@@ -3,21 +3,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHATML, tokenizer
+from tiny import CHATML, GEMMA, tokenizer
+from tokenizers import normalizers, processors
 from transformers import AutoTokenizer
 
-from coherence.engine.model.chat import (
-    encode,
-    generation_suffix,
-    messages,
-    render,
-    turn_last,
-    turns_after,
-    user_tokens,
-)
-from coherence.errors import ArtefactError
+from coherence.engine.model.chat import Chat, Ends, messages
+from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import Condition
-from coherence.vocabulary import Example, Probe, Prompt
+from coherence.vocabulary import Example, Probe, Prompt, Templating
 
 WORDS = tokenizer()
 BARE = Condition("You are a helpful assistant.")
@@ -72,37 +65,182 @@ def test_examples_of_a_system_prompt_are_asked_as_they_are() -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_ids_are_those_that_the_tokenizer_makes_of_its_own_template(text: str) -> None:
     own = WORDS.apply_chat_template(messages(BARE, probe(text)), add_generation_prompt=True)
-    assert encode(WORDS, BARE, probe(text)) == own["input_ids"]
-    assert render(WORDS, BARE, probe(text)).endswith("<|im_start|>assistant\n")
+    assert Chat(WORDS).encode(BARE, probe(text)) == own["input_ids"]
+    assert Chat(WORDS).render(BARE, probe(text)).endswith("<|im_start|>assistant\n")
 
 
 def test_thinking_is_off() -> None:
     words = templated(CHATML + "{% if enable_thinking is defined and not enable_thinking %}no{% endif %}")
-    assert render(words, BARE, probe("Why?")).endswith("assistant\nno")
+    assert Chat(words).render(BARE, probe("Why?")).endswith("assistant\nno")
 
 
 def test_a_base_model_has_no_template() -> None:
     words = tokenizer()
     words.chat_template = None
     with pytest.raises(ArtefactError, match="has no chat template; expected an instruct model"):
-        encode(words, BARE, probe("Why?"))
+        Chat(words).encode(BARE, probe("Why?"))
 
 
-def test_a_template_that_refuses_the_system_turn() -> None:
-    words = templated("{{ raise_exception('System role not supported') }}")
-    with pytest.raises(ArtefactError, match="refuses the conversation: System role not supported"):
-        encode(words, BARE, probe("Why?"))
+SHOWN = Condition("Hi.", (Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),)),))
+
+
+def test_a_system_turn_that_is_refused_is_folded_into_the_first_turn_of_the_user() -> None:
+    chat = Chat(templated(GEMMA))
+    assert chat.refuses_system
+    assert not Chat(WORDS).refuses_system
+    assert chat.render(Condition("Hi."), probe("Why?")) == (
+        "<|im_start|>user\nHi.\n\nWhy?<|im_end|>\n<|im_start|>model\n"
+    )
+    assert chat.render(SHOWN, probe("Why?")) == (
+        "<|im_start|>user\nArr.\n\nHot?<|im_end|>\n<|im_start|>model\nAye.<|im_end|>\n"
+        "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>model\n"
+    )
+    (between,) = chat.turns_after(Condition("Hi."), probe("Why?"), ["And?"])
+    assert WORDS.decode(between) == "<|im_end|>\n<|im_start|>user\nAnd?<|im_end|>\n<|im_start|>model\n"
+
+
+def test_it_is_folded_in_any_case_where_a_suite_says_so() -> None:
+    asked = Condition(None, (Prompt(text="Hi.\n\n{probe}", role="user"),))
+    folded = Chat(WORDS, Templating(fold=True))
+    plain = CHATML.replace("in messages", "in messages if message.role != 'system'")
+    assert folded.encode(Condition("Hi."), probe("Why?")) == folded.encode(asked, probe("Why?"))
+    assert Chat(templated(plain), Templating(fold=True)).encode(BARE, probe("Why?"))
+
+
+def test_without_a_system_turn_the_default_of_the_template_stands_there() -> None:
+    injects = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nI am Tiny.<|im_end|>\n{% endif %}"
+    nobody, arr = Condition(None), Condition(None, (Prompt(text="Arr."),))
+    assert [turn["role"] for turn in messages(nobody, probe("Why?"))] == ["user"]
+    assert (
+        Chat(templated(injects + CHATML))
+        .render(nobody, probe("Why?"))
+        .startswith("<|im_start|>system\nI am Tiny.<|im_end|>\n<|im_start|>user\nWhy?")
+    )
+    assert Chat(templated(injects + CHATML)).render(arr, probe("Why?")).startswith("<|im_start|>system\nArr.")
+
+
+def test_what_is_folded_into_the_users_turn_is_not_what_the_user_says() -> None:
+    chat = Chat(templated(GEMMA))
+    ids = chat.encode(BARE, probe("Why? I ask."))
+    tokens = chat.user_tokens(BARE, probe("Why? I ask."))
+    assert WORDS.decode(ids[: tokens.start]).endswith("assistant.\n\n")
+    assert WORDS.decode(ids[tokens.start : tokens.stop]) == "Why? I ask."
+
+
+def test_a_template_that_refuses_more_than_a_system_turn() -> None:
+    words = templated("{{ raise_exception('No.') }}")
+    with pytest.raises(ArtefactError, match="refuses the conversation: No"):
+        Chat(words).encode(BARE, probe("Why?"))
+
+
+@pytest.mark.parametrize(
+    ("kept", "condition", "left_out"),
+    [
+        ("message.role != 'system'", BARE, "the system turn; expected one that keeps it, or `system: fold`"),
+        ("message.role != 'assistant'", SHOWN, "earlier answers; expected one that keeps every turn"),
+        (
+            "message.role != 'user' or loop.last",
+            SHOWN,
+            "what the user says; expected one that keeps every turn",
+        ),
+        ("message.role == 'system' or loop.last", SHOWN, "earlier answers|what the user says"),
+    ],
+)
+def test_a_template_that_leaves_out_a_turn(kept: str, condition: Condition, left_out: str) -> None:
+    # Whether another text stands there instead, as a default of the template does, or nothing.
+    said = "{{ message.content }}{% else %}Be nice."
+    dropping = f"{{% for message in messages %}}{{% if {kept} %}}{said}{{% endif %}}{{% endfor %}}"
+    with pytest.raises(ArtefactError, match=f"the chat template of '.*' leaves out ({left_out})"):
+        Chat(templated(dropping)).encode(condition, probe("Why?"))
+
+
+def test_an_empty_system_turn_may_be_left_out() -> None:
+    words = templated(CHATML.replace("in messages", "in messages if message.content != ''"))
+    assert Chat(words).render(Condition(""), probe("Why?")).startswith("<|im_start|>user")
+
+
+def test_a_template_may_leave_out_the_reasoning_of_earlier_answers() -> None:
+    words = templated(CHATML.replace("message['content']", "message['content'].split('</think>')[-1]"))
+    shown = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="<think>Hm.</think>Aye."),))
+    assert "\nAye.<|im_end|>" in Chat(words).render(Condition("Hi.", (shown,)), probe("Why?"))
+
+
+def test_conditions_that_a_tokenizer_cannot_tell_apart() -> None:
+    words = tokenizer()
+    words.backend_tokenizer.normalizer = normalizers.Lowercase()
+    chat = Chat(words)
+    quiet, loud = (Condition("Hi.", (Prompt(text=text),)) for text in ("arr.", "ARR."))
+    chat.encode(quiet, probe("Why?"))
+    chat.encode(quiet, probe("Why?"))
+    with pytest.raises(
+        MeasurementError,
+        match="two conditions that say different things give the same tokens for probe 'p'; "
+        "expected a tokenizer that tells them apart",
+    ):
+        chat.encode(loud, probe("Why?"))
+
+
+def test_a_start_token_is_written_once_whatever_the_tokenizer_adds() -> None:
+    words = templated("{{ '<|endoftext|>' }}" + CHATML)
+    words.bos_token = "<|endoftext|>"
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    assert words("Why?")["input_ids"][0] == 0
+    for _ in range(2):
+        assert Chat(words).encode(BARE, probe("Why?")).count(0) == 1
+        assert 0 not in Chat(words).turns_after(BARE, probe("Why?"), ["And?"])[0]
+
+
+CLOSED, OPENED = "<|im_end|>", "<|im_start|>"
+
+
+@pytest.mark.parametrize(
+    ("turn", "answer", "ends", "begins"),
+    [
+        (
+            "<|im_start|>user\n{}<|im_end|>\n",
+            "<|im_start|>assistant\n{}<|im_end|>\n",
+            CLOSED,
+            OPENED + "user",
+        ),
+        # A header that is one token, and no line break.
+        ("<|im_start|>{}", "<|endoftext|>{}<|im_end|>", CLOSED, OPENED),
+        # Nothing ends an answer but the next turn.
+        ("<|im_start|>{}", "<|im_end|>{}", None, OPENED),
+        ("Q: {}\n", "A: {}\n", None, ""),
+        # The last answer ends otherwise than those before it, whose end may come before more of the answer.
+        ("<|im_start|>{}", "A: {}{% if loop.last %}<|endoftext|>{% else %}<|im_end|>{% endif %}", None, ""),
+        # Something follows at the very end.
+        ("<|im_start|>{}", "A: {}<|im_end|>{% if loop.last %}<|endoftext|>{% endif %}", CLOSED, OPENED),
+    ],
+)
+def test_how_a_template_ends_an_answer_and_begins_a_turn(
+    turn: str, answer: str, ends: str | None, begins: str
+) -> None:
+    asked, said = (text.replace("{}", "{{ message.content }}") for text in (turn, answer))
+    each = f"{{% if message.role == 'user' %}}{asked}{{% else %}}{said}{{% endif %}}"
+    words = templated(f"{{% for message in messages %}}{each}{{% endfor %}}")
+    found = Chat(words).ends
+    assert (words.decode(found.answer) if found.answer is not None else None) == ends
+    assert words.decode(found.turn) == begins
+
+
+def test_a_base_without_a_template_ends_nothing() -> None:
+    words = tokenizer()
+    words.chat_template = None
+    assert Chat(words).ends == Ends()
 
 
 def test_a_start_token_that_is_written_twice() -> None:
     with pytest.raises(ArtefactError, match="writes the start token twice"):
-        encode(templated("{{ bos_token }}" + CHATML), BARE, probe("Why?"))
+        Chat(templated("{{ bos_token }}" + CHATML)).encode(BARE, probe("Why?"))
 
 
 def said_until(condition: Condition, text: str) -> tuple[str, str]:
     """What the ids say up to the last user token, without it and with it."""
-    ids = encode(WORDS, condition, probe(text))
-    last = user_tokens(WORDS, condition, probe(text))[-1]
+    ids = Chat(WORDS).encode(condition, probe(text))
+    last = Chat(WORDS).user_tokens(condition, probe(text))[-1]
     return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
 
 
@@ -132,26 +270,27 @@ def test_a_user_prompt_is_part_of_what_the_user_says() -> None:
 
 def test_a_template_that_trims_is_understood() -> None:
     words = templated(CHATML.replace("message['content']", "(message['content'] | trim)"))
-    ids = encode(words, BARE, probe("  Why?  "))
-    last = user_tokens(words, BARE, probe("  Why?  "))[-1]
+    ids = Chat(words).encode(BARE, probe("  Why?  "))
+    last = Chat(words).user_tokens(BARE, probe("  Why?  "))[-1]
     assert words.decode(ids[: last + 1]).endswith("user\nWhy?")
 
 
 def test_a_template_that_rewrites_what_the_user_says() -> None:
     words = templated("{% for message in messages %}{{ message['content'] | length }}{% endfor %}")
     with pytest.raises(ArtefactError, match="rewrites what the user says; expected one that leaves it whole"):
-        user_tokens(words, BARE, probe("Why?"))[-1]
+        Chat(words).user_tokens(BARE, probe("Why?"))[-1]
 
 
 def turn_until(words: object, asked: str, *turns: str) -> str:
     """What the ids say up to the last token before the header, from where the user's last turn begins."""
-    ids = turns_after(words, BARE, probe(asked), turns)[-1] if turns else encode(words, BARE, probe(asked))
-    return words.decode(ids[: turn_last(words, BARE, probe(asked), turns) + 1])
+    chat = Chat(words)
+    ids = chat.turns_after(BARE, probe(asked), turns)[-1] if turns else chat.encode(BARE, probe(asked))
+    return words.decode(ids[: chat.turn_last(BARE, probe(asked), turns) + 1])
 
 
 @given(text=texts | tricky)
 def test_the_turn_ends_before_the_header(text: str) -> None:
-    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == render(WORDS, BARE, probe(text))
+    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == Chat(WORDS).render(BARE, probe(text))
 
 
 def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
@@ -160,11 +299,11 @@ def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
 
 def test_on_the_reference_template_the_turn_ends_two_tokens_after_its_words(reference: Path) -> None:
     words = AutoTokenizer.from_pretrained(reference)
-    ids = encode(words, BARE, probe("Why?"))
+    ids = Chat(words).encode(BARE, probe("Why?"))
     tokens = words.convert_ids_to_tokens(ids)
     assert tokens[-7:] == ["?", "<|im_end|>", "Ċ", "<|im_start|>", "ass", "istant", "Ċ"]
-    assert user_tokens(words, BARE, probe("Why?"))[-1] == len(ids) - 7
-    assert turn_last(words, BARE, probe("Why?")) == len(ids) - 5
+    assert Chat(words).user_tokens(BARE, probe("Why?"))[-1] == len(ids) - 7
+    assert Chat(words).turn_last(BARE, probe("Why?")) == len(ids) - 5
 
 
 @pytest.mark.parametrize(
@@ -185,7 +324,7 @@ def test_the_turn_ends_where_other_templates_end_it(turn: str, header: str, ends
         f"{{% if add_generation_prompt %}}{header}{{% endif %}}"
     )
     assert turn_until(words, "Why?").endswith(ends)
-    assert turn_until(words, "Why?") + header == render(words, BARE, probe("Why?"))
+    assert turn_until(words, "Why?") + header == Chat(words).render(BARE, probe("Why?"))
 
 
 def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
@@ -193,8 +332,8 @@ def test_a_token_that_joins_the_turn_and_the_header_is_the_headers() -> None:
         "{% for message in messages %}{{ message.content }} {% endfor %}"
         "{% if add_generation_prompt %}assistant{% endif %}"
     )
-    ids = encode(words, BARE, probe("Why?"))
-    assert words.decode(ids[turn_last(words, BARE, probe("Why?"))]) == "?"
+    ids = Chat(words).encode(BARE, probe("Why?"))
+    assert words.decode(ids[Chat(words).turn_last(BARE, probe("Why?"))]) == "?"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +349,7 @@ def test_a_template_that_ends_otherwise_where_no_answer_is_to_follow(template: s
         match=r"the chat template of '.*' ends otherwise where no answer is to follow; expected one that "
         "only adds the header of an answer, for the position turn_last",
     ):
-        turn_last(templated(template), BARE, probe("Why?"))
+        Chat(templated(template)).turn_last(BARE, probe("Why?"))
 
 
 TALK = Condition("Neutral.", (Prompt(text="Be brief.", role="user"),))
@@ -226,14 +365,14 @@ def test_what_comes_between_answers_is_what_the_template_writes_there(said: list
             {"role": "user", "content": f"{text}\n\nBe brief."},
         ]
     whole = WORDS.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    between = [WORDS.decode(ids) for ids in turns_after(WORDS, TALK, probe("Why?"), said)]
-    assert "YES".join([render(WORDS, TALK, probe("Why?")), *between]) == whole
+    between = [WORDS.decode(ids) for ids in Chat(WORDS).turns_after(TALK, probe("Why?"), said)]
+    assert "YES".join([Chat(WORDS).render(TALK, probe("Why?")), *between]) == whole
 
 
 def test_a_template_that_leaves_out_earlier_answers() -> None:
-    words = templated("{{ messages[-1].content }}")
+    words = templated(CHATML.replace("in messages", "in messages if message.role != 'assistant'"))
     with pytest.raises(ArtefactError, match="leaves out earlier answers; expected one that keeps every turn"):
-        turns_after(words, BARE, probe("Why?"), ["And then?"])
+        Chat(words).turns_after(BARE, probe("Why?"), ["And then?"])
 
 
 AS_PIRATE = Prompt(text="As a pirate, {probe}", role="user", examples=(Example(user="Hot?", reply="Aye."),))
@@ -270,16 +409,17 @@ def test_prompts_of_one_turn_end_alike_whatever_is_asked(text: str) -> None:
         Condition(BARE.neutral, (Prompt(text="Arr."),)),
         Condition(BARE.neutral, (AS_PIRATE,)),
     ]
-    suffixes = {generation_suffix(WORDS, condition, probe(text.rstrip())) for condition in conditions}
+    suffixes = {Chat(WORDS).generation_suffix(condition, probe(text.rstrip())) for condition in conditions}
     assert [WORDS.decode(ids) for ids in suffixes] == ["<|im_end|>\n<|im_start|>assistant\n"]
 
 
 def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
     spaced = Condition(BARE.neutral, (Prompt(text="Be brief.\n", role="user"),))
-    assert generation_suffix(WORDS, spaced, probe("Why?")) != generation_suffix(WORDS, BARE, probe("Why?"))
+    suffixes = {Chat(WORDS).generation_suffix(condition, probe("Why?")) for condition in (BARE, spaced)}
+    assert len(suffixes) == 2
 
 
 def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
-    last = user_tokens(WORDS, BARE, probe("Why?"))[-1]
-    ids = encode(WORDS, BARE, probe("Why?"))
-    assert [*ids[: last + 1], *generation_suffix(WORDS, BARE, probe("Why?"))] == ids
+    last = Chat(WORDS).user_tokens(BARE, probe("Why?"))[-1]
+    ids = Chat(WORDS).encode(BARE, probe("Why?"))
+    assert [*ids[: last + 1], *Chat(WORDS).generation_suffix(BARE, probe("Why?"))] == ids

@@ -11,8 +11,9 @@ from transformers import GenerationConfig
 
 from coherence.engine.batch.budget import Budget
 from coherence.engine.batch.rows import Continuation, Exchange, Row, Span
+from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.forward import run
-from coherence.engine.model.generation import stop_tokens
+from coherence.engine.model.generation import named_ends, stop_tokens
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
@@ -50,7 +51,7 @@ def answers(host: Host, rows: Iterable[Row]) -> dict[Hashable, Any]:
     return dict(run(host, list(rows), torch.full((DEPTH + 1,), torch.inf), Budget(pytest.fail)))
 
 
-def name_of(row: Row) -> Hashable:
+def name_of(row: Row) -> Any:
     return row.continuations[0].turns[0].reply
 
 
@@ -64,7 +65,7 @@ def ready(either: Host, tiny_adapter: Callable[..., Path]) -> Host:
     return host
 
 
-def naive(host: Host, row: Row) -> list[int]:
+def naive(host: Host, row: Row, turn: tuple[int, ...] = ()) -> list[int]:
     """Read everything again for every token, one row at a time, its adapters switched by PEFT."""
     ids: list[int] = []
     for _ in range(row.continuations[0].decoding.max_new_tokens):
@@ -74,6 +75,8 @@ def naive(host: Host, row: Row) -> list[int]:
         if token in stop_tokens(host):
             break
         ids.append(token)
+        if turn and tuple(ids[-len(turn) :]) == turn:
+            return ids[: -len(turn)]
     return ids
 
 
@@ -301,27 +304,63 @@ def conversations(decoding: Decoding) -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Decoding) -> None:
-    rows = conversations(decoding)
-    found = answers(ready, rows)
+def read_again(host: Host, rows: list[Row], decoding: Decoding, turn: tuple[int, ...] = ()) -> set[int]:
+    """Hold conversations against plain replies, cut at `turn`, and reading them whole; lengths of answers."""
+    found = answers(host, rows)
     lengths = set()
-    for name, row in enumerate(rows):
+    for row in rows:
+        name, _ = name_of(row)
         ids = row.ids
-        for turn in range(len(row.continuations[0].turns)):
-            said = found[name, turn].ids
+        for place in range(len(row.continuations[0].turns)):
+            said = found[name, place].ids
             lengths.add(len(said))
             if decoding is GREEDY:
                 alone = replace(
-                    row, ids=ids + BETWEEN[turn], continuations=(Continuation(GREEDY, (Exchange("said"),)),)
+                    row, ids=ids + BETWEEN[place], continuations=(Continuation(GREEDY, (Exchange("said"),)),)
                 )
-                assert list(said) == naive(ready, alone)
-            ids += BETWEEN[turn] + said
+                assert list(said) == naive(host, alone, turn)
+            ids += BETWEEN[place] + said
             if said:
                 span = Span(len(ids) - len(said), len(ids), DEPTH)
-                again = answers(ready, [replace(row, ids=ids, continuations=(), spans={"mean": span})])
-                assert apart(found[name, turn, "mean"], again["mean"]) <= TOLERANCE
+                again = answers(host, [replace(row, ids=ids, continuations=(), spans={"mean": span})])
+                assert apart(found[name, place, "mean"], again["mean"]) <= TOLERANCE
+    return lengths
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Decoding) -> None:
+    lengths = read_again(ready, conversations(decoding), decoding)
     assert len(lengths) > 3, "answers must end at different times"
+
+
+def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
+    ready: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = conversations(GREEDY)[2:4]
+    whole = answers(ready, rows)
+    first, begun, *_ = whole[3, 0].ids[2:]
+    monkeypatch.setattr(Chat, "ends", Ends(None, (first, begun)))
+    found = answers(ready, rows)
+    assert found[3, 0].ids == whole[3, 0].ids[:2]
+    assert found[3, 0].ran_on
+    # What comes after it is what is said and read where it never was: nothing of it is left in the cache.
+    read_again(ready, rows, GREEDY, (first, begun))
+
+
+def test_an_answer_that_is_a_turn_of_the_user_is_empty(ready: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = conversations(GREEDY)[0]
+    whole = answers(ready, [row])[0, 0].ids
+    monkeypatch.setattr(Chat, "ends", Ends(None, whole[:2]))
+    found = answers(ready, [row])
+    assert found[0, 0] == Answer("", (), ran_on=True)
+    assert str(found[0, 0, "mean"]).startswith("the reply is empty, it has no response_mean")
+
+
+def test_the_template_ends_replies_where_nothing_else_is_named_to(host: Host) -> None:
+    host.model.generation_config.eos_token_id = None
+    host.tokenizer.eos_token = "<|endoftext|>"
+    assert named_ends(host) == {host.tokenizer.convert_tokens_to_ids("<|endoftext|>")}
+    assert stop_tokens(host) == named_ends(host) | {host.tokenizer.convert_tokens_to_ids("<|im_end|>")}
 
 
 def test_a_conversation_does_not_depend_on_its_batch_mates(ready: Host) -> None:

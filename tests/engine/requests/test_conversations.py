@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
-from coherence.engine.model.chat import encode, encode_text, turns_after
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.generation import stop_tokens
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Resolved
@@ -105,14 +105,14 @@ class Plain:
         texts = [turn.text for turn in reply.turns]
         said: list[tuple[int, ...]] = []
         condition, cache = reply.condition, DynamicCache()
-        chunk = encode(self._words, condition, reply.probe)
+        chunk = Chat(self._words).encode(condition, reply.probe)
         hidden: list[Tensor] = []
         for count in range(len(texts) + 1):
-            between = [(), *turns_after(self._words, condition, reply.probe, texts)] if texts else [()]
+            between = [(), *Chat(self._words).turns_after(condition, reply.probe, texts)] if texts else [()]
             if count:
                 turn = reply.turns[count - 1]
                 condition = turn.condition or condition
-                between = [(), *turns_after(self._words, condition, reply.probe, texts)]
+                between = [(), *Chat(self._words).turns_after(condition, reply.probe, texts)]
                 if turn.cache is Cache.REBUILT:
                     cache = DynamicCache()
                     self._run(self._transcript(condition, reply, between, said), condition, cache, bounds)
@@ -131,7 +131,7 @@ class Plain:
         between: Sequence[Sequence[int]],
         said: Sequence[tuple[int, ...]],
     ) -> list[int]:
-        ids = list(encode(self._words, condition, reply.probe))
+        ids = list(Chat(self._words).encode(condition, reply.probe))
         for before, answer in zip(between, said, strict=False):
             ids += [*before, *answer]
         return ids
@@ -147,7 +147,7 @@ class Plain:
         donated = DynamicCache()
         ids = self._transcript(edit.donor, reply, between, said)
         self._run(ids, edit.donor, donated, None)
-        place = len(encode(self._words, edit.donor, reply.probe))
+        place = len(Chat(self._words).encode(edit.donor, reply.probe))
         for before, answer in zip(between, said, strict=False):
             place += len(before)
             for layer in {site.block for site in edit.sites}:
@@ -169,7 +169,7 @@ class Plain:
         assistants = condition.cap is not None and condition.cap.tokens is Tokens.ASSISTANT
         logits, _ = self._run(chunk, condition, cache, None if assistants else bounds)
         said, hidden = [], []
-        forced = iter(encode_text(self._words, after)) if after is not None else None
+        forced = iter(Chat(self._words).encode_text(after)) if after is not None else None
         while True:
             token = next(forced, None) if forced else int(logits.argmax())
             if token is None or (
@@ -336,8 +336,10 @@ def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, runner:
     found = measure(*reply.conversation, reading, last, closed)
     answers = [found[said] for said in reply.conversation]
     words = runner.host.tokenizer
-    ids = list(encode(words, BARE, PROBE))
-    for before, answer in zip([(), *turns_after(words, BARE, PROBE, [FIRST, SECOND])], answers, strict=True):
+    ids = list(Chat(words).encode(BARE, PROBE))
+    for before, answer in zip(
+        [(), *Chat(words).turns_after(BARE, PROBE, [FIRST, SECOND])], answers, strict=True
+    ):
         assert isinstance(answer, Answer)
         ids += [*before, *answer.ids]
     with torch.no_grad():
@@ -345,9 +347,9 @@ def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, runner:
     places = [
         place
         for place in range(len(ids))
-        if words.decode(ids[place : place + len(encode_text(words, SECOND))]) == SECOND
+        if words.decode(ids[place : place + len(Chat(words).encode_text(SECOND))]) == SECOND
     ]
-    tokens = slice(places[-1], places[-1] + len(encode_text(words, SECOND)))
+    tokens = slice(places[-1], places[-1] + len(Chat(words).encode_text(SECOND)))
     np.testing.assert_allclose(found[reading][2], hidden[tokens].mean(dim=0), atol=5e-5)  # type: ignore[index]
     np.testing.assert_allclose(found[last][2], hidden[tokens][-1], atol=5e-5)  # type: ignore[index]
     # What ends the turn and then the line follow.

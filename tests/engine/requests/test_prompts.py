@@ -6,7 +6,7 @@ import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.batch.rows import Span
-from coherence.engine.model.chat import encode, turns_after
+from coherence.engine.model.chat import Chat
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.prompts import PromptRows
 from coherence.engine.running.runner import Runner
@@ -46,7 +46,7 @@ def test_all_that_is_wanted_of_a_prompt_is_taken_from_one_row(runner: Runner) ->
     wanted = [*readings, NextToken(BARE, PROBE), REPLY, *SAMPLES, mean(REPLY), mean(SAMPLES[1])]
     (row,) = rows(runner, *wanted).made
     assert sorted(map(repr, row.wanted)) == sorted(map(repr, wanted))
-    assert row.ids == tuple(encode(runner.host.tokenizer, BARE, PROBE))
+    assert row.ids == tuple(Chat(runner.host.tokenizer).encode(BARE, PROBE))
     assert set(row.spans) == set(readings)
 
 
@@ -73,7 +73,7 @@ def test_answers_of_one_conversation_are_turns_of_one_draft(runner: Runner) -> N
     words = runner.host.tokenizer
     assert [turn.before for turn in talk.turns] == [
         (),
-        *turns_after(words, BARE, PROBE, LATER),
+        *Chat(words).turns_after(BARE, PROBE, LATER),
     ]
     assert [turn.reply for turn in sample.turns] == SAMPLES[:1]
 
@@ -83,8 +83,8 @@ def test_a_known_conversation_is_read_as_it_was_said(runner: Runner) -> None:
     reading = mean(THIRD, ARR)
     (row,) = rows(runner, reading, known=known).made
     words = runner.host.tokenizer
-    second, third = turns_after(words, ARR, PROBE, LATER)
-    assert row.ids == (*encode(words, ARR, PROBE), 40, 50, *second, 41, 50, *third, 42, 50)
+    second, third = Chat(words).turns_after(ARR, PROBE, LATER)
+    assert row.ids == (*Chat(words).encode(ARR, PROBE), 40, 50, *second, 41, 50, *third, 42, 50)
     assert row.spans == {reading: Span(len(row.ids) - 2, len(row.ids), BLOCKS)}
     assert not row.continuations
 
@@ -103,7 +103,7 @@ def test_the_ids_of_an_answer_follow_those_of_the_prompt(runner: Runner, text: s
     assert words.decode(ids) == text
     reading = mean(REPLY, ARR)
     (row,) = rows(runner, reading, known={REPLY: Answer(text, ids)}).made
-    prompt = encode(words, ARR, PROBE)
+    prompt = Chat(words).encode(ARR, PROBE)
     assert row.ids == (*prompt, *ids)
     assert row.spans == {reading: Span(len(prompt), len(row.ids), BLOCKS)}
 

@@ -13,7 +13,7 @@ from coherence.engine.artefacts.digests import file_digest
 from coherence.engine.artefacts.keys import norms_key
 from coherence.engine.artefacts.vectors import save_vector
 from coherence.engine.interventions.taps import Taps
-from coherence.engine.model.chat import encode
+from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
@@ -55,7 +55,7 @@ def close(one: NDArray[np.float32], two: NDArray[np.float32]) -> bool:
 def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
     runner = ship()
     words = runner.host.tokenizer
-    prompt = encode(words, BARE, PROBE)
+    prompt = Chat(words).encode(BARE, PROBE)
     reply = words("I am so sorry!", add_special_tokens=False)["input_ids"]
     asked = Reply(BARE, PROBE, Decoding())
     known = {asked: Answer("I am so sorry!", tuple(reply))}
@@ -81,7 +81,7 @@ def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
 
 def norms(runner: Runner) -> NDArray[np.float32]:
     """Median over the calibration questions of the median token norm, the first token left out."""
-    prompts = [encode(runner.host.tokenizer, Condition(NEUTRAL), probe) for probe in CALIBRATION]
+    prompts = [Chat(runner.host.tokenizer).encode(Condition(NEUTRAL), probe) for probe in CALIBRATION]
     medians = [np.median(np.linalg.norm(stack(runner, ids)[:, 1:], axis=2), axis=1) for ids in prompts]
     return np.asarray(np.median(medians, axis=0))
 
@@ -192,7 +192,7 @@ def test_an_extracted_vector_is_the_mean_difference(ship: Ship, site: str, posit
     def mean(condition: Condition) -> NDArray[np.float32]:
         found = []
         for probe in CALIBRATION:
-            ids = encode(words, condition, probe)
+            ids = Chat(words).encode(condition, probe)
             closing = words("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
             last = len(ids) - 1 - (len(closing) if position is Position.USER_LAST else 0)
             found.append(stack(runner, ids)[Site.parse(site).depth, last])
