@@ -52,8 +52,6 @@ def render(tokenizer: PreTrainedTokenizerBase, condition: Condition, probe: Prob
 def _templated(
     tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], header: bool = True
 ) -> str:
-    from jinja2 import TemplateError
-
     name = tokenizer.name_or_path
     if tokenizer.chat_template is None:
         raise ArtefactError(f"the tokenizer of {name!r} has no chat template; expected an instruct model")
@@ -61,10 +59,9 @@ def _templated(
         text = tokenizer.apply_chat_template(
             list(conversation), tokenize=False, add_generation_prompt=header, enable_thinking=False
         )
-    except TemplateError as problem:
-        raise ArtefactError(
-            f"the chat template of {name!r} refuses the conversation: {first_line(problem)}"
-        ) from problem
+    except Exception as problem:  # a template is a program, and may raise anything
+        said = first_line(problem) if "jinja2" in type(problem).__module__ else repr(problem)
+        raise ArtefactError(f"the chat template of {name!r} refuses the conversation: {said}") from problem
     assert isinstance(text, str)
     return text
 
