@@ -1,8 +1,10 @@
 """Errors written as sentences: which file and line, what was found, what was expected."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from traceback import walk_tb
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,50 @@ def listed(names: Sequence[str], shown: int = 24) -> str:
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
+class UnforeseenError(CoherenceError):
+    """What a library raised, or coherence itself, and nobody foresaw; the sentence says who and where."""
+
+
+def in_a_sentence(problem: Exception) -> CoherenceError:
+    """Return any exception as an error that is a sentence, with the exception as its cause."""
+    if isinstance(problem, CoherenceError):
+        return problem
+    unforeseen = UnforeseenError(said_by(problem))
+    unforeseen.__cause__ = problem
+    return unforeseen
+
+
+def reason(problem: Exception, *meant: type[Exception]) -> str:
+    """Return what an exception says where it was raised for people to read, and else what `said_by` does."""
+    for_people = isinstance(problem, (OSError, ImportError, ValueError, RuntimeError, *meant))
+    return first_line(problem) if for_people else said_by(problem)
+
+
+def said_by(problem: Exception) -> str:
+    """Say which library raised an exception, where, and what it says; a mistake of coherence is called so."""
+    if isinstance(problem, MemoryError):
+        return "out of memory"
+    if isinstance(problem, OSError) and problem.filename:
+        return f"{problem.filename}: {problem.strerror}"
+    module, line = _raised_at(problem)
+    who = module.partition(".")[0]
+    said = f": {first_line(problem)}" if str(problem).strip() else ""
+    raised = f"{who} raised {type(problem).__name__}{said} ({module}, line {line})"
+    if who != __package__:
+        return raised
+    return f"{raised}; this is a mistake of {who} itself: please report it, with what --log-level=debug shows"
+
+
+def _raised_at(problem: Exception) -> tuple[str, int]:
+    """Return the module and line that raised it, those of Python's own library passed over."""
+    found = (type(problem).__module__, 0)
+    for frame, line in walk_tb(problem.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in sys.stdlib_module_names:
+            found = module, line
+    return found
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return a suffix such as `; did you mean 'pirate'?`, or list the options when none is close."""
     known = sorted(options)
@@ -70,5 +116,9 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 
 
 def first_line(problem: BaseException) -> str:
-    """Return what an exception of somebody else's library says first, or its name when it says nothing."""
-    return next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+    """Return what an exception of somebody else's library says first, or its name when it says nothing.
+
+    A line that ends with a colon says nothing without the next one.
+    """
+    first, *others = str(problem).strip().splitlines() or [type(problem).__name__]
+    return f"{first} {others[0].strip()}" if others and first.endswith(":") else first

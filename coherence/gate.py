@@ -1,5 +1,6 @@
 """The gate: one plan for all assertions of a run, measured once, then a verdict for each."""
 
+import logging
 import shlex
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
-from coherence.errors import CoherenceError, UnmeasuredError
+from coherence.errors import CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
 from coherence.plan import Answer, Condition, LawSearch, Measurement, Plan, Record, Reply, Scene, stream
 from coherence.properties import Property
 from coherence.results import AssertionResult, Results, sentence_of
@@ -40,6 +41,20 @@ from coherence.vocabulary.allowance import UNLIMITED, Allowance
 
 _LIBRARIES = ("pytest-coherence", "torch", "transformers", "peft", "numpy", "scipy", "hypothesis")
 _DEFAULT = Policy()
+_log = logging.getLogger(__name__)
+
+
+class _Wanted:
+    """What an assertion wants measured: for itself, and with its controls; or what was raised instead."""
+
+    def __init__(self, assertion: Assertion) -> None:
+        self.problem: CoherenceError | None = None
+        try:
+            self.needs = assertion.case.measurements()
+            self.plan = Plan(chain(self.needs, _controls(assertion)))
+        except Exception as problem:
+            self.needs, self.plan = [], Plan(())
+            self.problem = in_a_sentence(problem)
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class _Alone:
     suite: Suite
     assertion: Assertion
     evidence: Evidence | None
-    problem: Exception | None
+    problem: CoherenceError | None
     release: dict[str, str]
     day: str | None
     seconds: float
@@ -82,11 +97,11 @@ class Gate:
         """Give the verdict of one assertion. What could not be measured is an `error`, never an exception.
 
         All that were selected are judged when the first is asked for, as each verdict depends on how many
-        claims there are. A bug in one of them is raised where that one is asked for.
+        claims there are. What was raised on the way is logged, with its trace, on the level `debug`.
         """
         alone, evidence = self._evidence[suite, assertion.id]
-        if alone.problem and not isinstance(alone.problem, CoherenceError):
-            raise alone.problem
+        if alone.problem:
+            _log.debug("%s: %s", assertion.id, alone.problem, exc_info=alone.problem)
         return self._result(alone, evidence)
 
     @cached_property
@@ -109,37 +124,43 @@ class Gate:
         started = time.perf_counter()
         record, artefacts = self._records[_release_key(suite)]
         evidence: Evidence | None = None
-        problem: Exception | None = None
+        wanted = self._wanted[suite, assertion.id]
+        problem = wanted.problem
         try:
-            self._require_measured(suite, assertion, record)
-            evidence = self._controlled(suite, assertion, record)
-            notes = (*evidence.notes, *self._remarks(self._needs[suite, assertion.id], record, artefacts))
-            evidence = evidence.model_copy(update={"notes": notes})
+            if problem is None:
+                self._require_measured(wanted, record)
+                found = self._controlled(suite, assertion, record)
+                # What reckons with it among all the others must not fail there.
+                any(map(assertion.property.could_fail, found.criteria))
+                notes = (*found.notes, *self._remarks(wanted.needs, record, artefacts))
+                evidence = found.model_copy(update={"notes": notes})
         except Exception as error:
-            problem = error
-        release, day = _described(self._needs[suite, assertion.id], artefacts), _day(artefacts)
+            problem = in_a_sentence(error)
+        release, day = _described(wanted.needs, artefacts), _day(artefacts)
         seconds = round(time.perf_counter() - started, 3)
         return _Alone(suite, assertion, evidence, problem, release, day, seconds)
 
-    def _require_measured(self, suite: Suite, assertion: Assertion, record: Record) -> None:
+    def _require_measured(self, wanted: _Wanted, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
         if not self._spending.allowance.limited:
             return
-        needed = self._plans[suite, assertion.id]
-        problems = [problem for one in needed if (problem := record.problem(one))]
+        problems = [problem for one in wanted.plan if (problem := record.problem(one))]
         lacking = [problem for problem in problems if isinstance(problem, UnmeasuredError)]
         if not lacking:
             return
-        own = (record.problem(one) for one in self._needs[suite, assertion.id])
+        own = (record.problem(one) for one in wanted.needs)
         known = next((problem for problem in own if problem and problem not in lacking), None)
         raise known or UnmeasuredError(
-            f"{len(lacking)} of its {len(needed)} measurements are missing, as {lacking[0]}"
+            f"{len(lacking)} of its {len(wanted.plan)} measurements are missing, as {lacking[0]}"
         )
 
     def _controlled(self, suite: Suite, assertion: Assertion, record: Record) -> Evidence:
         # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
         seed = stream(suite.scene.seed, assertion.id)
-        evidence = assertion.case.judge(record, seed)
+        evidence: object = assertion.case.judge(record, seed)
+        if not isinstance(evidence, Evidence):
+            found = type(evidence).__name__
+            raise ExtensionError(f"{assertion.property.word()} was judged by a {found}; expected Evidence")
         if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
@@ -186,17 +207,9 @@ class Gate:
         )
 
     @cached_property
-    def _needs(self) -> dict[tuple[Suite, str], list[Measurement]]:
+    def _wanted(self) -> dict[tuple[Suite, str], _Wanted]:
         return {
-            (suite, assertion.id): assertion.case.measurements()
-            for suite, assertions in self._selected.items()
-            for assertion in assertions
-        }
-
-    @cached_property
-    def _plans(self) -> dict[tuple[Suite, str], Plan]:
-        return {
-            (suite, assertion.id): Plan(chain(self._needs[suite, assertion.id], _controls(assertion)))
+            (suite, assertion.id): _Wanted(assertion)
             for suite, assertions in self._selected.items()
             for assertion in assertions
         }
@@ -212,19 +225,18 @@ class Gate:
         first = suites[0]
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
-        wanted = (self._needs[suite, assertion.id] for suite, assertion in chosen)
-        controls = (_controls(assertion) for _, assertion in chosen)
-        plan = Plan(chain.from_iterable((*wanted, *controls)))
+        wanted = [self._wanted[suite, assertion.id] for suite, assertion in chosen]
+        plan = Plan(chain.from_iterable([*(one.needs for one in wanted), *(one.plan for one in wanted)]))
         portions = self._portions(chosen) if self._spending.allowance.limited else ()
         try:
             engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
             return Record(engine.measure(plan, portions)), artefacts
-        except CoherenceError as problem:
-            return Record(dict.fromkeys(plan, problem)), artefacts
+        except Exception as problem:
+            return Record(dict.fromkeys(plan, in_a_sentence(problem))), artefacts
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
-        tiers = [(assertion.tier, self._plans[suite, assertion.id]) for suite, assertion in chosen]
+        tiers = [(assertion.tier, self._wanted[suite, assertion.id].plan) for suite, assertion in chosen]
         ordered = sorted(tiers, key=lambda portion: (portion[0] != "smoke", len(portion[1])))
         return [plan for _, plan in ordered]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from coherence.errors import CoherenceError, first_line
+from coherence.errors import CoherenceError, first_line, said_by
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,5 @@ def tried(what: str, look: Callable[[], "str | Check"], do: str = "") -> Check:
         return Check("fail", what, str(problem), do)
     except (OSError, ImportError) as problem:
         return Check("fail", what, first_line(problem), do)
+    except Exception as problem:
+        return Check("fail", what, said_by(problem), do)

@@ -10,7 +10,7 @@ from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.engine.requests.job import BUDGETED, MEASUREMENTS, jobs, waves
-from coherence.errors import CoherenceError, MeasurementError
+from coherence.errors import ArtefactError, CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import (
     Divergence,
     LawSearch,
@@ -78,8 +78,8 @@ class Engine:
         for measurement in measurements:
             try:
                 value = self._store.get(keys.key_of(measurement, self._artefacts))
-            except CoherenceError as problem:
-                found[measurement] = problem
+            except Exception as problem:
+                found[measurement] = in_a_sentence(problem)
                 continue
             if value is not None:
                 found[measurement] = value
@@ -100,16 +100,22 @@ class Engine:
                     begun = self._spending.affordable(cut)
                     for measurement, outcome in executor.run(begun):
                         if measurement not in outcomes:
-                            outcomes[measurement] = outcome
-                            self._keep(measurement, outcome)
+                            outcomes[measurement] = self._kept(measurement, outcome)
                             counted.done(measurement)
                     if self._spending.spent:
                         break
         return outcomes
 
-    def _keep(self, measurement: Measurement, outcome: Outcome) -> None:
-        if not isinstance(outcome, CoherenceError):
-            self._store.put(keys.key_of(measurement, self._artefacts), outcome)
+    def _kept(self, measurement: Measurement, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, CoherenceError):
+            return outcome
+        try:
+            with self._artefacts.unchanged():
+                key = keys.key_of(measurement, self._artefacts)
+        except ArtefactError as problem:
+            return problem
+        self._store.put(key, outcome)
+        return outcome
 
 
 def _waves(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from coherence.errors import Place, SuiteError
+from coherence.errors import Place, in_a_sentence
 from coherence.plan import Scene
 from coherence.properties import Property
 from coherence.suite.document import Document, shown
@@ -53,8 +53,9 @@ def _assertions(stated: Iterable[tuple[Property, Place]], scene: Scene) -> Itera
     for asserted, place in stated:
         try:
             cases = asserted.cases(scene)
-        except SuiteError as error:
-            problems.append(Problem(error.place or place, error.sentence))
+        except Exception as error:
+            problem = in_a_sentence(error)
+            problems.append(Problem(problem.place or place, problem.sentence))
             continue
         if not cases:
             problems.append(

@@ -60,8 +60,9 @@ def test_without_its_base_nothing_else_is_looked_at(look, base):
 
 def test_a_base_without_weights_or_tokenizer_fails(look, tiny, tmp_path):
     folder = Path(shutil.copytree(tiny, tmp_path / "base"))
-    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").rename(folder / "kept")
     assert "has no weights" in look(base=folder)["base"].found
+    (folder / "kept").rename(folder / "model.safetensors")
     (folder / "tokenizer.json").unlink()
     assert "has no tokenizer" in look(base=folder)["base"].found
     (folder / "config.json").unlink()

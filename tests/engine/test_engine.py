@@ -326,7 +326,7 @@ def test_a_base_that_does_not_load_is_the_error_of_everything(
     broken = artefacts(base=str(tmp_path), places={"release.base": Place("suites/pirate.yaml", 3)})
     outcomes = Engine(broken, store).measure(Plan(measurements(BARE, PROMPT)))
     (said,) = {str(problem) for problem in outcomes.values()}
-    assert said.startswith(f"suites/pirate.yaml:3: base {str(tmp_path)!r}: cannot be loaded: ")
+    assert said.startswith(f"suites/pirate.yaml:3: base {str(tmp_path)!r}: has no weights; expected ")
 
 
 def test_nan_is_an_error_of_its_own_rows_and_is_not_stored(

@@ -125,3 +125,44 @@ def test_a_view_that_is_not_installed_is_refused_before_anything_is_measured(ben
     assert not (bench.path / "coherence-results.json").exists()
     refused = command(bench, "report", "lost.json", "--view", "cvs=x")
     assert (refused.returncode, refused.stderr.split(";")[0]) == (4, "coherence: no view is named 'cvs'")
+
+
+RAISING = """
+from coherence_brevity import Brevity, BrevityCase
+
+def raising(kept, name):
+    def method(self, *given):
+        if getattr(self, "asked", self).id == name:
+            raise LookupError(f"{name} went wrong")
+        return kept(self, *given)
+    return method
+
+for kind, name in [
+    *((BrevityCase, name) for name in ("needs", "controls", "judge")),
+    *((Brevity, name) for name in ("could_fail", "cases")),
+]:
+    setattr(kind, name, raising(getattr(kind, name), name))
+"""
+
+
+def test_what_a_property_raises_is_an_error_of_its_assertion(bench, extended):
+    bench.pytester.makeconftest(RAISING)
+    in_a_case = ("needs", "controls", "judge", "could_fail")
+    named = {name: BREVITY.replace("{", f"{{id: {name}, ") for name in (*in_a_case, "cases", "healthy")}
+    bench.suite("passes", *(named[name] for name in (*in_a_case, "healthy")))
+    lines = bench.suite(named["cases"], name="b")
+    run = bench.run_apart("--log-level=debug")
+    printed = run.stdout.str() + run.stderr.str()
+    assert run.ret == 1, printed
+    assert "INTERNALERROR" not in printed
+    run.stdout.fnmatch_lines(["*Captured log setup*", "*Traceback*", "*LookupError: needs went wrong*"])
+    verdicts = bench.verdicts()
+    assert verdicts.pop(bench.ids["passes"]) == verdicts.pop("pirate.healthy.prompt") == "pass"
+    assert set(verdicts.values()) == {"error"}
+    for name in in_a_case:
+        said = bench.sentence(f"pirate.{name}.prompt").partition(" could not be measured: ")[2]
+        assert said.startswith(f"conftest raised LookupError: {name} went wrong (conftest, line ")
+    said = bench.sentence("b.suite").partition(" could not be measured: ")[2]
+    assert said.startswith(
+        f"b.coherence.yaml:{lines[named['cases']]}: conftest raised LookupError: cases went"
+    )

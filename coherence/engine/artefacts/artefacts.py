@@ -1,19 +1,33 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from coherence.engine.artefacts.digests import file_digest, folder_digest
+from coherence.engine.artefacts.digests import (
+    counted_files,
+    file_digest,
+    folder_digest,
+    model_digest,
+    stamp,
+)
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder
 from coherence.engine.artefacts.template import Template
-from coherence.errors import CoherenceError, Place
+from coherence.errors import ArtefactError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
 from coherence.vocabulary import Release, Templating
 from coherence.vocabulary.templating import AS_IT_IS
+
+_Named = tuple[str, str]
+"""What kind of artefact, as a release has them, and its name there; the base has none."""
+
+_CHANGED = (
+    "is not what it was when its digest was taken: it was changed while the run went on, and what was "
+    "measured of it is not kept; run again"
+)
 
 
 class Artefacts:
@@ -34,7 +48,11 @@ class Artefacts:
         self.extracts = extracts
         self.templating = templating
         self._places = places or {}
-        self._digests: dict[tuple[str, str], str] = {}
+        self._digests: dict[_Named, str] = {}
+        # When the files that digests are of had been written.
+        self._stamps: dict[_Named, str] = {}
+        # Those whose digests were asked for inside `unchanged`.
+        self._asked: set[_Named] = set()
 
     @classmethod
     def of(cls, scene: Scene, places: Mapping[str, Place] | None = None) -> Self:
@@ -63,21 +81,72 @@ class Artefacts:
         with self.blaming("adapters", name):
             return adapter_folder(self.release.adapters[name])
 
-    @cached_property
+    @property
     def base_digest(self) -> str:
         """Digest of the base model's folder: weights, config, tokenizer and chat template."""
-        with self.blaming("base"):
-            return folder_digest(self.base)
+        return self._digest("base")
 
     def adapter_digest(self, name: str) -> str:
         """Digest an adapter's folder, once."""
-        return self._once("adapters", name, lambda: folder_digest(self.adapter(name)))
+        return self._digest("adapters", name)
 
     def vector_digest(self, name: str) -> str:
-        """Digest a vector file; of a vector that the suite makes, what it is made of."""
-        return self._once("vectors", name, lambda: self._vector_digest(name))
+        """Digest a vector file, once; of a vector that the suite makes, what it is made of."""
+        return self._digest("vectors", name)
 
-    def _vector_digest(self, name: str) -> str:
+    @contextmanager
+    def reading(self, kind: str, name: str = "") -> Iterator[None]:
+        """Read an artefact inside, blamed for what goes wrong; it must be what its digest is of."""
+        with self.blaming(kind, name):
+            before = self._digest(kind, name)
+            self._stamps.setdefault((kind, name), self._stamp(kind, name))
+            yield
+            if self._taken(kind, name) != before:
+                raise ArtefactError(_CHANGED)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Make the key of a value that is to be kept inside.
+
+        An ArtefactError when an artefact that it names was written to since its digest was taken: what was
+        measured may be of another one, as weights are read from the disk while they are used.
+        """
+        self._asked.clear()
+        yield
+        for kind, name in sorted(self._asked & self._stamps.keys()):
+            with self.blaming(kind, name):
+                if self._stamp(kind, name) != self._stamps[kind, name]:
+                    raise ArtefactError(_CHANGED)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the stamps behind, which on another machine are others for the same files."""
+        return vars(self) | {"_stamps": {}}
+
+    def _digest(self, kind: str, name: str = "") -> str:
+        self._asked.add((kind, name))
+        if (kind, name) not in self._digests:
+            with self.blaming(kind, name):
+                # Before it is read: what is written meanwhile is then seen later.
+                self._stamps[kind, name] = self._stamp(kind, name)
+                self._digests[kind, name] = self._taken(kind, name)
+        return self._digests[kind, name]
+
+    def _stamp(self, kind: str, name: str) -> str:
+        if kind == "base":
+            return stamp(counted_files(self.base))
+        if kind == "adapters":
+            return stamp(counted_files(self.adapter(name)))
+        source = self.release.vectors[name]
+        if source.path is not None:
+            return stamp([Path(source.path)])
+        carried = self.extracts[name].positive.adapters
+        return "\n".join(self._stamp("adapters", adapter) for adapter, _ in carried)
+
+    def _taken(self, kind: str, name: str) -> str:
+        if kind == "base":
+            return model_digest(self.base)
+        if kind == "adapters":
+            return folder_digest(self.adapter(name))
         source = self.release.vectors[name]
         if source.path is None:
             return self._extract_digest(self.extracts[name])
@@ -88,22 +157,17 @@ class Artefacts:
         carried = [self.adapter_digest(adapter) for adapter, _ in extract.positive.adapters]
         return sha256("".join([repr(extract), *carried]).encode()).hexdigest()
 
-    def _once(self, kind: str, name: str, digest: Callable[[], str]) -> str:
-        if (kind, name) not in self._digests:
-            with self.blaming(kind, name):
-                self._digests[kind, name] = digest()
-        return self._digests[kind, name]
-
     @contextmanager
     def blaming(self, kind: str, name: str = "") -> Iterator[None]:
-        """Say problems of the artefact, by its name, and with the line that named it."""
+        """Say problems of the artefact, whatever raised them, by its name and with the line that named it."""
         try:
             yield
-        except CoherenceError as problem:
+        except Exception as error:
+            problem = in_a_sentence(error)
             what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
             said = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
             place = self._places.get(".".join(part for part in ("release", kind, name) if part))
-            raise type(problem)(said, problem.place or place) from problem
+            raise type(problem)(said, problem.place or place) from error
 
     def named_in(self, condition: Condition) -> dict[str, str]:
         """Map the artefacts of a condition to what the release calls them and the start of their digests."""

@@ -3,10 +3,14 @@
 import hashlib
 import os
 import re
+import stat
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from coherence.engine.model.folder import weight_files
 from coherence.errors import ArtefactError
 from coherence.files import replace_file
 from coherence.store import cache_root
@@ -24,6 +28,9 @@ _PATTERNS = (
     "vocab.txt",
 )
 
+# Where transformers looks for templates beside the first one.
+_TEMPLATES = "additional_chat_templates"
+
 # Two writes within the resolution of the coarsest clocks (FAT: 2 s) leave the same time stamp.
 _SETTLED_NS = 2_000_000_000
 
@@ -33,6 +40,8 @@ def file_digest(path: Path) -> str:
     started = time.time_ns()
     try:
         before = path.stat()
+        if not stat.S_ISREG(before.st_mode):
+            raise ArtefactError(f"{path} is not a file; expected one")
         memo, stamp = _memo(path), _stamp(before)
         known = _remembered(memo, stamp)
         if known is not None:
@@ -53,16 +62,55 @@ def file_digest(path: Path) -> str:
 def folder_digest(path: Path) -> str:
     """Return one sha256 over names and contents of the files that make a model or an adapter.
 
-    Weights, configurations, tokenizer and templates count, at the top of the folder; README and logs do not.
-    A folder without any of them: ArtefactError.
+    Weights, configurations, tokenizer and templates count, at the top of the folder, and chat templates where
+    transformers looks for more of them; README and logs do not. A folder without any of them: ArtefactError.
+    """
+    files = counted_files(path)
+    lines = "".join(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n" for file in files)
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
+
+
+def model_digest(path: Path) -> str:
+    """Return the digest of a folder whose weights are certain: `weight_files` says why others are refused."""
+    weight_files(path)
+    return folder_digest(path)
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """Return a text that is another one when files are written again, or are others; none is read.
+
+    Unreadable: ArtefactError.
+    """
+    try:
+        return "\n".join(f"{file} {_stamp(file.stat())}" for file in files)
+    except OSError as problem:
+        what = problem.filename
+        raise ArtefactError(f"{what} cannot be read: {problem.strerror or problem}") from problem
+
+
+def counted_files(path: Path) -> list[Path]:
+    """List the files of a folder that its digest is of.
+
+    An ArtefactError where there is none, or where one is a pipe or a device, which would be read forever.
     """
     if not path.is_dir():
         raise ArtefactError(f"{path} is not a folder; expected one with the files of a model or an adapter")
-    files = sorted({file for pattern in _PATTERNS for file in path.glob(pattern) if file.is_file()})
-    if not files:
+    found = [file for folder in (path, path / _TEMPLATES) for file in _files(folder)]
+    if not found:
         raise ArtefactError(f"{path} holds no model and no adapter; expected .safetensors and .json files")
-    lines = "".join(f"{file.name}\0{file_digest(file)}\n" for file in files)
-    return hashlib.sha256(os.fsencode(lines)).hexdigest()
+    return sorted(found)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if any(fnmatchcase(entry.name, pattern) for pattern in _PATTERNS):
+                    path = folder / entry.name
+                    if entry.is_file():
+                        yield path
+                    elif path.exists() and not entry.is_dir():
+                        raise ArtefactError(f"{path} is not a file; expected one")
 
 
 def _stamp(status: os.stat_result) -> str:

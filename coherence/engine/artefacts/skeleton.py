@@ -1,36 +1,33 @@
 """A base without its weights: what adapters and vectors must fit, before anything is loaded."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from coherence.engine.artefacts.digests import counted_files
 from coherence.engine.artefacts.vectors import Vector, load_vector
 from coherence.engine.interventions.adapters import mount
 from coherence.engine.model.loading import load_skeleton, room, weights_size
-from coherence.errors import ArtefactError
 from coherence.vocabulary import VectorSource
 
 
 class Skeleton:
-    """The model of a folder on the meta device. An ArtefactError says why the folder is none."""
+    """The model of a folder on the meta device, and the number of its parameters.
+
+    An ArtefactError says why the folder is none.
+    """
 
     def __init__(self, folder: Path) -> None:
+        counted_files(folder)
         self._folder = folder
         model = load_skeleton(folder)
-        if not weights_size(folder, "float32"):
-            raise ArtefactError("has no weights; expected model*.safetensors beside config.json")
+        self.parameters = weights_size(folder, "float32") // 4
         text_config: Any = model.config.get_text_config()
         self.width: int = text_config.hidden_size
         self.blocks: int = text_config.num_hidden_layers
         self.family: str = text_config.model_type
         self._mounted: nn.Module = model
-
-    @cached_property
-    def parameters(self) -> int:
-        """How many there are, adapters left out."""
-        return weights_size(self._folder, "float32") // 4
 
     def room(self, dtype: str) -> str:
         """Return the devices that the weights fit on; an ArtefactError when there are none."""
@@ -38,6 +35,7 @@ class Skeleton:
 
     def carry(self, folder: Path, name: str) -> None:
         """Mount an adapter, all of its checks included; an ArtefactError says why it cannot be used."""
+        counted_files(folder)
         self._mounted = mount(self._mounted, folder, name)
 
     def vector(self, source: VectorSource, name: str) -> Vector:

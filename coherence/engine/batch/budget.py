@@ -1,13 +1,13 @@
 """How much is run at once: a budget of tokens that halves when memory runs out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
 
 from coherence.engine.batch.rows import Row, fit_together, in_order, size
-from coherence.errors import MeasurementError
+from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 
 # What was wanted of rows, by its name, with its value or a CoherenceError.
 Found = Iterable[tuple[Any, Any]]
@@ -39,17 +39,22 @@ class Budget:
         """Run rows in batches; yield what is wanted of them, by name.
 
         A batch that memory does not hold is run again in smaller ones; what is wanted of a single row that
-        memory does not hold is a MeasurementError.
+        memory does not hold is a MeasurementError. What raises anything else is run again group by group;
+        what is wanted of a group that still does has that for its error.
         """
         waiting = deque(in_order(rows))
         while waiting:
             batch = self._take(waiting)
             try:
                 results = list(run(batch))
-            except (RuntimeError, MemoryError) as problem:
-                if not _out_of_memory(problem):
-                    raise
-                results = list(self._split(batch, waiting))
+            except Exception as problem:
+                apart = _by_group(batch)
+                if _out_of_memory(problem):
+                    results = list(self._split(batch, waiting))
+                elif len(apart) > 1:
+                    results = [one for rows in apart for one in self.spend(rows, run)]
+                else:
+                    results = list(_failed(batch, problem))
             yield from results
 
     def _take(self, waiting: deque[Row]) -> list[Row]:
@@ -70,6 +75,21 @@ class Budget:
         self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
         waiting.extendleft(reversed(batch))
         return []
+
+
+def _by_group(batch: Iterable[Row]) -> list[list[Row]]:
+    groups: dict[Hashable, list[Row]] = {}
+    for row in batch:
+        groups.setdefault(row.group, []).append(row)
+    return list(groups.values())
+
+
+def _failed(batch: Iterable[Row], problem: Exception) -> Found:
+    for row in batch:
+        error = in_a_sentence(problem)
+        if not isinstance(problem, CoherenceError):
+            error = type(error)(f"{error.sentence}; for {row.label}")
+        yield from dict.fromkeys(row.wanted, error).items()
 
 
 def _out_of_memory(problem: BaseException) -> bool:

@@ -6,7 +6,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.laws.search import search
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
-from coherence.errors import CoherenceError
+from coherence.errors import in_a_sentence
 from coherence.plan import Alone, LawSearch, Measurement, Outcome
 from coherence.store import Store
 
@@ -25,13 +25,13 @@ class Measurer:
             for measurement in job.measurements:
                 if isinstance(measurement, Alone):
                     yield measurement, self._alone(measurement)
-        except CoherenceError as problem:
-            yield from dict.fromkeys(job.measurements, problem).items()
+        except Exception as problem:
+            yield from dict.fromkeys(job.measurements, in_a_sentence(problem)).items()
 
     def _alone(self, wanted: Alone) -> Outcome:
         try:
             if isinstance(wanted, LawSearch):
                 return search(self._runner, wanted)
             return self._runner.weight_errors(wanted)
-        except CoherenceError as problem:
-            return problem
+        except Exception as problem:
+            return in_a_sentence(problem)

@@ -163,9 +163,11 @@ class RayExecutor:
         self._idle.append(actor)
         try:
             result = ray.get(ended)
-        except RayTaskError:
-            raise
         except RayError as problem:
+            if task and isinstance(problem, RayTaskError):
+                # The measurer could not be made there, or what it measured could not be sent.
+                yield from _given_up([task], f"an actor cannot measure it: {_reason(problem)}")
+                return
             ray.kill(self._idle.pop())
             yield from self._lost(task, _reason(problem), waiting)
             return
@@ -217,9 +219,10 @@ def _given_up(tasks: Iterable[_Task], why: str) -> Iterator[tuple[Measurement, O
 
 
 def _reason(problem: Exception) -> str:
-    # What an actor died of in its creation is on the last line, behind the trace.
+    # What was raised in an actor, or in its creation, is on the last line, behind the trace.
     lines = str(problem).strip().splitlines()
-    return lines[-1] if "creation task" in lines[0] else first_line(problem)
+    traced = isinstance(problem, RayTaskError) or "creation task" in lines[0]
+    return lines[-1] if traced else first_line(problem)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
-from coherence.errors import ArtefactError, CoherenceError, first_line
+from coherence.errors import ArtefactError, CoherenceError, reason
 
 # Settings that may differ from PEFT's defaults. All others make an adapter more than a low-rank change of
 # weights: they replace modules, write to the base, or act on some tokens only.
@@ -34,6 +35,7 @@ _PLAIN = frozenset(
         *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
     }
 )
+_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 # The others subtract what they start with from the base weights.
 _HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 
@@ -145,12 +147,15 @@ def _in_one_sentence() -> Iterator[None]:
     except CoherenceError:
         raise
     except Exception as problem:  # PEFT raises nearly anything for a folder that it did not write
-        raise ArtefactError(f"cannot be mounted: {first_line(problem)}") from problem
+        raise ArtefactError(f"cannot be mounted: {reason(problem, SafetensorError)}") from problem
 
 
 def _read_config(folder: Path) -> LoraConfig:
     if not (folder / "adapter_config.json").is_file():
         raise ArtefactError("has no adapter_config.json; expected a PEFT adapter folder")
+    if not any((folder / name).is_file() for name in _WEIGHTS):
+        # PEFT would take the folder for the name of a repository.
+        raise ArtefactError(f"has no weights; expected {_WEIGHTS[0]} beside adapter_config.json")
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
         raise ArtefactError(f"is of the PEFT type {config.peft_type.value}; expected LORA")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
 from coherence.engine.interventions.adapters import Adapters, lora_layers, slot_of
-from coherence.errors import MeasurementError, first_line
+from coherence.errors import MeasurementError, reason
 from coherence.plan import Way
 
 # These write to the weights of the base; the others, but for the stack, make one adapter of several.
@@ -42,11 +42,12 @@ def combine(model: nn.Module, weights: Weights, way: Way, name: str) -> None:
                 density=_DENSITY,
                 svd_full_matrices=False,
             )
-    except (ValueError, TypeError, RuntimeError) as problem:
+    except Exception as problem:  # nearly any, for adapters that do not go together
+        # PEFT takes the half of one that it leaves behind for one that is made already.
         if slot_of(name) in peft.peft_config:
             peft.base_model.delete_adapter(slot_of(name))
         raise MeasurementError(
-            f"{_named(weights)} cannot be put in by {way}: {first_line(problem)}"
+            f"{_named(weights)} cannot be put in by {way}{_apart(model, slots)}: {reason(problem, TypeError)}"
         ) from problem
     finally:
         for layer in lora_layers(model):
@@ -161,6 +162,11 @@ def _writing() -> Iterator[None]:
 
 def _offloaded(layer: LoraLayer) -> bool:
     return any(parameter.is_meta for parameter in layer.get_base_layer().parameters())
+
+
+def _apart(model: nn.Module, slots: Sequence[str]) -> str:
+    places = [[slot in layer.scaling for slot in slots] for layer in lora_layers(model)]
+    return ", as they do not act on the same modules" if any(any(at) != all(at) for at in places) else ""
 
 
 def _named(weights: Weights) -> str:

@@ -243,8 +243,6 @@ class Chat:
         return self._applied(folded(conversation) if fold else conversation, header)
 
     def _applied(self, conversation: Sequence[Message], header: bool) -> str:
-        from jinja2 import TemplateError
-
         tokenizer = self._tokenizer
         if tokenizer.chat_template is None:
             raise ArtefactError(
@@ -261,8 +259,9 @@ class Chat:
                 enable_thinking=False,
                 **told,
             )
-        except (TemplateError, ValueError) as problem:
-            raise ArtefactError(f"{self._name} refuses the conversation: {first_line(problem)}") from problem
+        except Exception as problem:  # a template is a program, and may raise anything
+            said = first_line(problem) if "jinja2" in type(problem).__module__ else repr(problem)
+            raise ArtefactError(f"{self._name} refuses the conversation: {said}") from problem
         assert isinstance(text, str)
         return text
 

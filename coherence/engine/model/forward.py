@@ -17,7 +17,7 @@ from coherence.engine.model.blocks import truncated
 from coherence.engine.model.generation import answer, too_long
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import finite, mean_of
-from coherence.errors import MeasurementError
+from coherence.errors import CoherenceError, MeasurementError
 
 
 def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found:
@@ -55,7 +55,7 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
     ]
     found = dict(budget.spend(named, measure))
     for value in found.values():
-        if isinstance(value, MeasurementError):
+        if isinstance(value, CoherenceError):
             raise value
     return torch.stack([found[place] for place in range(len(rows))])[:, :, 0]
 

@@ -1,8 +1,7 @@
 """From a model folder to a model on its devices: whether it fits, where it goes, how it attends."""
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil, prod
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -21,12 +20,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.quantizers.auto import AutoHfQuantizer
 from transformers.utils import logging as transformers_logging
 
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import find_blocks
 from coherence.engine.model.chat import Chat
-from coherence.errors import ArtefactError, did_you_mean, first_line
+from coherence.engine.model.folder import CONFIG, tensors, weight_files
+from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
 from coherence.plan import CALIBRATION
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,8 +47,9 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     _cap_threads()
+    weight_files(folder)
     with _in_one_sentence():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = _config(folder)
         implementation = attention(config)
         tokenizer = _tokenizer(folder)
         device = room(folder, dtype)
@@ -58,11 +60,11 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
             attn_implementation=implementation,
             trust_remote_code=False,
             output_loading_info=True,
+            # Else it says that they are, and not which.
+            ignore_mismatched_sizes=True,
         )
     model, info = loaded
-    if info["missing_keys"]:
-        # transformers fills them with random numbers, and warns.
-        raise ArtefactError(f"cannot be loaded: its weights lack {min(info['missing_keys'])}")
+    _check_keys(model, info)
     if dtype == "float16":
         _check_overflow(model, tokenizer)
     return model, tokenizer
@@ -73,8 +75,9 @@ def load_skeleton(folder: Path) -> PreTrainedModel:
 
     An ArtefactError says why that folder is no causal LM with a tokenizer.
     """
+    weight_files(folder)
     with _in_one_sentence():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = _config(folder)
         implementation = attention(config)
         _tokenizer(folder)
         with torch.device("meta"):
@@ -96,17 +99,66 @@ def room(folder: Path, dtype: str) -> str:
 def _in_one_sentence() -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+    except CoherenceError:
+        raise
+    except Exception as problem:  # transformers raises nearly anything for a folder that it did not write
         if "trust_remote_code" in str(problem):
             raise ArtefactError(
                 "brings code of its own, which is never run; expected a model type that transformers knows"
             ) from problem
-        raise ArtefactError(f"cannot be loaded: {first_line(problem)}") from problem
+        raise ArtefactError(f"cannot be loaded: {reason(problem, SafetensorError)}") from problem
+
+
+def _config(folder: Path) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    quantized: Any = getattr(config, "quantization_config", None)
+    # transformers warns of one that it does not know, and takes the weights as they are.
+    quantizers: Any = AutoHfQuantizer
+    if quantized and not quantizers.supports_quant_method(quantized):
+        named = quantized.get("quant_method")
+        raise ArtefactError(
+            f"cannot be loaded: its {CONFIG} names the quantization {named!r}, which transformers does not "
+            "know"
+        )
+    return config
+
+
+def _check_keys(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Refuse weights that do not fill the model, or that it has no place for among those it has."""
+    if info["missing_keys"]:
+        # transformers fills them with random numbers, and warns.
+        raise ArtefactError(f"cannot be loaded: its weights lack {min(info['missing_keys'])}")
+    if info["mismatched_keys"]:
+        key, found, expected = min(info["mismatched_keys"])
+        raise ArtefactError(
+            f"cannot be loaded: {key} is {list(found)}, expected {list(expected)} by {CONFIG}"
+        )
+    homeless = [key for key in sorted(info["unexpected_keys"]) if _is_within(model, key)]
+    if homeless:
+        raise ArtefactError(
+            f"cannot be loaded: its weights hold {homeless[0]}, for which a model of this {CONFIG} has no "
+            "place; expected the two to be of one model"
+        )
+
+
+def _is_within(model: PreTrainedModel, key: str) -> bool:
+    """Whether a tensor belongs to a block or layer of the model, and not to a part that it does without.
+
+    Towers for images and heads for other tasks are such parts: text is answered without them.
+    """
+    module: nn.Module = model
+    for name in key.split("."):
+        if isinstance(module, nn.ModuleList) or not any(module.children()):
+            return True
+        if name not in dict(module.named_children()):
+            return False
+        module = module.get_submodule(name)
+    return True
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     # Without them transformers makes an empty tokenizer for some families, and says nothing.
-    if not any(True for name in _TOKENIZER_FILES for _ in folder.glob(name)):
+    if not any(file.is_file() for name in _TOKENIZER_FILES for file in folder.glob(name)):
         raise ArtefactError("has no tokenizer; expected tokenizer.json beside the weights")
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         folder, padding_side="left", trust_remote_code=False
@@ -155,22 +207,11 @@ def _free(device: str) -> int:
 def weights_size(folder: Path, dtype: str) -> int:
     """Bytes that the weights of a folder need in a dtype; quantized ones count a byte each."""
     size = DTYPES[dtype].itemsize
-    tensors = folder.glob("model*.safetensors")
-    found = sum(_elements_size(path, size) for path in tensors)
-    return found or sum(path.stat().st_size for path in folder.glob("pytorch_model*.bin"))
-
-
-def _elements_size(path: Path, size: int) -> int:
-    # Not by safetensors, which maps the whole file, and cannot where it is larger than the memory.
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        written = file.read(min(length, path.stat().st_size))
-    try:
-        header = json.loads(written)
-    except ValueError as problem:
-        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole safetensors file") from problem
-    parts = [part for name, part in header.items() if name != "__metadata__"]
-    return sum(prod(part["shape"]) * (size if part["dtype"] in _FLOATS else 1) for part in parts)
+    files = weight_files(folder)
+    if files[0].suffix == ".bin":
+        return sum(path.stat().st_size for path in files)
+    parts = (part for path in files for part in tensors(path).values())
+    return sum(prod(part.shape) * (size if part.dtype in _FLOATS else 1) for part in parts)
 
 
 def check_memory(needed: int, available: int, dtype: str) -> None:

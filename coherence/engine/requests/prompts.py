@@ -11,7 +11,7 @@ from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import NOTHING, Transcript
-from coherence.errors import CoherenceError, MeasurementError
+from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import Measurement, NextToken, Reading, Reply
 from coherence.vocabulary import Position
 
@@ -29,8 +29,8 @@ class PromptRows:
         for opening, members in self._by_opening(job.measurements).items():
             try:
                 self.made.append(self._row(opening, members))
-            except CoherenceError as problem:
-                self.problems.update(dict.fromkeys(members, problem))
+            except Exception as problem:
+                self.problems.update(dict.fromkeys(members, in_a_sentence(problem)))
 
     def _by_opening(self, measurements: Iterable[Measurement]) -> dict[Opening, list[_OfPrompt]]:
         found: dict[Opening, list[_OfPrompt]] = {}
@@ -38,8 +38,8 @@ class PromptRows:
             if isinstance(measurement, _OfPrompt):
                 try:
                     found.setdefault(self._opening(measurement), []).append(measurement)
-                except CoherenceError as problem:
-                    self.problems[measurement] = problem
+                except Exception as problem:
+                    self.problems[measurement] = in_a_sentence(problem)
         return found
 
     def _opening(self, wanted: _OfPrompt) -> Opening:

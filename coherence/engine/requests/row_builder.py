@@ -31,7 +31,7 @@ class RowBuilder:
     @cached_property
     def host(self) -> Host:
         """The base model; an ArtefactError names the suite's line when it cannot be loaded."""
-        with self.artefacts.blaming("base"):
+        with self.artefacts.reading("base"):
             return Host.load(self.artefacts.base, self.artefacts.release.dtype)
 
     @cached_property
@@ -90,7 +90,7 @@ class RowBuilder:
 
     def _mounting_problem(self, name: str) -> CoherenceError | None:
         try:
-            with self.artefacts.blaming("adapters", name):
+            with self.artefacts.reading("adapters", name):
                 self.host.mount(name, self.artefacts.adapter(name))
         except CoherenceError as problem:
             return problem

@@ -15,7 +15,7 @@ from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import Transcript
-from coherence.errors import CoherenceError, MeasurementError
+from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import Divergence, Likelihood, Measurement
 
 # Log-probabilities of references are held until all that is compared with them has been: so many at a time.
@@ -47,8 +47,8 @@ def _ran(run: _Run, wanted: Iterable[tuple[Measurement, Callable[[], Row]]]) -> 
     for measurement, make in wanted:
         try:
             rows.append(replace(make(), log_probs=measurement))
-        except CoherenceError as problem:
-            yield measurement, problem
+        except Exception as problem:
+            yield measurement, in_a_sentence(problem)
     if rows:
         yield from run(rows)
 

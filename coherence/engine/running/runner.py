@@ -95,13 +95,14 @@ class Runner:
     @cached_property
     def norms(self) -> Array:
         """Median norms of residuals [blocks + 1], over tokens and then over the calibration questions."""
-        key = norms_key(self.artefacts)
-        stored = self._store.get(key)
+        stored = self._store.get(norms_key(self.artefacts))
         if isinstance(stored, np.ndarray):
             return stored
         # They belong to the base, whatever a suite says of its template.
         chat = Chat(self.host.tokenizer)
         rows = [Row(tuple(chat.calibrate(probe)), label=probe.id, group="norms") for probe in CALIBRATION]
         norms = np.asarray(np.median(token_norms(self.host, rows, self._budget), axis=0), dtype=np.float32)
+        with self.artefacts.unchanged():
+            key = norms_key(self.artefacts)
         self._store.put(key, norms)
         return norms

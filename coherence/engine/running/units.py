@@ -50,7 +50,7 @@ class Units:
         """Return the depth of a vector, and the vector [width] as long as the median residual there."""
         if name not in self._made:
             try:
-                with self._base.artefacts.blaming("vectors", name):
+                with self._base.artefacts.reading("vectors", name):
                     self._made[name] = self._make(name)
             except CoherenceError as problem:
                 self._made[name] = problem
@@ -79,8 +79,7 @@ class Units:
         last = len(self._base.host.blocks) - 1
         if extract.site.block > last:
             raise ArtefactError(f"found the site {extract.site}, expected a block from 0 to {last}")
-        key = extract_key(extract, self._base.artefacts)
-        stored = self._store.get(key)
+        stored = self._store.get(extract_key(extract, self._base.artefacts))
         if isinstance(stored, np.ndarray):
             return stored
         positive, negative = (
@@ -92,6 +91,8 @@ class Units:
             raise ArtefactError(
                 f"the two prompts do not differ at {extract.site}: there is no direction to extract"
             )
+        with self._base.artefacts.unchanged():
+            key = extract_key(extract, self._base.artefacts)
         self._store.put(key, values)
         return values
 

@@ -1,11 +1,12 @@
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from coherence.engine.artefacts import digests
-from coherence.engine.artefacts.digests import file_digest, folder_digest
+from coherence.engine.artefacts.digests import counted_files, file_digest, folder_digest, model_digest, stamp
 from coherence.errors import ArtefactError
 from coherence.store import cache_root
 
@@ -132,3 +133,43 @@ def test_a_folder_without_a_model_is_a_sentence(tmp_path: Path, file: Path) -> N
         folder_digest(tmp_path / "empty")
     with pytest.raises(ArtefactError, match=r"model.safetensors is not a folder; expected"):
         folder_digest(file)
+
+
+def test_chat_templates_of_other_names_count(folder: Path) -> None:
+    before = folder_digest(folder)
+    (folder / "additional_chat_templates").mkdir()
+    assert folder_digest(folder) == before
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text("{{ messages }}")
+    assert folder_digest(folder) != before
+
+
+def test_a_model_whose_weights_are_not_certain_has_no_digest(tiny: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny, tmp_path / "base"))
+    assert model_digest(base) == folder_digest(tiny)
+    (base / "adapter_config.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"^holds adapter_config.json beside a model"):
+        model_digest(base)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "more.json"])
+def test_a_pipe_is_not_read(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    for read in (folder_digest, counted_files):
+        with pytest.raises(ArtefactError, match=rf"{name} is not a file; expected one$"):
+            read(folder)
+    with pytest.raises(ArtefactError, match=rf"{name} is not a file; expected one$"):
+        file_digest(folder / name)
+
+
+def test_a_stamp_is_another_one_when_a_file_is_written_again(folder: Path) -> None:
+    before = stamp(counted_files(folder))
+    (folder / "README.md").write_text("a card")
+    assert stamp(counted_files(folder)) == before
+    (folder / "more.json").write_text("{}")
+    between = stamp(counted_files(folder))
+    (folder / "more.json").write_text("[]")
+    os.utime(folder / "more.json", ns=(0, 0))
+    assert len({before, between, stamp(counted_files(folder))}) == 3
+    with pytest.raises(ArtefactError, match="lost cannot be read: No such file"):
+        stamp([folder / "lost"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from coherence.engine.batch.budget import ROWS, TALKS, Budget, Found
 from coherence.engine.batch.rows import Continuation, Exchange, Row, Span, size
-from coherence.errors import MeasurementError
+from coherence.errors import MeasurementError, UnforeseenError
 from coherence.vocabulary import Decoding
 
 Batches = list[list[Row]]
@@ -148,12 +148,32 @@ def test_a_row_that_memory_does_not_hold_is_an_error_for_all_that_is_wanted_of_i
         assert str(found[name]) == "out of memory with 99 tokens alone, for probe 1"
 
 
-def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    def run(batch: list[Row]) -> Iterator[tuple[Any, Any]]:
-        yield torch.ones(2, 3) @ torch.ones(2, 3), 0
+def test_what_one_group_raises_is_no_error_of_another() -> None:
+    batches: Batches = []
 
-    with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        list(Budget(pytest.fail).spend([made(0, 1), made(1, 1)], run))
+    def run(batch: list[Row]) -> Iterator[tuple[Any, Any]]:
+        batches.append(batch)
+        if any(row.group == 1 for row in batch):
+            torch.ones(2, 3) @ torch.ones(2, 3)
+        yield from ((name, row.label) for row in batch for name in row.wanted)
+
+    found = dict(Budget(pytest.fail).spend([made(index, 1) for index in range(4)], run))
+    assert [len(batch) for batch in batches] == [4, 2, 2]
+    assert (found[0], found[2]) == ("probe 0", "probe 2")
+    for index in (1, 3):
+        said = str(found[index])
+        assert "raised RuntimeError: mat1 and mat2 shapes cannot be multiplied" in said
+        assert said.endswith(f"; for probe {index}")
+        assert isinstance(found[index, "b"], UnforeseenError)
+
+
+def test_an_error_that_is_a_sentence_stays_what_it_is() -> None:
+    problem = MeasurementError("a hook did not fire")
+
+    def run(batch: list[Row]) -> Iterator[tuple[Any, Any]]:
+        raise problem
+
+    assert dict(Budget(pytest.fail).spend([made(0, 1, "l")], run)) == {0: problem}
 
 
 def test_nothing_is_run_of_nothing() -> None:

@@ -35,6 +35,8 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
+    Way,
+    WeightError,
 )
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Release
@@ -83,7 +85,8 @@ def release(
 ) -> Artefacts:
     broken = tmp_path_factory.mktemp("broken")
     (broken / "adapter_config.json").write_text("{}")
-    adapters = {"pirate": str(tiny_adapter("pirate")), "broken": str(broken)}
+    elsewhere = tiny_adapter("elsewhere", target_modules=["o_proj"], layers_to_transform=[1])
+    adapters = {"pirate": str(tiny_adapter("pirate")), "broken": str(broken), "elsewhere": str(elsewhere)}
     vectors = {"pirate": str(tiny_vector("pirate"))}
     release = {"base": str(tiny), "adapters": adapters, "vectors": vectors}
     places = {"release.adapters.broken": Place("suites/pirate.yaml", 7)}
@@ -243,7 +246,10 @@ def test_actors_that_cannot_be_started_are_an_error_of_everything(release: Artef
 
 def test_progress_errors_and_the_store_are_as_locally(release: Artefacts, store: Store) -> None:
     other = Reading(ADAPTER, PROBES[0], Position.RESPONSE_MEAN, REPLY)
-    plan = Plan([*measurements(BARE, BROKEN), LAW, other])
+    # In layers that neither adapter has, PEFT raises what nobody foresaw.
+    apart = Condition(BARE.neutral, adapters=(("pirate", 1.0), ("elsewhere", 1.0)), way=Way.LINEAR)
+    raising = [NextToken(apart, PROBES[0]), WeightError(apart)]
+    plan = Plan([*measurements(BARE, BROKEN), *raising, LAW, other])
     log, local = Log(), Log()
     outcomes = Engine(release, store, log, RayExecutor).measure(plan)
     expected = Engine(release, Store(store.root / "local"), local).measure(plan)
@@ -256,6 +262,10 @@ def test_progress_errors_and_the_store_are_as_locally(release: Artefacts, store:
         assert isinstance(one, ArtefactError)
         assert isinstance(same_one, ArtefactError)
         assert (str(one), one.sentence, one.place) == (str(same_one), same_one.sentence, same_one.place)
+    for measurement in raising:
+        assert isinstance(outcomes[measurement], MeasurementError)
+        assert str(outcomes[measurement]) == str(expected[measurement])
+        assert "peft raised IndexError: list index out of range" in str(outcomes[measurement])
     again = Log()
     kept = Engine(release, store, again, RayExecutor).measure(Plan([*measurements(BARE), LAW, other]))
     assert again == []

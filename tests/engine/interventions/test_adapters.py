@@ -260,7 +260,10 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         "is of the PEFT type IA3; expected LORA",
     ),
     "no config": (lambda folder: without(folder, "adapter_config.json"), "has no adapter_config.json"),
-    "no weights": (lambda folder: without(folder, "adapter_model.safetensors"), "cannot be mounted: "),
+    "no weights": (
+        lambda folder: without(folder, "adapter_model.safetensors"),
+        "has no weights; expected adapter_model",
+    ),
     "half a file": (lambda folder: halved(folder / "adapter_model.safetensors"), "cannot be mounted: "),
     "half a config": (lambda folder: halved(folder / "adapter_config.json"), "cannot be mounted: "),
 }

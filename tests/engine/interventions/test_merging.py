@@ -232,6 +232,23 @@ def test_what_is_merged_is_switched_for_its_own_batch(
     assert not torch.equal(found[Way.MERGED], found[Way.MERGED_BFLOAT16])
 
 
+@pytest.mark.parametrize("way", [Way.LINEAR, Way.CAT, Way.TIES_SVD])
+def test_adapters_of_other_layers_that_peft_cannot_combine(host: Host, tiny_adapter: Make, way: Way) -> None:
+    host.mount("pirate", tiny_adapter("pirate", 1))
+    host.mount("counsel", tiny_adapter("counsel", 2, target_modules=["o_proj"], layers_to_transform=[1]))
+    before = logits(host, ()), logits(host)
+    # The second time as well: what PEFT leaves half made must not be taken for an adapter.
+    for _ in range(2):
+        with pytest.raises(MeasurementError) as problem:
+            host.fit(BOTH, way)
+        assert problem.value.sentence.startswith(
+            f"adapter 'pirate' and adapter 'counsel' cannot be put in by {way}, as they do not act on the "
+            "same modules: "
+        )
+    assert torch.equal(logits(host, ()), before[0])
+    assert torch.equal(logits(host), before[1])
+
+
 def test_adapters_of_different_ranks_cannot_be_combined_linearly(host: Host, tiny_adapter: Make) -> None:
     host.mount("pirate", tiny_adapter("pirate", 1, r=4))
     host.mount("counsel", tiny_adapter("counsel", 2, r=2))

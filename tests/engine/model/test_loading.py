@@ -247,15 +247,20 @@ def test_weights_take_what_their_parameters_take(tiny: Path, dtype: str) -> None
     assert weights_size(tiny, dtype) == sum(weight.nbytes for weight in model.parameters())
 
 
-def test_weights_in_shards_in_another_format_and_quantized(tmp_path: Path, tiny: Path) -> None:
-    for part in ("00001", "00002"):
-        save_file({"a": torch.ones(3, 5)}, tmp_path / f"model-{part}-of-00002.safetensors")
+def test_weights_in_shards_in_another_format_and_quantized(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    names = [f"model-{part}-of-00002.safetensors" for part in ("00001", "00002")]
+    index = {"metadata": {}, "weight_map": dict(zip("ab", names, strict=True))}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    for tensor, name in zip("ab", names, strict=True):
+        save_file({tensor: torch.ones(3, 5)}, tmp_path / name)
     save_file({"a": torch.ones(3, 5)}, tmp_path / "consolidated.safetensors")
     assert weights_size(tmp_path, "bfloat16") == 2 * 15 * 2
-    save_file({"a": torch.ones(3, 5, dtype=torch.int8)}, tmp_path / "model-00002-of-00002.safetensors")
+    save_file({"b": torch.ones(3, 5, dtype=torch.int8)}, tmp_path / names[1])
     assert weights_size(tmp_path, "bfloat16") == 15 * 2 + 15
     other = tmp_path / "other"
     other.mkdir()
+    (other / "config.json").write_text("{}")
     torch.save({"a": torch.ones(1000)}, other / "pytorch_model.bin")
     assert weights_size(other, "float32") == (other / "pytorch_model.bin").stat().st_size
 
@@ -379,6 +384,67 @@ def test_a_base_without_a_tokenizer(copy: Path, config: PreTrainedConfig) -> Non
         ArtefactError, match=r"^has no tokenizer; expected tokenizer.json beside the weights$"
     ):
         Host.load(copy, "float32")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"num_hidden_layers": 5}, "its weights lack model.layers.4.input_layernorm.weight"),
+        (
+            {"num_hidden_layers": 3},
+            "its weights hold model.layers.3.input_layernorm.weight, for which a model of this config.json "
+            "has no place; expected the two to be of one model",
+        ),
+        (
+            {"intermediate_size": 48},
+            "model.layers.0.mlp.down_proj.weight is [32, 64], expected [32, 48] by config.json",
+        ),
+        (
+            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+            "Using `bitsandbytes` 4-bit quantization requires bitsandbytes",
+        ),
+        (
+            {"quantization_config": {"quant_method": "magic"}},
+            "its config.json names the quantization 'magic', which transformers does not know",
+        ),
+        ({"hidden_size": "wide"}, "hidden_size"),
+        ({"rope_parameters": [1]}, "Validation error for field 'rope_parameters': TypeError: "),
+    ],
+)
+def test_a_config_of_another_model(copy: Path, settings: dict[str, Any], sentence: str) -> None:
+    write_config(copy, **settings)
+    with pytest.raises(ArtefactError) as problem:
+        Host.load(copy, "float32")
+    assert problem.value.sentence.startswith("cannot be loaded: ")
+    assert sentence in problem.value.sentence
+    assert "\n" not in problem.value.sentence
+
+
+def test_a_part_that_text_does_without_may_be_there(copy: Path, host: Host) -> None:
+    weights = load_file(copy / "model.safetensors")
+    more = {"v_head.weight": torch.ones(3), "model.visual.blocks.0.weight": torch.ones(3)}
+    save_file(weights | more, copy / "model.safetensors", {"format": "pt"})
+    found = Host.load(copy, "float32").model.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in host.model.state_dict().items())
+
+
+@pytest.mark.parametrize("key", ["model.layers.0.self_attn.q_norm.weight", "lm_head.bias", "model.norm.bias"])
+def test_weights_that_a_layer_has_no_place_for(copy: Path, key: str) -> None:
+    weights = load_file(copy / "model.safetensors")
+    save_file(weights | {key: torch.ones(3)}, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ArtefactError, match=rf"its weights hold {key}, for which"):
+        Host.load(copy, "float32")
+
+
+def test_tied_weights_need_only_be_there_once(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ArtefactError, match=r"^cannot be loaded: its weights lack lm_head.weight$"):
+        Host.load(copy, "float32")
+    write_config(copy, tie_word_embeddings=True)
+    model = Host.load(copy, "float32").model
+    assert torch.equal(model.lm_head.weight, weights["model.embed_tokens.weight"])
 
 
 def test_code_that_a_model_brings_is_never_run(copy: Path) -> None:

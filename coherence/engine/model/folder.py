@@ -1,0 +1,197 @@
+"""What a model folder holds: one rule for which files are its weights, by their names and headers alone.
+
+transformers takes the first that it finds of a single safetensors file, safetensors shards, a single .bin
+file and .bin shards, and passes over the rest. That order is kept. What would leave open which weights are
+meant, or give others than were named, is an ArtefactError.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coherence.errors import ArtefactError
+
+CONFIG = "config.json"
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
+_INDEX = ".index.json"
+_NONE = f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as the header of a safetensors file tells of it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that the weights of a model folder are loaded from: all safetensors, or all .bin.
+
+    An ArtefactError says what is missing, or what to remove, where the folder leaves open which they are.
+    """
+    if not folder.is_dir():
+        raise ArtefactError(f"{folder} is not a folder; expected one with the files of a model")
+    _refuse_adapter(folder)
+    _refuse_weights_of_another_name(folder)
+    found = _of_format(folder, _SAFETENSORS) or _of_format(folder, _BIN)
+    if not found:
+        raise ArtefactError(_NONE)
+    return found
+
+
+def tensors(path: Path) -> dict[str, Stored]:
+    """Read the header of a safetensors file; an ArtefactError when the file is not what that tells of."""
+    # Not by safetensors, which maps the whole file, and cannot where it is larger than the memory.
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        written = file.read(length) if length <= size else b""
+    try:
+        header = json.loads(written)
+        parts = {name: part for name, part in header.items() if name != "__metadata__"}
+        ends = [int(part["data_offsets"][1]) for part in parts.values()]
+        stored = {
+            name: Stored(str(part["dtype"]), tuple(map(int, part["shape"]))) for name, part in parts.items()
+        }
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as problem:
+        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole safetensors file") from problem
+    told = 8 + length + max(ends, default=0)
+    if told != size:
+        raise ArtefactError(
+            f"cannot be loaded: {path.name} is not a whole safetensors file: it has {size:,} bytes, and its "
+            f"header tells of {told:,}"
+        )
+    return stored
+
+
+def _refuse_adapter(folder: Path) -> None:
+    left = [name for name in _ADAPTER_FILES if (folder / name).exists()]
+    if not left:
+        return
+    if not (folder / CONFIG).exists():
+        raise ArtefactError(
+            f"holds an adapter ({' and '.join(left)}) and no {CONFIG}; expected the base model itself"
+        )
+    raise ArtefactError(
+        f"holds {' and '.join(left)} beside a model: that adapter would be put on top of its weights, a "
+        "second time if it is merged into them; remove it from the folder, and name it among the adapters "
+        "if it is meant"
+    )
+
+
+def _refuse_weights_of_another_name(folder: Path) -> None:
+    named = _object(folder / CONFIG).get("transformers_weights")
+    if named is not None:
+        raise ArtefactError(
+            f"{CONFIG} names {named!r} as its weights (transformers_weights); remove that, and expected "
+            f"{_SAFETENSORS}, or shards with an index"
+        )
+
+
+def _of_format(folder: Path, single: str) -> list[Path]:
+    index = folder / f"{single}{_INDEX}"
+    stem, _, ending = single.partition(".")
+    shards = sorted(
+        path.name
+        for path in folder.glob(f"{stem}-*.{ending}")
+        if re.fullmatch(rf"{stem}-\d+-of-\d+\.{ending}", path.name)
+    )
+    others = ([index.name] if index.exists() else []) + shards
+    if (folder / single).exists():
+        if others:
+            raise ArtefactError(
+                f"holds both {single} and {_listed(others)}, and only the first would be read; "
+                "remove whichever are not this model's weights"
+            )
+        return [_file(folder, single)]
+    if index.exists():
+        return _indexed(folder, index, shards)
+    if shards:
+        raise ArtefactError(
+            f"holds {_listed(shards)} and no {index.name}, which says what belongs together; expected all "
+            "files of the model"
+        )
+    return []
+
+
+def _indexed(folder: Path, index: Path, shards: Collection[str]) -> list[Path]:
+    placed = _weight_map(index)
+    named = sorted(set(placed.values()))
+    outside = [name for name in named if Path(name).name != name]
+    if outside:
+        raise ArtefactError(f"{index.name} names {outside[0]!r}; expected a file of the same folder")
+    absent = [name for name in named if not (folder / name).exists()]
+    if absent:
+        raise ArtefactError(
+            f"lacks {_listed(absent)}, of the {len(named)} files that {index.name} names; "
+            "fetch the model again"
+        )
+    stray = [name for name in shards if name not in placed.values()]
+    if stray:
+        raise ArtefactError(
+            f"holds {_listed(stray)}, which {index.name} does not name; remove whichever are not "
+            "this model's weights"
+        )
+    files = [_file(folder, name) for name in named]
+    if files[0].suffix == ".safetensors":
+        _check_placed(placed, files, index.name)
+    return files
+
+
+def _check_placed(placed: Mapping[str, str], files: Collection[Path], index: str) -> None:
+    held: dict[str, str] = {}
+    for path in files:
+        for tensor in tensors(path):
+            other = held.setdefault(tensor, path.name)
+            if other != path.name:
+                raise ArtefactError(
+                    f"holds {tensor} twice, in {other} and {path.name}; expected it where {index} says"
+                )
+    for tensor, name in placed.items():
+        if held.get(tensor) != name:
+            where = f"but it is in {held[tensor]}" if tensor in held else "which lacks it"
+            raise ArtefactError(f"is mixed from several models: {index} places {tensor} in {name}, {where}")
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    placed = _object(index).get("weight_map")
+    if (
+        not isinstance(placed, dict)
+        or not placed
+        or not all(isinstance(name, str) for name in placed.values())
+    ):
+        raise ArtefactError(f"{index.name} places no weights; expected a weight_map of tensors to files")
+    return placed
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ArtefactError(f"has no {path.name}; expected one beside its weights")
+    try:
+        read = json.loads(_file(path.parent, path.name).read_bytes())
+    except (ValueError, RecursionError) as problem:
+        raise ArtefactError(f"cannot be loaded: {path.name} is not JSON: {problem}") from problem
+    except OSError as problem:
+        raise ArtefactError(f"cannot be loaded: {path.name} cannot be read: {problem.strerror}") from problem
+    if not isinstance(read, dict):
+        raise ArtefactError(
+            f"cannot be loaded: {path.name} holds a {type(read).__name__}; expected a JSON object"
+        )
+    return read
+
+
+def _file(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise ArtefactError(f"cannot be loaded: {name} is not a file")
+    return path
+
+
+def _listed(names: Collection[str]) -> str:
+    first, *others = names
+    return f"{first} and {len(others)} more" if others else first
