@@ -199,7 +199,7 @@ VECTORS: dict[str, Callable[[Path], Path]] = {
     "of-text": of_bytes("vector.pt", b"a vector"),
     "of-gguf-text": of_bytes("vector.gguf", b"GGUF"),
     "another-ending": of_bytes("vector.npy", b"a vector"),
-    "a-dict": of_torch({"vector": torch.ones(32)}),
+    "a-dict-of-several": of_torch({"pirate": torch.ones(32), "counsel": torch.ones(32)}),
     "a-list": of_torch([1.0, 2.0]),
     "three-axes": of_torch(torch.ones(2, 2, 32)),
     "integers": of_torch(torch.ones(32, dtype=torch.int64)),

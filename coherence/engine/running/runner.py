@@ -99,8 +99,11 @@ class Runner:
         if isinstance(stored, np.ndarray):
             return stored
         # They belong to the base, whatever a suite says of its template.
-        chat = Chat(self.host.tokenizer)
-        rows = [Row(tuple(chat.calibrate(probe)), label=probe.id, group="norms") for probe in CALIBRATION]
+        chat, base = Chat(self.host.tokenizer), f"base {self.artefacts.release.base!r}"
+        rows = [
+            Row(tuple(chat.calibrate(probe)), label=f"{probe.id}, {base}", group="norms")
+            for probe in CALIBRATION
+        ]
         norms = np.asarray(np.median(token_norms(self.host, rows, self._budget), axis=0), dtype=np.float32)
         with self.artefacts.unchanged():
             key = norms_key(self.artefacts)

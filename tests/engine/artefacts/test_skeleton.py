@@ -19,5 +19,5 @@ def test_it_carries_what_the_model_carries(tiny, tiny_adapter, tmp_path):
     skeleton = Skeleton(tiny)
     for name in ("pirate", "counsel"):
         skeleton.carry(tiny_adapter(name), name)
-    with pytest.raises(ArtefactError, match="has no adapter_config"):
+    with pytest.raises(ArtefactError, match="holds no model and no adapter"):
         skeleton.carry(tmp_path, "lost")
