@@ -47,7 +47,7 @@ class Budget:
             try:
                 results = list(run(batch))
             except (RuntimeError, MemoryError) as problem:
-                if not _out_of_memory(problem):
+                if not out_of_memory(problem):
                     raise
                 results = list(self._split(batch, waiting))
             yield from results
@@ -72,7 +72,8 @@ class Budget:
         return []
 
 
-def _out_of_memory(problem: BaseException) -> bool:
+def out_of_memory(problem: BaseException) -> bool:
+    """Tell whether that is what a problem says, whoever says it."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
         said in str(problem) for said in _SHORTAGES
     )

@@ -225,3 +225,14 @@ def test_where_a_base_lies_is_no_part_of_a_key(ship: Callable[..., Artefacts], t
 def test_what_a_condition_does_not_use_is_no_part_of_its_key(ship: Callable[..., Artefacts]) -> None:
     bare = reply(Condition(NEUTRAL))
     assert key(bare, ship()) == key(bare, ship(adapters={}, vectors={}))
+
+
+def test_values_of_a_base_that_is_no_longer_padded_are_not_those_of_before(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    assert "arranged" not in norms_key(ship())
+    config = tmp_path / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "mamba2"}))
+    assert norms_key(ship())["arranged"] == "as tried"
+    config.write_text("[]")
+    assert "arranged" not in norms_key(ship())
