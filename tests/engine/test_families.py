@@ -1,8 +1,10 @@
 """The laws of the engine, on random models of many architecture families."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ from hypothesis import strategies as st
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from zoo import BLOCKS, FAMILIES, WIDTH, Animal, born
+from transformers import AutoTokenizer
+from zoo import BLOCKS, FAMILIES, WIDTH, WINDOW, Animal, born, loaded
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.vectors import save_vector
 from coherence.engine.batch.layout import Padded
-from coherence.engine.batch.rows import Row
+from coherence.engine.batch.rows import Arrangement, Row
 from coherence.engine.engine import Engine
 from coherence.engine.interventions.steering import SteeringHooks
 from coherence.engine.interventions.taps import Taps
@@ -74,12 +77,21 @@ TURNS = (Turn("Why is that?"), Turn("Where?"))
 
 # Where two rows go on from what they share, the shorter one is padded in the middle.
 PADDED_INSIDE = [(BARE, PROBES[0]), (BARE, PROBES[-1])]
-through_the_engine = pytest.mark.parametrize(
-    "animal",
-    FAMILIES,
-    indirect=True,
-    scope="module",
-)
+# Some of every way of running a family: all the others are held to their own model by one plan of each.
+DRAWN = ["llama", "gpt2", "mistral", "gemma2", "qwen3_next", "mamba"]
+of_every_way = pytest.mark.parametrize("animal", DRAWN, indirect=True, scope="module")
+
+# As docs/limits.md tells it.
+PACKED = ["llama", "qwen2", "qwen3", "olmo2", "gpt_neox", "gpt2", "qwen3_moe", "deepseek_v3"]
+PACKED += ["qwen2_5_vl", "qwen3_vl", "mistral3"]
+PACKED_WITHIN = ["mistral", "phi3", "gemma3", "gemma3_vision", "mixtral"]
+PADDED = ["gemma2", "falcon", "falcon_alibi", "gpt_oss"]
+PADDED += ["jamba", "qwen3_next", "falcon_h1", "granitemoehybrid", "lfm2", "mamba2"]
+
+STEERED = Condition(NEUTRAL, adapters=(("one", 1.0),), steers=(Steer("first", 0.5),))
+MIXED = Condition("Hi.", adapters=(("one", 0.7), ("two", -1.0)))
+ASKED = [(BARE, PROBES[0]), (STEERED, PROBES[1]), (MIXED, PROBES[3])]
+TALKS = [Reply(*pair, GREEDY, TURNS[: index % 2]) for index, pair in enumerate(ASKED)]
 
 Put = dict[int, tuple[int, Tensor]]  # by depth, a token and its residuals
 Measure = Callable[[list[Measurement]], dict[Measurement, Outcome]]
@@ -135,12 +147,10 @@ def measure(
 
 
 class Plain:
-    """The same model by plain calls: one row at a time, neither cache nor padding, adapters by PEFT."""
+    """The same model by its own means: one row at a time, read by plain calls, adapters by PEFT."""
 
     def __init__(self, animal: Animal) -> None:
-        model = AutoModelForCausalLM.from_pretrained(
-            animal.base, dtype=torch.float32, attn_implementation=animal.family.attention
-        )
+        model = loaded(animal.base, dtype=torch.float32, attn_implementation=animal.family.attention)
         self._blocks = model.get_submodule(animal.family.blocks)
         self._model = PeftModel.from_pretrained(model, animal.adapters["one"], adapter_name="one")
         self._model.load_adapter(animal.adapters["two"], adapter_name="two")
@@ -172,13 +182,19 @@ class Plain:
         ]
 
     def reply(self, condition: Condition, ids: list[int]) -> Answer:
-        """Answer greedily, everything read again for every token."""
-        said = list[int]()
-        while len(said) < GREEDY.max_new_tokens:
-            token = int(self.read(condition, ids + said)[1][-1].argmax())
-            if token == self._words.eos_token_id:
-                break
-            said.append(token)
+        """Answer greedily, by the model's own `generate`."""
+        prompt = torch.tensor([ids])
+        with self._under(condition.adapters, self._deltas(condition), {}), torch.inference_mode():
+            made = self._model.get_base_model().generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=GREEDY.max_new_tokens,
+                do_sample=False,
+                eos_token_id=self._words.eos_token_id,
+                pad_token_id=self._words.pad_token_id,
+            )
+        said = made[0, len(ids) :].tolist()
+        said = said[:-1] if self._words.eos_token_id in said else said
         text = str(self._words.decode(said, skip_special_tokens=True))
         return Answer(text.strip(), tuple(said))
 
@@ -200,6 +216,15 @@ class Plain:
     def _forward(
         self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], ids: list[int], put: Put
     ) -> tuple[Tensor, Tensor]:
+        with self._under(adapters, deltas, put) as seen, torch.inference_mode():
+            logits = self._model.get_base_model()(input_ids=torch.tensor([ids]), use_cache=False).logits
+        return torch.cat(seen), logits[0]
+
+    @contextmanager
+    def _under(
+        self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], put: Put
+    ) -> Iterator[list[Tensor]]:
+        """Put the model under adapters and what steers; yield the residuals of the last pass."""
         seen: list[Tensor] = []
 
         def steered(hidden: Tensor) -> Tensor:
@@ -209,20 +234,23 @@ class Plain:
             seen.append(hidden)
             return hidden
 
-        def before(module: nn.Module, args: Any) -> Any:
-            return (steered(args[0]), *args[1:])
+        def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
+            seen.clear()
+            if args:
+                return (steered(args[0]), *args[1:]), kwargs
+            return args, kwargs | {"hidden_states": steered(kwargs["hidden_states"])}
 
         def after(module: nn.Module, args: object, output: Any) -> Any:
             return (steered(output[0]), *output[1:]) if isinstance(output, tuple) else steered(output)
 
-        handles = [self._blocks[0].register_forward_pre_hook(before)]
+        handles = [self._blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
         handles += [block.register_forward_hook(after) for block in self._blocks]
         self._switch(adapters)
-        with torch.inference_mode():
-            logits = self._model(input_ids=torch.tensor([ids]), use_cache=False).logits
-        for handle in handles:
-            handle.remove()
-        return torch.cat(seen), logits[0]
+        try:
+            yield seen
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _switch(self, adapters: tuple[tuple[str, float], ...]) -> None:
         for layer in self._model.modules():
@@ -283,6 +311,24 @@ def hooks(model: nn.Module) -> list[int]:
     return [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
 
 
+@pytest.mark.parametrize(
+    ("animal", "packs", "unpacked"),
+    [
+        *((name, inf, Arrangement.PADDED) for name in PACKED),
+        *((name, WINDOW, Arrangement.PADDED) for name in PACKED_WITHIN),
+        *((name, 0, Arrangement.PADDED) for name in PADDED),
+        ("mamba", 0, Arrangement.REREAD),
+    ],
+    indirect=["animal"],
+    scope="module",
+)
+def test_a_family_is_run_in_the_fastest_way_that_is_right(
+    host: Host, packs: float, unpacked: Arrangement
+) -> None:
+    assert (host.packs, host.unpacked) == (packs, unpacked)
+
+
+@of_every_way
 @pytest.mark.parametrize("padded", [left_padded, right_padded])
 @laws
 @given(rows=batches)
@@ -298,6 +344,7 @@ def test_a_row_alone_is_the_row_in_any_batch(
         assert apart(logits[row][present], logits_alone[0]) < TOLERANCE
 
 
+@of_every_way
 @laws
 @given(rows=batches, depth=st.integers(0, BLOCKS), seed=seeds)
 def test_steering_is_read_at_its_site_whatever_was_hooked_before(
@@ -345,7 +392,9 @@ def test_taps_read_what_blocks_give_and_never_the_final_norm(
         own = host.model(**inputs, output_hidden_states=True).hidden_states
     assert torch.equal(residuals[:, -1], outputs[0])
     assert apart(normed, residuals[:, -1]) > 0.1
-    assert torch.equal(residuals[:, :-1], torch.stack(own[:-1], dim=1))
+    # Mamba leaves out what comes before the first block, and gives what the last one gives instead.
+    begins = int(animal.family.model_type in ("mamba", "mamba2"))
+    assert torch.equal(residuals[:, begins : BLOCKS + begins], torch.stack(own[:-1], dim=1))
     assert torch.equal(own[-1], normed)
 
 
@@ -357,6 +406,7 @@ def broken(*_: object) -> None:
     raise BrokenError
 
 
+@of_every_way
 @laws
 @given(rows=batches, block=st.integers(0, BLOCKS - 1), seed=seeds)
 def test_an_exception_leaves_nothing_behind(
@@ -377,7 +427,66 @@ def test_an_exception_leaves_nothing_behind(
     assert torch.equal(passed(host, inputs)[1], logits)
 
 
-@through_the_engine
+def read_of(asked: list[tuple[Condition, Probe]]) -> list[Measurement]:
+    readings = [Reading(*pair, position) for pair in asked for position in TOKENS]
+    return [*readings, *(NextToken(*pair) for pair in asked)]
+
+
+def heard_of(talks: list[Reply]) -> list[Measurement]:
+    said = [reply for talk in talks for reply in talk.conversation]
+    return [*said, *map(mean_over, said)]
+
+
+def mean_over(reply: Reply) -> Reading:
+    return Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply)
+
+
+@pytest.fixture(scope="module")
+def found(measure: Measure) -> dict[Measurement, Outcome]:
+    """One plan with all that is wanted of a family, in whatever batches it is run."""
+    likelihoods = [Likelihood(*pair, talk) for pair, talk in zip(ASKED, TALKS, strict=True)]
+    return measure([*read_of(ASKED), *heard_of(TALKS), *likelihoods])
+
+
+def test_a_family_is_known_without_its_weights(animal: Animal) -> None:
+    skeleton = Skeleton(animal.base)
+    assert (skeleton.blocks, skeleton.width) == (BLOCKS, WIDTH)
+    for name, folder in animal.adapters.items():
+        skeleton.carry(folder, name)
+
+
+def test_a_family_is_read_as_its_own_model_reads(found: dict[Measurement, Outcome], plain: Plain) -> None:
+    assert_as_read_plainly(found, plain, ASKED)
+
+
+def test_a_family_answers_as_its_own_model_does(found: dict[Measurement, Outcome], plain: Plain) -> None:
+    assert_as_read_again(found, plain, TALKS)
+
+
+def test_a_reply_is_as_likely_as_in_its_own_model(found: dict[Measurement, Outcome], plain: Plain) -> None:
+    for talk, (condition, probe) in zip(TALKS, ASKED, strict=True):
+        prompt = plain.prompt(condition, probe)
+        for said, before in zip(talk.conversation, [[], *plain.between(talk)], strict=True):
+            answer = found[said]
+            assert isinstance(answer, Answer)
+            prompt, ids = prompt + before, list(answer.ids)
+            if said != talk:
+                prompt += ids
+        _, logits = plain.read(condition, prompt + ids)
+        likely = logits[len(prompt) - 1 : -1].log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
+        assert apart(torch.tensor(found[Likelihood(condition, probe, talk)]), likely) < TOLERANCE
+
+
+def test_alone_a_family_answers_as_among_others(
+    measure: Measure, found: dict[Measurement, Outcome], plain: Plain
+) -> None:
+    talk = TALKS[1]
+    alone = measure([talk, mean_over(talk)])
+    assert alone[talk] == found[talk]
+    assert apart(torch.tensor(alone[mean_over(talk)]), torch.tensor(found[mean_over(talk)])) < TOLERANCE
+
+
+@of_every_way
 @laws
 @given(asked=asked)
 @example(asked=PADDED_INSIDE)
@@ -385,8 +494,13 @@ def test_what_is_read_is_what_plain_calls_give(
     measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
 ) -> None:
     # Conditions, their adapters and shared beginnings are mixed in one plan; the plain calls know none of it.
-    readings = [Reading(*pair, position) for pair in asked for position in TOKENS]
-    found = measure([*readings, *(NextToken(*pair) for pair in asked)])
+    assert_as_read_plainly(measure(read_of(asked)), plain, asked)
+
+
+def assert_as_read_plainly(
+    found: dict[Measurement, Outcome], plain: Plain, asked: list[tuple[Condition, Probe]]
+) -> None:
+    """Residuals at every site and the next token are those of plain calls."""
     for condition, probe in asked:
         ids = plain.prompt(condition, probe)
         residuals, logits = plain.read(condition, ids)
@@ -400,11 +514,8 @@ def test_what_is_read_is_what_plain_calls_give(
         assert apart(value, logits[-1].log_softmax(dim=-1)) < TOLERANCE
 
 
-def assert_as_read_again(measure: Measure, plain: Plain, talks: list[Reply]) -> None:
+def assert_as_read_again(found: dict[Measurement, Outcome], plain: Plain, talks: list[Reply]) -> None:
     """Every answer of the conversations, and its mean, is that of reading everything again."""
-    said = [reply for talk in talks for reply in talk.conversation]
-    means = {reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply) for reply in said}
-    found = measure([*said, *means.values()])
     for talk in talks:
         ids = plain.prompt(talk.condition, talk.probe)
         for reply, before in zip(talk.conversation, [[], *plain.between(talk)], strict=True):
@@ -415,30 +526,31 @@ def assert_as_read_again(measure: Measure, plain: Plain, talks: list[Reply]) -> 
             if answer.ids:
                 residuals, _ = plain.read(talk.condition, ids)
                 expected = residuals[:, -len(answer.ids) :].mean(dim=1)
-                assert apart(torch.tensor(found[means[reply]]), expected) < TOLERANCE
+                assert apart(torch.tensor(found[mean_over(reply)]), expected) < TOLERANCE
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(asked=asked)
 @example(asked=PADDED_INSIDE)
 def test_a_greedy_reply_is_that_of_reading_everything_again(
     measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
 ) -> None:
-    assert_as_read_again(measure, plain, [Reply(*pair, GREEDY) for pair in asked])
+    talks = [Reply(*pair, GREEDY) for pair in asked]
+    assert_as_read_again(measure(heard_of(talks)), plain, talks)
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(asked=asked)
 def test_a_conversation_is_that_of_reading_everything_again(
     measure: Measure, plain: Plain, asked: list[tuple[Condition, Probe]]
 ) -> None:
     talks = [Reply(*pair, GREEDY, TURNS[: index % 3]) for index, pair in enumerate(asked)]
-    assert_as_read_again(measure, plain, talks)
+    assert_as_read_again(measure(heard_of(talks)), plain, talks)
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(asked=asked)
 def test_a_conversation_that_goes_on_elsewhere_is_that_of_reading_it_there(
@@ -456,7 +568,7 @@ def test_a_conversation_that_goes_on_elsewhere_is_that_of_reading_it_there(
     assert found[reply] == plain.reply(condition, ids + plain.between(reply)[1])
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(asked=asked)
 def test_a_cache_is_changed_where_it_can_be(
@@ -474,7 +586,7 @@ def test_a_cache_is_changed_where_it_can_be(
         assert found[changed] == found[plainly]
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(asked=asked, seed=seeds)
 @example(asked=PADDED_INSIDE, seed=0)
@@ -486,7 +598,7 @@ def test_a_sampled_reply_does_not_depend_on_its_batch_mates(
     assert measure([reply]) == {reply: measure([*mates, reply])[reply]}
 
 
-@through_the_engine
+@of_every_way
 @laws
 @given(
     asked=asked,

@@ -1,5 +1,6 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -85,6 +86,15 @@ class Artefacts:
     def base_digest(self) -> str:
         """Digest of the base model's folder: weights, config, tokenizer and chat template."""
         return self._digest("base")
+
+    @cached_property
+    def model_type(self) -> str | None:
+        """What the base's config.json says that it is; None when it says nothing that can be read."""
+        try:
+            config = json.loads((self.base / "config.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return str(config.get("model_type")) if isinstance(config, dict) else None
 
     def adapter_digest(self, name: str) -> str:
         """Digest an adapter's folder, once."""

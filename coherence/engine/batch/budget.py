@@ -49,7 +49,7 @@ class Budget:
                 results = list(run(batch))
             except Exception as problem:
                 apart = _by_group(batch)
-                if _out_of_memory(problem):
+                if out_of_memory(problem):
                     results = list(self._split(batch, waiting))
                 elif len(apart) > 1:
                     results = [one for rows in apart for one in self.spend(rows, run)]
@@ -92,7 +92,8 @@ def _failed(batch: Iterable[Row], problem: Exception) -> Found:
         yield from dict.fromkeys(row.wanted, error).items()
 
 
-def _out_of_memory(problem: BaseException) -> bool:
+def out_of_memory(problem: BaseException) -> bool:
+    """Tell whether that is what a problem says, whoever says it."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
         said in str(problem) for said in _SHORTAGES
     )

@@ -1,13 +1,13 @@
 """How the rows of a batch lie in a forward pass: side by side with padding, or packed (see `packed.py`)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import Cache
 
 from coherence.engine.batch.rows import Row
 
@@ -24,8 +24,6 @@ class Layout(ABC):
     positions: Tensor
     bounds: Sequence[int]
     starts: Sequence[int]
-    # What `logits_to_keep` must be for the last token of every row, and no other.
-    ends: int | Tensor
 
     @abstractmethod
     def inputs(self) -> dict[str, Any]:
@@ -36,10 +34,11 @@ class Layout(ABC):
         """Go on with the rows `kept`, one of which may be named twice, each by its next tokens."""
 
     @abstractmethod
-    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
-        """Return what `logits_to_keep` must be for the last `counts` tokens of the rows, one at least.
+    def tails(self, counts: Sequence[int] | None) -> tuple[dict[str, Any], Any]:
+        """Return what a model is told to give logits for the last `counts` tokens of the rows, one at least.
 
-        And which of the logits [lines * kept, vocabulary] are theirs.
+        And which of the logits [lines * kept, vocabulary] that it gives are theirs. Without counts it is the
+        last token of every row that has one in this pass.
         """
 
     def attending(self) -> AbstractContextManager[object]:
@@ -53,18 +52,20 @@ class Layout(ABC):
 
 
 class Padded(Layout):
-    """A line for each row, padded on the left, with a cache that keeps every token of every layer."""
+    """A line for each row, padded on the left; `past` is the cache to go on from, as the model calls it."""
 
-    def __init__(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> None:
+    def __init__(self, ids: Tensor, mask: Tensor, past: Mapping[str, Cache]) -> None:
         rows, width = ids.shape
-        self.ids, self.mask, self.ends = ids, mask, 1
+        self.ids, self.mask = ids, mask
         self.positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
         self.bounds = range(0, rows * width + 1, width)
         self.starts = [(row + 1) * width - held for row, held in enumerate(mask.sum(dim=1).tolist())]
-        self._cache = cache
+        self._past = past
 
     @classmethod
-    def of(cls, rows: Sequence[Row], pad: int, device: torch.device) -> "Padded":
+    def of(
+        cls, rows: Sequence[Row], pad: int, device: torch.device, past: Mapping[str, Cache] | None = None
+    ) -> "Padded":
         """Pad on the left, so that the last token of every row is in the last column."""
         width = max(len(row.ids) for row in rows)
         ids = torch.full((len(rows), width), pad)
@@ -72,8 +73,7 @@ class Padded(Layout):
         for index, row in enumerate(rows):
             ids[index, width - len(row.ids) :] = torch.tensor(row.ids)
             mask[index, width - len(row.ids) :] = True
-        follows = any(row.continuations for row in rows)
-        return cls(ids.to(device), mask.to(device), DynamicCache() if follows else None)
+        return cls(ids.to(device), mask.to(device), past or {})
 
     def inputs(self) -> dict[str, Any]:
         """Arguments of a forward pass."""
@@ -81,22 +81,39 @@ class Padded(Layout):
             "input_ids": self.ids,
             "attention_mask": self.mask.long(),
             "position_ids": self.positions,
-            "past_key_values": self._cache,
-            "use_cache": self._cache is not None,
+            **self._past,
+            "use_cache": bool(self._past),
         }
 
-    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
+    def tails(self, counts: Sequence[int] | None) -> tuple[dict[str, Any], Any]:
         """Keep as many of every row as of the one with the most."""
-        most = max(counts)
-        return most, [
+        most = max(counts or [1])
+        if counts is None:
+            return {"logits_to_keep": most}, slice(None)
+        return {"logits_to_keep": most}, [
             most * (row + 1) - back for row, count in enumerate(counts) for back in range(count, 0, -1)
         ]
 
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Padded":
         """Go on with the rows `kept`, each by its next token."""
-        assert self._cache is not None
         if list(kept) != list(range(len(self.mask))):
-            self._cache.batch_select_indices(torch.tensor(kept, device=self.ids.device))
+            chosen: Any = torch.tensor(kept, device=self.ids.device)
+            for cache in self._past.values():
+                # The one way to choose rows that layers with states know, too.
+                cache.reorder_cache(chosen)
         mask = self.mask[list(kept)]
         ids = torch.tensor(tokens, device=self.ids.device)
-        return Padded(ids, torch.cat([mask, mask.new_ones((len(kept), 1))], dim=1), self._cache)
+        return Padded(ids, torch.cat([mask, mask.new_ones((len(kept), 1))], dim=1), self._past)
+
+
+class Alone(Padded):
+    """A single row by itself, run as a plain call of the model runs it: it is told of the token ids alone."""
+
+    def inputs(self) -> dict[str, Any]:
+        """Return the arguments of a forward pass."""
+        return {"input_ids": self.ids, "use_cache": False}
+
+    def tails(self, counts: Sequence[int] | None) -> tuple[dict[str, Any], Any]:
+        """Take the last of all logits."""
+        (count,) = counts or [1]
+        return {}, slice(-count, None)

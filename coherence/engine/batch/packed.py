@@ -47,7 +47,7 @@ class Packed(Layout):
         self.bounds = list(accumulate(lengths, initial=0))
         # Counted with the tokens of a row that are not in this line: token t is at start + t, if it is there.
         self.starts = [end - count for end, count in zip(self.bounds[1:], counts, strict=True)]
-        # A row that waits for others has no token in this line, and no last one.
+        # The last token of every row; one that waits for others has none in this line.
         self.ends = torch.tensor(
             [end - 1 for first, end in pairwise(self.bounds) if first < end], device=device
         )
@@ -76,14 +76,16 @@ class Packed(Layout):
         """Return what a forward pass is to be run under."""
         return attending(self._configs, self._attend)
 
-    def tails(self, counts: Sequence[int]) -> tuple[int | Tensor, Any]:
-        """Return the places of these tokens in the line; the logits are then theirs and no others."""
+    def tails(self, counts: Sequence[int] | None) -> tuple[dict[str, Any], Any]:
+        """Tell the model of the places of these tokens in the line; the logits are theirs and no others."""
+        if counts is None:
+            return {"logits_to_keep": self.ends}, slice(None)
         kept = [
             token
             for end, count in zip(self.bounds[1:], counts, strict=True)
             for token in range(end - count, end)
         ]
-        return torch.tensor(kept, device=self._device), slice(None)
+        return {"logits_to_keep": torch.tensor(kept, device=self._device)}, slice(None)
 
     def followed(self, tokens: Sequence[Sequence[int]], kept: Sequence[int]) -> "Packed":
         """Go on with the rows `kept`, each by its next tokens."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
 from torch import Tensor
@@ -19,6 +20,25 @@ Deltas = Mapping[int, Tensor]
 
 # Tokens that the logits of one weigh as much as.
 SCORED = 4
+
+
+class Arrangement(IntEnum):
+    """How rows lie in forward passes, from the fastest way to the plainest.
+
+    Each asks less of a model than the one before: `PACKED` rows lie in one line, and see each other by
+    attention alone; `PADDED` ones lie side by side, and go on from a KV cache; `REREAD` ones are read again
+    with every token that they go on by; and so is a row that is run `ALONE`, as a plain call runs it.
+    """
+
+    PACKED = 0
+    PADDED = 1
+    REREAD = 2
+    ALONE = 3
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what was run is kept in a cache."""
+        return self <= Arrangement.PADDED
 
 
 class Span(NamedTuple):
@@ -152,8 +172,8 @@ class Row:
 
     `adapters` act on this row alone; `switched` ones, which cannot, in their `way` on the whole batch, whose
     rows all have them. Positions of tokens count from `offset`. Rows of a `group` are under one condition, so
-    that a common beginning need be run only once; without a group a row shares nothing. `packed` rows are run
-    without padding; `shared` of their tokens are run once for the whole group.
+    that a common beginning need be run only once; without a group a row shares nothing. Of packed rows
+    `shared` tokens are run once for the whole group.
     """
 
     ids: tuple[int, ...]
@@ -170,8 +190,13 @@ class Row:
     capped: RowCap | None = None
     offset: int = 0
     continuations: tuple[Continuation, ...] = ()
-    packed: bool = False
+    arrangement: Arrangement = Arrangement.PADDED
     shared: int = 0
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is run without padding."""
+        return self.arrangement is Arrangement.PACKED
 
     @property
     def wants_logits(self) -> bool:
@@ -240,7 +265,7 @@ def fit_together(batch: Sequence[Row], row: Row, tokens: int, at_most: int) -> b
     """Tell whether a row may join a batch, which is to stay within a budget of tokens."""
     if not batch:
         return True
-    if _kind(row) != _kind(batch[0]) or len(batch) >= at_most:
+    if _kind(row) != _kind(batch[0]) or len(batch) >= at_most or row.arrangement is Arrangement.ALONE:
         return False
     together = [*batch, row]
     lengths = [len(member.ids) for member in together]
@@ -267,5 +292,5 @@ def _tokens(batch: Sequence[Row]) -> int:
     return sum(row.tokens for row in batch) + sum(beginnings.values())
 
 
-def _kind(row: Row) -> tuple[Weights, Way, bool, bool, bool]:
-    return row.switched, row.way, row.packed, row.wants_logits, row.takes_turns
+def _kind(row: Row) -> tuple[Weights, Way, Arrangement, bool, bool]:
+    return row.switched, row.way, row.arrangement, row.wants_logits, row.takes_turns

@@ -10,8 +10,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from coherence.engine.batch.layout import Layout, Padded
-from coherence.engine.batch.rows import Deltas, Row, Weights
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.rows import Arrangement, Deltas, Row, Weights
 from coherence.engine.laws.examples import Example, Form, name_of
 from coherence.engine.running.runner import Runner
 from coherence.plan import Condition, LawName, LawSearch, Way
@@ -202,12 +202,18 @@ class Law(LawExamples):
 
     def _run(self, example: Example) -> Tensor:
         row = self._row(Condition(self._neutral), example["probe"])
-        return self._logits_after(Padded.of([row], self._runner.host.pad, self._runner.host.device))
+        host = self._runner.host
+        return self._logits_after(host.laid_out([replace(row, arrangement=host.unpacked)]))
 
     def _batch(self, rows: list[Row]) -> Tensor:
         host = self._runner.host
-        packed = all(row.longest <= host.packs for row in rows)
-        rows = [replace(row, packed=packed) for row in rows]
+        plainest = max(host.arranged(row).arrangement for row in rows)
+        rows = [replace(row, arrangement=plainest) for row in rows]
+        batches = [[row] for row in rows] if plainest is Arrangement.ALONE else [rows]
+        return torch.cat([self._together(batch) for batch in batches])
+
+    def _together(self, rows: list[Row]) -> Tensor:
+        host = self._runner.host
         layout = host.laid_out(rows)
         with host.switched(rows[0].switched), host.put(rows, layout):
             return self._logits_after(layout)

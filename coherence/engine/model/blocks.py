@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from coherence.errors import ArtefactError
+
+
+def blocks_of(model: PreTrainedModel) -> nn.ModuleList:
+    """Return the decoder blocks of a causal LM, or of the one in a wrapper; an ArtefactError as below."""
+    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+    return find_blocks(decoder, model.config.get_text_config().num_hidden_layers)
 
 
 def find_blocks(model: nn.Module, count: int) -> nn.ModuleList:

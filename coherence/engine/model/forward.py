@@ -13,7 +13,6 @@ from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.prefix import with_shared
 from coherence.engine.batch.rows import Row, Span
 from coherence.engine.interventions.taps import SINK_RATIO, Taps, median_norm, sum_over
-from coherence.engine.model.blocks import truncated
 from coherence.engine.model.generation import answer, too_long
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import finite, mean_of
@@ -31,9 +30,10 @@ def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found
         if len(row.ids) > host.window:
             yield from dict.fromkeys(row.wanted, too_long(len(row.ids), host.window, row.label)).items()
     within = [row for row in rows if len(row.ids) <= host.window]
-    packed = [replace(row, packed=True) for row in within if row.longest <= host.packs]
-    padded = [row for row in within if row.longest > host.packs]
-    yield from budget.spend([*with_shared(packed), *padded], partial(_run, host, SINK_RATIO * norms))
+    arranged = [host.arranged(row) for row in within]
+    packed = with_shared(row for row in arranged if row.packed)
+    others = [row for row in arranged if not row.packed]
+    yield from budget.spend([*packed, *others], partial(_run, host, SINK_RATIO * norms))
 
 
 def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
@@ -46,12 +46,13 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
         layout = host.laid_out(batch)
         pool = median_norm(_spans(batch, layout))
         with host.switched(()), host.put(batch, layout), Taps(host.blocks, pool) as taps:
-            host.core(**layout.inputs())
+            host.read(layout, len(host.blocks))
         for row, value in zip(batch, taps.stacked(), strict=True):
             yield from ((place, finite(value, row.label)) for place in row.spans)
 
     named = [
-        replace(row, spans={place: Span(0, len(row.ids), len(host.blocks))}) for place, row in enumerate(rows)
+        replace(row, arrangement=host.unpacked, spans={place: Span(0, len(row.ids), len(host.blocks))})
+        for place, row in enumerate(rows)
     ]
     found = dict(budget.spend(named, measure))
     for value in found.values():
@@ -69,12 +70,8 @@ def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
         batch = [row.through(deepest) for row in batch]
         layout = host.laid_out(batch)
         pool = sum_over(_spans(batch, layout), sinks)
-        with (
-            truncated(host.model, host.blocks, deepest),
-            host.put(batch, layout),
-            Taps(host.blocks[:deepest], pool) as taps,
-        ):
-            host.core(**layout.inputs())
+        with host.put(batch, layout), Taps(host.blocks[:deepest], pool) as taps:
+            host.read(layout, deepest)
         yield from _read(batch, taps.stacked())
 
 

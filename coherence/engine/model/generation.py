@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from coherence.engine.batch.budget import Found
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
-from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row
+from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
@@ -32,10 +31,17 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
         for place, row in enumerate(batch)
         for continuation in row.continuations
     }
-    if places:
-        _decode(host, places, layout, logits[list(places.values())], sinks)
+    for together in _together(places):
+        _decode(host, together, layout, logits[list(together.values())], sinks)
     for draft in places:
         yield from draft.results(host)
+
+
+def _together(places: dict["_Draft", int]) -> list[dict["_Draft", int]]:
+    """Split drafts into those that are run at once: all, or each alone."""
+    if any(draft.row.arrangement is Arrangement.ALONE for draft in places):
+        return [{draft: place} for draft, place in places.items()]
+    return [places] if places else []
 
 
 def too_long(tokens: int, window: float, label: str) -> MeasurementError:
@@ -74,12 +80,13 @@ def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Ten
         going = [draft for draft in going if not draft.ended]
         if not going:
             return
-        packed = going[0].row.packed
+        arrangement = going[0].row.arrangement
+        packed = arrangement is Arrangement.PACKED
         # A packed draft waits in the layout, without a token and with its KV cache. A padded one would need a
         # token in every pass, so it is left out, and read anew when the next turn begins.
         held = [draft for draft in going if draft.next or packed]
         rows = [draft.row for draft in held]
-        if turned and not packed:
+        if not packed and (turned or not arrangement.keeps):
             # What is said in between would be padded in the middle: a sliding window would slide over that.
             # And drafts that were left out have no cache any more.
             rows = [draft.whole() for draft in held]
@@ -114,8 +121,8 @@ def _give(host: Host, donor: Donor, layout: Layout, place: int) -> None:
 
 def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Layout, sinks: Tensor) -> Tensor:
     spans = {
-        draft: range(first, end)
-        for draft, (first, end) in zip(held, pairwise(layout.bounds), strict=True)
+        draft: range(end - len(draft.next), end)
+        for draft, end in zip(held, layout.bounds[1:], strict=True)
         if draft.is_heard
     }
     taps = Taps(host.blocks, sum_over(list(spans.values()), sinks)) if spans else None

@@ -1,7 +1,9 @@
 """The host: a base model with the release's adapters mounted, ready to be put under any condition."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -10,26 +12,25 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from coherence.engine.batch.attention import configs_of
-from coherence.engine.batch.layout import Layout, Padded
+from coherence.engine.batch.layout import Alone, Layout, Padded
 from coherence.engine.batch.packed import Packed, window
-from coherence.engine.batch.rows import Continuation, Deltas, Exchange, Row, Weights
+from coherence.engine.batch.rows import Arrangement, Deltas, Row, Weights
 from coherence.engine.interventions.adapters import lora_layers, mount
 from coherence.engine.interventions.capping import CappingHooks, bounds_of
 from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
-from coherence.engine.model.blocks import find_blocks
+from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.loading import load_model
+from coherence.engine.model.trial import Trial, agree
 from coherence.errors import ArtefactError
 from coherence.plan import Way
-from coherence.vocabulary import Decoding
 
-# Largest deviation of our ways from the model's and PEFT's own, in units of the largest logit.
-_AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+_UNPACKED = (Arrangement.PADDED, Arrangement.REREAD, Arrangement.ALONE)
 
 
 class Host:
@@ -42,7 +43,7 @@ class Host:
         self.tokenizer = tokenizer
         text_config = model.config.get_text_config()
         self.width: int = text_config.hidden_size
-        self.blocks: nn.ModuleList = find_blocks(model, text_config.num_hidden_layers)
+        self.blocks: nn.ModuleList = blocks_of(model)
         self._configs = configs_of(model)
         self._mounted: nn.Module = model
         # Listed when they are mounted, and not in every pass.
@@ -52,8 +53,13 @@ class Host:
 
     @classmethod
     def load(cls, folder: Path, dtype: str) -> "Host":
-        """Load a model folder on the best devices there are; an ArtefactError says why it cannot be."""
-        return cls(*load_model(folder, dtype))
+        """Load a model folder on the best devices there are, and try which ways of running it are right.
+
+        An ArtefactError says why it cannot be loaded, or what is wrong in every way.
+        """
+        host = cls(*load_model(folder, dtype))
+        _ = host.packs, host.unpacked, host.reads_in_part
+        return host
 
     @cached_property
     def window(self) -> float:
@@ -118,16 +124,69 @@ class Host:
         return weight_errors(self.model, adapters, *self.fit(adapters, way))
 
     def laid_out(self, rows: Sequence[Row]) -> Layout:
-        """Lay rows that are all packed, or all not, out for a forward pass."""
-        if rows[0].packed:
+        """Lay rows that are all arranged alike out for a forward pass."""
+        arrangement = rows[0].arrangement
+        if arrangement is Arrangement.PACKED:
             return Packed.of(self._configs, rows, self.device)
-        return Padded.of(rows, self.pad, self.device)
+        if arrangement is Arrangement.ALONE:
+            return Alone.of(rows, self.pad, self.device)
+        goes_on = arrangement.keeps and any(row.continuations for row in rows)
+        return Padded.of(rows, self.pad, self.device, self._past() if goes_on else None)
+
+    def arranged(self, row: Row) -> Row:
+        """Arrange a row in the fastest way that gives the model's own numbers."""
+        return replace(row, arrangement=Arrangement.PACKED if row.longest <= self.packs else self.unpacked)
 
     @cached_property
     def packs(self) -> float:
-        """Tokens that a packed row may have at most. 0 where only padding gives the model's own numbers."""
+        """Tokens that a packed row may have at most. 0 where packed rows are not the model's own."""
         limit = window(self.model.config.get_text_config())
-        return limit if limit and self._packs() else 0
+        fits = self._trial.longest <= limit
+        return limit if fits and self._trial.difference(Arrangement.PACKED) is None else 0
+
+    @cached_property
+    def unpacked(self) -> Arrangement:
+        """The fastest arrangement of rows that are not packed which gives the model's own numbers.
+
+        An ArtefactError names the type of a model that has none.
+        """
+        if not self._trial.is_sound:
+            # Measurements say so, each for itself.
+            return Arrangement.PADDED
+        for arrangement in _UNPACKED:
+            differs = self._trial.difference(arrangement)
+            if differs is None:
+                return arrangement
+        raise ArtefactError(
+            f"is of the type {self.model.config.model_type}, which cannot be read token by token, not even "
+            f"one row at a time: {differs}; expected a causal language model"
+        )
+
+    @property
+    def slowly(self) -> str | None:
+        """Say what about the model makes it slow to measure; None where nothing does."""
+        if self.packs or self.unpacked.keeps:
+            return None
+        alone = ", one row at a time" if self.unpacked is Arrangement.ALONE else ""
+        return (
+            f"a {self.model.config.model_type} gives its own numbers only where every token is read with all "
+            f"before it{alone}; that is slower"
+        )
+
+    @cached_property
+    def _trial(self) -> Trial:
+        return Trial(self, self._sample)
+
+    def _past(self) -> dict[str, Cache]:
+        config = self.model.config.get_text_config()
+        # Of every token in every layer, unless layers have states of their own.
+        cache = DynamicCache() if window(config) else DynamicCache(config=config)
+        return {self._cache_name: cache}
+
+    @cached_property
+    def _cache_name(self) -> str:
+        told = inspect.signature(type(self.model).forward).parameters
+        return next((name for name in ("past_key_values", "cache_params") if name in told), "past_key_values")
 
     @contextmanager
     def put(self, rows: Sequence[Row], layout: Layout) -> Iterator[None]:
@@ -148,9 +207,32 @@ class Host:
 
         With `counts`, those after each of the last tokens of the rows, row after row: [sum, vocabulary].
         """
-        keep, places = (layout.ends, slice(None)) if counts is None else layout.tails(counts)
-        logits: Tensor = self.model(**layout.inputs(), logits_to_keep=keep).logits
+        told, places = layout.tails(counts)
+        logits: Tensor = self.model(**layout.inputs(), **told).logits
         return logits.flatten(0, 1)[places]
+
+    def read(self, layout: Layout, depth: int) -> None:
+        """Run the model for what taps read up to a depth, and no further if it can end there."""
+        if self.reads_in_part:
+            self.run_decoder(layout, depth)
+        else:
+            self.logits(layout)
+
+    def run_decoder(self, layout: Layout, depth: int) -> None:
+        """Run the decoder alone, ended after its first `depth` blocks."""
+        with truncated(self.model, self.blocks, depth):
+            self.core(**layout.inputs())
+
+    def called(self, ids: Sequence[int]) -> Tensor:
+        """Call the model plainly with token ids; return logits [1, tokens, vocabulary]."""
+        told = torch.tensor([ids], device=self.device)
+        logits: Tensor = self.model(input_ids=told, use_cache=False).logits
+        return logits
+
+    @cached_property
+    def reads_in_part(self) -> bool:
+        """Whether what blocks give can be read without what lies behind them."""
+        return not self._trial.is_sound or self._trial.reads_in_part()
 
     def steered(self, deltas: Deltas) -> AbstractContextManager[object]:
         """Steering alone, {depth: [lines, tokens or 1, width]}."""
@@ -171,48 +253,28 @@ class Host:
 
     def _agrees(self, name: str, base: Tensor, switched: Tensor) -> bool:
         # What lies behind a layer may fold rows together, as routed experts do; only trying tells.
-        rows = [Row(self._sample, adapters=((name, 1.0),)), Row(self._sample)]
+        rows = [self.arranged(row) for row in (Row(self._sample, ((name, 1.0),)), Row(self._sample))]
+        if rows[0].arrangement is Arrangement.ALONE:
+            return False
         layout = self.laid_out(rows)
         try:
             with self.switched(()), self.put(rows, layout):
                 found = self.logits(layout)
         except RuntimeError:
             return False
-        return _agree(found, torch.cat([switched, base]))
+        return agree(found, torch.cat([switched, base]))
 
     @cached_property
     def shifts(self) -> bool:
         """Whether it is all the same to packed rows at which position they begin."""
-        rows = [Row(self._sample, packed=True, offset=offset) for offset in (0, len(self._sample))]
+        rows = [
+            Row(self._sample, arrangement=Arrangement.PACKED, offset=offset)
+            for offset in (0, len(self._sample))
+        ]
         layout = self.laid_out(rows)
         with self.switched(()), self.put(rows, layout):
             found = self.logits(layout)
-        return _agree(found[1:], found[:1])
-
-    def _packs(self) -> bool:
-        # Families differ in what their attention is told, and in whether it can be replaced: it is tried.
-        first = self._sample[0]
-        texts = [(*self._sample, first), (*self._sample, first, first)]
-        rows = [
-            Row(ids, packed=True, group=0, shared=len(self._sample), continuations=_AN_ANSWER)
-            for ids in texts
-        ]
-        try:
-            layout = self.laid_out(rows)
-            with self.switched(()), self.put(rows, layout):
-                found = [self.logits(layout)]
-            layout = layout.followed([[first], [first]], [0, 1])
-            with self.switched(()), self.put(rows, layout):
-                found.append(self.logits(layout))
-        except (RuntimeError, NotImplementedError, TypeError, LookupError):
-            return False
-        with self.switched(()):
-            expected = [self._alone(ids) for ids in [*texts, *((*ids, first) for ids in texts)]]
-        return _agree(torch.cat(found), torch.cat(expected))
-
-    def _alone(self, ids: Sequence[int]) -> Tensor:
-        logits: Tensor = self.model(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits
-        return logits[:, -1]
+        return agree(found[1:], found[:1])
 
     @cached_property
     def _sample(self) -> tuple[int, ...]:
@@ -221,7 +283,7 @@ class Host:
 
     def _signature(self, adapters: Weights) -> Tensor:
         with self.switched(adapters):
-            return self._alone(self._sample)
+            return self.called(self._sample)[:, -1]
 
 
 def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
@@ -231,10 +293,3 @@ def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
             for depth, values in row.patch.residuals.items():
                 found.setdefault(depth, {})[start + row.patch.token] = values
     return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in found.items()}
-
-
-_AN_ANSWER = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
-
-
-def _agree(found: Tensor, expected: Tensor) -> bool:
-    return bool((found - expected).abs().max() <= _AGREEMENT[found.dtype] * expected.abs().max())

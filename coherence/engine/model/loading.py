@@ -13,8 +13,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -24,7 +28,7 @@ from transformers.quantizers.auto import AutoHfQuantizer
 from transformers.utils import logging as transformers_logging
 
 from coherence.engine.interventions.taps import Taps
-from coherence.engine.model.blocks import find_blocks
+from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.folder import CONFIG, tensors, weight_files
 from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
@@ -38,6 +42,12 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 # What accelerate leaves free on a device for activations, too.
 _SHARE_FOR_WEIGHTS = 0.9
 _PROMPTS_THAT_MAY_OVERFLOW = CALIBRATION[:4]
+# Classes for what reads and writes text, some of which see or hear as well.
+_CLASSES: tuple[tuple[type[Any], Any], ...] = (
+    (AutoModelForCausalLM, MODEL_FOR_CAUSAL_LM_MAPPING),
+    (AutoModelForImageTextToText, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING),
+    (AutoModelForMultimodalLM, MODEL_FOR_MULTIMODAL_LM_MAPPING),
+)
 
 
 def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -50,10 +60,10 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     weight_files(folder)
     with _in_one_sentence():
         config = _config(folder)
-        implementation = attention(config)
+        made_by, implementation = _class_for(config), attention(config)
         tokenizer = _tokenizer(folder)
         device = room(folder, dtype)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = made_by.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
             device_map=device,
@@ -78,10 +88,10 @@ def load_skeleton(folder: Path) -> PreTrainedModel:
     weight_files(folder)
     with _in_one_sentence():
         config = _config(folder)
-        implementation = attention(config)
+        made_by, implementation = _class_for(config), attention(config)
         _tokenizer(folder)
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            model: PreTrainedModel = made_by.from_config(
                 config, attn_implementation=implementation, trust_remote_code=False
             )
     return model
@@ -169,10 +179,26 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def attention(config: PreTrainedConfig) -> str:
     """Return `sdpa`, or `eager` for a family without it, such as Gemma 2, which caps attention logits."""
     # Not eager wherever the two differ: the eager Falcon of transformers 5 adds its alibi twice.
-    family: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    if family is None:
-        raise ArtefactError(f"is of the type {config.model_type}; expected a causal language model")
+    family = _families(config)[_class_for(config)]
     return "sdpa" if family._supports_sdpa else "eager"
+
+
+def _class_for(config: PreTrainedConfig) -> type[Any]:
+    """Return the auto class that makes the model which a config names, or the first that has one for it."""
+    families = _families(config)
+    if not families:
+        raise ArtefactError(f"is of the type {config.model_type}; expected a causal language model")
+    named = (auto for auto, family in families.items() if family.__name__ in (config.architectures or ()))
+    return next(named, next(iter(families)))
+
+
+def _families(config: PreTrainedConfig) -> dict[type[Any], Any]:
+    """Map auto classes to the model class that each has for a config."""
+    found = ((auto, mapping.get(type(config), None)) for auto, mapping in _CLASSES)
+    families = {auto: family for auto, family in found if family is not None}
+    # Of an encoder and a decoder the causal class is the decoder alone; the others are no language models.
+    decodes = AutoModelForCausalLM in families or not config.get_text_config().is_encoder_decoder
+    return families if decodes else {}
 
 
 def placement(needed: int) -> str:
@@ -256,7 +282,7 @@ def _cap_threads(cgroup: Path = _CGROUP) -> None:
 
 def _check_overflow(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise an ArtefactError that names the first site whose values are not finite on ordinary prompts."""
-    blocks = find_blocks(model, model.config.get_text_config().num_hidden_layers)
+    blocks = blocks_of(model)
     core: Any = model.get_decoder()  # type: ignore[no-untyped-call]
     chat = Chat(tokenizer)
     for probe in _PROMPTS_THAT_MAY_OVERFLOW:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from coherence.engine.batch.rows import Continuation, Donor, Exchange, Row, Under
+from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Row, Under
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.errors import MeasurementError
@@ -56,19 +56,23 @@ class Branch:
 
         A MeasurementError says why this model cannot have such a conversation.
         """
-        exchanges = [
-            self._exchange(count, row, wanted, means)
-            for count in range(self._read, len(self._reply.turns) + 1)
-        ]
+        later = range(self._read, len(self._reply.turns) + 1)
+        if not self._builder.host.packs and any(self._is_changed(count) for count in later):
+            raise self._unchangeable(row)
+        exchanges = [self._exchange(count, row, wanted, means) for count in later]
         # What was read has ended: the first of them begins with what comes before it.
         begun = (Exchange(said=()),) if self._read else ()
         continuation = Continuation(self._reply.decoding, (*begun, *exchanges))
         if continuation.keeps_its_cache and len(row.ids) + continuation.tokens > self._builder.host.packs:
-            raise MeasurementError(
-                f"the cache of this model cannot be changed on the way, after {len(row.ids)} tokens: its "
-                f"attention is its own, or has a window of {self._builder.host.packs} tokens; {row.label}"
-            )
+            raise self._unchangeable(row)
         return continuation
+
+    def _unchangeable(self, row: Row) -> MeasurementError:
+        return MeasurementError(
+            f"the cache of this model cannot be changed on the way, after {len(row.ids)} tokens: its "
+            "attention is its own, its layers have states, or there is a window of "
+            f"{self._builder.host.packs} tokens; {row.label}"
+        )
 
     def _exchange(
         self,
@@ -161,7 +165,7 @@ class Branch:
             )
         donor = self._alike(self._resolved.row(edit.donor, self._reply.probe, theirs), row)
         return Donor(
-            replace(donor, offset=offset, packed=True, continuations=_KEPT),
+            replace(donor, offset=offset, arrangement=Arrangement.PACKED, continuations=_KEPT),
             tuple(theirs.places(donated)),
             tuple(own.places(prompt)),
             tuple(dict.fromkeys(site.block for site in edit.sites)),

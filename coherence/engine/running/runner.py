@@ -33,17 +33,20 @@ class Runner:
     def __init__(self, artefacts: Artefacts, store: Store, warn: Callable[[str], None]) -> None:
         self.artefacts = artefacts
         self.examples = store.examples
-        self._store = store
+        self._store, self._warn = store, warn
         self._budget = Budget(warn)
         self._told = False
         # Weak, so that the model goes with the runner and need not wait for the garbage collector.
         self._units = Units(weakref.proxy(self), store)
         self.builder = RowBuilder(artefacts, self._units)
 
-    @property
+    @cached_property
     def host(self) -> Host:
         """The base model; an ArtefactError names the suite's line when it cannot be loaded."""
-        return self.builder.host
+        host = self.builder.host
+        if host.slowly:
+            self._warn(f"base {self.artefacts.release.base!r}: {host.slowly}")
+        return host
 
     def measured(self, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield what a job wants of rows; what cannot be measured is an error of its own."""

@@ -290,3 +290,14 @@ def test_replies_that_the_template_ends_have_another_key(
     assert "ends" in key_of(reply(condition()), ship())
     assert "ends" in key_of(mean, ship())["text"]
     assert "ends" not in key_of(Reading(condition(), PROBE), ship())
+
+
+def test_values_of_a_base_that_is_no_longer_padded_are_not_those_of_before(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    assert "arranged" not in norms_key(ship())
+    config = tmp_path / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "mamba2"}))
+    assert norms_key(ship())["arranged"] == "as tried"
+    config.write_text("[]")
+    assert "arranged" not in norms_key(ship())

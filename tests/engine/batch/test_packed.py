@@ -11,7 +11,7 @@ from transformers import LlamaConfig
 
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.prefix import with_shared
-from coherence.engine.batch.rows import Continuation, Exchange, Row, Span
+from coherence.engine.batch.rows import Arrangement, Continuation, Exchange, Row, Span
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -100,7 +100,7 @@ def test_every_token_has_the_values_of_its_row_and_a_shared_one_those_of_the_fir
 def test_it_goes_on_with_the_rows_that_are_kept_at_their_next_positions(host: Host) -> None:
     asked = (Continuation(SAMPLED, (Exchange("reply"),)),)
     rows = [Row(ids, group=0, continuations=asked) for ids in [(5, 6, 7), (5, 6, 8, 9), (5, 6, 1)]]
-    layout = host.laid_out(with_shared(replace(row, packed=True) for row in rows))
+    layout = host.laid_out(with_shared(replace(row, arrangement=Arrangement.PACKED) for row in rows))
     with host.switched(()), host.put(rows, layout):
         host.logits(layout)
     after = layout.followed([[10], [11, 12], []], [1, 2, 2])

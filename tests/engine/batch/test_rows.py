@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.batch.rows import (
+    Arrangement,
     Continuation,
     Exchange,
     Row,
@@ -25,7 +26,7 @@ rows = st.builds(
     switched=stacks,
     group=st.sampled_from([None, "one", "two"]),
     log_probs=st.sampled_from([None, "scores"]),
-    packed=st.booleans(),
+    arrangement=st.sampled_from(Arrangement),
 )
 
 
@@ -34,7 +35,7 @@ def asked(name: str, tokens: int, **means: int) -> Continuation:
 
 
 def kind(row: Row) -> tuple[object, ...]:
-    return row.switched, row.packed, row.wants_logits, row.group
+    return row.switched, row.arrangement, row.wants_logits, row.group
 
 
 @given(given=st.lists(rows, max_size=12))
@@ -56,8 +57,9 @@ def test_rows_fit_together_when_they_are_alike_and_even_and_within_the_budget(
     lengths = [len(member.ids) for member in [*batch, row]]
     even = row.packed or max(lengths) <= 2 * min(lengths)
     alike = kind(row)[:3] == kind(batch[0])[:3]
-    small = size([*batch, row]) <= tokens
-    assert fit_together(batch, row, tokens, 5) == (alike and even and small and len(batch) < 5)
+    small = size([*batch, row]) <= tokens and len(batch) < 5
+    alone = row.arrangement is Arrangement.ALONE
+    assert fit_together(batch, row, tokens, 5) == (alike and even and small and not alone)
 
 
 def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> None:
@@ -66,15 +68,24 @@ def test_the_size_of_a_padded_batch_is_that_of_its_longest_row_for_each() -> Non
 
 def test_rows_that_are_only_read_weigh_half() -> None:
     assert size([Row((1,) * 3), Row((1,) * 5)]) == 5
-    assert size([Row((1,) * 3, packed=True), Row((1,) * 4, packed=True)]) == 4
+    assert (
+        size([Row((1,) * 3, arrangement=Arrangement.PACKED), Row((1,) * 4, arrangement=Arrangement.PACKED)])
+        == 4
+    )
 
 
 def test_the_size_of_a_packed_batch_is_its_tokens_and_what_is_shared_once() -> None:
     batch = [
-        Row((1,) * 9, group="one", packed=True, shared=7),
-        Row((1,) * 8, group="one", packed=True, shared=7, continuations=(asked("reply", 5),)),
-        Row((1,) * 4, group="two", packed=True, shared=3),
-        Row((1,) * 6, packed=True),
+        Row((1,) * 9, group="one", arrangement=Arrangement.PACKED, shared=7),
+        Row(
+            (1,) * 8,
+            group="one",
+            arrangement=Arrangement.PACKED,
+            shared=7,
+            continuations=(asked("reply", 5),),
+        ),
+        Row((1,) * 4, group="two", arrangement=Arrangement.PACKED, shared=3),
+        Row((1,) * 6, arrangement=Arrangement.PACKED),
     ]
     assert size(batch) == (7 + 2 + 1 + 5) + (3 + 1) + 6
 

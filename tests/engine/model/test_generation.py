@@ -10,14 +10,23 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from coherence.engine.batch.budget import Budget
-from coherence.engine.batch.rows import Continuation, Exchange, Row, Span
+from coherence.engine.batch.rows import (
+    Arrangement,
+    AxisCap,
+    Continuation,
+    Exchange,
+    Patched,
+    Row,
+    RowCap,
+    Span,
+)
 from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.forward import run
 from coherence.engine.model.generation import named_ends, stop_tokens
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
-from coherence.vocabulary import Decoding
+from coherence.vocabulary import Decoding, Tokens
 
 WIDTH, LIMIT, DEPTH = 32, 12, 4
 TOLERANCE = 1e-5  # float32, relative to the largest value of a reading
@@ -90,6 +99,47 @@ def test_replies_are_those_of_reading_everything_again(ready: Host) -> None:
     assert answers(ready, rows) == {name: said(ready, ids) for name, ids in expected.items()}
     assert len({len(ids) for ids in expected.values()}) > 3, "rows must end at different times"
     assert any(len(ids) == LIMIT for ids in expected.values())
+
+
+@pytest.mark.parametrize("plainer", [Arrangement.REREAD, Arrangement.ALONE])
+def test_however_rows_are_arranged_the_same_is_said_and_heard(
+    host: Host, tiny_adapter: Callable[..., Path], plainer: Arrangement
+) -> None:
+    host.mount("pirate", tiny_adapter("pirate"))
+    axis = delta(7) / delta(7).norm()
+    talks = [
+        Row(PROMPTS[0], PIRATE, label="adapter"),
+        Row(PROMPTS[1], deltas={2: delta(1)}, label="steered"),
+        Row(PROMPTS[2], patch=Patched(3, {1: delta(2)}), label="patched"),
+        Row(PROMPTS[3], capped=RowCap({2: AxisCap(axis, -1.0)}, Tokens.ASSISTANT), label="capped"),
+    ]
+    rows = [
+        replace(
+            row,
+            spans={f"{row.label} prompt": Span(1, 4, 3)},
+            log_probs=f"{row.label} next",
+            continuations=tuple(
+                Continuation(
+                    decoding,
+                    (
+                        Exchange((row.label, way, 1), {(row.label, way, "mean 1"): DEPTH}),
+                        Exchange((row.label, way, 2), {(row.label, way, "mean 2"): 2}, before=(17, 5)),
+                    ),
+                )
+                for way, decoding in enumerate([GREEDY, SAMPLED])
+            ),
+        )
+        for row in talks
+    ]
+    expected = answers(host, rows)
+    host.packs, host.unpacked = 0, plainer
+    found = answers(host, rows)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, Answer):
+            assert found[name] == value
+        else:
+            assert float((found[name] - value).abs().max() / value.abs().max()) < TOLERANCE
 
 
 def test_bare_replies_are_those_of_transformers(ready: Host) -> None:

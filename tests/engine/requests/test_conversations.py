@@ -380,10 +380,12 @@ def test_an_axis_of_no_length_is_a_sentence(runner: Runner, store: Store) -> Non
 
 def test_a_cache_that_cannot_be_changed_is_a_sentence(runner: Runner) -> None:
     runner.host.packs = 0
-    reply = changed(ADAPTER, BARE)
-    known = {said: Answer("Arr.", (40, 41)) for said in reply.known}
-    found = dict(runner.measured(Job((reply,), known)))
-    assert str(found[reply]).startswith("the cache of this model cannot be changed on the way, after ")
+    # A donor with a longer prompt, which would ask of packed rows whether positions count from each other.
+    donated = Turn(FIRST, edit=CacheEdit(PROMPT, SITES))
+    for reply in (changed(ADAPTER, BARE), Reply(BARE, PROBE, GREEDY, (donated,))):
+        known = {said: Answer("Arr.", (40, 41)) for said in reply.known}
+        found = dict(runner.measured(Job((reply,), known)))
+        assert str(found[reply]).startswith("the cache of this model cannot be changed on the way, after ")
 
 
 def test_a_conversation_ends_with_the_models_window(runner: Runner, store: Store) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.digests import file_digest
 from coherence.engine.artefacts.keys import norms_key
 from coherence.engine.artefacts.vectors import save_vector
+from coherence.engine.batch.rows import Arrangement
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
@@ -50,6 +52,21 @@ def read(runner: Runner, reading: Reading, known: dict[Reply, Answer] | None = N
 
 def close(one: NDArray[np.float32], two: NDArray[np.float32]) -> bool:
     return bool(np.abs(one - two).max() <= 1e-5 * np.abs(two).max())
+
+
+def test_a_base_that_is_read_again_with_every_token_is_said_to_be_slow(
+    artefacts: Callable[..., Artefacts], store: Store
+) -> None:
+    said: list[str] = []
+    runner = Runner(artefacts(), store, said.append)
+    runner.builder.host.packs, runner.builder.host.unpacked = 0, Arrangement.ALONE
+    assert runner.host is runner.builder.host
+    (sentence,) = said
+    assert re.fullmatch(
+        r"base '.*': a llama gives its own numbers only where every token is read with all before it, "
+        r"one row at a time; that is slower",
+        sentence,
+    )
 
 
 def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
