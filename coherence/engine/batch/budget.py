@@ -89,6 +89,7 @@ def _failed(batch: Iterable[Row], problem: Exception) -> Found:
         error = in_a_sentence(problem)
         if not isinstance(problem, CoherenceError):
             error = type(error)(f"{error.sentence}; for {row.label}")
+            error.__cause__ = problem
         yield from dict.fromkeys(row.wanted, error).items()
 
 
