@@ -1,4 +1,4 @@
-"""Figures in numbers: a grid that says what a picture shows."""
+"""Figures in numbers: the columns of a table that says what a picture shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ from coherence.vocabulary.figures import Column
 
 @dataclass(frozen=True)
 class FigureColumns:
-    """Named columns of numbers, a row for each place or arrow."""
+    """Columns of numbers with their names, a row for each place or arrow."""
 
     title: str
-    corner: str
     rows: tuple[str, ...]
-    columns: dict[str, Column]
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
 def columns_of(figures: Figures) -> Iterator[FigureColumns]:
-    """Yield one for the curve and one for the arrows, where there are such."""
+    """Yield those of the curve and of the arrows, where there are such."""
     if curve := figures.curve:
-        yield FigureColumns(f"over {curve.over.title}", curve.over.title, curve.at, _of_curve(curve))
+        names, columns = zip(*_of_curve(curve), strict=True)
+        yield FigureColumns(f"over {curve.over.title}", curve.at, names, columns)
     if arrows := figures.arrows:
+        names, columns = zip(*_of_arrows(arrows), strict=True)
         title = f"{arrows.x} and {arrows.y}, {arrows.begins} and {arrows.ends}"
-        yield FigureColumns(title, "", tuple(arrows.start), _of_arrows(arrows))
+        yield FigureColumns(title, tuple(arrows.start), names, columns)
 
 
-def _of_curve(curve: Curve) -> dict[str, Column]:
-    """Every series with the ends of its intervals beside it, and those of a zone."""
-    columns: dict[str, Column] = {}
+def _of_curve(curve: Curve) -> Iterator[tuple[str, Column]]:
+    """Every series with the ends of its intervals behind it, and those of a zone."""
     for name, line in curve.series.items():
-        columns[name] = line.values
+        yield name, line.values
         if line.low is not None and line.high is not None:
-            columns |= {f"{name}, low": line.low, f"{name}, high": line.high}
+            yield "low", line.low
+            yield "high", line.high
     if zone := curve.zone:
-        columns |= {f"{zone.name} from": zone.low, f"{zone.name} to": zone.high}
-    return columns
+        yield f"{zone.name} from", zone.low
+        yield f"{zone.name} to", zone.high
 
 
-def _of_arrows(arrows: Arrows) -> dict[str, Column]:
+def _of_arrows(arrows: Arrows) -> Iterator[tuple[str, Column]]:
     """Both coordinates of either end."""
-    return {
-        f"{axis} {name}": tuple(points[arrow][place] for arrow in arrows.start)
-        for name, points in ((arrows.begins, arrows.start), (arrows.ends, arrows.end))
-        for place, axis in enumerate((arrows.x, arrows.y))
-    }
+    for name, points in ((arrows.begins, arrows.start), (arrows.ends, arrows.end)):
+        for place, axis in enumerate((arrows.x, arrows.y)):
+            yield f"{axis} {name}", tuple(points[arrow][place] for arrow in arrows.start)

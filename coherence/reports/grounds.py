@@ -76,9 +76,9 @@ def _count(title: str, shown: int, available: int) -> str:
 
 
 def _in_numbers(grid: FigureColumns) -> Table:
-    shown = table(grid.corner, *grid.columns, numbers=tuple(grid.columns))
+    shown = table("", *grid.names, numbers=grid.names)
     for row in _rows_that_matter(grid):
-        values = (column[row] for column in grid.columns.values())
+        values = (column[row] for column in grid.columns)
         shown.add_row(
             cell(grid.rows[row]), *(cell("-" if value is None else number(value)) for value in values)
         )
@@ -102,7 +102,7 @@ def _rows_that_matter(grid: FigureColumns) -> list[int]:
     last = len(grid.rows) - 1
     if last < _ROWS:
         return list(range(last + 1))
-    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, grid.columns.values()))])
+    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, grid.columns))])
     spare = max(0, _ROWS - len(wanted))
     between = ((step + 1) * last // (spare + 1) for step in range(spare))
     return sorted(list(dict.fromkeys([*wanted, *between]))[:_ROWS])

@@ -48,7 +48,7 @@ class Curve(Frozen):
 
     over: Abscissa
     at: tuple[str, ...] = Field(description="Names of the places: numbers, or of sites in their order.")
-    series: dict[str, Series]
+    series: dict[str, Series] = Field(min_length=1)
     zone: Zone | None = None
 
     @model_validator(mode="after")

@@ -132,13 +132,13 @@ from coherence_brevity import Brevity, BrevityCase
 
 def raising(kept, name):
     def method(self, *given):
-        if getattr(self, "asked", self).id == name:
+        if getattr(self, "spec", self).id == name:
             raise LookupError(f"{name} went wrong")
         return kept(self, *given)
     return method
 
 for kind, name in [
-    *((BrevityCase, name) for name in ("needs", "controls", "judge")),
+    *((BrevityCase, name) for name in ("needs", "controls", "sample")),
     *((Brevity, name) for name in ("could_fail", "cases")),
 ]:
     setattr(kind, name, raising(getattr(kind, name), name))
@@ -147,7 +147,7 @@ for kind, name in [
 
 def test_what_a_property_raises_is_an_error_of_its_assertion(bench, extended):
     bench.pytester.makeconftest(RAISING)
-    in_a_case = ("needs", "controls", "judge", "could_fail")
+    in_a_case = ("needs", "controls", "sample", "could_fail")
     named = {name: BREVITY.replace("{", f"{{id: {name}, ") for name in (*in_a_case, "cases", "healthy")}
     bench.suite("passes", *(named[name] for name in (*in_a_case, "healthy")))
     lines = bench.suite(named["cases"], name="b")
