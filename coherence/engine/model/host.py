@@ -26,7 +26,7 @@ from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
 from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.loading import load_model
-from coherence.engine.model.trial import Trial, agree
+from coherence.engine.model.trial import BaseTrial, agree
 from coherence.errors import ArtefactError
 from coherence.plan import Way
 
@@ -174,8 +174,8 @@ class Host:
         )
 
     @cached_property
-    def _trial(self) -> Trial:
-        return Trial(self, self._sample)
+    def _trial(self) -> BaseTrial:
+        return BaseTrial(self, self._sample)
 
     def _past(self) -> dict[str, Cache]:
         config = self.model.config.get_text_config()

@@ -1,15 +1,14 @@
 """The trial of a base: which ways of running it give the numbers of the model's own plain calls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import accumulate, chain
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from coherence.engine.batch.budget import out_of_memory
 from coherence.engine.batch.layout import Layout
@@ -17,9 +16,6 @@ from coherence.engine.batch.rows import Arrangement, Continuation, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
 from coherence.errors import ArtefactError, CoherenceError, first_line
 from coherence.vocabulary import Decoding
-
-if TYPE_CHECKING:
-    from coherence.engine.model.host import Host
 
 # Largest deviation of our ways from the model's and PEFT's own, in units of a vector's largest value.
 _AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -45,13 +41,28 @@ class _Plain(NamedTuple):
     logits: Tensor
 
 
-class Trial:
+class _Tried(Protocol):
+    """What is tried: a `Host`, which asks for the trial of itself."""
+
+    blocks: nn.ModuleList
+    width: int
+
+    def switched(self, adapters: tuple[()]) -> AbstractContextManager[None]: ...
+    def arranged(self, row: Row) -> Row: ...
+    def laid_out(self, rows: Sequence[Row]) -> Layout: ...
+    def put(self, rows: Sequence[Row], layout: Layout) -> AbstractContextManager[None]: ...
+    def logits(self, layout: Layout) -> Tensor: ...
+    def run_decoder(self, layout: Layout, depth: int) -> None: ...
+    def called(self, ids: Sequence[int]) -> Tensor: ...
+
+
+class BaseTrial:
     """Two short texts as plain calls of a model read them, and as our ways of running it do.
 
     They begin alike and differ in length. One goes on alone, then both by several tokens at once.
     """
 
-    def __init__(self, host: Host, sample: Sequence[int]) -> None:
+    def __init__(self, host: _Tried, sample: Sequence[int]) -> None:
         begun = tuple(sample[:_BEGINNING])
         more = [begun[place % len(begun)] for place in range(_BEGINNING)]
         self._host, self._shared = host, len(begun)

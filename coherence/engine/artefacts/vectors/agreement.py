@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.engine.artefacts.vectors.content import Values
-from coherence.engine.artefacts.vectors.entries import Entry, Row, by_number
+from coherence.engine.artefacts.vectors.entries import LayerRow, VectorEntry, by_number
 from coherence.engine.artefacts.vectors.layers import Layer
 from coherence.engine.artefacts.vectors.unfit import UnfitError, whole
 from coherence.vocabulary import Site
@@ -36,7 +36,7 @@ class Told:
         return {"hidden_states": self.blocks + 1, "block_outputs": self.blocks, "block_inputs": self.blocks}
 
 
-def agreed(entry: Entry, told: Told) -> Vector:
+def agreed(entry: VectorEntry, told: Told) -> Vector:
     """Return the vector [width] that both sides mean, and its site."""
     first = entry.rows[0]
     if len(entry.rows) > 1 and not entry.stacked:
@@ -66,7 +66,7 @@ def _read(values: Values, told: Told) -> NDArray[Any]:
         return np.asarray(values.read()).reshape(values.axes)
 
 
-def _of_stack(entry: Entry, told: Told) -> Vector:
+def _of_stack(entry: VectorEntry, told: Told) -> Vector:
     first = entry.rows[0].values
     counts = _stack_counts(len(entry.rows) if entry.stacked else first.axes[0], entry, told)
     own = Site.at_depth(entry.layer.depth(counts)) if entry.layer else None
@@ -75,7 +75,7 @@ def _of_stack(entry: Entry, told: Told) -> Vector:
     return _read(entry.rows[number].values, told) if entry.stacked else _read(first, told)[number], site
 
 
-def _stack_counts(rows: int, entry: Entry, told: Told) -> Layers:
+def _stack_counts(rows: int, entry: VectorEntry, told: Told) -> Layers:
     if told.layers and rows != told.counts[told.layers]:
         raise UnfitError(
             f"found {rows} rows, expected {told.counts[told.layers]} for `layers: {told.layers}`"
@@ -97,7 +97,7 @@ def _stack_counts(rows: int, entry: Entry, told: Told) -> Layers:
     return entry.counts
 
 
-def _of_layers(entry: Entry, told: Told) -> Vector:
+def _of_layers(entry: VectorEntry, told: Told) -> Vector:
     counts = _layer_counts(entry, told)
     if len(entry.rows) == 1:
         (row,) = entry.rows
@@ -111,11 +111,11 @@ def _of_layers(entry: Entry, told: Told) -> Vector:
     return _read(at_site[0].values, told), site
 
 
-def _names(rows: Iterable[Row]) -> list[str]:
+def _names(rows: Iterable[LayerRow]) -> list[str]:
     return [row.name for row in rows]
 
 
-def _needed(site: Site, entry: Entry, counts: Layers | None, told: Told) -> str:
+def _needed(site: Site, entry: VectorEntry, counts: Layers | None, told: Told) -> str:
     """Name the layer that a site needs, as the file spells layers."""
     ways = {_layer(row).counts or counts for row in entry.rows}
     if len(ways) > 1:
@@ -132,7 +132,7 @@ def _after_norm(layer: Layer, counts: Layers | None, told: Told) -> bool:
     return (layer.counts or counts) == "hidden_states" and layer.number == told.blocks
 
 
-def _layer_counts(entry: Entry, told: Told) -> Layers | None:
+def _layer_counts(entry: VectorEntry, told: Told) -> Layers | None:
     """Return what the numbers of layers count; nothing where the names say it themselves."""
     numbers = [_layer(row).number for row in entry.rows if _layer(row).counts is None]
     if not numbers:
@@ -197,6 +197,6 @@ def _check_no_layers(told: Told, held: str) -> None:
         )
 
 
-def _layer(row: Row) -> Layer:
+def _layer(row: LayerRow) -> Layer:
     assert row.layer is not None
     return row.layer

@@ -15,7 +15,7 @@ _LAYER = ("layer", "layer_idx", "layer_index", "layer_number")
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class LayerRow:
     """One array by its name, and the layer that it is of, if the file says."""
 
     name: str
@@ -24,7 +24,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class VectorEntry:
     """Vectors that belong together: one, or one for each layer.
 
     `stacked` are the rows of a list, which begins with the first layer. What the file says beside them: the
@@ -32,7 +32,7 @@ class Entry:
     """
 
     path: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     stacked: bool = False
     site: Site | None = None
     layer: Layer | None = None
@@ -48,16 +48,16 @@ class Entry:
         return all(row.values.shape[-1] == width and not row.values.refused for row in self.rows)
 
 
-def chosen(content: Content, key: str | None, width: int) -> Entry:
+def chosen(content: Content, key: str | None, width: int) -> VectorEntry:
     """Return the entry of a key, or the only one. An UnfitError names those that are there."""
-    entries = [*_Search(content.counts).entries(content.held, Entry((), ()))]
+    entries = [*_Search(content.counts).entries(content.held, VectorEntry((), ()))]
     if not entries:
         raise UnfitError("found no vector in it")
     key = content.preferred if key is None else key
     return _only(entries, width) if key is None else _at(entries, key, width)
 
 
-def _only(entries: list[Entry], width: int) -> Entry:
+def _only(entries: list[VectorEntry], width: int) -> VectorEntry:
     fitting = [entry for entry in entries if entry.fits(width)] or entries
     if len(fitting) > 1:
         raise UnfitError(
@@ -66,7 +66,7 @@ def _only(entries: list[Entry], width: int) -> Entry:
     return fitting[0]
 
 
-def _at(entries: list[Entry], key: str, width: int) -> Entry:
+def _at(entries: list[VectorEntry], key: str, width: int) -> VectorEntry:
     named = [entry for entry in entries if key in entry.keys]
     if named:
         return _only([entry for entry in named if spelled(entry.path) == key] or named, width)
@@ -81,14 +81,14 @@ def _at(entries: list[Entry], key: str, width: int) -> Entry:
     return _only(rows, width)
 
 
-def _unknown(key: str, entries: list[Entry]) -> str:
+def _unknown(key: str, entries: list[VectorEntry]) -> str:
     keys = _keys(entries)
     if not keys:
         return f"it has no names for `key: {key}` to choose by"
     return f"it holds nothing at `key: {key}`{did_you_mean(key, keys)}"
 
 
-def _keys(entries: list[Entry]) -> list[str]:
+def _keys(entries: list[VectorEntry]) -> list[str]:
     """Return the shortest key of each entry; of one that has no name, those of its layers."""
     within = Counter(key for entry in entries for key in entry.keys)
     keys: list[str] = []
@@ -114,33 +114,33 @@ class _Search:
     def __init__(self, counts: Layers | None) -> None:
         self._counts = counts
 
-    def entries(self, held: Held, around: Entry) -> Iterator[Entry]:
+    def entries(self, held: Held, around: VectorEntry) -> Iterator[VectorEntry]:
         """Find the entries in a part of a file; `around` is what was said of it further out."""
         if isinstance(held, Values):
             if held.shape:
                 # A site says what a number of a layer leaves open.
                 layer = around.layer if len(held.axes) == 1 and around.site is None else None
-                yield replace(around, rows=(Row("", held, layer),))
+                yield replace(around, rows=(LayerRow("", held, layer),))
         elif isinstance(held, list):
             yield from self._listed(held, around)
         elif isinstance(held, Mapping):
             yield from self._named(held, around)
 
-    def _listed(self, held: list[Held], around: Entry) -> Iterator[Entry]:
+    def _listed(self, held: list[Held], around: VectorEntry) -> Iterator[VectorEntry]:
         rows = [item for item in held if isinstance(item, Values) and len(item.axes) == 1]
         if rows and len(rows) == len(held):
             yield replace(
-                around, rows=tuple(Row("", row, Layer(i)) for i, row in enumerate(rows)), stacked=True
+                around, rows=tuple(LayerRow("", row, Layer(i)) for i, row in enumerate(rows)), stacked=True
             )
             return
         for i, item in enumerate(held):
             yield from self.entries(item, replace(around, path=(*around.path, f"[{i}]")))
 
-    def _named(self, held: Mapping[str, Held], around: Entry) -> Iterator[Entry]:
+    def _named(self, held: Mapping[str, Held], around: VectorEntry) -> Iterator[VectorEntry]:
         around = _with_what_is_said(held, around)
         layers = {name: layer for name in held if (layer := self._layer(name))}
         rows = [
-            Row(name, item, layers[name])
+            LayerRow(name, item, layers[name])
             for name, item in held.items()
             if name in layers and isinstance(item, Values) and len(item.axes) == 1
         ]
@@ -157,7 +157,7 @@ class _Search:
         return replace(layer, counts=layer.counts or self._counts) if layer else None
 
 
-def _with_what_is_said(held: Mapping[str, Held], around: Entry) -> Entry:
+def _with_what_is_said(held: Mapping[str, Held], around: VectorEntry) -> VectorEntry:
     """Add what one part of a file says of the vectors in it."""
     if held.get("layer_type", "decoder_block") != "decoder_block":
         raise UnfitError(

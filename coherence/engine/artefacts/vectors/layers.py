@@ -44,7 +44,7 @@ class Layer:
         return None
 
     def depth(self, counts: Layers | None) -> int:
-        """Row in a stack of residuals; `counts` where the layer itself does not say what it counts."""
+        """LayerRow in a stack of residuals; `counts` where the layer itself does not say what it counts."""
         return self.number + ((self.counts or counts) == "block_outputs")
 
 
