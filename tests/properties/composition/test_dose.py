@@ -3,37 +3,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, Likelihood, Plan, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Likelihood, Plan, Reading, Record, Reply
 from coherence.properties.composition.dose import Dose
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
-from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import Marker, Persona, Regime, Verdict
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(24))
+PROBES = worlds.probes(24)
 SITE, DEPTHS, WIDTH = "resid_post.1", 3, 16
 SAYS = {"pirate": "arr", "counsel": "shall", "upbeat": "great"}
 LINES = dict(zip(SAYS, np.random.default_rng(0).normal(size=(3, WIDTH)), strict=True))
 
 
 def persona(name, **changes):
-    return Persona(prompt=f"Be {name}.", markers=(Marker(text=SAYS[name]),)).model_copy(update=changes)
+    return worlds.persona(name, markers=[SAYS[name]]).model_copy(update=changes)
 
 
 def scene(probes=PROBES, vectors=tuple(SAYS), **changed):
-    return Scene(
-        release=Release(vectors={name: VectorSource(path=f"vectors/{name}.safetensors") for name in vectors}),
-        personas={name: persona(name) for name in SAYS} | changed,
-        probes=probes,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    return worlds.scene({name: persona(name) for name in SAYS} | changed, (), vectors, probes)
 
 
 def dose(**fields):

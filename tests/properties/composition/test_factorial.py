@@ -3,32 +3,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, Divergence, Reading, Record, Reply, Scene
+from coherence.plan import Answer, Divergence, Record, Reply
 from coherence.properties.composition.factorial import Factorial
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
-from coherence.vocabulary import Decoding, Example, Persona, Position, Probe, Prompt, Release, Verdict
+from coherence.vocabulary import Decoding, Example, Persona, Position, Prompt, Verdict
 
-TASKS = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(12))
+TASKS = worlds.probes(12)
 NAMES = ("pirate", "counsel")
 BLOCKS, WIDTH = 4, 64
 SITES = "resid_post.0..2"
 
 
 def scene(tasks=TASKS, **personas):
-    cast = {name: Persona(prompt=f"Be {name}.", markers=[name]) for name in NAMES}
-    return Scene(
-        release=Release(),
-        personas=cast | personas,
-        probes=tasks,
-        regimes=(),
-        neutral="Be helpful.",
-        decoding=Decoding(),
-        seed=0,
-    )
+    return worlds.scene(worlds.personas(NAMES) | personas, (), (), tasks)
 
 
 def factorial(**fields):
@@ -40,7 +32,7 @@ def personas_in(condition):
 
 
 @dataclass
-class World:
+class World(worlds.World):
     """Persona and task are directions that add up, with some interaction; KL is what each change is given."""
 
     case: object
@@ -61,11 +53,6 @@ class World:
         self._task = {task: drawn.normal(size=WIDTH) for task in self.case.grid.tasks}
         self._together = {task: drawn.normal(size=WIDTH) for task in self.case.grid.tasks}
         self._drawn = drawn
-
-    def record(self, needs=None):
-        measure = {Reading: self.reading, Divergence: self.divergence, Reply: self.reply}
-        wanted = list(self.case.measurements()) if needs is None else needs
-        return Record({need: measure[type(need)](need) for need in wanted})
 
     def reading(self, need):
         where = np.full(WIDTH, 5.0)
@@ -439,7 +426,9 @@ def outcomes(case, **world):
     """What comes of the controls, by name."""
     drawn = [each for several in case.controls().values() for each in several]
     needs = dict.fromkeys(need for each in (case, *drawn) for need in each.needs())
-    return {control.name: control for control in case.controlled(World(case, **world).record(needs), seed=0)}
+    made = World(case, **world)
+    record = Record({need: made.value(need) for need in needs})
+    return {control.name: control for control in case.controlled(record, seed=0)}
 
 
 def test_neither_another_persona_alone_nor_nobody_passes():
