@@ -8,5 +8,7 @@ bash ci/setup.sh
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 .venv/bin/lint-imports --no-logo
+# Two processes of a thread each: threads of both would wait for each other. A file's tests share what they load.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # The plugin stays out of the outer run (tests start runs of their own): what it imports would escape the coverage.
-exec .venv/bin/pytest -p no:coherence --cov=coherence --cov-report=term:skip-covered "$@"
+exec .venv/bin/pytest -p no:coherence -n 2 --dist loadfile --cov=coherence --cov-report=term:skip-covered "$@"
