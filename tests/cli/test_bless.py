@@ -30,8 +30,8 @@ def test_bless_replaces_the_baseline_that_it_is_told(measured):
     ("text", "said"),
     [
         (None, "results.json: cannot be read: No such file or directory"),
-        ("{", "results.json: not a results document of format 4, 3 or 2: the document: Invalid JSON"),
-        ('{"format": 1}', "results.json: not a results document of format 4, 3 or 2: format: "),
+        ("{", "results.json: not a results document of format 5 to 2: the document: Invalid JSON"),
+        ('{"format": 1}', "results.json: not a results document of format 5 to 2: format: "),
         (judged_run(judged()).model_dump_json(), "results.json: nothing was measured: there is nothing to"),
     ],
 )

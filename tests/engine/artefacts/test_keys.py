@@ -299,5 +299,3 @@ def test_values_of_a_base_that_is_no_longer_padded_are_not_those_of_before(
     config = tmp_path / "base" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "mamba2"}))
     assert norms_key(ship())["arranged"] == "as tried"
-    config.write_text("[]")
-    assert "arranged" not in norms_key(ship())
