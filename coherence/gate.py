@@ -11,6 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,15 @@ class _Wanted:
             self.problem = in_a_sentence(problem)
 
 
+class _Measured(NamedTuple):
+    """What was measured of a release; the day that its chat template is told, and remarks on that."""
+
+    record: Record
+    artefacts: Artefacts
+    day: str | None
+    remarks: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class _Alone:
     """What an assertion comes to by itself: evidence, or what left it without."""
@@ -66,7 +76,6 @@ class _Alone:
     evidence: Evidence | None
     problem: CoherenceError | None
     release: dict[str, str]
-    day: str | None
     seconds: float
 
 
@@ -122,23 +131,23 @@ class Gate:
 
     def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
         started = time.perf_counter()
-        record, artefacts = self._records[_release_key(suite)]
+        measured = self._records[_release_key(suite)]
         evidence: Evidence | None = None
         wanted = self._wanted[suite, assertion.id]
         problem = wanted.problem
         try:
             if problem is None:
-                self._require_measured(wanted, record)
-                found = self._controlled(suite, assertion, record)
-                # What reckons with it among all the others must not fail there.
-                any(map(assertion.property.could_fail, found.criteria))
-                notes = (*found.notes, *self._remarks(wanted.needs, record, artefacts))
+                self._require_measured(wanted, measured.record)
+                found = self._controlled(suite, assertion, measured.record)
+                for criterion in found.criteria:
+                    # What reckons with it among all the others must not fail there.
+                    assertion.property.could_fail(criterion)
+                notes = (*found.notes, *measured.remarks, *_run_on(wanted.needs, measured.record))
                 evidence = found.model_copy(update={"notes": notes})
         except Exception as error:
             problem = in_a_sentence(error)
-        release, day = _described(wanted.needs, artefacts), _day(artefacts)
-        seconds = round(time.perf_counter() - started, 3)
-        return _Alone(suite, assertion, evidence, problem, release, day, seconds)
+        release = _described(wanted.needs, measured.artefacts)
+        return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
 
     def _require_measured(self, wanted: _Wanted, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
@@ -164,17 +173,6 @@ class Gate:
         if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
-
-    def _remarks(self, needs: Iterable[Measurement], record: Record, artefacts: Artefacts) -> Iterator[str]:
-        """Yield what became of the prompts and replies behind it that is not as it is written."""
-        if artefacts.day:
-            yield f"the chat template writes the date: it is told {artefacts.day}"
-        said = self._store.get(template_key(artefacts))
-        if isinstance(said, Answer):
-            yield from said.text.splitlines()
-        replies = [one for one in needs if isinstance(one, Reply)]
-        if ran_on := sum(map(record.ran_on, replies)):
-            yield f"{ran_on} of {len(replies)} replies run on into a turn of the user, and are cut there"
 
     def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
         assertion, problem = alone.assertion, str(alone.problem)
@@ -202,7 +200,7 @@ class Gate:
             evidence=evidence,
             replay=_replay(alone.suite, assertion, evidence) if evidence else None,
             release=alone.release,
-            asked=_asked(alone.suite.scene, alone.day),
+            asked=_asked(alone.suite.scene, self._records[_release_key(alone.suite)].day),
             seconds=alone.seconds,
         )
 
@@ -215,13 +213,13 @@ class Gate:
         }
 
     @cached_property
-    def _records(self) -> dict[str, tuple[Record, Artefacts]]:
+    def _records(self) -> dict[str, _Measured]:
         groups: dict[str, list[Suite]] = {}
         for suite in self._selected:
             groups.setdefault(_release_key(suite), []).append(suite)
         return {key: self._measured(suites) for key, suites in groups.items()}
 
-    def _measured(self, suites: Sequence[Suite]) -> tuple[Record, Artefacts]:
+    def _measured(self, suites: Sequence[Suite]) -> _Measured:
         first = suites[0]
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
@@ -230,9 +228,22 @@ class Gate:
         portions = self._portions(chosen) if self._spending.allowance.limited else ()
         try:
             engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
-            return Record(engine.measure(plan, portions)), artefacts
+            record = Record(engine.measure(plan, portions))
         except Exception as problem:
-            return Record(dict.fromkeys(plan, in_a_sentence(problem))), artefacts
+            record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
+        try:
+            return _Measured(record, artefacts, artefacts.day, tuple(self._remarks(artefacts)))
+        except CoherenceError:
+            # The verdicts say why there is no base.
+            return _Measured(record, artefacts, None, ())
+
+    def _remarks(self, artefacts: Artefacts) -> Iterator[str]:
+        """Yield what became of prompts that is not as it is written."""
+        if artefacts.day:
+            yield f"the chat template writes the date: it is told {artefacts.day}"
+        said = self._store.get(template_key(artefacts))
+        if isinstance(said, Answer):
+            yield from said.text.splitlines()
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
@@ -321,11 +332,10 @@ def _asked(scene: Scene, day: str | None) -> dict[str, str]:
     return digests | told | ({"date": day} if day else {})
 
 
-def _day(artefacts: Artefacts) -> str | None:
-    try:
-        return artefacts.day
-    except CoherenceError:
-        return None  # the verdict says why there is no base
+def _run_on(needs: Iterable[Measurement], record: Record) -> Iterator[str]:
+    replies = [one for one in needs if isinstance(one, Reply)]
+    if ran_on := sum(map(record.ran_on, replies)):
+        yield f"{ran_on} of {len(replies)} replies run on into a turn of the user, and are cut there"
 
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
