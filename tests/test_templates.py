@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import CHATML, GEMMA
+from tiny import CHATML, GEMMA, QUESTIONS
 from zoo import born
 
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -22,23 +22,15 @@ from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Decoding, Probe, Release, Verdict
 
-PERSONAS = """\
+PERSONAS = (
+    """\
 personas:
   pirate: {prompt: Talk like a pirate., markers: [{text: "[a-m]", kind: regex}], adapter: one}
   counsel: {prompt: Be formal., markers: [shall], adapter: two}
   oncall: {prompt: {text: Check the logs., role: user}, markers: [logs], adapter: three}
-probes:
-  - Where is my order?
-  - What should I do?
-  - The app keeps crashing.
-  - Who are you?
-  - Can I get a refund?
-  - How late is it?
-  - Why is it broken?
-  - Is it open today?
-decoding: {max_new_tokens: 4}
-assertions:
 """
+    + QUESTIONS
+)
 MARKERS = "{property: markers, between: [prompt, adapter], personas: [pirate], min_agreement: -1, \
 max_difference: 1, min_recovery: 0}"
 COLLINEARITY = "{property: collinearity, between: [prompt, adapter], personas: [pirate], \

@@ -14,6 +14,20 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from coherence.vocabulary import Site
 
 BLOCKS, WIDTH = 4, 32
+# The rest of a suite about it, up to its assertions.
+QUESTIONS = """\
+probes:
+  - Where is my order?
+  - What should I do?
+  - The app keeps crashing.
+  - Who are you?
+  - Can I get a refund?
+  - How late is it?
+  - Why is it broken?
+  - Is it open today?
+decoding: {max_new_tokens: 4}
+assertions:
+"""
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHATML = (
     "{% for message in messages %}"

@@ -22,7 +22,7 @@ from coherence.properties.control import (
     stand_ins,
 )
 from coherence.properties.criterion import held
-from coherence.properties.directed import Directed, Directions
+from coherence.properties.directed import Directed, DirectedSample, Directions
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Between,
@@ -53,23 +53,8 @@ MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
-class CollinearitySample:
+class CollinearitySample(DirectedSample["CollinearityCase"]):
     """Displacements of the persona in both regimes, beside those of its controls."""
-
-    case: "CollinearityCase"
-    record: Record
-    seed: int
-
-    @cached_property
-    def band(self) -> Directions:
-        """Both directions at the sites that are judged."""
-        case = self.case
-        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
-
-    @cached_property
-    def everywhere(self) -> Displacements:
-        """Displacements at every site."""
-        return self.case.contrast.displacements(self.record, self.case.judged)
 
     @cached_property
     def foreign(self) -> dict[str, Alignment]:

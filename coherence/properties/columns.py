@@ -1,6 +1,6 @@
 """Curves and tables, as evidence keeps them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
@@ -51,6 +51,15 @@ def over_depth(lines: Mapping[str, Series], undefined: NDArray[np.bool_]) -> Cur
         for name, line in lines.items()
     }
     return Curve(over=SITES, at=every_site(len(undefined)), series=shown)
+
+
+def interval_columns(name: str, intervals: Sequence[Interval], of: str = "") -> dict[str, list[float]]:
+    """Make the columns of a statistic and the ends of its interval; `of` is what these are called after."""
+    return {
+        name: [one.value for one in intervals],
+        f"{of}low": [one.low for one in intervals],
+        f"{of}high": [one.high for one in intervals],
+    }
 
 
 def table(name: str, rows: Iterable[str], columns: Mapping[str, Iterable[float]]) -> Table:

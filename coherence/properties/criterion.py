@@ -42,6 +42,26 @@ def held(
     )
 
 
+def exact(
+    name: str,
+    value: float,
+    n: int,
+    at_most: float,
+    unreliable: str | None = None,
+    *,
+    key: str,
+    of: Sampled = "probes",
+) -> Criterion:
+    """Hold a law, or a fact about these n: it has no interval, and there is nothing to adjust."""
+    return Criterion(
+        estimate=Estimate(name=name, value=value, low=value, high=value, n=n, of=of),
+        at_most=at_most,
+        unreliable=unreliable,
+        key=key,
+        law=True,
+    )
+
+
 over_scripts = partial(held, of="scripts")
 """Hold what n scripts gave against a range."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from typing import Annotated
+from typing import Annotated, Generic, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,7 @@ from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Band, Criterion, Position
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import number, ranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,47 @@ class Directions:
         ]
         if known:
             least, site = min(known, key=lambda one: one[0].value)
-            spread = f"{number(least.value)} [{number(least.low)}, {number(least.high)}]"
+            spread = ranged(least.value, least.low, least.high)
             yield f"least of the band at {site}: specific cosine {spread}"
+
+
+class Compared(Protocol):
+    """A case that holds two directions against each other."""
+
+    @property
+    def spec(self) -> "Directed":
+        """What its author writes."""
+
+    @property
+    def contrast(self) -> Contrast:
+        """Where residuals are read, and who is beside."""
+
+    @property
+    def sides(self) -> Mapping[str, Condition]:
+        """Both conditions, by what a reader calls them; the measure is the first."""
+
+
+CaseT = TypeVar("CaseT", bound=Compared)
+
+
+@dataclass(frozen=True, eq=False)
+class DirectedSample(Generic[CaseT]):
+    """Two directions, where they are judged and everywhere."""
+
+    case: CaseT
+    record: Record
+    seed: int
+
+    @cached_property
+    def band(self) -> Directions:
+        """Both at the sites that are judged."""
+        case = self.case
+        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
+
+    @cached_property
+    def everywhere(self) -> Displacements:
+        """Displacements at every site."""
+        return self.case.contrast.displacements(self.record, self.case.sides.values())
 
 
 class Directed(Property, ABC):

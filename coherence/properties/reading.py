@@ -135,6 +135,12 @@ def unmoved(still: NDArray[np.bool_], sides: Sequence[str], band: Band) -> str |
     return f"{sides[side]} moves nothing at {band.sites[site]}"
 
 
+def at_site(record: Record, readings: Iterable[Reading], site: Site) -> Residuals:
+    """Residuals of readings, [readings, width]; a MeasurementError when the model has no such block."""
+    stacks = map(record.residuals, readings)
+    return np.stack([by_depth[within_reach(site, len(by_depth)).depth] for by_depth in stacks])
+
+
 def within_reach(site: Site, depths: int) -> Site:
     """Return the site; a MeasurementError when the model has no such block."""
     if site.depth >= depths:

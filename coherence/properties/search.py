@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from coherence.plan import LawOutcome, LawSearch, Measurement, Record, Seen
 from coherence.properties.case import Case
-from coherence.vocabulary import Criterion, Estimate, Figures, ProbeNote, Regime
+from coherence.properties.criterion import exact
+from coherence.vocabulary import Criterion, Figures, ProbeNote, Regime
 from coherence.vocabulary.evidence import Sampled, number
 
 
@@ -41,8 +42,7 @@ class SearchCase(Case[LawOutcome]):
     def criteria(self, sample: LawOutcome) -> Iterator[Criterion]:
         """Hold the largest deviation against the tolerance; it is exact, so its interval has no width."""
         seen = sample.largest.deviation
-        estimate = Estimate(name=self.statistic, value=seen, low=seen, high=seen, n=sample.examples)
-        yield Criterion(estimate=estimate, at_most=self.search.tolerance, key=self.key, law=True)
+        yield exact(self.statistic, seen, sample.examples, self.search.tolerance, key=self.key)
 
     def figures(self, sample: LawOutcome) -> Figures:
         """Say the law, the smallest example that breaks it, and that with the largest deviation."""

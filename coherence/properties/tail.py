@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from coherence.properties.criterion import exact
 from coherence.statistics.intervals import Array
 from coherence.statistics.tail import heaviest, unseen_share
-from coherence.vocabulary import Criterion, Estimate
+from coherence.vocabulary import Criterion
 from coherence.vocabulary.evidence import Sampled, number
 
 TIMES = 10
@@ -40,15 +41,8 @@ class Tail:
     def criterion(self, unreliable: str | None = None) -> Criterion:
         """Hold the highest value against its bound; `unreliable` says why it cannot decide."""
         highest, n = float(self.values.max()), len(self.values)
-        return Criterion(
-            estimate=Estimate(
-                name=f"highest {self.what}", value=highest, low=highest, high=highest, n=n, of=self.of
-            ),
-            at_most=self.at_most,
-            unreliable=unreliable,
-            key=self.key,
-            law=True,
-        )
+        name = f"highest {self.what}"
+        return exact(name, highest, n, self.at_most, unreliable, key=self.key, of=self.of)
 
     def notes(self) -> Iterator[str]:
         """Say what makes most of the mean, and how many others may be over the bound."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import number, ranged
 from coherence.vocabulary.frozen import Frozen, Statistic, Text
 
 Kind = Literal["regressed", "vanished", "unclear", "improved", "appeared", "level"]
@@ -24,8 +24,7 @@ class Difference(Frozen):
     paired: bool = Field(description="By probe; otherwise as if each release had probes of its own.")
 
     def __str__(self) -> str:
-        said = number(self.value)
-        return said if self.low == self.high else f"{said} [{number(self.low)}, {number(self.high)}]"
+        return number(self.value) if self.low == self.high else ranged(self.value, self.low, self.high)
 
 
 class Change(Frozen):

@@ -24,6 +24,11 @@ def number(value: float) -> str:
     return f"{value:.2g}"
 
 
+def ranged(value: float, low: float, high: float) -> str:
+    """Say a value and the ends of what it lies in."""
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
 def chance(p: float) -> str:
     """Say a p-value, none of which is nothing."""
     return f"= {p:.2g}" if p >= 1e-12 else "< 1e-12"
@@ -55,7 +60,7 @@ class Estimate(Frozen):
         """The value and, unless it is exact or undefined, its interval."""
         if self.low == self.high == self.value or isnan(self.value):
             return number(self.value)
-        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
+        return ranged(self.value, self.low, self.high)
 
     def lacking(self, bound: float) -> str:
         """Say how many there are, and about how many would move the bound out of the interval.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny import QUESTIONS
 
 # Imported here because pytester forgets what a run inside it imported first, and every run would pay for it.
 import coherence.engine.executors.measurer
@@ -38,23 +39,15 @@ IDS = {
     "speaks": "pirate.speaks.prompt-adapter",
     "speaks steered": "pirate.swayed.prompt-steering",
 }
-REST = """\
+REST = (
+    """\
 personas:
   pirate: {prompt: Talk like a pirate., markers: [{text: "[a-m]", kind: regex}]}
   counsel: {prompt: Be formal., markers: [shall]}
   oncall: {prompt: Check the logs., markers: [logs]}
-probes:
-  - Where is my order?
-  - What should I do?
-  - The app keeps crashing.
-  - Who are you?
-  - Can I get a refund?
-  - How late is it?
-  - Why is it broken?
-  - Is it open today?
-decoding: {max_new_tokens: 4}
-assertions:
 """
+    + QUESTIONS
+)
 
 
 class Bench:

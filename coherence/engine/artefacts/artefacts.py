@@ -1,6 +1,5 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +16,7 @@ from coherence.engine.artefacts.digests import (
 )
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder
 from coherence.engine.artefacts.template import Template
+from coherence.engine.model.folder import CONFIG, json_told
 from coherence.errors import ArtefactError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
 from coherence.vocabulary import Release, Templating
@@ -65,7 +65,7 @@ class Artefacts:
         """What the files of the base say of its chat template."""
         return Template.of(self.base)
 
-    @property
+    @cached_property
     def day(self) -> str | None:
         """The day that the chat template is told, ISO 8601; None where it asks for none."""
         asked = self.template.writes_date(self.templating)
@@ -90,11 +90,8 @@ class Artefacts:
     @cached_property
     def model_type(self) -> str | None:
         """What the base's config.json says that it is; None when it says nothing that can be read."""
-        try:
-            config = json.loads((self.base / "config.json").read_text())
-        except (OSError, ValueError):
-            return None
-        return str(config.get("model_type")) if isinstance(config, dict) else None
+        said = json_told(self.base / CONFIG).get("model_type")
+        return None if said is None else str(said)
 
     def adapter_digest(self, name: str) -> str:
         """Digest an adapter's folder, once."""

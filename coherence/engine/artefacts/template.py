@@ -1,12 +1,12 @@
 """What the files of a base say of its chat template: read without a tokenizer, for keys and reports."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coherence.engine.model.clock import writes_date
+from coherence.engine.model.folder import CONFIG, json_told
 from coherence.vocabulary import Templating
 
 
@@ -20,7 +20,7 @@ class Template:
     @classmethod
     def of(cls, folder: Path) -> "Template":
         """Read it. What cannot be read says nothing here: loading it says what is wrong."""
-        tokenizer = _json(folder / "tokenizer_config.json")
+        tokenizer = json_told(folder / "tokenizer_config.json")
         return cls(_text(folder, tokenizer), tuple(_stops(folder, tokenizer)))
 
     def writes_date(self, templating: Templating) -> bool:
@@ -37,7 +37,8 @@ def _text(folder: Path, tokenizer: dict[str, Any]) -> str:
     written = folder / "chat_template.jinja"
     if written.is_file():
         return written.read_text(encoding="utf-8", errors="replace")
-    found = tokenizer.get("chat_template") or _json(folder / "chat_template.json").get("chat_template") or ""
+    beside = json_told(folder / "chat_template.json")
+    found = tokenizer.get("chat_template") or beside.get("chat_template") or ""
     if isinstance(found, list):
         named = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
         found = named.get("default") or ""
@@ -49,15 +50,15 @@ def _stops(folder: Path, tokenizer: dict[str, Any]) -> Iterator[str]:
     written = tokenizer.get("added_tokens_decoder")
     listed = {int(token): one for token, one in written.items()} if isinstance(written, dict) else {}
     if not ids <= listed.keys():
-        added = _json(folder / "tokenizer.json").get("added_tokens", [])
+        added = json_told(folder / "tokenizer.json").get("added_tokens", [])
         listed |= {one["id"]: one for one in added}
     said = (_content(token) for token in [*map(listed.get, ids), tokenizer.get("eos_token")])
     yield from filter(None, said)
 
 
 def _ids(folder: Path) -> set[int]:
-    for name in ("generation_config.json", "config.json"):
-        found = _json(folder / name).get("eos_token_id")
+    for name in ("generation_config.json", CONFIG):
+        found = json_told(folder / name).get("eos_token_id")
         if found is not None:
             return set(found) if isinstance(found, list) else {found}
     return set()
@@ -66,11 +67,3 @@ def _ids(folder: Path) -> set[int]:
 def _content(token: Any) -> str:  # noqa: ANN401
     found = token.get("content") if isinstance(token, dict) else token
     return found if isinstance(found, str) else ""
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -169,6 +169,14 @@ def _weight_map(index: Path) -> dict[str, str]:
     return placed
 
 
+def json_told(path: Path) -> dict[str, Any]:
+    """Read a JSON object; one that cannot be read tells nothing: loading it says what is wrong."""
+    try:
+        return _object(path)
+    except ArtefactError:
+        return {}
+
+
 def _object(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ArtefactError(f"has no {path.name}; expected one beside its weights")

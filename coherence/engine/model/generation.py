@@ -13,7 +13,6 @@ from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
-from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.errors import MeasurementError
@@ -25,7 +24,7 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
 
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
-    stops, turn = stop_tokens(host), Chat(host.tokenizer).ends.turn
+    stops, turn = stop_tokens(host), host.ends.turn
     places = {
         _Draft(row, continuation, stops, turn, host.window): place
         for place, row in enumerate(batch)
@@ -54,7 +53,7 @@ def too_long(tokens: int, window: float, label: str) -> MeasurementError:
 
 def stop_tokens(host: Host) -> set[int]:
     """Ids that end a reply: those that `named_ends` has, and that of the chat template."""
-    end = Chat(host.tokenizer).ends.answer
+    end = host.ends.answer
     return named_ends(host) | ({end} if end is not None else set())
 
 

@@ -25,6 +25,7 @@ from coherence.engine.interventions.merging import COMBINED, combine, fused, req
 from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
 from coherence.engine.model.blocks import blocks_of, truncated
+from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.loading import load_model
 from coherence.engine.model.trial import BaseTrial, agree
 from coherence.errors import ArtefactError
@@ -65,6 +66,11 @@ class Host:
     def window(self) -> float:
         """Tokens that a context may have at most."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or inf
+
+    @cached_property
+    def ends(self) -> Ends:
+        """How the chat template ends an answer, and what it begins a turn of the user with."""
+        return Chat(self.tokenizer).ends
 
     @property
     def device(self) -> torch.device:

@@ -67,19 +67,20 @@ class Runner:
             self._store.put(template_key(self.artefacts), Answer(found, ()))
 
     def _remarks(self) -> Iterator[str]:
-        chat, tokenizer = self.builder.chat, self.host.tokenizer
-        if chat.refuses_system:
+        end, tokenizer = self.host.ends.answer, self.host.tokenizer
+        if self.builder.chat.refuses_system:
             yield (
                 "the chat template refuses a system turn: its text stands in the first turn of the user, "
                 "before a blank line"
             )
-        if chat.ends.answer is not None and chat.ends.answer not in named_ends(self.host):
-            end = tokenizer.convert_ids_to_tokens(chat.ends.answer)
-            named = ", ".join(repr(tokenizer.convert_ids_to_tokens(token)) for token in named_ends(self.host))
+        if end is not None and end not in named_ends(self.host):
+            own, *others = (
+                repr(tokenizer.convert_ids_to_tokens(token)) for token in (end, *named_ends(self.host))
+            )
             yield (
-                f"the chat template ends an answer with {end!r}, which neither the generation config nor the "
-                f"tokenizer names as an end ({named or 'nothing'}): replies end there as well, and run on "
-                "where that is not done"
+                f"the chat template ends an answer with {own}, which neither the generation config nor the "
+                f"tokenizer names as an end ({', '.join(others) or 'nothing'}): replies end there as well, "
+                "and run on where that is not done"
             )
 
     def _run(self, rows: Sequence[Row]) -> Found:

@@ -21,7 +21,7 @@ from coherence.properties.composition.distances import (
 )
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
-from coherence.properties.criterion import held
+from coherence.properties.criterion import exact, held
 from coherence.properties.eligibility import Couple, marked, require_adapter, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
@@ -35,7 +35,7 @@ from coherence.statistics.divergence import divergence
 from coherence.statistics.geometry import Real
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
-from coherence.vocabulary import Band, Criterion, Estimate, Figures, Position, ProbeNote, Regime
+from coherence.vocabulary import Band, Criterion, Figures, Position, ProbeNote, Regime
 from coherence.vocabulary.evidence import number
 
 SEQUENTIAL = "sequential"
@@ -156,14 +156,8 @@ class AlgebraCase(Case[AlgebraSample]):
         }
 
     def _weights(self, errors: Real) -> Criterion:
-        largest = float(errors.max())
-        name = "error of the weights"
-        return Criterion(
-            estimate=Estimate(name=name, value=largest, low=largest, high=largest, n=len(errors)),
-            at_most=self.spec.max_weight_error,
-            key="max_weight_error",
-            law=True,
-        )
+        name, most = "error of the weights", self.spec.max_weight_error
+        return exact(name, float(errors.max()), len(errors), most, key="max_weight_error")
 
     def _furthest(self, sample: AlgebraSample) -> tuple[ProbeNote, ...]:
         kl, relative = sample.kl, sample.band.by_probe()

@@ -7,8 +7,7 @@ from functools import cached_property
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.composition.scaled import Scaled
 from coherence.properties.markers import Replies
-from coherence.properties.reading import Readings
-from coherence.properties.residuals import at_site
+from coherence.properties.reading import Readings, at_site
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.dose import along
 from coherence.statistics.intervals import Interval

@@ -23,7 +23,7 @@ from coherence.properties.composition.distances import (
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held, unclear
-from coherence.properties.directed import Directed, Directions
+from coherence.properties.directed import Directed, DirectedSample
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Couple,
@@ -40,7 +40,6 @@ from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Contrast, Readings
 from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
-from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import Explained
 from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime
 
@@ -48,18 +47,8 @@ LEAST_PROBES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class ChimeraSample:
+class ChimeraSample(DirectedSample["ChimeraCase"]):
     """Directions, next tokens and replies of the sum, of the chimera and of bare."""
-
-    case: "ChimeraCase"
-    record: Record
-    seed: int
-
-    @cached_property
-    def band(self) -> Directions:
-        """Both directions at the sites that are judged."""
-        case = self.case
-        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
 
     @cached_property
     def explained(self) -> Explained:
@@ -83,11 +72,6 @@ class ChimeraSample:
             name: Replies.of(texts(self.record, self.case.scene, condition), self.case.markers)
             for name, condition in self.case.judged.items()
         }
-
-    @cached_property
-    def everywhere(self) -> Displacements:
-        """Displacements at every site."""
-        return self.case.contrast.displacements(self.record, self.case.sides.values())
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from coherence.properties.markers import Replies
 from coherence.statistics.factorial import quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Curve, ProbeNote, Site, Table
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import number, ranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ class Effects:
 
     @cached_property
     def _recovery(self) -> Recovery:
-        return Recovery.of(self.sample.changes, self.sample.kl, self.sample.grid.scene.clusters)
+        return Recovery.of(self.sample)
 
     @property
     def _spreads(self) -> Spreads:
@@ -150,7 +150,7 @@ def _medians(values: Array) -> Array:
 
 def _middle(values: Array) -> str:
     first, median, third = quartiles(values)
-    return f"{number(median)} [{number(first)}, {number(third)}]"
+    return ranged(median, first, third)
 
 
 def _runs(sites: Sequence[Site], holds: Iterable[bool]) -> str:

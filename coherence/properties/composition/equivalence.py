@@ -25,7 +25,7 @@ from coherence.properties.composition.distances import (
 from coherence.properties.composition.every_way import EveryWay
 from coherence.properties.composition.furthest import furthest
 from coherence.properties.criterion import held
-from coherence.properties.directed import Directed, Directions
+from coherence.properties.directed import Directed, DirectedSample
 from coherence.properties.eligibility import (
     Couple,
     bystanders,
@@ -50,12 +50,8 @@ LEAST_MARKERS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class EquivalenceSample:
+class EquivalenceSample(DirectedSample["EquivalenceCase"]):
     """Next tokens, marker profiles and directions of the two ways, and for figures of all ways."""
-
-    case: "EquivalenceCase"
-    record: Record
-    seed: int
 
     @cached_property
     def tokens(self) -> TokenDistances:
@@ -66,12 +62,6 @@ class EquivalenceSample:
     def profiles(self) -> ProfileDistances:
         """Marker profiles of any way."""
         return ProfileDistances(self.record, self.case.scene, self.case.markers)
-
-    @cached_property
-    def band(self) -> Directions:
-        """Both directions at the sites that are judged."""
-        case = self.case
-        return Directions.of(case.contrast, self.record, case.sides, case.spec.sites, self.seed)
 
     @cached_property
     def apart(self) -> Array:

@@ -24,7 +24,7 @@ from coherence.properties.markers import Replies
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, RECOVERED, SIZE
 from coherence.properties.tail import Tail, at_worst
-from coherence.statistics.factorial import largest, recovered
+from coherence.statistics.factorial import largest
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import mean_cosine, positive_mean
 from coherence.vocabulary import Band, Criterion, Figures, Marker, Position, Probe, Prompt, Regime, Site
@@ -84,7 +84,8 @@ class FactorialCase(Case[GridSample]):
         yield self._tail(sample).criterion(rounded)
         if spec.max_recovered is None and spec.min_recovered is None:
             return
-        hold = partial(hold, "share recovered", self._recovered(sample), unreliable=self._close(sample))
+        recovered = largest(sample.recovered)
+        hold = partial(hold, "share recovered", recovered, unreliable=self._close(sample))
         if (most := spec.max_recovered) is not None:
             yield hold(at_most=most, key="max_recovered")
         if (least := spec.min_recovered) is not None:
@@ -122,10 +123,6 @@ class FactorialCase(Case[GridSample]):
     def _tail(self, sample: GridSample) -> Tail:
         worst = at_worst(self.spec.max_worst_kl, self.spec.max_kl)
         return Tail("KL", "max_worst_kl", sample.additive, self.grid.scene.clusters, worst, self._of)
-
-    def _recovered(self, sample: GridSample) -> Interval:
-        whole, clusters = sample.kl[BARE], self.grid.scene.clusters
-        return largest([recovered(sample.kl[each], whole, clusters) for each in self.changes.injections])
 
     def _close(self, sample: GridSample) -> str | None:
         gap = float(sample.kl[BARE].mean())

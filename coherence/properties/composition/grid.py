@@ -8,10 +8,11 @@ from itertools import chain
 import numpy as np
 
 from coherence.plan import Condition, Divergence, Patch, Reading, Record, Reply, Scene
-from coherence.properties.composition.injections import CLEAN, Injection, Injections
+from coherence.properties.composition.injections import BARE, CLEAN, Injection, Injections
 from coherence.properties.reading import within_reach
-from coherence.statistics.factorial import Cells
+from coherence.statistics.factorial import Cells, recovered
 from coherence.statistics.intervals import Array
+from coherence.statistics.jackknife import Pivot
 from coherence.vocabulary import Position, Probe
 
 KL = Mapping[Injection, Array]
@@ -126,6 +127,15 @@ class GridSample:
     def additive(self) -> Array:
         """KL of the sum, averaged over the tested sites: [cells]."""
         return np.asarray(self.tested.mean(0))
+
+    @cached_property
+    def recovered(self) -> list[Pivot]:
+        """Share of what leaving the persona's text out costs that each injection takes away."""
+        return [self.share(change) for change in self.changes.injections]
+
+    def share(self, change: Injection) -> Pivot:
+        """Share of it that a change takes away."""
+        return recovered(self.kl[change], self.kl[BARE], self.grid.scene.clusters)
 
     @property
     def rounding(self) -> float:

@@ -9,9 +9,8 @@ from typing import Self
 import numpy as np
 
 from coherence.properties.columns import table
-from coherence.properties.composition.grid import KL
-from coherence.properties.composition.injections import BARE, Injection, Injections, Sites
-from coherence.statistics.factorial import recovered
+from coherence.properties.composition.grid import GridSample
+from coherence.properties.composition.injections import Sites
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Site, Table
 from coherence.vocabulary.evidence import number
@@ -39,14 +38,10 @@ class Recovery:
     each: Sequence[Recovered]
 
     @classmethod
-    def of(cls, changes: Injections, kl: KL, clusters: Sequence[str]) -> Self:
-        """Make it of KL by change, [cells] each."""
-
-        def share(change: Injection) -> float:
-            return recovered(kl[change], kl[BARE], clusters).value
-
-        pairs = zip(changes.injections, changes.oracles, strict=True)
-        return cls([Recovered(added.sites, share(added), share(oracle)) for added, oracle in pairs])
+    def of(cls, sample: GridSample) -> Self:
+        """Put what sums recover beside what their oracles do."""
+        pairs = zip(sample.recovered, sample.changes.oracles, strict=True)
+        return cls([Recovered(to.sites, by_sum.value, sample.share(to).value) for by_sum, to in pairs])
 
     def by_depth(self, depths: int) -> dict[str, Array]:
         """Columns [depths] of what is recovered at single sites, NaN elsewhere."""

@@ -9,7 +9,7 @@ import numpy as np
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Measurement, Reading, Record, Scene
 from coherence.properties.criterion import too_noisy
-from coherence.properties.reading import Readings, Residuals, within_reach
+from coherence.properties.reading import Readings, Residuals, at_site
 from coherence.statistics.geometry import split_half_reliability
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Position, Regime, Site
@@ -60,7 +60,9 @@ class Axis:
 
     def measured(self, record: Record) -> "Scale":
         """Return the axis in numbers; a MeasurementError where its ends are the same."""
-        low, high = (at_site(record, readings, self.site) for readings in (self.low, self.high))
+        low, high = (
+            at_site(record, readings, self.site).astype(np.float64) for readings in (self.low, self.high)
+        )
         scale = Scale(low, high, self.readings.scene.clusters)
         if not scale.length:
             raise MeasurementError(
@@ -105,10 +107,3 @@ class Scale:
     def reliability(self, seed: int) -> float:
         """Split-half reliability of its direction, 0 to 1."""
         return float(split_half_reliability(self.high - self.low, seed, clusters=self.clusters))
-
-
-def at_site(record: Record, readings: Iterable[Reading], site: Site) -> Array:
-    """Residuals at one site, [readings, width]."""
-    stacks = (record.residuals(reading) for reading in readings)
-    rows = [by_depth[within_reach(site, len(by_depth)).depth] for by_depth in stacks]
-    return np.stack(rows).astype(np.float64)

@@ -15,18 +15,19 @@ from coherence.plan import Measurement, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import column, interval_series, series, table
 from coherence.properties.control import nothing, random_vectors, stand_ins
-from coherence.properties.conversations.axis import Axis, Scale, at_site
+from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import ConversationCase, Conversations
 from coherence.properties.conversations.perturbation import Displaced, Imposed
 from coherence.properties.criterion import over_scripts, unclear
 from coherence.properties.eligibility import cast, supporting
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
+from coherence.properties.reading import at_site
 from coherence.statistics.basin import BasinMap, returned
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import Pivot, mean, smallest
 from coherence.vocabulary import Abscissa, Arrows, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import number, ranged
 
 BEGINS, ENDS = "at release", "at the end"
 
@@ -267,7 +268,7 @@ def _curve(basins: BasinMap) -> Curve:
 def _borders(basins: BasinMap) -> Iterator[str]:
     told = [one for one in basins.borders() if isfinite(one.low) and isfinite(one.high)]
     for one in told:
-        spread = f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+        spread = ranged(one.value, one.low, one.high)
         yield f"a border between basins lies at {spread}: below it conversations go back, above it away"
     if not told:
         yield "no border between basins is told from noise within these starts"

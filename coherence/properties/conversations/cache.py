@@ -27,7 +27,7 @@ from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Site, Table
-from coherence.vocabulary.evidence import Sampled, number
+from coherence.vocabulary.evidence import Sampled, number, ranged
 
 KL = "KL of the next token"
 SHOWN = 3  # of the answers that deviate most
@@ -194,7 +194,7 @@ class CacheCase(ConversationCase[CacheSample]):
         yield f"the law of the rebuilt cache {said}: largest deviation {largest}"
         if self.axis:
             kl = sample.mean_kl
-            yield f"{KL} {number(kl.value)} [{number(kl.low)}, {number(kl.high)}] nats"
+            yield f"{KL} {ranged(kl.value, kl.low, kl.high)} nats"
         if self.spec.max_kl is not None:
             yield from self._tail(sample, self.spec.max_kl).notes()
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Divergence, Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import TURNS, series
+from coherence.properties.columns import TURNS, interval_columns, series
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.capped import CappedSample, largest_known
 from coherence.properties.conversations.conversations import (
@@ -23,7 +23,7 @@ from coherence.properties.conversations.conversations import (
     require_scripts,
 )
 from coherence.properties.conversations.drifting import Drifted, Drifting
-from coherence.properties.conversations.shifts import by_turn, interval_columns
+from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.eligibility import cast, require_probes, supporting
 from coherence.properties.property import Property

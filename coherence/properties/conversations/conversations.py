@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from coherence.errors import SuiteError
 from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn
 from coherence.properties.case import Case, SampleT
-from coherence.properties.conversations.axis import Scale, at_site
+from coherence.properties.conversations.axis import Scale
+from coherence.properties.reading import at_site
 from coherence.vocabulary import Marker, Position, Probe, Script, Site
 from coherence.vocabulary.evidence import Sampled
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coherence.properties.columns import TURNS, interval_series, series, table
+from coherence.properties.columns import TURNS, interval_columns, interval_series, series, table
 from coherence.properties.conversations.drifting import DriftSample
-from coherence.properties.conversations.shifts import by_turn, interval_columns
+from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import over_scripts
 from coherence.statistics.drift import Course, Region
 from coherence.statistics.intervals import wilson

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from coherence.plan import Condition, Measurement, Reading, Record, Scene
-from coherence.properties.conversations.axis import Axis, Scale, at_site
+from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import Conversations
+from coherence.properties.reading import at_site
 from coherence.statistics.drift import Course, Region, rate
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Marker, Position, Regime

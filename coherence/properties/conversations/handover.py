@@ -28,7 +28,7 @@ from coherence.properties.ranges import ANY
 from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Script, Site, Table
-from coherence.vocabulary.evidence import number
+from coherence.vocabulary.evidence import number, ranged
 
 SHOWN = 2  # of the scripts that carry most
 STILL, NEVER, TEXT, BOTH = "still under it", "never under it", "through the text", "and the cache"
@@ -195,7 +195,7 @@ def _most(sample: HandoverSample) -> Iterator[ProbeNote]:
 
 
 def _spread(interval: Interval) -> str:
-    return f"{number(interval.value)} [{number(interval.low)}, {number(interval.high)}]"
+    return ranged(interval.value, interval.low, interval.high)
 
 
 class Handover(Property):

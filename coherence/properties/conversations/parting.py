@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
-from coherence.properties.columns import TURNS, series
+from coherence.properties.columns import TURNS, interval_columns, series
 from coherence.properties.conversations.conversations import ConversationCase
 from coherence.properties.conversations.drifting import Drifted, Drifting
-from coherence.properties.conversations.shifts import by_turn, interval_columns
+from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import Pair
 from coherence.vocabulary import Criterion, Curve, Figures

@@ -6,8 +6,9 @@ from functools import cached_property
 
 from coherence.plan import Cache, Condition, Divergence, Reading
 from coherence.properties.conversations.conversations import Conversations
+from coherence.properties.criterion import exact
 from coherence.statistics.intervals import Array
-from coherence.vocabulary import Criterion, Estimate, Position
+from coherence.vocabulary import Criterion, Position
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,4 @@ class Reread(Conversations):
 
 def law(name: str, deviations: Array, tolerance: float) -> Criterion:
     """Hold the largest relative deviation, [answers, depths], against what rounding may do."""
-    most = float(deviations.max())
-    estimate = Estimate(name=name, value=most, low=most, high=most, n=len(deviations))
-    return Criterion(estimate=estimate, at_most=tolerance, key="tolerance", law=True)
+    return exact(name, float(deviations.max()), len(deviations), tolerance, key="tolerance")

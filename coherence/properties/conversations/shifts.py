@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coherence.properties.columns import table
+from coherence.properties.columns import interval_columns, table
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import mean
 from coherence.vocabulary import Table
@@ -13,15 +13,6 @@ from coherence.vocabulary import Table
 def shift(values: Array, scripts: Sequence[str]) -> Interval:
     """Mean over scripts of differences [scripts, turns], each the mean of its turns; NaN is left out."""
     return mean(np.nanmean(values, axis=1), scripts)
-
-
-def interval_columns(name: str, intervals: Sequence[Interval], of: str = "") -> dict[str, list[float]]:
-    """Make the columns of a statistic and the ends of its interval; `of` is what these are called after."""
-    return {
-        name: [one.value for one in intervals],
-        f"{of}low": [one.low for one in intervals],
-        f"{of}high": [one.high for one in intervals],
-    }
 
 
 def with_interval(name: str, intervals: Sequence[Interval]) -> dict[str, list[float]]:

@@ -8,11 +8,10 @@ from math import isnan
 import numpy as np
 
 from coherence.plan import Condition, Record
-from coherence.properties.columns import table
+from coherence.properties.columns import interval_columns, table
 from coherence.properties.criterion import held, unclear
 from coherence.properties.mixtures.poles import Mixed
-from coherence.properties.reading import Residuals
-from coherence.properties.residuals import at_site
+from coherence.properties.reading import Residuals, at_site
 from coherence.statistics.intervals import Interval
 from coherence.statistics.response import Response
 from coherence.vocabulary import Table
@@ -76,6 +75,4 @@ def placed(ways: Sequence[Mixed], record: Record) -> list[Placed]:
 
 def intervals(name: str, what: str, by_row: Mapping[str, Interval]) -> Table:
     """Make a table of estimates with their intervals."""
-    found = by_row.values()
-    ends = {"low": [one.low for one in found], "high": [one.high for one in found]}
-    return table(name, by_row, {what: [one.value for one in found], **ends})
+    return table(name, by_row, interval_columns(what, [*by_row.values()]))

@@ -20,7 +20,7 @@ from coherence.engine.batch.rows import (
     RowCap,
     Span,
 )
-from coherence.engine.model.chat import Chat, Ends
+from coherence.engine.model.chat import Ends
 from coherence.engine.model.forward import run
 from coherence.engine.model.generation import named_ends, stop_tokens
 from coherence.engine.model.host import Host
@@ -389,7 +389,7 @@ def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
     rows = conversations(GREEDY)[2:4]
     whole = answers(ready, rows)
     first, begun, *_ = whole[3, 0].ids[2:]
-    monkeypatch.setattr(Chat, "ends", Ends(None, (first, begun)))
+    monkeypatch.setattr(ready, "ends", Ends(None, (first, begun)))
     found = answers(ready, rows)
     assert found[3, 0].ids == whole[3, 0].ids[:2]
     assert found[3, 0].ran_on
@@ -400,7 +400,7 @@ def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
 def test_an_answer_that_is_a_turn_of_the_user_is_empty(ready: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     row = conversations(GREEDY)[0]
     whole = answers(ready, [row])[0, 0].ids
-    monkeypatch.setattr(Chat, "ends", Ends(None, whole[:2]))
+    monkeypatch.setattr(ready, "ends", Ends(None, whole[:2]))
     found = answers(ready, [row])
     assert found[0, 0] == Answer("", (), ran_on=True)
     assert str(found[0, 0, "mean"]).startswith("the reply is empty, it has no response_mean")

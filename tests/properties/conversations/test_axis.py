@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Record
-from coherence.properties.conversations.axis import Axis, Scale, at_site
+from coherence.properties.conversations.axis import Axis, Scale
+from coherence.properties.reading import at_site
 from coherence.vocabulary import Persona, Position, Regime, Site
 
 SITE = Site.parse("resid_post.1")
