@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coherence.errors import ArtefactError
+from coherence.errors import ArtefactError, listed
 
 CONFIG = "config.json"
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -105,7 +105,7 @@ def _of_format(folder: Path, single: str) -> list[Path]:
     if (folder / single).exists():
         if others:
             raise ArtefactError(
-                f"holds both {single} and {_listed(others)}, and only the first would be read; "
+                f"holds both {single} and {listed(others, shown=1)}, and only the first would be read; "
                 "remove whichever are not this model's weights"
             )
         return [_file(folder, single)]
@@ -113,8 +113,8 @@ def _of_format(folder: Path, single: str) -> list[Path]:
         return _indexed(folder, index, shards)
     if shards:
         raise ArtefactError(
-            f"holds {_listed(shards)} and no {index.name}, which says what belongs together; expected all "
-            "files of the model"
+            f"holds {listed(shards, shown=1)} and no {index.name}, which says what belongs together; "
+            "expected all files of the model"
         )
     return []
 
@@ -128,13 +128,13 @@ def _indexed(folder: Path, index: Path, shards: Collection[str]) -> list[Path]:
     absent = [name for name in named if not (folder / name).exists()]
     if absent:
         raise ArtefactError(
-            f"lacks {_listed(absent)}, of the {len(named)} files that {index.name} names; "
+            f"lacks {listed(absent, shown=1)}, of the {len(named)} files that {index.name} names; "
             "fetch the model again"
         )
     stray = [name for name in shards if name not in placed.values()]
     if stray:
         raise ArtefactError(
-            f"holds {_listed(stray)}, which {index.name} does not name; remove whichever are not "
+            f"holds {listed(stray, shown=1)}, which {index.name} does not name; remove whichever are not "
             "this model's weights"
         )
     files = [_file(folder, name) for name in named]
@@ -198,8 +198,3 @@ def _file(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise ArtefactError(f"cannot be loaded: {name} is not a file")
     return path
-
-
-def _listed(names: Collection[str]) -> str:
-    first, *others = names
-    return f"{first} and {len(others)} more" if others else first
