@@ -21,7 +21,7 @@ from coherence.engine.model.host import Host
 from coherence.plan import Divergence, Plan, Record
 from coherence.properties.composition.factorial import FactorialCase
 from coherence.properties.composition.injections import BARE, Injection
-from coherence.statistics.factorial import quartiles
+from coherence.statistics.interaction import quartiles
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Position, Site

@@ -17,7 +17,7 @@ from shipped import Shipped, base_weights, save_base
 from transformers import AutoTokenizer
 from work import ROOT
 
-from coherence.engine.artefacts.reference import reference_model
+from coherence.engine.artefacts.reference_model import reference_model
 from coherence.plan import CALIBRATION
 from coherence.store import cache_root
 

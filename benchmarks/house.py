@@ -98,7 +98,9 @@ class House:
             "public classes of one name",
             _repeated(chain.from_iterable(one.classes for one in self.modules)),
         )
-        yield "files of one stem", _repeated(one.name.rpartition(".")[2] for one in self._own)
+        # Modules of `cli` are named after their commands, whatever those use.
+        stems = [one for one in self._own if not one.name.startswith("coherence.cli.")]
+        yield "files of one stem", _repeated(one.name.rpartition(".")[2] for one in stems)
 
     @property
     def _own(self) -> list[Module]:

@@ -34,7 +34,7 @@ from rounds import (
 )
 from work import REGIMES, ROOT, Work, scene
 
-from coherence.engine.artefacts.reference import reference_model
+from coherence.engine.artefacts.reference_model import reference_model
 
 BATCH = 16
 ALLOWED_TIMES_WEIGHTS, ALLOWED_MORE = 1.5, 500_000_000

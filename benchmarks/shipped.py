@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from work import ROOT
 
-from coherence.engine.artefacts.reference import reference_model
+from coherence.engine.artefacts.reference_model import reference_model
 from coherence.engine.artefacts.vectors import save_vector
 from coherence.plan import Condition, Scene
 from coherence.suite import Overrides, Suite, load_suite

@@ -23,7 +23,7 @@ from rich.progress import track
 from rounds import CONSOLE, table
 from scipy.stats import norm
 
-from coherence.statistics.basin import BasinMap
+from coherence.statistics.basin_map import BasinMap
 
 KEPT = Path(__file__).parent / "results" / "truth-basins.csv"
 SIZES = (4, 8, 16, 32)

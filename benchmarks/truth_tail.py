@@ -15,9 +15,9 @@ from rich.progress import track
 from rounds import CONSOLE, table
 
 from coherence.statistics import jackknife
+from coherence.statistics.heavy_tail import heaviest
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import ratio_of_means
-from coherence.statistics.tail import heaviest
 
 SIZES = (8, 16, 24, 64)
 TEMPLATE = 4  # probes of one template

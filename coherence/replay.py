@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.errors import SuiteError, did_you_mean
-from coherence.properties.search import SearchCase, in_words
+from coherence.properties.search_case import SearchCase, in_words
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
 

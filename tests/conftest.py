@@ -30,6 +30,6 @@ hypothesis.settings.load_profile("coherence")
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Folder of the embedded reference model; downloaded at the first use on a machine."""
-    from coherence.engine.artefacts.reference import reference_model
+    from coherence.engine.artefacts.reference_model import reference_model
 
     return reference_model(lambda what, done, total: None)

@@ -1,7 +1,9 @@
 """The plugin is inert unless asked, and the stages import one way."""
 
+import ast
 import subprocess
 import sys
+from collections import Counter
 
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
@@ -28,3 +30,17 @@ def test_a_plain_run_elsewhere_is_left_alone(pytester, monkeypatch):
 
 def test_the_import_contracts_hold(pytestconfig):
     assert lint_imports(str(pytestconfig.rootpath / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_no_two_modules_share_a_stem_and_no_two_public_classes_a_name(pytestconfig):
+    package = pytestconfig.rootpath / "coherence"
+    paths = [path for path in package.rglob("*.py") if path.stem != "__init__"]
+    # A module of `cli` is named after its command, whatever that uses.
+    stems = Counter(path.stem for path in paths if path.parent.name != "cli")
+    classes = Counter(
+        node.name
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, times in (stems + classes).items() if times > 1] == []

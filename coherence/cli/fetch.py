@@ -10,7 +10,7 @@ def _add(parser: Parser) -> None:
 
 
 def _run(options: Namespace) -> None:
-    from coherence.engine.artefacts.reference import reference_model
+    from coherence.engine.artefacts.reference_model import reference_model
 
     print(f"the reference model is in {reference_model()}")
 

@@ -100,7 +100,7 @@ def _room(what: str, free: int, do: str) -> Check:
 
 
 def _reference() -> Check:
-    from coherence.engine.artefacts.reference import fetched
+    from coherence.engine.artefacts.reference_model import fetched
 
     folder = fetched()
     if folder is None:

@@ -12,16 +12,15 @@ import pytest
 from coherence import __version__
 from coherence.errors import SuiteError
 from coherence.gate import Gate, results_of
-from coherence.plugin.baseline import Against
+from coherence.plugin.against_baseline import Against
+from coherence.plugin.chosen import allowance, overrides, policy
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteCollector
 from coherence.plugin.message import Message
 from coherence.plugin.options import asked
 from coherence.plugin.outputs import Outputs
-from coherence.plugin.policy import allowance, policy
 from coherence.plugin.provenance import commit, device
-from coherence.plugin.release import overrides
 from coherence.plugin.suites import SUITES, Suites
 from coherence.reports.annotations import annotations
 from coherence.reports.controls import controls

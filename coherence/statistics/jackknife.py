@@ -8,8 +8,8 @@ import numpy as np
 
 from coherence.statistics import student
 from coherence.statistics.curvature import FEWEST, bent, straightened
+from coherence.statistics.heavy_tail import with_unseen
 from coherence.statistics.intervals import TAIL, Array, Interval
-from coherence.statistics.tail import with_unseen
 from coherence.vocabulary import Influence
 
 Terms = Callable[[Array], tuple[Array, Array]]

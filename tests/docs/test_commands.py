@@ -12,7 +12,7 @@ import pytest
 from judged import judged, mean, run
 
 from coherence.cli import COMMANDS, main
-from coherence.engine.artefacts.reference import VERSION
+from coherence.engine.artefacts.reference_model import VERSION
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "commands.md"
 EXAMPLES = re.findall(r"^```sh\n(.+?)\n```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from coherence.engine.artefacts.reference import fetched, reference_model
+from coherence.engine.artefacts.reference_model import fetched, reference_model
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
 

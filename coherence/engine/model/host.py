@@ -19,7 +19,7 @@ from coherence.engine.batch.layout import Alone, Layout, Padded
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.rows import Arrangement, Deltas, Row, Weights
 from coherence.engine.interventions.adapters import lora_layers, mount
-from coherence.engine.interventions.capping import CappingHooks, bounds_of
+from coherence.engine.interventions.capping_hooks import CappingHooks, bounds_of
 from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks

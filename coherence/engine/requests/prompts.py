@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from coherence.engine.batch.rows import Row, Span
-from coherence.engine.requests.conversations import Branch, Opening
+from coherence.engine.requests.branches import Branch, Opening
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder

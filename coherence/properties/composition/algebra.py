@@ -23,12 +23,12 @@ from coherence.properties.composition.furthest import furthest
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import exact, held
 from coherence.properties.eligibility import Couple, marked, require_adapter, require_probes
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Readings, unmoved
-from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.departure import Departure
 from coherence.statistics.divergence import divergence

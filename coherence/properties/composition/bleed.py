@@ -9,8 +9,8 @@ from coherence.properties.composition.scaled import Scaled
 from coherence.properties.markers import Replies
 from coherence.properties.reading import Readings, at_site
 from coherence.statistics.agreement import paired_difference
-from coherence.statistics.dose import along
 from coherence.statistics.intervals import Interval
+from coherence.statistics.rising_dose import along
 from coherence.vocabulary import Marker, Position, Regime, Site
 from coherence.vocabulary.evidence import number
 

@@ -34,11 +34,11 @@ from coherence.properties.eligibility import (
     require_probes,
     units,
 )
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.ranges import COSINE, SIZE
 from coherence.properties.reading import Contrast, Readings
-from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.divergence import Explained
 from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime

@@ -11,12 +11,12 @@ from coherence.plan import Condition, LawName, LawSearch, Scene
 from coherence.properties.case import Case
 from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
-from coherence.properties.search import SearchCase
+from coherence.properties.search_case import SearchCase
 from coherence.vocabulary import Regime
 
 
 @dataclass(frozen=True)
-class Law:
+class Statement:
     """What a law says, and how many conditions, drawn from which regimes, are needed to pose it."""
 
     says: str
@@ -39,26 +39,28 @@ def _artefacts(condition: Condition) -> tuple[str, ...]:
     return (*adapters, *(f"vector {steer.vector}" for steer in condition.steers))
 
 
-LAWS: dict[str, Law] = {
-    LawName.VECTOR_ORDER: Law("two vectors added in either order equal their sum", (Regime.STEERING,), 2),
-    LawName.VECTOR_INVERSE: Law(
+LAWS: dict[str, Statement] = {
+    LawName.VECTOR_ORDER: Statement(
+        "two vectors added in either order equal their sum", (Regime.STEERING,), 2
+    ),
+    LawName.VECTOR_INVERSE: Statement(
         "a vector added and taken away again leaves the base model", (Regime.STEERING,), 1
     ),
-    LawName.DOSE_ZERO: Law("a vector at dose 0 leaves the base model", (Regime.STEERING,), 1),
-    LawName.SCALE_ZERO: Law("an adapter at scale 0 leaves the base model", (Regime.ADAPTER,), 1),
-    LawName.ADAPTER_DISABLED: Law("a disabled adapter leaves the base model", (Regime.ADAPTER,), 1),
-    LawName.ADAPTER_ORDER: Law(
+    LawName.DOSE_ZERO: Statement("a vector at dose 0 leaves the base model", (Regime.STEERING,), 1),
+    LawName.SCALE_ZERO: Statement("an adapter at scale 0 leaves the base model", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_DISABLED: Statement("a disabled adapter leaves the base model", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_ORDER: Statement(
         "two adapters stacked in either order are the same model", (Regime.ADAPTER,), 2
     ),
-    LawName.ADAPTER_MERGED: Law("an adapter merged into the base is the adapter", (Regime.ADAPTER,), 1),
-    LawName.ADAPTER_UNMERGED: Law(
+    LawName.ADAPTER_MERGED: Statement("an adapter merged into the base is the adapter", (Regime.ADAPTER,), 1),
+    LawName.ADAPTER_UNMERGED: Statement(
         "an adapter merged and unmerged leaves the base model", (Regime.ADAPTER,), 1
     ),
-    LawName.ADAPTER_SWAPPED: Law("another adapter and back changes nothing", (Regime.ADAPTER,), 2),
-    LawName.ADAPTER_BY_ROW: Law(
+    LawName.ADAPTER_SWAPPED: Statement("another adapter and back changes nothing", (Regime.ADAPTER,), 2),
+    LawName.ADAPTER_BY_ROW: Statement(
         "adapters mixed in one batch by row are each by itself", (Regime.ADAPTER,), 2
     ),
-    LawName.BATCH_MATES: Law(
+    LawName.BATCH_MATES: Statement(
         "a row does not depend on its batch mates or padding",
         (Regime.BARE, Regime.ADAPTER, Regime.STEERING),
         1,

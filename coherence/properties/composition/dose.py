@@ -29,7 +29,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.statistics.agreement import paired_difference
-from coherence.statistics.dose import largest, slopes, trend
+from coherence.statistics.rising_dose import largest, slopes, trend
 from coherence.vocabulary import Abscissa, Criterion, Curve, Figures, Position, ProbeNote, Regime, Site
 from coherence.vocabulary.evidence import number
 

@@ -14,8 +14,8 @@ from coherence.properties.composition.bleed import Projections, onto_markers
 from coherence.properties.composition.scaled import Scaled
 from coherence.properties.markers import Replies
 from coherence.statistics.agreement import Hits
-from coherence.statistics.dose import geometric_ratio
 from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.rising_dose import geometric_ratio
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from coherence.properties.composition.injections import BARE, Injection
 from coherence.properties.composition.recovery import Recovery
 from coherence.properties.composition.spreads import Spreads
 from coherence.properties.markers import Replies
-from coherence.statistics.factorial import quartiles
+from coherence.statistics.interaction import quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Curve, ProbeNote, Site, Table
 from coherence.vocabulary.evidence import number, ranged

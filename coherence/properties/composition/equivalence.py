@@ -34,10 +34,10 @@ from coherence.properties.eligibility import (
     require_probes,
     units,
 )
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
 from coherence.properties.ranges import COSINE, DIFFERENCE, SIZE
 from coherence.properties.reading import Contrast, Readings
-from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.divergence import in_units
 from coherence.statistics.geometry import Real

@@ -19,12 +19,12 @@ from coherence.properties.composition.injections import BARE, Injection, Injecti
 from coherence.properties.control import NOTHING
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import LEAST_CLUSTERS, cast
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
 from coherence.properties.markers import Replies
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, RECOVERED, SIZE
-from coherence.properties.tail import Tail, at_worst
-from coherence.statistics.factorial import largest
+from coherence.statistics.interaction import largest
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import mean_cosine, positive_mean
 from coherence.vocabulary import Band, Criterion, Figures, Marker, Position, Probe, Prompt, Regime, Site

@@ -10,7 +10,7 @@ import numpy as np
 from coherence.plan import Condition, Divergence, Patch, Reading, Record, Reply, Scene
 from coherence.properties.composition.injections import BARE, CLEAN, Injection, Injections
 from coherence.properties.reading import within_reach
-from coherence.statistics.factorial import Cells, recovered
+from coherence.statistics.interaction import Cells, recovered
 from coherence.statistics.intervals import Array
 from coherence.statistics.jackknife import Pivot
 from coherence.vocabulary import Position, Probe

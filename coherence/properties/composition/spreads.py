@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coherence.properties.columns import table
-from coherence.statistics.factorial import quartiles
+from coherence.statistics.interaction import quartiles
 from coherence.statistics.intervals import Array
 from coherence.vocabulary import Band, Site, Table
 from coherence.vocabulary.evidence import number

@@ -9,7 +9,7 @@ from coherence.properties.case import Case
 from coherence.properties.eligibility import Couple, require_adapter
 from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
-from coherence.properties.search import SearchCase
+from coherence.properties.search_case import SearchCase
 from coherence.vocabulary import Regime
 
 CLAIM = "the claim: the next token of the sum is that of the chimera, at every probe and strength"

@@ -23,7 +23,7 @@ from coherence.properties.eligibility import cast, supporting
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
 from coherence.properties.reading import at_site
-from coherence.statistics.basin import BasinMap, returned
+from coherence.statistics.basin_map import BasinMap, returned
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import Pivot, mean, smallest
 from coherence.vocabulary import Abscissa, Arrows, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table

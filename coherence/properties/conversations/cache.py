@@ -18,12 +18,12 @@ from coherence.properties.conversations.rebuilt_cache import Reread, law
 from coherence.properties.conversations.shifts import shift, with_interval
 from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast, slug
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SIZE
 from coherence.properties.reading import Residuals, within_reach
-from coherence.properties.tail import Tail, at_worst
+from coherence.statistics.course import Course
 from coherence.statistics.deviation import relative_deviation
-from coherence.statistics.drift import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Site, Table

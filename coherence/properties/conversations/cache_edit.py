@@ -29,8 +29,8 @@ from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SIZE
 from coherence.properties.reading import within_reach
 from coherence.statistics.deviation import relative_deviation
-from coherence.statistics.dose import largest
 from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.rising_dose import largest
 from coherence.vocabulary import Band, Criterion, Figures, ProbeNote, Regime, Site, Table
 from coherence.vocabulary.evidence import number
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from coherence.plan import Divergence
 from coherence.properties.conversations.drifting import Drifted
-from coherence.statistics.dose import geometric_ratio, largest
-from coherence.statistics.drift import Course
+from coherence.statistics.course import Course
 from coherence.statistics.intervals import Array, Interval
+from coherence.statistics.rising_dose import geometric_ratio, largest
 from coherence.vocabulary import Position
 
 IDLE = 1e-3  # of the length of the axis: rounding moves nothing as far

@@ -26,9 +26,9 @@ from coherence.properties.conversations.drifting import Drifted, Drifting
 from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import held, over_scripts
 from coherence.properties.eligibility import cast, require_probes, supporting
+from coherence.properties.highest import Tail, at_worst
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE, SIZE
-from coherence.properties.tail import Tail, at_worst
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean
 from coherence.vocabulary import Bound, Criterion, Curve, Figures, ProbeNote, Regime, Site, Table

@@ -8,7 +8,7 @@ from coherence.properties.columns import TURNS, interval_columns, interval_serie
 from coherence.properties.conversations.drifting import DriftSample
 from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import over_scripts
-from coherence.statistics.drift import Course, Region
+from coherence.statistics.course import Course, Region
 from coherence.statistics.intervals import wilson
 from coherence.vocabulary import Curve, Figures, Kind, ProbeNote, Table, Zone
 

@@ -10,7 +10,7 @@ from coherence.plan import Condition, Measurement, Reading, Record, Scene
 from coherence.properties.conversations.axis import Axis, Scale
 from coherence.properties.conversations.conversations import Conversations
 from coherence.properties.reading import at_site
-from coherence.statistics.drift import Course, Region, rate
+from coherence.statistics.course import Course, Region, rate
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Marker, Position, Regime
 

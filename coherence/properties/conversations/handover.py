@@ -25,7 +25,7 @@ from coherence.properties.criterion import over_scripts
 from coherence.properties.eligibility import cast
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
-from coherence.statistics.drift import Course
+from coherence.statistics.course import Course
 from coherence.statistics.intervals import Array, Interval
 from coherence.vocabulary import Criterion, Curve, Figures, ProbeNote, Regime, Script, Site, Table
 from coherence.vocabulary.evidence import number, ranged

@@ -17,9 +17,9 @@ from coherence.properties.criterion import held
 from coherence.properties.mixtures.placed import Placed, intervals, placed
 from coherence.properties.mixtures.poles import Mixed, Poles
 from coherence.properties.ranges import SIZE
-from coherence.properties.search import SearchCase
-from coherence.statistics.dose import largest
+from coherence.properties.search_case import SearchCase
 from coherence.statistics.intervals import Interval
+from coherence.statistics.rising_dose import largest
 from coherence.vocabulary import Criterion, Curve, Figures, Regime
 
 CLAIM = "the claim: the same weight gives the same position in every regime that has weights"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from coherence.engine.artefacts.vectors.agreement import Told, agreed
 from coherence.engine.artefacts.vectors.content import Content
+from coherence.engine.artefacts.vectors.declaration import Told, agreed
 from coherence.engine.artefacts.vectors.entries import chosen
 from coherence.engine.artefacts.vectors.gguf_file import read_gguf
 from coherence.engine.artefacts.vectors.numpy_file import read_npy, read_npz

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from coherence.statistics.basin import BasinMap, returned
+from coherence.statistics.basin_map import BasinMap, returned
 from coherence.statistics.jackknife import smallest
 
 SCRIPTS = [f"s{number}" for number in range(8)]

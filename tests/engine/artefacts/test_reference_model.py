@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.artefacts import reference as module
-from coherence.engine.artefacts.reference import ProgressBar, download, reference_model
+from coherence.engine.artefacts import reference_model as module
+from coherence.engine.artefacts.reference_model import ProgressBar, download, reference_model
 from coherence.errors import ArtefactError
 
 CONTENT = bytes(range(256)) * 40_000
@@ -229,5 +229,5 @@ def test_the_bar_draws_only_what_is_reported(
 
 
 def test_importing_is_cheap() -> None:
-    code = "import sys, coherence.engine.artefacts.reference as _; sys.exit('torch' in sys.modules)"
+    code = "import sys, coherence.engine.artefacts.reference_model as _; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

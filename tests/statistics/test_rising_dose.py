@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.statistics.agreement import paired_difference
-from coherence.statistics.dose import along, geometric_ratio, largest, slopes, trend
 from coherence.statistics.intervals import Interval
+from coherence.statistics.rising_dose import along, geometric_ratio, largest, slopes, trend
 
 ALONE = [f"q{i}" for i in range(24)]
 seeds = st.integers(0, 10_000)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from coherence.statistics.factorial import Cells, largest, quartiles, recovered
+from coherence.statistics.interaction import Cells, largest, quartiles, recovered
 
 SITES, CELLS, WIDTH = 2, 6, 5
 CLUSTERS = list("abcdef")

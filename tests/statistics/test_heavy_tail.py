@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from coherence.statistics.tail import heaviest, unseen_share, with_unseen
+from coherence.statistics.heavy_tail import heaviest, unseen_share, with_unseen
 
 SINGLES = list("abcdefgh")
 

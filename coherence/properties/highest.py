@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coherence.properties.criterion import exact
+from coherence.statistics.heavy_tail import heaviest, unseen_share
 from coherence.statistics.intervals import Array
-from coherence.statistics.tail import heaviest, unseen_share
 from coherence.vocabulary import Criterion
 from coherence.vocabulary.evidence import Sampled, number
 

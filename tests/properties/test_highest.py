@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from coherence.properties.tail import Tail, at_worst
+from coherence.properties.highest import Tail, at_worst
 from coherence.vocabulary import Verdict
 
 SINGLES = [f"q{n}" for n in range(24)]

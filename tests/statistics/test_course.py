@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.statistics.drift import Course, Region, rate
+from coherence.statistics.course import Course, Region, rate
 
 SCRIPTS = [f"script-{number}" for number in range(8)]
 
