@@ -89,8 +89,8 @@ def said_by(problem: Exception) -> str:
         return f"{problem.filename}: {problem.strerror}"
     module, line = _raised_at(problem)
     who = module.partition(".")[0]
-    said = f": {first_line(problem)}" if str(problem).strip() else ""
-    raised = f"{who} raised {type(problem).__name__}{said} ({module}, line {line})"
+    message = f": {first_line(problem)}" if str(problem).strip() else ""
+    raised = f"{who} raised {type(problem).__name__}{message} ({module}, line {line})"
     if who != __package__:
         return raised
     return f"{raised}; this is a mistake of {who} itself: please report it, with what --log-level=debug shows"
@@ -98,12 +98,12 @@ def said_by(problem: Exception) -> str:
 
 def _raised_at(problem: Exception) -> tuple[str, int]:
     """Return the module and line that raised it, those of Python's own library passed over."""
-    found = (type(problem).__module__, 0)
+    raised = (type(problem).__module__, 0)
     for frame, line in walk_tb(problem.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] not in sys.stdlib_module_names:
-            found = module, line
-    return found
+            raised = module, line
+    return raised
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -133,20 +133,20 @@ class Gate:
         started = time.perf_counter()
         measured = self._records[_release_key(suite)]
         evidence: Evidence | None = None
-        wanted = self._wanted[suite, assertion.id]
-        problem = wanted.problem
+        needed = self._wanted[suite, assertion.id]
+        problem = needed.problem
         try:
             if problem is None:
-                self._require_measured(wanted, measured.record)
-                found = self._controlled(suite, assertion, measured.record)
-                for criterion in found.criteria:
+                self._require_measured(needed, measured.record)
+                controlled = self._controlled(suite, assertion, measured.record)
+                for criterion in controlled.criteria:
                     # What reckons with it among all the others must not fail there.
                     assertion.property.could_fail(criterion)
-                notes = (*found.notes, *measured.remarks, *_run_on(wanted.needs, measured.record))
-                evidence = found.model_copy(update={"notes": notes})
+                notes = (*controlled.notes, *measured.remarks, *_run_on(needed.needs, measured.record))
+                evidence = controlled.model_copy(update={"notes": notes})
         except Exception as error:
             problem = in_a_sentence(error)
-        release = _described(wanted.needs, measured.artefacts)
+        release = _described(needed.needs, measured.artefacts)
         return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
 
     def _require_measured(self, wanted: _Wanted, record: Record) -> None:
@@ -168,8 +168,8 @@ class Gate:
         seed = stream(suite.scene.seed, assertion.id)
         evidence: object = assertion.case.judge(record, seed)
         if not isinstance(evidence, Evidence):
-            found = type(evidence).__name__
-            raise ExtensionError(f"{assertion.property.word()} was judged by a {found}; expected Evidence")
+            kind = type(evidence).__name__
+            raise ExtensionError(f"{assertion.property.word()} was judged by a {kind}; expected Evidence")
         if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
@@ -223,8 +223,8 @@ class Gate:
         first = suites[0]
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
-        wanted = [self._wanted[suite, assertion.id] for suite, assertion in chosen]
-        plan = Plan(chain.from_iterable([*(one.needs for one in wanted), *(one.plan for one in wanted)]))
+        needed = [self._wanted[suite, assertion.id] for suite, assertion in chosen]
+        plan = Plan(chain.from_iterable([*(one.needs for one in needed), *(one.plan for one in needed)]))
         portions = self._portions(chosen) if self._spending.allowance.limited else ()
         try:
             engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
@@ -241,9 +241,9 @@ class Gate:
         """Yield what became of prompts that is not as it is written."""
         if artefacts.day:
             yield f"the chat template writes the date: it is told {artefacts.day}"
-        said = self._store.get(template_key(artefacts))
-        if isinstance(said, Answer):
-            yield from said.text.splitlines()
+        stored = self._store.get(template_key(artefacts))
+        if isinstance(stored, Answer):
+            yield from stored.text.splitlines()
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
@@ -278,8 +278,8 @@ def among_all(judged: Sequence[tuple[Property, Expectation, Evidence]]) -> list[
     def among(expect: Expectation, criterion: Criterion) -> Criterion:
         if not counts(expect, criterion):
             return criterion
-        found = next(adjusted)
-        return criterion if criterion.p is None else criterion.model_copy(update={"adjusted": found})
+        claim = next(adjusted)
+        return criterion if criterion.p is None else criterion.model_copy(update={"adjusted": claim})
 
     return [
         evidence.model_copy(update={"criteria": tuple(among(expect, one) for one in evidence.criteria)})
@@ -312,8 +312,8 @@ def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | Non
     example = next((probe.example for probe in evidence.probes if probe.example), None)
     if example is None:
         return None
-    asked = [assertion.place.file, assertion.id, example, *suite.overrides.options]
-    return shlex.join(["coherence", "replay", *asked])
+    arguments = [assertion.place.file, assertion.id, example, *suite.overrides.options]
+    return shlex.join(["coherence", "replay", *arguments])
 
 
 def _release_key(suite: Suite) -> str:
@@ -328,8 +328,8 @@ def _asked(scene: Scene, day: str | None) -> dict[str, str]:
         "decoding": scene.decoding.model_dump_json(),
     }
     digests = {name: sha256(text.encode()).hexdigest()[:12] for name, text in written.items()}
-    told = {"dtype": str(scene.release.dtype), "system": "folded" if scene.templating.fold else "auto"}
-    return digests | told | ({"date": day} if day else {})
+    templating = {"dtype": str(scene.release.dtype), "system": "folded" if scene.templating.fold else "auto"}
+    return digests | templating | ({"date": day} if day else {})
 
 
 def _run_on(needs: Iterable[Measurement], record: Record) -> Iterator[str]:
@@ -350,10 +350,10 @@ def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, 
 
 
 def _conditions(measurements: Iterable[Measurement]) -> list[Condition]:
-    found: dict[Condition, None] = {}
+    conditions: dict[Condition, None] = {}
     for measurement in measurements:
         if isinstance(measurement, LawSearch):
-            found.update(dict.fromkeys(measurement.conditions))
+            conditions.update(dict.fromkeys(measurement.conditions))
         else:
-            found[measurement.condition] = None
-    return list(found)
+            conditions[measurement.condition] = None
+    return list(conditions)

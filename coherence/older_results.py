@@ -21,8 +21,8 @@ _ABSCISSAE: Final[dict[str, _Json]] = {
 def upgraded(document: _Json) -> _Json:
     """Write a document of one of these formats as one of format 5. What is malformed stays as it is."""
     assertions = document.get("assertions")
-    found = list(map(_assertion, assertions)) if isinstance(assertions, list) else assertions
-    return {**document, "format": 5, "assertions": found}
+    newer = list(map(_assertion, assertions)) if isinstance(assertions, list) else assertions
+    return {**document, "format": 5, "assertions": newer}
 
 
 def _assertion(written: object) -> object:

@@ -123,8 +123,8 @@ class Results(Frozen):
     @property
     def dtypes(self) -> tuple[str, ...]:
         """What the weights were computed in, in order of first appearance."""
-        said = (result.asked.get("dtype") for result in self.assertions)
-        return tuple(dict.fromkeys(dtype for dtype in said if dtype))
+        dtypes = (result.asked.get("dtype") for result in self.assertions)
+        return tuple(dict.fromkeys(dtype for dtype in dtypes if dtype))
 
     def by_persona(self) -> dict[str, list[AssertionResult]]:
         """Group the assertions, personas in order of first appearance."""
@@ -179,12 +179,12 @@ def sentence_of(
     """
     if evidence is None or verdict is Verdict.ERROR:
         unmeasured = verdict is Verdict.INCONCLUSIVE
-        said = "is inconclusive: not measured:" if unmeasured else "could not be measured:"
-        return _one_line(f"{assertion} {said} {error}", 600)
-    said, criterion = _claim(verdict, expect, evidence)
+        claim = "is inconclusive: not measured:" if unmeasured else "could not be measured:"
+        return _one_line(f"{assertion} {claim} {error}", 600)
+    claim, criterion = _claim(verdict, expect, evidence)
     control = evidence.passing_control
     grounds = f"the control passes too: {control}" if control else _grounds(criterion)
-    return _one_line(f"{assertion} {said} {grounds}", 240)
+    return _one_line(f"{assertion} {claim} {grounds}", 240)
 
 
 def _claim(verdict: Verdict, expect: Expectation, evidence: Evidence) -> tuple[str, Criterion]:

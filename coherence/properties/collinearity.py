@@ -134,8 +134,8 @@ class CollinearityCase(Case[CollinearitySample]):
         for name in chain.from_iterable(self.controls_by_kin):
             rest = apart_from(name, self.controls_by_kin)
             if len(rest) >= LEAST_BYSTANDERS:
-                for said, scenes in stand_ins(self.scene, self.persona, regime, [name]):
-                    yield said, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
+                for control, scenes in stand_ins(self.scene, self.persona, regime, [name]):
+                    yield control, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
 
     def _worst(self, band: Directions) -> Iterator[ProbeNote]:
         between = f"between {self.regimes[0]} and {self.regimes[1]}"
@@ -221,14 +221,12 @@ class Collinearity(Directed):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per pair of regimes and persona; at least two other personas must serve as controls."""
         require_probes(scene, LEAST_PROBES, "collinearity")
-        found = [
+        cases = (
             self._case(persona, pair, scene)
             for pair in pairs(self.between, scene)
             for persona in cast(self.personas, scene, supporting(pair, scene).__contains__)
-        ]
-        if not found:
-            raise SuiteError("collinearity found no persona that two of the regimes can put into the model")
-        return found
+        )
+        return self.at_least_one(cases, "that two of the regimes can put into the model")
 
     def _case(self, persona: str, pair: Pair, scene: Scene) -> Case:
         for regime in pair:

@@ -27,11 +27,11 @@ def series(values: Iterable[float]) -> Series:
 
 def interval_series(intervals: Iterable[Interval]) -> Series:
     """Values with the ends of their intervals."""
-    found = list(intervals)
+    listed = list(intervals)
     return Series(
-        values=column(one.value for one in found),
-        low=column(one.low for one in found),
-        high=column(one.high for one in found),
+        values=column(one.value for one in listed),
+        low=column(one.low for one in listed),
+        high=column(one.high for one in listed),
     )
 
 

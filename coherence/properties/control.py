@@ -114,8 +114,8 @@ def _at_random(scene: Scene, persona: str, regime: Regime, turn: int) -> Scene:
 
 
 def _as_long_as(prompt: Prompt) -> Prompt:
-    said = [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
-    return Prompt(text=filler(sum(len(text.split()) for text in said)), role=prompt.role)
+    texts = [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
+    return Prompt(text=filler(sum(len(text.split()) for text in texts)), role=prompt.role)
 
 
 def filler(words: int) -> str:

@@ -10,7 +10,7 @@ from coherence.vocabulary.evidence import Sampled, enough, number
 
 def held(
     name: str,
-    found: Interval,
+    interval: Interval,
     n: int,
     at_least: float = -inf,
     at_most: float = inf,
@@ -20,25 +20,25 @@ def held(
     of: Sampled = "probes",
 ) -> Criterion:
     """Hold what n of them gave against `[at_least, at_most]`; `unreliable` says why it cannot decide."""
-    if isnan(found.value):
+    if isnan(interval.value):
         unreliable = unreliable or f"these {n} {of} give it no value"
-    elif isinf(found.low) and isinf(found.high):
+    elif isinf(interval.low) and isinf(interval.high):
         unreliable = unreliable or f"these {n} {of} give it no interval"
     return Criterion(
         estimate=Estimate(
             name=name,
-            value=found.value,
-            low=found.low,
-            high=found.high,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
             n=n,
             of=of,
-            influence=found.influence,
+            influence=interval.influence,
         ),
         at_least=at_least,
         at_most=at_most,
         unreliable=unreliable,
         key=key,
-        p=None if unreliable else _p(found, at_least, at_most),
+        p=None if unreliable else _p(interval, at_least, at_most),
     )
 
 
@@ -70,24 +70,24 @@ def too_noisy(ceiling: float, least: float, n: int) -> str | None:
     """Say that directions of this ceiling decide nothing and about how many probes would; None if they do."""
     if ceiling >= least:
         return None
-    said = f"the ceiling {number(ceiling)} is below {least:g}"
+    below = f"the ceiling {number(ceiling)} is below {least:g}"
     if not ceiling > 0 or least == 1:
-        return f"{said}: {n} probes do not tell these directions from noise"
+        return f"{below}: {n} probes do not tell these directions from noise"
     # Spearman-Brown: a sample k times as large turns a reliability r into k r / (1 + (k - 1) r).
-    return f"{said}: {enough(n, n * least * (1 - ceiling) / (ceiling * (1 - least)))}"
+    return f"{below}: {enough(n, n * least * (1 - ceiling) / (ceiling * (1 - least)))}"
 
 
-def unclear(said: str, effect: Interval, n: int) -> str | None:
+def unclear(claim: str, effect: Interval, n: int) -> str | None:
     """Add to `said`, that something has no clear effect, what is missing; None if the effect is above 0."""
     if effect.low > 0:
         return None
     if effect.value <= 0:
-        return f"{said}: more probes do not help"
-    found = Estimate(name=said, value=effect.value, low=effect.low, high=effect.high, n=n)
-    return f"{said}: {found.lacking(0)}"
+        return f"{claim}: more probes do not help"
+    estimate = Estimate(name=claim, value=effect.value, low=effect.low, high=effect.high, n=n)
+    return f"{claim}: {estimate.lacking(0)}"
 
 
-def _p(found: Interval, at_least: float, at_most: float) -> float | None:
-    if at_least <= found.value <= at_most:
+def _p(interval: Interval, at_least: float, at_most: float) -> float | None:
+    if at_least <= interval.value <= at_most:
         return None
-    return float(found.doubt(at_least if found.value < at_least else at_most))
+    return float(interval.doubt(at_least if interval.value < at_least else at_most))

@@ -162,22 +162,22 @@ class Directed(Property, ABC):
         0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
     )
 
-    def directions(self, found: Directions, key: str, least: float) -> Iterator[Criterion]:
+    def directions(self, directions: Directions, key: str, least: float) -> Iterator[Criterion]:
         """Hold the cosine of both sides, and the strength of the second along the first."""
         name, cosine = (
-            ("specific cosine at the least site", found.alignment.least_cosine())
+            ("specific cosine at the least site", directions.alignment.least_cosine())
             if self.every_site
-            else ("specific cosine", found.alignment.cosine())
+            else ("specific cosine", directions.alignment.cosine())
         )
-        yield held(name, cosine, found.n, least, unreliable=self.unreliable(found), key=key)
-        first, second = found.sides
+        yield held(name, cosine, directions.n, least, unreliable=self.unreliable(directions), key=key)
+        first, second = directions.sides
         # A second side that does nothing has a strength, which is 0.
-        still = found.still(first)
-        name, strength = f"strength of {second} along {first}", found.alignment.strength()
-        yield held(name, strength, found.n, self.min_strength, unreliable=still, key="min_strength")
+        still = directions.still(first)
+        name, strength = f"strength of {second} along {first}", directions.alignment.strength()
+        yield held(name, strength, directions.n, self.min_strength, unreliable=still, key="min_strength")
         if (most := self.max_strength) is not None:
-            yield held(name, strength, found.n, at_most=most, unreliable=still, key="max_strength")
+            yield held(name, strength, directions.n, at_most=most, unreliable=still, key="max_strength")
 
-    def unreliable(self, found: Directions) -> str | None:
+    def unreliable(self, directions: Directions) -> str | None:
         """Say why directions decide nothing, if they do not."""
-        return found.undefined or too_noisy(found.ceiling, self.min_ceiling, found.n)
+        return directions.undefined or too_noisy(directions.ceiling, self.min_ceiling, directions.n)

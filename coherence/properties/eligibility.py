@@ -42,11 +42,11 @@ Couple = Annotated[tuple[str, str], AfterValidator(_two_personas)]
 
 def pairs(between: Pair | None, scene: Scene) -> list[Pair]:
     """Return the pair that was asked for, or all pairs of the suite's regimes."""
-    found = [between] if between else list(combinations(scene.regimes, 2))
-    if not found:
+    chosen = [between] if between else list(combinations(scene.regimes, 2))
+    if not chosen:
         named = ", ".join(map(str, scene.regimes)) or "none"
         raise SuiteError(f"two regimes are needed for a comparison; the suite's regimes: {named}")
-    return found
+    return chosen
 
 
 def slug(pair: Pair) -> str:
@@ -71,15 +71,15 @@ def supporting(regimes: Collection[Regime], scene: Scene) -> list[str]:
 
 def units(personas: Iterable[str], scene: Scene) -> list[list[str]]:
     """Put personas that are kin together: as controls they count as one."""
-    found: list[list[str]] = []
+    grouped: list[list[str]] = []
     for persona in personas:
         kin = scene.kin_of(persona)
-        known = next((unit for unit in found if kin.intersection(unit)), None)
+        known = next((unit for unit in grouped if kin.intersection(unit)), None)
         if known is None:
-            found.append([persona])
+            grouped.append([persona])
         else:
             known.append(persona)
-    return found
+    return grouped
 
 
 def apart_from(persona: str, by_kin: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
@@ -95,17 +95,17 @@ def bystanders(
     A SuiteError says so when there are not two for all the regimes.
     """
     able, related = supporting(regimes, scene), {*of}.union(*map(scene.kin_of, of))
-    found = tuple(name for name in cast(named, scene, able.__contains__) if name not in related)
-    for name, used in product(found, regimes):
+    controls = tuple(name for name in cast(named, scene, able.__contains__) if name not in related)
+    for name, used in product(controls, regimes):
         scene.condition(name, used)  # complains of an artefact that is missing
-    if len(found) < LEAST_BYSTANDERS:
+    if len(controls) < LEAST_BYSTANDERS:
         *before, last = map(str, regimes)
         every = f"{', '.join(before)} and {last}" if before else last
         raise SuiteError(
             f"{purpose} needs at least two control personas that {every} can put into the model; "
-            f"found {', '.join(found) or 'none'}"
+            f"found {', '.join(controls) or 'none'}"
         )
-    return found
+    return controls
 
 
 def marked(scene: Scene, of: Couple, purpose: str) -> tuple[Marker, ...]:

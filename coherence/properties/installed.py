@@ -56,26 +56,26 @@ class Added:
 @cache
 def added() -> Added:
     """Load what is declared. What cannot be used is left out: a suite that names it is told why."""
-    found: list[type[Property]] = []
+    properties: list[type[Property]] = []
     problems: dict[str, ExtensionError] = {}
     for name, extension in declared(GROUP).items():
         try:
-            found.append(_property(name, extension))
+            properties.append(_property(name, extension))
         except ExtensionError as problem:
             problems[name] = problem
-    return Added(tuple(found), problems)
+    return Added(tuple(properties), problems)
 
 
 def _property(name: str, extension: Extension) -> type[Property]:
-    found = extension.load()
-    if not (isinstance(found, type) and issubclass(found, Property)) or isabstract(found):
+    loaded = extension.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, Property)) or isabstract(loaded):
         raise extension.unusable("expected a subclass of coherence.properties.Property with `cases`")
     if name in {one.word() for one in BUILT_IN}:
         raise extension.unusable("a property of this name is there already")
-    if found.word() != name:
+    if loaded.word() != name:
         raise extension.unusable(
             f"expected the key `property: Literal[{name!r}]`, as the entry point is called"
         )
-    if not str(getattr(found, "family", "")).isidentifier():
+    if not str(getattr(loaded, "family", "")).isidentifier():
         raise extension.unusable("expected a `family`, a word that pytest can select by")
-    return found
+    return loaded

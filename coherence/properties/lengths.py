@@ -12,8 +12,14 @@ from coherence.vocabulary import Estimate, Probe
 def by_length(name: str, by_probe: ArrayLike, probes: Sequence[Probe]) -> tuple[str, ...]:
     """Say how a statistic [probes] goes with the probes' lengths in characters, if it clearly does."""
     lengths = np.array([len(probe.text) for probe in probes], dtype=np.float64)
-    found = spearman(lengths, np.asarray(by_probe, dtype=np.float64))
-    if not (found.low > 0 or found.high < 0):
+    correlation = spearman(lengths, np.asarray(by_probe, dtype=np.float64))
+    if not (correlation.low > 0 or correlation.high < 0):
         return ()
-    rho = Estimate(name="Spearman's rho", value=found.value, low=found.low, high=found.high, n=len(probes))
-    return (f"{name} {'rises' if found.value > 0 else 'falls'} with the length of the probe: {rho}",)
+    rho = Estimate(
+        name="Spearman's rho",
+        value=correlation.value,
+        low=correlation.low,
+        high=correlation.high,
+        n=len(probes),
+    )
+    return (f"{name} {'rises' if correlation.value > 0 else 'falls'} with the length of the probe: {rho}",)

@@ -41,8 +41,8 @@ class Replies:
     @classmethod
     def of(cls, texts: Iterable[str], markers: Sequence[Marker]) -> "Replies":
         """Count the markers that each text shows."""
-        said = tuple(texts)
-        return cls(said, tuple(sum(marker.found_in(text) for marker in markers) for text in said))
+        replies = tuple(texts)
+        return cls(replies, tuple(sum(marker.found_in(text) for marker in markers) for text in replies))
 
     @property
     def hits(self) -> Hits:
@@ -149,9 +149,9 @@ class MarkersCase(Case[MarkersSample]):
         )
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
-    def _between(self, what: str, found: Interval, n: int, key: str) -> Criterion:
+    def _between(self, what: str, interval: Interval, n: int, key: str) -> Criterion:
         most = getattr(self.spec, key)
-        return held(f"{what} {self.regimes[1]} - {self.regimes[0]}", found, n, -most, most, key=key)
+        return held(f"{what} {self.regimes[1]} - {self.regimes[0]}", interval, n, -most, most, key=key)
 
     def _recovery(self, sample: MarkersSample) -> Criterion:
         bare, ceiling = sample.replies[Regime.BARE], sample.replies[Regime.PROMPT]
@@ -159,12 +159,12 @@ class MarkersCase(Case[MarkersSample]):
             (regime for regime in self.regimes if regime != Regime.PROMPT),
             key=lambda regime: sample.replies[regime].rate,
         )
-        found = recovery(sample.replies[worse].hits, ceiling.hits, bare.hits, sample.clusters)
+        recovered = recovery(sample.replies[worse].hits, ceiling.hits, bare.hits, sample.clusters)
         effect = paired_difference(bare.hits, ceiling.hits, sample.clusters)
         flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         return held(
             f"recovery by {worse}",
-            found,
+            recovered,
             sample.n,
             at_least=self.spec.min_recovery,
             unreliable=unclear(flat, effect, sample.n),
@@ -181,9 +181,9 @@ class MarkersCase(Case[MarkersSample]):
         sides = dict(zip(map(str, self.regimes), sample.both, strict=True))
         return ProbeNote(
             probe=self.scene.probes[row].id,
-            note="markers: " + ", ".join(f"{name} {found.counts[row]}" for name, found in sides.items()),
-            replies={name: found.texts[row] for name, found in sides.items()},
-            marks={name: self._marks(found.texts[row]) for name, found in sides.items()},
+            note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in sides.items()),
+            replies={name: replies.texts[row] for name, replies in sides.items()},
+            marks={name: self._marks(replies.texts[row]) for name, replies in sides.items()},
         )
 
     def _marks(self, text: str) -> tuple[tuple[int, int], ...]:
@@ -191,11 +191,11 @@ class MarkersCase(Case[MarkersSample]):
 
     def _notes(self, sample: MarkersSample) -> Iterator[str]:
         drawn = len(set(sample.clusters))
-        for regime, found in sample.replies.items():
-            rate = wilson(found.rate * drawn, drawn)
+        for regime, replies in sample.replies.items():
+            rate = wilson(replies.rate * drawn, drawn)
             yield (
                 f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
-                f"{np.mean(found.counts):.1f} distinct ones on average"
+                f"{np.mean(replies.counts):.1f} distinct ones on average"
             )
         first, second = sample.hits
         p = mcnemar_exact(first, second)
@@ -252,14 +252,12 @@ class Markers(Property):
         """One case per pair of regimes and persona that has markers and, for the ceiling, a prompt."""
         require_probes(scene, LEAST_PROBES, "markers")
         self._require_excluded(scene)
-        found = [
+        cases = (
             self._case(persona, pair, scene)
             for pair in pairs(self.between, scene)
             for persona in cast(self.personas, scene, self._able(pair, scene).__contains__)
-        ]
-        if not found:
-            raise SuiteError("markers found no persona with markers, a prompt and two regimes to compare")
-        return found
+        )
+        return self.at_least_one(cases, "with markers, a prompt and two regimes to compare")
 
     def _able(self, pair: Pair, scene: Scene) -> Sequence[str]:
         return [

@@ -1,12 +1,12 @@
 """The form that every property has: what the author writes, and the cases that follow from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from coherence.errors import did_you_mean
+from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Scene
 from coherence.properties.case import Case
 from coherence.properties.ranges import ANY, Possible
@@ -95,6 +95,13 @@ class Property(BaseModel, ABC):
             return False
         least, most = self.claims.get(criterion.key, ANY)
         return criterion.at_least > least or criterion.at_most < most
+
+    def at_least_one(self, cases: Iterable[Case], of: str) -> list[Case]:
+        """List the cases; a SuiteError says that no persona is one `of` those that they are made for."""
+        found = list(cases)
+        if not found:
+            raise SuiteError(f"{self.word()} found no persona {of}")
+        return found
 
     @abstractmethod
     def cases(self, scene: Scene) -> list[Case]:

@@ -122,16 +122,16 @@ class ExampleReplies:
 
     def note(self, record: Record) -> ProbeNote:
         """Put the replies side by side."""
-        said = {name: record.reply(reply) for name, reply in self.replies.items()}
-        return ProbeNote(probe=self.scene.probes[0].id, note="a sample", replies=said)
+        replies = {name: record.reply(reply) for name, reply in self.replies.items()}
+        return ProbeNote(probe=self.scene.probes[0].id, note="a sample", replies=replies)
 
 
 def unmoved(still: NDArray[np.bool_], sides: Sequence[str], band: Band) -> str | None:
     """Say the first side that moves nothing at a site of the band, [sides, depths]; None if all do."""
-    found = np.argwhere(still)
-    if not len(found):
+    places = np.argwhere(still)
+    if not len(places):
         return None
-    side, site = found[0]
+    side, site = places[0]
     return f"{sides[side]} moves nothing at {band.sites[site]}"
 
 

@@ -59,8 +59,10 @@ def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[st
     table, jackknife = Jackknife.enlarged(sides, _KINDS, clusters)
     values = measure(table, jackknife.weights)
     # The added probes pull the estimate towards the middle: refused is what neither would let stand.
-    found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
-    return Interval(value, max(-1.0, found.low), min(1.0, found.high), found.doubt, found.influence)
+    interval = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+    return Interval(
+        value, max(-1.0, interval.low), min(1.0, interval.high), interval.doubt, interval.influence
+    )
 
 
 def _kappa(sides: Array, weights: Array) -> Array:

@@ -72,9 +72,9 @@ class BasinMap:
         Where there is none it lies beyond the starts: above them where the last one goes back, and below them
         where it goes further.
         """
-        found = self.borders()
-        told = (one for one in found if isfinite(one.low) and isfinite(one.high))
-        return next(told, None) or (found[0] if found else self._beyond())
+        borders = self.borders()
+        clear = (one for one in borders if isfinite(one.low) and isfinite(one.high))
+        return next(clear, None) or (borders[0] if borders else self._beyond())
 
     def _beyond(self) -> Interval:
         """Bound a border that is not seen: it may hide where the map is not surely on one side."""

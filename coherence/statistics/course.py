@@ -102,7 +102,7 @@ class Course:
 
     def left(self, region: Region) -> int | None:
         """First turn, from 0, at which the whole interval of the mean is outside; None if there is none."""
-        outside = (found.low > region.high or found.high < region.low for found in self.by_turn())
+        outside = (mean.low > region.high or mean.high < region.low for mean in self.by_turn())
         return next((turn for turn, out in enumerate(outside) if out), None)
 
     def _inside(self, region: Region, turn: int) -> Pivot:
@@ -131,8 +131,10 @@ def rate(hits: Course) -> Interval:
     table, jackknife = Jackknife.enlarged(shares[:, None], np.array([[1.0], [0.0]]), hits.scripts)
     values = jackknife.weights @ table[:, 0]
     value = float(shares.mean())
-    found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
-    return Interval(value, max(0.0, found.low), min(1.0, found.high), found.doubt, found.influence)
+    interval = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+    return Interval(
+        value, max(0.0, interval.low), min(1.0, interval.high), interval.doubt, interval.influence
+    )
 
 
 def _there(values: Array) -> Array:

@@ -28,13 +28,13 @@ def jeffreys(log_probs: Sequence[Real]) -> Array:
     would share. See docs/verdicts.md#equivalence.
     """
     by_probe = list(zip(*log_probs, strict=True))
-    found = np.empty((len(log_probs), len(log_probs), len(by_probe)))
+    distances = np.empty((len(log_probs), len(log_probs), len(by_probe)))
     for probe, rows in enumerate(by_probe):
         exact = np.array(rows, dtype=np.float64)
         across = np.exp(exact) @ exact.T
         kl = across.diagonal()[:, None] - across
-        found[..., probe] = np.maximum((kl + kl.T) / 2, 0.0)
-    return found
+        distances[..., probe] = np.maximum((kl + kl.T) / 2, 0.0)
+    return distances
 
 
 def in_units(values: Array, of: Array) -> Array:

@@ -82,8 +82,8 @@ def random_null(activations: Real, direction: Real, seed: int, draws: int = 1000
     mixes = np.random.default_rng(seed).normal(size=(draws, activations.shape[-2]))
     along = (centred @ np.asarray(direction, dtype=np.float64)[..., None])[..., 0] @ mixes.T
     length = np.sqrt(form(mixes, centred @ np.swapaxes(centred, -1, -2), mixes))
-    found = np.abs(_ratio(along, length * _norm(direction)[..., None]))
-    return np.asarray(np.quantile(found, 0.95, axis=-1))
+    cosines = np.abs(_ratio(along, length * _norm(direction)[..., None]))
+    return np.asarray(np.quantile(cosines, 0.95, axis=-1))
 
 
 def still(displaced: Real, activations: Real) -> NDArray[np.bool_]:

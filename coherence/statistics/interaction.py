@@ -96,5 +96,5 @@ def largest(pivots: Sequence[Pivot]) -> Interval:
     See docs/verdicts.md#factorial.
     """
     # Mirrored: the largest is minus the smallest of what is minus each.
-    found = smallest([replace(pivot, value=-pivot.value, shared=-pivot.shared) for pivot in pivots])
-    return Interval(-found.value, -found.high, -found.low, lambda bound: found.doubt(-bound), found.influence)
+    least = smallest([replace(pivot, value=-pivot.value, shared=-pivot.shared) for pivot in pivots])
+    return Interval(-least.value, -least.high, -least.low, lambda bound: least.doubt(-bound), least.influence)

@@ -240,12 +240,12 @@ def positive_mean(values: Array, clusters: Sequence[str]) -> Interval:
     wider, higher = _means(*with_unseen(values, clusters))
     # In units of the mean, as its logarithm is not there without a cluster that holds all of it.
     of_sample = seen.around(log(plain.value), means / plain.value)
-    found = either(of_sample, wider.around(log(higher[0]), np.log(higher)))
+    logarithm = either(of_sample, wider.around(log(higher[0]), np.log(higher)))
 
     def doubt(bound: float) -> float:
-        return found.doubt(log(bound)) if bound > 0 else 0.0
+        return logarithm.doubt(log(bound)) if bound > 0 else 0.0
 
-    return Interval(plain.value, exp(found.low), exp(found.high), doubt, plain.influence)
+    return Interval(plain.value, exp(logarithm.low), exp(logarithm.high), doubt, plain.influence)
 
 
 def mean_cosine(values: Array, clusters: Sequence[str]) -> Interval:

@@ -38,9 +38,9 @@ def trend(doses: Sequence[float], hits: Hits, clusters: Sequence[str]) -> Interv
     table, jackknife = Jackknife.enlarged(hits.T.astype(np.float64), kinds, clusters)
     values = jackknife.weights @ (table @ contrast)
     value = float(slopes(doses, hits).mean())
-    found = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
-    low, high = max(-steepest, found.low), min(steepest, found.high)
-    return Interval(value, low, high, found.doubt, found.influence)
+    interval = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+    low, high = max(-steepest, interval.low), min(steepest, interval.high)
+    return Interval(value, low, high, interval.doubt, interval.influence)
 
 
 def _contrast(doses: Sequence[float]) -> Array:
@@ -58,14 +58,14 @@ def geometric_ratio(first: Array, second: Array, clusters: Sequence[str]) -> Int
         return Interval.unknown()
     jackknife = Jackknife(clusters)
     apart = first - second
-    found = jackknife.around(float(apart.mean()), jackknife.weights @ apart).interval
+    logarithm = jackknife.around(float(apart.mean()), jackknife.weights @ apart).interval
     with np.errstate(over="ignore"):
-        value, low, high = (float(np.exp(end)) for end in (found.value, found.low, found.high))
+        value, low, high = (float(np.exp(end)) for end in (logarithm.value, logarithm.low, logarithm.high))
 
     def doubt(bound: float) -> float:
-        return found.doubt(log(bound)) if bound > 0 else 0.0
+        return logarithm.doubt(log(bound)) if bound > 0 else 0.0
 
-    return Interval(value, low, high, doubt, _times(found.influence, value))
+    return Interval(value, low, high, doubt, _times(logarithm.influence, value))
 
 
 def along(displaced: Real, direction: Real, clusters: Sequence[str]) -> Interval:

@@ -44,10 +44,10 @@ class Logistic:
 
         # Squared error has more than one valley: the search starts half way up, at three steepnesses.
         half = float(at[np.argmin(np.abs(positions - 0.5))])
-        found = [
+        fits = [
             least_squares(error, (half, start), bounds=((-1.0, 0.0), (2.0, STEEPEST))) for start in STARTS
         ]
-        return cls(*map(float, min(found, key=lambda one: one.cost).x))
+        return cls(*map(float, min(fits, key=lambda one: one.cost).x))
 
     def __call__(self, at: Array) -> Array:
         """Positions on the curve at weights, in their shape: 1/2 at the middle."""

@@ -23,14 +23,14 @@ class Allowance:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `2m`, `5000 calls` or `2m, 5000 calls`; a CoherenceError says what was expected."""
-        found: dict[str, float] = {}
+        parts: dict[str, float] = {}
         for part in text.split(","):
             name, value = _part(part.strip())
-            if name in found or not 0 < value < inf:
+            if name in parts or not 0 < value < inf:
                 raise _not_understood(text)
-            found[name] = value
-        calls = found.get("calls")
-        return cls(found.get("seconds"), None if calls is None else int(calls), " ".join(text.split()))
+            parts[name] = value
+        calls = parts.get("calls")
+        return cls(parts.get("seconds"), None if calls is None else int(calls), " ".join(text.split()))
 
     def __str__(self) -> str:
         return self.written

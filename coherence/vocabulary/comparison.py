@@ -80,5 +80,5 @@ class Comparison(Frozen):
         """How many changed, and how."""
         counts = Counter(change.kind for change in self.changes)
         kinds: tuple[Kind, ...] = ("regressed", "improved", "appeared", "vanished", "level", "unclear")
-        said = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
-        return f"since the baseline of {self.started}: {said or 'nothing to compare'}"
+        counted = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
+        return f"since the baseline of {self.started}: {counted or 'nothing to compare'}"

@@ -42,8 +42,8 @@ class Incoherence(BaseModel):
 
     def absent(self, criteria: Iterable[Criterion]) -> list[str]:
         """List the keys that are named, and that no criterion has."""
-        found = {one.key for one in criteria}
-        return [key for key in self.fail if key not in found]
+        known = {one.key for one in criteria}
+        return [key for key in self.fail if key not in known]
 
     def met(self, criteria: Iterable[Criterion]) -> bool:
         """Tell whether exactly what is named fails."""

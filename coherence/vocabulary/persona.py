@@ -39,7 +39,7 @@ class Marker(_Frozen):
 
     def places(self, reply: str) -> list[tuple[int, int]]:
         """Find where it occurs: start and end of each."""
-        return [found.span() for found in self._regex.finditer(reply) if found[0]]
+        return [match.span() for match in self._regex.finditer(reply) if match[0]]
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:

@@ -161,12 +161,12 @@ class AlgebraCase(Case[AlgebraSample]):
 
     def _furthest(self, sample: AlgebraSample) -> tuple[ProbeNote, ...]:
         kl, relative = sample.kl, sample.band.by_probe()
-        said = {name: one.texts for name, one in sample.replies.items()}
+        replies = {name: one.texts for name, one in sample.replies.items()}
         return furthest(
             self.scene,
             kl,
             lambda row: f"KL {number(kl[row])} nat, displacement {number(relative[row])}",
-            said,
+            replies,
         )
 
     @cached_property

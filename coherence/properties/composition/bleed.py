@@ -86,4 +86,4 @@ class Projections:
 
 def listed(effects: Mapping[str, Interval]) -> str:
     """Name every effect with its size."""
-    return ", ".join(f"{name} {number(found.value)}" for name, found in effects.items())
+    return ", ".join(f"{name} {number(effect.value)}" for name, effect in effects.items())

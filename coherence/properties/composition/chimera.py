@@ -139,8 +139,8 @@ class ChimeraCase(Case[ChimeraSample]):
         for name in (name for name in self.scene.personas if name not in self.spec.of):
             rest = apart_from(name, self.controls_by_kin)
             if len(rest) >= LEAST_BYSTANDERS:
-                for said, scenes in stand_ins(self.scene, first, self.regimes[0], [name]):
-                    yield said, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
+                for control, scenes in stand_ins(self.scene, first, self.regimes[0], [name]):
+                    yield control, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
 
     def _ratio(self, sample: ChimeraSample) -> Criterion:
         own = float(sample.explained.whole.mean())
@@ -171,9 +171,9 @@ class ChimeraCase(Case[ChimeraSample]):
 
     def _furthest(self, sample: ChimeraSample) -> tuple[ProbeNote, ...]:
         left, whole = sample.explained.left, sample.explained.whole
-        said = {name: one.texts for name, one in sample.replies.items()}
+        replies = {name: one.texts for name, one in sample.replies.items()}
         note = "KL of the chimera from the sum {:.2g} nat, from bare {:.2g} nat".format
-        return furthest(self.scene, left, lambda row: note(left[row], whole[row]), said)
+        return furthest(self.scene, left, lambda row: note(left[row], whole[row]), replies)
 
     @cached_property
     def sides(self) -> dict[str, Condition]:

@@ -37,12 +37,12 @@ class ProfileDistances:
     """How much more often than bare each marker shows in the replies of conditions, each looked up once."""
 
     def __init__(self, record: Record, scene: Scene, markers: Sequence[Marker]) -> None:
-        self.texts = said = cache(partial(texts, record, scene))
+        self.texts = replies = cache(partial(texts, record, scene))
         self._scene, self._markers = scene, list(markers)
 
         @cache
         def shown(condition: Condition) -> Array:
-            return np.array([[m.found_in(text) for m in markers] for text in said(condition)], np.float64)
+            return np.array([[m.found_in(text) for m in markers] for text in replies(condition)], np.float64)
 
         self._shown = shown
 
@@ -80,5 +80,5 @@ def texts(record: Record, scene: Scene, condition: Condition) -> tuple[str, ...]
 
 def marker_rates(by_name: Mapping[str, Replies]) -> str:
     """Say how often markers show in replies, by who says them."""
-    rates = ", ".join(f"{name} {said.rate:.0%}" for name, said in by_name.items())
+    rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in by_name.items())
     return f"replies with a marker of either persona: {rates}"

@@ -142,14 +142,14 @@ class DoseCase(Case[Doses]):
         )
 
     def _perplexity(self, sample: Doses, most: float) -> Criterion:
-        told = int(sample.told[sample.working].sum())
-        empty = f"on {self._n - told} of {self._n} probes a reply is empty, and has no perplexity"
+        scored = int(sample.told[sample.working].sum())
+        empty = f"on {self._n - scored} of {self._n} probes a reply is empty, and has no perplexity"
         return held(
             f"perplexity at dose {self.vector.working:g} over bare",
             sample.perplexity[sample.working],
-            told,
+            scored,
             at_most=most,
-            unreliable=None if told >= LEAST_PROBES else empty,
+            unreliable=None if scored >= LEAST_PROBES else empty,
             key="max_perplexity",
         )
 
@@ -167,13 +167,13 @@ class DoseCase(Case[Doses]):
         )
 
     def _bleed(self, sample: Doses, most: float) -> Criterion:
-        found = largest([*sample.bleed.values()])
-        return held("bleed onto others' markers", found, self._n, at_most=most, key="max_bleed")
+        most_moved = largest([*sample.bleed.values()])
+        return held("bleed onto others' markers", most_moved, self._n, at_most=most, key="max_bleed")
 
     def _projection(self, sample: Doses, most: float) -> Criterion:
         others = strangers(self.persona, self.scene)
-        found = largest([moved for name, moved in sample.along_prompts.items() if name in others])
-        return held("bleed along others' prompts", found, self._n, at_most=most, key="max_projection")
+        most_moved = largest([moved for name, moved in sample.along_prompts.items() if name in others])
+        return held("bleed along others' prompts", most_moved, self._n, at_most=most, key="max_projection")
 
     @property
     def _n(self) -> int:
@@ -185,17 +185,17 @@ class DoseCase(Case[Doses]):
             perplexity = np.exp(sample.surprise[:, row])
         answers = list(zip(sample.at, sample.replies, perplexity, strict=True))
         counted = ", ".join(
-            f"{dose:g}: {said.counts[row]} ({number(value)})" for dose, said, value in answers
+            f"{dose:g}: {replies.counts[row]} ({number(value)})" for dose, replies, value in answers
         )
         return ProbeNote(
             probe=self.scene.probes[row].id,
             note=f"markers (perplexity) by dose: {counted}",
-            replies={f"dose {dose:g}": said.texts[row] for dose, said, _ in answers},
+            replies={f"dose {dose:g}": replies.texts[row] for dose, replies, _ in answers},
         )
 
     def _response_notes(self, sample: Doses) -> Iterator[str]:
         coherent, most = self._coherent(sample), self.spec.max_perplexity
-        rates = [(dose, said.rate) for dose, said in zip(sample.at, sample.replies, strict=True)]
+        rates = [(dose, replies.rate) for dose, replies in zip(sample.at, sample.replies, strict=True)]
         turns = " and ".join(
             f"from {before:.2f} at dose {one:g} to {after:.2f} at {two:g}"
             for (one, before), (two, after) in pairwise(rates[:coherent])
@@ -220,9 +220,9 @@ class DoseCase(Case[Doses]):
 
 def _curve(sample: Doses) -> Curve:
     lines = {
-        "marker rate": series(said.rate for said in sample.replies),
-        "markers": series(float(np.mean(said.counts)) for said in sample.replies),
-        "distinct words": series(_variety(said.texts) for said in sample.replies),
+        "marker rate": series(replies.rate for replies in sample.replies),
+        "markers": series(float(np.mean(replies.counts)) for replies in sample.replies),
+        "distinct words": series(_variety(replies.texts) for replies in sample.replies),
         "perplexity": interval_series(sample.perplexity),
     }
     return Curve(over=Abscissa(title="dose"), at=tuple(f"{dose:g}" for dose in sample.at), series=lines)
@@ -310,11 +310,9 @@ class Dose(Property):
         """One case per persona that has a vector, markers and, to suppress, a prompt."""
         require_probes(scene, LEAST_PROBES, "dose")
         able = [name for name in scene.personas if self._able(name, scene)]
-        found = [self._case(persona, scene) for persona in cast(self.personas, scene, able.__contains__)]
-        if not found:
-            prompted = "" if self.min_suppression is None else " and, for min_suppression, a prompt"
-            raise SuiteError(f"dose found no persona with a vector, markers{prompted}")
-        return found
+        prompted = "" if self.min_suppression is None else " and, for min_suppression, a prompt"
+        cases = (self._case(persona, scene) for persona in cast(self.personas, scene, able.__contains__))
+        return self.at_least_one(cases, f"with a vector, markers{prompted}")
 
     def _able(self, persona: str, scene: Scene) -> bool:
         prompted = self.min_suppression is None or scene.supports(persona, Regime.PROMPT)

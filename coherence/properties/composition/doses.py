@@ -51,8 +51,8 @@ class Doses:
     def surprise(self) -> Array:
         """Logarithm of each reply's perplexity, read bare: [doses, probes]; NaN for an empty one."""
         read = (self.record.likelihood(each) for dose in self.at for each in self.vector.likelihoods(dose))
-        found = [-each.mean(dtype=np.float64) if len(each) else nan for each in read]
-        return np.reshape(found, (len(self.at), -1))
+        surprises = [-each.mean(dtype=np.float64) if len(each) else nan for each in read]
+        return np.reshape(surprises, (len(self.at), -1))
 
     @cached_property
     def told(self) -> NDArray[np.bool_]:

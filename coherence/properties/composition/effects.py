@@ -138,10 +138,10 @@ class Effects:
 
     def _by_depth(self, changes: Iterable[Injection]) -> Array:
         """KL of changes at one site each, [depths, cells]; NaN at sites that are not tested."""
-        found = np.full(self.sample.cells.cosine.shape, nan)
+        kl = np.full(self.sample.cells.cosine.shape, nan)
         for change in changes:
-            found[change.sites[0].depth] = self.sample.kl[change]
-        return found
+            kl[change.sites[0].depth] = self.sample.kl[change]
+        return kl
 
 
 def _medians(values: Array) -> Array:

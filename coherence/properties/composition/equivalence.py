@@ -226,12 +226,14 @@ class EquivalenceCase(Case[EquivalenceSample]):
         return over_depth(lines, np.logical_or(*map(moved.still, pair)))
 
     def _furthest(self, sample: EquivalenceSample) -> tuple[ProbeNote, ...]:
-        said = {
+        replies = {
             name: sample.profiles.texts(condition)
             for name, condition in {**self.sides, "bare": self.scene.bare}.items()
         }
         between = f"KL between {self._both}"
-        return furthest(self.scene, sample.apart, lambda row: f"{between} {sample.apart[row]:.2g} nat", said)
+        return furthest(
+            self.scene, sample.apart, lambda row: f"{between} {sample.apart[row]:.2g} nat", replies
+        )
 
     def telling(self, ways: Sequence[Blend]) -> list[Condition]:
         """List whose next tokens tell which persona wins: those of some ways, of each alone, and of bare."""
@@ -372,13 +374,13 @@ class Equivalence(Directed):
                 require_adapter(scene, name)
 
     def _pairs(self, chosen: Iterable[str]) -> list[tuple[str, str]]:
-        found = usual_pairs(chosen) if self.pairs is None else list(self.pairs)
-        if not found:
+        compared = usual_pairs(chosen) if self.pairs is None else list(self.pairs)
+        if not compared:
             raise SuiteError(
                 "equivalence finds no two ways to hold against each other; the ways that there are: "
                 f"{', '.join(chosen) or 'none'}"
             )
-        return found
+        return compared
 
 
 def _looked_up(slugs: Sequence[str], known: Mapping[str, Blend]) -> dict[str, Blend]:

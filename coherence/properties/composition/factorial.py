@@ -64,8 +64,10 @@ class FactorialCase(Case[GridSample]):
         """Change them in every other way, and draw replies to look at."""
         changes = self.changes
         every = (*changes.without_persona, BARE, *changes.injections, *changes.oracles)
-        said = (self.grid.reply(task, change) for change in self._spoken.values() for task in self.grid.tasks)
-        return [*self._divergences(every), *said]
+        replies = (
+            self.grid.reply(task, change) for change in self._spoken.values() for task in self.grid.tasks
+        )
+        return [*self._divergences(every), *replies]
 
     def sample(self, record: Record, seed: int) -> GridSample:
         """Take the residuals of every cell, and what changes cost."""
@@ -295,13 +297,13 @@ class Factorial(Property):
 
     def _tasks(self, scene: Scene) -> tuple[Probe, ...]:
         tasks = scene.probes if self.tasks is None else self.tasks
-        said = [_words(task.text) for task in tasks]
+        words = [_words(task.text) for task in tasks]
         for row, task in enumerate(tasks):
-            if said[row] in said[:row]:
+            if words[row] in words[:row]:
                 raise SuiteError(f"the task {task.text!r} is listed twice; what is there twice counts twice")
             if task.id in [other.id for other in tasks[:row]]:
                 raise SuiteError(f"two tasks have the id {task.id!r}; give one of them another with 'id:'")
-        if _words(self.neutral_task) in said:
+        if _words(self.neutral_task) in words:
             raise SuiteError(
                 f"the neutral task {self.neutral_task!r} is a task as well, and would be held against "
                 "itself; expected another text under 'neutral_task:'"

@@ -75,8 +75,8 @@ class Grid:
 
     def of_tokens(self, record: Record, change: Injection) -> list[Array]:
         """KL of each token, the end among them, by task: [tokens] each."""
-        found = (record.divergence(self.divergence(task, change)) for task in self.tasks)
-        return [tokens.astype(np.float64) for tokens in found]
+        divergences = (record.divergence(self.divergence(task, change)) for task in self.tasks)
+        return [tokens.astype(np.float64) for tokens in divergences]
 
     def _changed(self, task: Probe, change: Injection) -> Condition:
         host = self.persona if change.of == "XY" else self.neutral
@@ -108,10 +108,10 @@ class GridSample:
     @cached_property
     def cells(self) -> Cells:
         """Residuals of the four prompts; a MeasurementError where the model has no such block to change."""
-        found = self.grid.cells(self.record)
+        cells = self.grid.cells(self.record)
         for site in chain(self.changes.band.sites, *self.changes.injected):
-            within_reach(site, len(found.bb))
-        return found
+            within_reach(site, len(cells.bb))
+        return cells
 
     @cached_property
     def kl(self) -> KL:

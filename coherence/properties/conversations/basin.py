@@ -266,11 +266,11 @@ def _curve(basins: BasinMap) -> Curve:
 
 
 def _borders(basins: BasinMap) -> Iterator[str]:
-    told = [one for one in basins.borders() if isfinite(one.low) and isfinite(one.high)]
-    for one in told:
+    clear = [one for one in basins.borders() if isfinite(one.low) and isfinite(one.high)]
+    for one in clear:
         spread = ranged(one.value, one.low, one.high)
         yield f"a border between basins lies at {spread}: below it conversations go back, above it away"
-    if not told:
+    if not clear:
         yield "no border between basins is told from noise within these starts"
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from coherence.errors import SuiteError
 from coherence.plan import Measurement, Reading, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import SITES, every_site, series, table
@@ -50,11 +49,11 @@ class CacheSample:
     @cached_property
     def residuals(self) -> tuple[Residuals, Residuals]:
         """As they were said and as they are read: [answers, depths, width] each."""
-        said, read = (
+        generated, read = (
             np.stack([self.record.residuals(reading) for reading in readings])
             for readings in (self.reread.said, self.reread.read)
         )
-        return said, read
+        return generated, read
 
     @cached_property
     def deviations(self) -> Array:
@@ -69,8 +68,8 @@ class CacheSample:
     @cached_property
     def positions(self) -> tuple[Course, Course]:
         """Where the answers stand on it as they were said and as they are read."""
-        said, read = map(self._placed, self.residuals)
-        return said, read
+        generated, read = map(self._placed, self.residuals)
+        return generated, read
 
     @cached_property
     def kl(self) -> Course:
@@ -135,8 +134,8 @@ class CacheCase(ConversationCase[CacheSample]):
         """Yield the law, unless it is asked how far an answer may move."""
         n = len(sample.scripts)
         if self.axis and (most := self.spec.max_shift) is not None:
-            said, read = sample.positions
-            moved = shift(read.values - said.values, sample.scripts)
+            generated, read = sample.positions
+            moved = shift(read.values - generated.values, sample.scripts)
             why = self.axis.unreliable(sample.scale, sample.seed)
             yield over_scripts("shift of the position", moved, n, -most, most, why, key="max_shift")
         if (most := self.spec.max_kl) is not None:
@@ -167,14 +166,14 @@ class CacheCase(ConversationCase[CacheSample]):
         return Tail(KL, "max_worst_kl", sample.kl_by_script, sample.scripts, worst, of="scripts")
 
     def _by_turn(self, sample: CacheSample) -> Table:
-        said, read = sample.positions
+        generated, read = sample.positions
         return table(
             "positions by turn: as it was said, as it is read, and how far it moves",
             [f"turn {turn}" for turn in range(1, self.reread.turns + 1)],
             {
-                "said": said.means,
+                "said": generated.means,
                 "read": read.means,
-                **with_interval("shift", read.apart(said)),
+                **with_interval("shift", read.apart(generated)),
                 "KL": sample.kl.means,
             },
         )
@@ -189,9 +188,9 @@ class CacheCase(ConversationCase[CacheSample]):
 
     def _notes(self, sample: CacheSample) -> Iterator[str]:
         broken = sample.deviations.max(axis=1) > self.spec.tolerance
-        said = f"is broken at {broken.mean():.0%} of the answers" if broken.any() else "holds"
+        state = f"is broken at {broken.mean():.0%} of the answers" if broken.any() else "holds"
         largest = number(sample.deviations.max())
-        yield f"the law of the rebuilt cache {said}: largest deviation {largest}"
+        yield f"the law of the rebuilt cache {state}: largest deviation {largest}"
         if self.axis:
             kl = sample.mean_kl
             yield f"{KL} {ranged(kl.value, kl.low, kl.high)} nats"
@@ -268,24 +267,20 @@ class CacheLaw(Property):
         pairs = [(one, other) for one in regimes for other in self.rebuilt_under or (one,)]
         pairs = [(one, other) for one, other in pairs if one != other or not self.rebuilt_under]
         able = [name for name in scene.personas if all(scene.supports(name, one) for one in _named(pairs))]
-        found = [
+        cases = (
             self._case(persona, one, other, scene)
             for persona in cast(self.personas, scene, able.__contains__)
             for one, other in pairs
-        ]
-        if not found:
-            raise SuiteError(
-                "cache found no persona with the regimes, or a regime that is read under another"
-            )
-        return found
+        )
+        return self.at_least_one(cases, "with the regimes, or a regime that is read under another")
 
-    def _case(self, persona: str, said: Regime, read: Regime, scene: Scene) -> Case:
-        conditions = (scene.condition(persona, regime) for regime in (said, read))
+    def _case(self, persona: str, generated: Regime, read: Regime, scene: Scene) -> Case:
+        conditions = (scene.condition(persona, regime) for regime in (generated, read))
         reread = Reread(scene, scene.scripts, *conditions)
-        if said == read:
-            return CacheCase(persona, str(said), self, (said,), reread, None)
+        if generated == read:
+            return CacheCase(persona, str(generated), self, (generated,), reread, None)
         assert self.site is not None
-        axis, pair = Axis.of(scene, persona, self.site), (said, read)
+        axis, pair = Axis.of(scene, persona, self.site), (generated, read)
         return CacheCase(persona, slug(pair), self, pair, reread, axis)
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from coherence.errors import SuiteError
 from coherence.plan import CacheEdit, Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import table
@@ -110,7 +109,7 @@ class CacheEditSample:
     @cached_property
     def edited(self) -> dict[str, Answers]:
         """Edited, by the band of sites."""
-        return {band: Answers(asked, self) for band, asked in self.case.edited.items()}
+        return {band: Answers(answers, self) for band, answers in self.case.edited.items()}
 
     @property
     def whole(self) -> Answers:
@@ -171,11 +170,11 @@ class CacheEditCase(ConversationCase[CacheEditSample]):
     def figures(self, sample: CacheEditSample) -> Figures:
         """Show the shift band by band, and the answers that move most."""
         before, edited = sample.plain.rate, sample.whole
-        said = f"a marker is in {before:.0%} of the answers, edited in {edited.rate:.0%}"
+        rates = f"a marker is in {before:.0%} of the answers, edited in {edited.rate:.0%}"
         return Figures(
             tables=(self._by_band(sample),),
             probes=tuple(self._furthest(sample)),
-            notes=(f"{said}; {edited.same:.0%} stay the same",),
+            notes=(f"{rates}; {edited.same:.0%} stay the same",),
         )
 
     def _given(self, donor: Condition, sites: Band) -> FollowUps:
@@ -203,7 +202,7 @@ class CacheEditCase(ConversationCase[CacheEditSample]):
             yield ProbeNote(
                 probe=reply.probe.id,
                 note=f"the answer to {reply.turns[-1].text!r} moves by {number(moves[row])}",
-                replies={name: said[row] for name, said in texts.items()},
+                replies={name: answers[row] for name, answers in texts.items()},
             )
 
 
@@ -273,15 +272,13 @@ class CacheEdited(Property):
             if all(scene.supports(name, regime) for regime in regimes)
             and scene.supports(self.donor_persona or name, self.donor)
         ]
-        found = [
+        cases = (
             self._case(persona, regime, scene)
             for persona in cast(self.personas, scene, able.__contains__)
             for regime in regimes
             if (self.donor_persona or persona, self.donor) != (persona, regime)
-        ]
-        if not found:
-            raise SuiteError(f"cache_edit found no persona with a regime beside the donor's, {self.donor}")
-        return found
+        )
+        return self.at_least_one(cases, f"with a regime beside the donor's, {self.donor}")
 
     def _case(self, persona: str, regime: Regime, scene: Scene) -> Case:
         talks = Conversations(scene, scene.scripts, scene.condition(persona, regime))

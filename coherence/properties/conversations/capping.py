@@ -61,13 +61,13 @@ class CappingCase(ConversationCase[CappedSample]):
     def needs(self) -> Iterable[Measurement]:
         """List the answers, and what else is asked for."""
         sides, spec = (self.free, self.capped), self.spec
-        found = [need for side in sides for need in side.needs()]
+        needs = [need for side in sides for need in side.needs()]
         if spec.max_user_shift is not None:
-            found += [reading for side in sides for reading in side.user()]
+            needs += [reading for side in sides for reading in side.user()]
         if spec.max_perplexity is not None:
             bare = self.free.scene.bare
-            found += [each for side in sides for each in side.conversations.likelihoods(bare).values()]
-        return [*found, *self._divergences] if spec.max_kl is not None else found
+            needs += [each for side in sides for each in side.conversations.likelihoods(bare).values()]
+        return [*needs, *self._divergences] if spec.max_kl is not None else needs
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Read what the user says, in either conversation and under the cap where there was none."""
@@ -282,14 +282,12 @@ class Capping(Property):
         """One case per regime and persona with a prompt, for the axis, a cap and what is asked for."""
         require_probes(scene, LEAST_PROBES, "capping")
         require_scripts(scene.scripts, LEAST_SCRIPTS, "capping")
-        found = [
+        cases = (
             self._case(scene, persona, regime)
             for regime in self.regimes
             for persona in cast(self.personas, scene, partial(self._able, scene, regime))
-        ]
-        if not found:
-            raise SuiteError("capping found no persona that a regime puts into the model and a cap is for")
-        return found
+        )
+        return self.at_least_one(cases, "that a regime puts into the model and a cap is for")
 
     def _able(self, scene: Scene, regime: Regime, persona: str) -> bool:
         settings = scene.personas[persona]

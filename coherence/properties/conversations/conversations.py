@@ -59,7 +59,7 @@ class Conversations:
         """Return what the model answers to a turn, from 0."""
         first, *later = script.turns[: turn + 1]
         answered = (before.assistant for before in script.turns)
-        turns = tuple(Turn(said.user, after) for said, after in zip(later, answered, strict=False))
+        turns = tuple(Turn(follow_up.user, after) for follow_up, after in zip(later, answered, strict=False))
         return Reply(self.condition, Probe(id=script.id, text=first.user), self.scene.decoding, turns)
 
     @cached_property
@@ -111,9 +111,11 @@ class Conversations:
 
     def surprise(self, record: Record, condition: Condition) -> Array:
         """Nats a token that the answers cost a condition, [scripts, turns]; NaN where nothing is said."""
-        found = self.likelihoods(condition)
-        said = (record.likelihood(each) for each in found.values())
-        return self._spread(found, [-one.mean(dtype=np.float64) if len(one) else np.nan for one in said])
+        scored = self.likelihoods(condition)
+        log_probs = (record.likelihood(each) for each in scored.values())
+        return self._spread(
+            scored, [-one.mean(dtype=np.float64) if len(one) else np.nan for one in log_probs]
+        )
 
     def _spread(self, places: Iterable[tuple[int, int]], values: Iterable[Any]) -> Array:
         spread = np.full((len(self.scripts), self.turns), np.nan)

@@ -154,12 +154,8 @@ class Drift(Property):
     def cases(self, scene: Scene) -> list[Case]:
         """One case per persona and regime, then one per pair of regimes."""
         require_probes(scene, LEAST_PROBES, "drift")
-        found = [*self._alone(scene), *self._paired(scene)]
-        if not found:
-            raise SuiteError(
-                "drift found no persona with a prompt, for the axis, that a regime puts into the model"
-            )
-        return found
+        cases = [*self._alone(scene), *self._paired(scene)]
+        return self.at_least_one(cases, "with a prompt, for the axis, that a regime puts into the model")
 
     def _alone(self, scene: Scene) -> Iterator[Case]:
         if self.max_drift is None:
@@ -201,6 +197,6 @@ class Drift(Property):
         for name in self.scripts or ():
             if name not in known:
                 raise SuiteError(f"no script is named {name!r}{did_you_mean(name, known)}")
-        found = scene.scripts if self.scripts is None else tuple(known[name] for name in self.scripts)
-        require_scripts(found, LEAST_SCRIPTS, "drift")
-        return found
+        chosen = scene.scripts if self.scripts is None else tuple(known[name] for name in self.scripts)
+        require_scripts(chosen, LEAST_SCRIPTS, "drift")
+        return chosen

@@ -33,7 +33,7 @@ class FollowUps:
 
     def _reply(self, script: Script, question: str) -> Reply:
         last = len(script.turns) - 1
-        said = self.conversations.reply(script, last)
+        reply = self.conversations.reply(script, last)
         return replace(
-            said, turns=(*said.turns, Turn(question, script.turns[last].assistant, edit=self.edit))
+            reply, turns=(*reply.turns, Turn(question, script.turns[last].assistant, edit=self.edit))
         )

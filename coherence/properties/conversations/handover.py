@@ -50,11 +50,13 @@ class Interrupted(Conversations):
 
     def reply(self, script: Script, turn: int) -> Reply:
         """Return what the model answers to a turn, from 0."""
-        said = super().reply(script, turn)
+        unchanged = super().reply(script, turn)
         if turn < self.at:
-            return said
-        changed = replace(said.turns[self.at - 1], condition=self.to, cache=self.cache)
-        return replace(said, turns=(*said.turns[: self.at - 1], changed, *said.turns[self.at :]))
+            return unchanged
+        changed = replace(unchanged.turns[self.at - 1], condition=self.to, cache=self.cache)
+        return replace(
+            unchanged, turns=(*unchanged.turns[: self.at - 1], changed, *unchanged.turns[self.at :])
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,15 +247,13 @@ class Handover(Property):
         """One case per persona and change that it has the artefacts for."""
         require_scripts(scene.scripts, LEAST_SCRIPTS, "handover", turns=self.at)
         able = [name for name in scene.personas if self._able(name, scene)]
-        found = [
+        cases = (
             self._case(persona, change, scene)
             for persona in cast(self.personas, scene, able.__contains__)
             for change in self.changes
             if self.into != persona
-        ]
-        if not found:
-            raise SuiteError("handover found no persona with a prompt, for the axis, and the regimes")
-        return found
+        )
+        return self.at_least_one(cases, "with a prompt, for the axis, and the regimes")
 
     def _able(self, persona: str, scene: Scene) -> bool:
         return all(

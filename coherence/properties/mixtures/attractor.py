@@ -45,8 +45,8 @@ class AttractorCase(Case[Placed]):
 
     def sample(self, record: Record, seed: int) -> Placed:
         """Place the mixtures on the axis."""
-        (found,) = placed([self.mixed], record)
-        return found
+        (sample,) = placed([self.mixed], record)
+        return sample
 
     def criteria(self, sample: Placed) -> Iterator[Criterion]:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
@@ -106,8 +106,8 @@ class AttractorCase(Case[Placed]):
         }
 
     def _area(self, sample: Placed) -> Criterion:
-        found, most = sample.response.area, self.spec.max_area
-        return held("signed area", found, sample.n, -most, most, sample.together, key="max_area")
+        area, most = sample.response.area, self.spec.max_area
+        return held("signed area", area, sample.n, -most, most, sample.together, key="max_area")
 
     @property
     def _steep(self) -> bool:
@@ -148,8 +148,8 @@ class AttractorCase(Case[Placed]):
 def _monotony(sample: Placed) -> str:
     step = sample.response.smallest_step
     turns = "is not monotone" if step.high < 0 else "may not be monotone"
-    said = held("smallest step", step, sample.n, key=None).estimate
-    return f"the response {'rises throughout' if step.low > 0 else turns}: {said} (a linear one: 1)"
+    estimate = held("smallest step", step, sample.n, key=None).estimate
+    return f"the response {'rises throughout' if step.low > 0 else turns}: {estimate} (a linear one: 1)"
 
 
 def _shape(sample: Placed) -> str:
@@ -157,10 +157,10 @@ def _shape(sample: Placed) -> str:
     better = "neither a line nor a logistic curve clearly"
     if steepness.low > 0 or steepness.high < 0:
         better = "a logistic curve" if steepness.low > 0 else "a line"
-    said = held("steepness", steepness, sample.n, key=None).estimate
+    estimate = held("steepness", steepness, sample.n, key=None).estimate
     slope = sample.response.logistic.slope
     times = f"the curve is {slope:.1f} times as steep as a linear response"
-    return f"{better} fits the response better: {said}; {times}"
+    return f"{better} fits the response better: {estimate}; {times}"
 
 
 def _within_weights(tipping: tuple[float, float]) -> tuple[float, float]:

@@ -61,9 +61,9 @@ class GapCase(Case[GapSample]):
 
     def criteria(self, sample: GapSample) -> Iterator[Criterion]:
         """Judge the largest gap between two ways, at whichever weight between 0 and 1."""
-        found, n, most = largest([*sample.gaps.values()]), sample.ways[0].n, self.spec.max_gap
+        widest, n, most = largest([*sample.gaps.values()]), sample.ways[0].n, self.spec.max_gap
         together = next(filter(None, (way.together for way in sample.ways)), None)
-        yield held("largest gap", found, n, at_most=most, unreliable=together, key="max_gap")
+        yield held("largest gap", widest, n, at_most=most, unreliable=together, key="max_gap")
 
     def figures(self, sample: GapSample) -> Figures:
         """Show all gaps, and the responses of all ways in one picture."""
