@@ -27,17 +27,17 @@ def of_property(name: str) -> str:
 
 def of_assertion(assertion: Assertion) -> str:
     """Explain an assertion of a suite with its own keys, in markdown."""
-    asked = assertion.property
-    described = properties()[asked.word()]
-    law = LAWS.get(assertion.case.slug) if asked.word() == "commutativity" else None
+    stated = assertion.property
+    described = properties()[stated.word()]
+    law = LAWS.get(assertion.case.slug) if stated.word() == "commutativity" else None
     return _together(
         f"# {assertion.id}",
-        f"`{asked.word()}` of `{assertion.case.persona}`, stated in {assertion.place}, with "
+        f"`{stated.word()}` of `{assertion.case.persona}`, stated in {assertion.place}, with "
         f"`expect: {assertion.expect}`.",
         f"The law: {law.says}." if law else "",
         described["description"],
-        _keys(described, asked.model_dump(mode="json")),
-        _computed(asked.word()),
+        _keys(described, stated.model_dump(mode="json")),
+        _computed(stated.word()),
     )
 
 

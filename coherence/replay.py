@@ -37,10 +37,10 @@ def replay(
     suite = load_suite(path, overrides)
     overrides.require_use([suite.scene.release])
     case = _case(suite, assertion)
-    asked = read_example(case.search, example)
+    tried = read_example(case.search, example)
     runner = Runner(Artefacts.of(suite.scene, suite.places), store, warn)
-    found = deviation(runner, case.search, asked)
-    return Replay(case.says, in_words(asked), found, case.search.tolerance)
+    measured = deviation(runner, case.search, tried)
+    return Replay(case.says, in_words(tried), measured, case.search.tolerance)
 
 
 def _case(suite: Suite, assertion: str) -> SearchCase:

@@ -85,9 +85,9 @@ class OpenSuite:
     def replies(self, persona: str, regime: str | Regime) -> dict[str, str]:
         """Let the model answer every probe under a regime: texts by probe id."""
         condition = self._condition(persona, _regime(regime))
-        asked = [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
-        record = self.measure(asked)
-        return {reply.probe.id: record.reply(reply) for reply in asked}
+        needs = [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+        record = self.measure(needs)
+        return {reply.probe.id: record.reply(reply) for reply in needs}
 
     def residuals(
         self,
@@ -184,14 +184,14 @@ class OpenSuite:
     def _among(self, persona: str, regime: Regime) -> tuple[str, ...]:
         kin = self.scene.kin_of(persona)
         able = (name for name in self.scene.personas if self.scene.supports(name, regime))
-        found = tuple(name for name in able if name not in kin and name != persona)
-        if len(found) < _LEAST_OTHERS:
+        others = tuple(name for name in able if name not in kin and name != persona)
+        if len(others) < _LEAST_OTHERS:
             raise SuiteError(
                 f"the direction of {persona!r} needs two other personas that {regime} can put into the "
                 "model, to take out what all of them have in common; found "
-                f"{', '.join(found) or 'none'}; with among=() it stays in"
+                f"{', '.join(others) or 'none'}; with among=() it stays in"
             )
-        return found
+        return others
 
 
 def _regime(written: str | Regime) -> Regime:

@@ -38,14 +38,14 @@ def open_suite(
         dtype=dtype,
     )
     if isinstance(suite, Scene):
-        found = _staged(suite, overrides)
+        opened = _staged(suite, overrides)
     else:
-        found = load_suite(Path(suite), overrides, must_assert=False)
+        opened = load_suite(Path(suite), overrides, must_assert=False)
     try:
-        overrides.require_use([found.scene.release])
+        overrides.require_use([opened.scene.release])
     except SuiteError as problem:  # there is no command line to blame
         raise SuiteError(problem.sentence) from None
-    return OpenSuite(found, Store(Path(store) if store else store_root()))
+    return OpenSuite(opened, Store(Path(store) if store else store_root()))
 
 
 def _staged(scene: Scene, overrides: Overrides) -> Suite:

@@ -124,11 +124,11 @@ class Baseline(_Frozen):
     @classmethod
     def of(cls, results: Results) -> Self:
         """Take what a run came to. What it could not measure is not in it."""
-        found = sorted(
+        judged = sorted(
             (result for result in results.assertions if result.evidence), key=lambda one: one.suite
         )
-        names = dict.fromkeys(result.suite for result in found)
-        suites = {name: SuiteLines.of(one for one in found if one.suite == name) for name in names}
+        names = dict.fromkeys(result.suite for result in judged)
+        suites = {name: SuiteLines.of(one for one in judged if one.suite == name) for name in names}
         return cls(started=results.started, versions=results.versions, suites=suites)
 
     @property

@@ -33,9 +33,9 @@ class Gain:
     @property
     def difference(self) -> Difference:
         """As a reader says it: of the statistic, or of its distance from the middle."""
-        found = self.interval
-        ends = (found.value, found.low, found.high)
-        value, low, high = ends if self.rising else (-found.value, -found.high, -found.low)
+        interval = self.interval
+        ends = (interval.value, interval.low, interval.high)
+        value, low, high = ends if self.rising else (-interval.value, -interval.high, -interval.low)
         of: Literal["value", "distance"] = "distance" if self.distance else "value"
         # Minus zero has a sign that says nothing.
         return Difference(value=value + 0.0, low=low + 0.0, high=high + 0.0, of=of, paired=self.paired)

@@ -89,8 +89,10 @@ def _probes(before: SuiteLines, now: SuiteLines) -> str:
         {name for line in lines.criteria if line.influence for name in line.influence.clusters}
         for lines in (before, now)
     )
-    said = [f"{word} {_named(names)}" for word, names in (("added", two - one), ("gone", one - two)) if names]
-    return f" ({', '.join(said)})" if said else ""
+    edits = [
+        f"{word} {_named(names)}" for word, names in (("added", two - one), ("gone", one - two)) if names
+    ]
+    return f" ({', '.join(edits)})" if edits else ""
 
 
 def _named(names: Iterable[str]) -> str:
@@ -125,10 +127,10 @@ def _restated(before: Lines, now: Lines) -> list[tuple[Key, Key]]:
 
 
 def _by_bounds(lines: Lines, keys: Iterable[Key]) -> dict[tuple[str, float, float], list[Key]]:
-    found: dict[tuple[str, float, float], list[Key]] = {}
+    grouped: dict[tuple[str, float, float], list[Key]] = {}
     for key in keys:
-        found.setdefault((key[0], lines[key].at_least, lines[key].at_most), []).append(key)
-    return found
+        grouped.setdefault((key[0], lines[key].at_least, lines[key].at_most), []).append(key)
+    return grouped
 
 
 def _of_another_statistic(suite: str, before: Line, now: Line) -> Change:
@@ -144,18 +146,18 @@ def _of_another_statistic(suite: str, before: Line, now: Line) -> Change:
 
 
 def _change(suite: str, key: Key, before: Line | None, now: Line | None, terms: ComparisonTerms) -> Change:
-    found: Mapping[str, object]
+    change: Mapping[str, object]
     if before is None or now is None:
-        found = _of_kind("appeared" if before is None else "vanished")
+        change = _of_kind("appeared" if before is None else "vanished")
     elif now.law:
-        found = _of_kind(_kept(before, now))
+        change = _of_kind(_kept(before, now))
     elif before.unreliable or now.unreliable:
-        found = _of_kind("unclear")
+        change = _of_kind("unclear")
     else:
-        found = _gained(Gain.of(before, now), terms.tolerance)
+        change = _gained(Gain.of(before, now), terms.tolerance)
     values = {"before": before and before.value, "now": now and now.value}
     return Change.model_validate(
-        {"suite": suite, "assertion": key[0], "statistic": key[1], **values, **found}
+        {"suite": suite, "assertion": key[0], "statistic": key[1], **values, **change}
     )
 
 
@@ -170,15 +172,15 @@ def _kept(before: Line, now: Line) -> Kind:
 
 
 def _gained(gain: Gain, tolerance: float) -> dict[str, object]:
-    found = gain.interval
-    if not (isfinite(found.value) and (isfinite(found.low) or isfinite(found.high))):
+    interval = gain.interval
+    if not (isfinite(interval.value) and (isfinite(interval.low) or isfinite(interval.high))):
         return _of_kind("unclear")
     kind: Kind = "level"
     p = None
-    if abs(found.value) > tolerance:
-        bound = tolerance if found.value > 0 else -tolerance
-        p = min(1.0, 2 * found.doubt(bound))
-        kind = "level" if p > FAMILY_WISE else "improved" if found.value > 0 else "regressed"
+    if abs(interval.value) > tolerance:
+        bound = tolerance if interval.value > 0 else -tolerance
+        p = min(1.0, 2 * interval.doubt(bound))
+        kind = "level" if p > FAMILY_WISE else "improved" if interval.value > 0 else "regressed"
     return {**_of_kind(kind), "difference": gain.difference, "p": p}
 
 

@@ -308,9 +308,9 @@ def _conditions(measurement: Reply | Reading | NextToken | Likelihood | Divergen
     yield measurement.condition
     if isinstance(measurement, Divergence):
         yield measurement.reference
-    heard = isinstance(measurement, Reading) and measurement.is_heard
-    said = measurement.text if isinstance(measurement, Reading) and heard else measurement
-    for turn in said.turns if isinstance(said, Reply) else ():
+    captured = isinstance(measurement, Reading) and measurement.is_heard
+    reply = measurement.text if isinstance(measurement, Reading) and captured else measurement
+    for turn in reply.turns if isinstance(reply, Reply) else ():
         if turn.condition:
             yield turn.condition
         if turn.edit:

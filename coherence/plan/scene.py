@@ -126,17 +126,17 @@ class Scene:
     def _answers(self, condition: Condition, through: Site) -> tuple[Reading, ...]:
         answers = (Reply(condition, probe, self.decoding) for probe in CALIBRATION)
         return tuple(
-            Reading(condition, said.probe, Position.RESPONSE_MEAN, said, through) for said in answers
+            Reading(condition, reply.probe, Position.RESPONSE_MEAN, reply, through) for reply in answers
         )
 
-    def _extract(self, asked: Extraction) -> Extract:
-        positive = self.condition(asked.persona, Regime.PROMPT)
-        negative = self.condition(asked.against, Regime.PROMPT) if asked.against else self.bare
-        if asked.under:
+    def _extract(self, extraction: Extraction) -> Extract:
+        positive = self.condition(extraction.persona, Regime.PROMPT)
+        negative = self.condition(extraction.against, Regime.PROMPT) if extraction.against else self.bare
+        if extraction.under:
             positive, negative = (
-                replace(side, adapters=((asked.under, 1.0),)) for side in (positive, negative)
+                replace(side, adapters=((extraction.under, 1.0),)) for side in (positive, negative)
             )
-        return Extract(positive, negative, asked.site, asked.position)
+        return Extract(positive, negative, extraction.site, extraction.position)
 
     def _lacks(self, persona: str, regime: Regime) -> str:
         if "prompt" in regime.layers and self.personas[persona].prompt is None:

@@ -11,10 +11,10 @@ def cost(results: Results) -> tuple[str, ...]:
     lost = lost_fails(results)
     if not lost:
         return ()
-    said = "1 criterion fails" if len(lost) == 1 else f"{len(lost)} criteria fail"
+    count = "1 criterion fails" if len(lost) == 1 else f"{len(lost)} criteria fail"
     named = [f"  {name}: {one.estimate.name}: {one.among_all}" for name, one in lost[:_MOST]]
     more = [f"  {len(lost) - _MOST} more are in the results document"] if len(lost) > _MOST else []
-    return f"the adjustment for many claims cost: {said} alone and not among all", *named, *more
+    return f"the adjustment for many claims cost: {count} alone and not among all", *named, *more
 
 
 def lost_fails(results: Results) -> list[tuple[str, Criterion]]:

@@ -102,10 +102,10 @@ def _rows_that_matter(grid: FigureColumns) -> list[int]:
     last = len(grid.rows) - 1
     if last < _ROWS:
         return list(range(last + 1))
-    wanted = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, grid.columns))])
-    spare = max(0, _ROWS - len(wanted))
+    chosen = dict.fromkeys([0, last, *chain.from_iterable(map(_extremes, grid.columns))])
+    spare = max(0, _ROWS - len(chosen))
     between = ((step + 1) * last // (spare + 1) for step in range(spare))
-    return sorted(list(dict.fromkeys([*wanted, *between]))[:_ROWS])
+    return sorted(list(dict.fromkeys([*chosen, *between]))[:_ROWS])
 
 
 def _extremes(column: Column) -> list[int]:

@@ -69,8 +69,8 @@ def _baseline(comparison: Comparison, strict: bool) -> TestCase:
         file=None if strict else one_line(comparison.baseline),
     )
     if failing := comparison.failing:
-        said = [verdict(comparison), *map(one_line, map(str, failing))]
-        case.add_failure_info(said[0], clipped("\n".join(said), _TEXT_BYTES), failing[0].kind)
+        lines = [verdict(comparison), *map(one_line, map(str, failing))]
+        case.add_failure_info(lines[0], clipped("\n".join(lines), _TEXT_BYTES), failing[0].kind)
     return case
 
 

@@ -79,14 +79,14 @@ def _evidence(result: AssertionResult) -> str:
 
 
 def _cost(results: Results) -> str:
-    said = "\n".join(map(one_line, cost(results)))
-    return f"\n{block(said)}" if said else ""
+    lines = "\n".join(map(one_line, cost(results)))
+    return f"\n{block(lines)}" if lines else ""
 
 
 def _again(results: Results) -> str:
     commit = f"commit {code(results.commit)}, " if results.commit else ""
-    said = f"{commit}seed {results.seed}; to run it again:\n\n{block(visible(command(results)))}"
-    return f"\n<details><summary>provenance</summary>\n\n{said}\n</details>\n"
+    text = f"{commit}seed {results.seed}; to run it again:\n\n{block(visible(command(results)))}"
+    return f"\n<details><summary>provenance</summary>\n\n{text}\n</details>\n"
 
 
 def _controls(results: Results) -> str:
@@ -101,8 +101,8 @@ def _compared(results: Results) -> str:
     shown = worth_showing(comparison)
     table = clipped(rendered(changes_table(shown), 120), _COMPARED_BYTES) if shown else ""
     notes = "\n".join(map(one_line, comparison.notes))
-    said = "\n\n".join(part for part in (verdict(comparison), notes, table) if part)
-    return block(said)
+    text = "\n\n".join(part for part in (verdict(comparison), notes, table) if part)
+    return block(text)
 
 
 def _fitting(

@@ -11,8 +11,8 @@ _KINDS = ("adapter", "vector")
 
 def artefacts(results: Results) -> list[tuple[str, str, str]]:
     """List every artefact as its name, what the release calls it and the start of its digest."""
-    found = {pair: None for result in results.assertions for pair in result.release.items()}
-    return [(name, *_split(was)) for name, was in found]
+    release = {pair: None for result in results.assertions for pair in result.release.items()}
+    return [(name, *_split(was)) for name, was in release]
 
 
 def command(results: Results) -> str:
@@ -22,12 +22,12 @@ def command(results: Results) -> str:
     """
     suites = dict.fromkeys(result.suite for result in results.assertions)
     options = {"seed": {str(results.seed)}, "dtype": set(results.dtypes), **_artefact_options(results)}
-    said = [f"--coherence-{name}={value}" for name, values in options.items() for value in _only(values)]
+    overrides = [f"--coherence-{name}={value}" for name, values in options.items() for value in _only(values)]
     policy = (f"--coherence-{name}={value}" for name, value in results.policy.model_dump().items())
     smoke = results.assertions and all(result.tier == "smoke" for result in results.assertions)
     tier = ["--coherence-tier=smoke"] if smoke else []
     first = shlex.join(["pytest", "--coherence", *suites])
-    return " \\\n  ".join([first, *map(shlex.quote, [*said, *policy, *tier])])
+    return " \\\n  ".join([first, *map(shlex.quote, [*overrides, *policy, *tier])])
 
 
 def _only(values: set[str]) -> set[str]:
@@ -36,10 +36,10 @@ def _only(values: set[str]) -> set[str]:
 
 def _artefact_options(results: Results) -> dict[str, set[str]]:
     """Options by what is before their last `=`, with every value that a suite has for them."""
-    found: dict[str, set[str]] = {}
+    options: dict[str, set[str]] = {}
     for option, was in _paths(results):
-        found.setdefault(option, set()).add(was)
-    return found
+        options.setdefault(option, set()).add(was)
+    return options
 
 
 def _paths(results: Results) -> Iterator[tuple[str, str]]:

@@ -39,8 +39,8 @@ def worth_showing(comparison: Comparison) -> list[Change]:
 def verdict(comparison: Comparison) -> str:
     """Say in a line what changed, and whether it fails the run."""
     failing = len(comparison.failing)
-    said = f": {failing} {'fails' if failing == 1 else 'fail'} the run" if failing else ""
-    return one_line(f"{comparison.sentence}{said}")
+    fails = f": {failing} {'fails' if failing == 1 else 'fail'} the run" if failing else ""
+    return one_line(f"{comparison.sentence}{fails}")
 
 
 def changes_table(changes: list[Change], box: Box = ASCII) -> Table:
@@ -61,7 +61,7 @@ def changes_table(changes: list[Change], box: Box = ASCII) -> Table:
 def _difference(change: Change) -> str:
     if change.difference is None:
         return ""
-    said = [str(change.difference)]
-    said += ["from the middle"] if change.difference.of == "distance" else []
-    said += [] if change.difference.paired else ["unpaired"]
-    return ", ".join(said)
+    parts = [str(change.difference)]
+    parts += ["from the middle"] if change.difference.of == "distance" else []
+    parts += [] if change.difference.paired else ["unpaired"]
+    return ", ".join(parts)

@@ -29,8 +29,8 @@ _NAME = 31
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
     """Show the table of verdicts, what the adjustment cost and, in the last line, counts; within `width`."""
-    said = [Text(), *map(cell, cost(results)), _last_line(results)]
-    shown = rendered(Group(_verdicts(results, width, ascii_only), *said), width, color)
+    below = [Text(), *map(cell, cost(results)), _last_line(results)]
+    shown = rendered(Group(_verdicts(results, width, ascii_only), *below), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
@@ -85,11 +85,11 @@ def _said(result: AssertionResult) -> str:
 
 def counts(results: Results) -> str:
     """Count the outcomes of a run, in a line."""
-    found = Counter(result.outcome for result in results.assertions)
-    if not found:
+    outcomes = Counter(result.outcome for result in results.assertions)
+    if not outcomes:
         return "nothing was evaluated"
-    said = ", ".join(f"{found[outcome]} {outcome}" for outcome in _STYLES if found[outcome])
-    return f"{said} in {results.seconds:.1f} s"
+    counted = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in _STYLES if outcomes[outcome])
+    return f"{counted} in {results.seconds:.1f} s"
 
 
 def _last_line(results: Results) -> Text:

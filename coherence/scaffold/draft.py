@@ -58,13 +58,13 @@ class Draft:
     @property
     def markers(self) -> dict[str, str]:
         """Words and why they are proposed: those that were heard, then those of the description."""
-        said = {
+        shown = {
             word: f"in {under} of {len(PROBES)} replies under the prompt, {bare} without"
             for word, (under, bare) in self.heard.items()
         }
-        told = {word: "in the description" for word in described(self.description) if word not in said}
-        found = dict([*said.items(), *told.items()][:MOST])
-        return found or {self.name: "its name: the description has no content words"}
+        named = {word: "in the description" for word in described(self.description) if word not in shown}
+        proposed = dict([*shown.items(), *named.items()][:MOST])
+        return proposed or {self.name: "its name: the description has no content words"}
 
     @property
     def controls(self) -> dict[str, str]:

@@ -36,7 +36,7 @@ def _counts(replies: Iterable[str]) -> Counter[str]:
 
 
 def _content(text: str) -> list[str]:
-    words = (found[0].lower() for found in _WORD.finditer(text))
+    words = (match[0].lower() for match in _WORD.finditer(text))
     return [word for word in words if len(word) >= _LEAST_LETTERS and word not in _common()]
 
 

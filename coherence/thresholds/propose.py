@@ -20,10 +20,10 @@ def proposals(tried: Iterable[Trial], terms: CalibrationTerms) -> Iterator[Propo
     for _, group in groupby(in_order, key=lambda trial: trial.entry.index):
         trials = [*group]
         for key in dict.fromkeys(key for trial in trials for criteria in trial.whole for key in criteria):
-            asked = [trial for trial in trials if trial.criteria(key)]
-            entry, criterion = asked[0].entry, asked[0].criteria(key)[0]
+            having = [trial for trial in trials if trial.criteria(key)]
+            entry, criterion = having[0].entry, having[0].criteria(key)[0]
             for item, side in enumerate(sides(criterion, getattr(entry.asserted, key))):
-                yield _Weighing(entry, key, item, side, asked, terms).proposal()
+                yield _Weighing(entry, key, item, side, having, terms).proposal()
 
 
 class _Weighing:
@@ -47,7 +47,7 @@ class _Weighing:
 
     def proposal(self) -> Proposal:
         weakest = min(self._healthy, key=lambda name: self._healthy[name].threshold(self._rate))
-        proposed, said = self._decided()
+        proposed, reason = self._decided()
         release = self._healthy[weakest].weakest(self._rate)
         needed = {name: shown.needed(self._now, self._terms.power) for name, shown in self._shown.items()}
         neediest = max(needed, key=needed.__getitem__)
@@ -64,7 +64,7 @@ class _Weighing:
             estimate=self._healthy[weakest].each[release].estimate,
             control=self._control,
             needed=needed[neediest],
-            notes=tuple(filter(None, (said, lacking))),
+            notes=tuple(filter(None, (reason, lacking))),
         )
 
     @property
@@ -76,13 +76,12 @@ class _Weighing:
         if undecided:
             return None, undecided
         lenient = min(healthy.threshold(self._rate) for healthy in self._healthy.values())
-        reach = outward(lenient, self._places)
-        found, said = self._above_control(reach)
-        if found is None:
-            return None, said
-        threshold = self._side.reach_of(found)
+        raised, reason = self._above_control(outward(lenient, self._places))
+        if raised is None:
+            return None, reason
+        threshold = self._side.reach_of(raised)
         refused = _refused(self._entry, self._key, self._item, threshold)
-        return (None, refused) if refused else (threshold, said)
+        return (None, refused) if refused else (threshold, reason)
 
     def _undecided(self) -> str | None:
         for trial in self._trials:
@@ -114,12 +113,12 @@ class _Weighing:
             for healthy in self._healthy.values()
         )
         estimate = self._shown[self._trials[0].name].estimate
-        told = (
+        probes = (
             f"{estimate.n} {estimate.of}; {ceil(apart)} tell them apart"
             if isfinite(apart)
             else f"no number of {estimate.of} helps"
         )
-        return None, f"{passes}, so nothing is proposed ({told})"
+        return None, f"{passes}, so nothing is proposed ({probes})"
 
     def _lacking(self, name: str, needed: float) -> str | None:
         estimate = self._shown[name].estimate
@@ -153,6 +152,6 @@ def _refused(entry: Entry, key: str, item: int, threshold: float) -> str | None:
     try:
         type(entry.asserted).model_validate(dict(entry.asserted) | written)
     except ValidationError as problem:
-        said = problem.errors()[0]["msg"]
-        return f"healthy releases pass {threshold:g} only, which {key} does not take ({said})"
+        reason = problem.errors()[0]["msg"]
+        return f"healthy releases pass {threshold:g} only, which {key} does not take ({reason})"
     return None

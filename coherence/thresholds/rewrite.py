@@ -57,7 +57,7 @@ def rewritten(path: Path, text: str, proposals: Iterable[Proposal]) -> str:
     for proposal in proposals:
         if proposal.proposed not in (None, proposal.current):
             changed.setdefault((proposal.entry.index, proposal.key), []).append(proposal)
-    edits = [edit for found in changed.values() for edit in _edits(path, text, listed, found)]
+    edits = [edit for together in changed.values() for edit in _edits(path, text, listed, together)]
     # From the end of the file to its beginning, so that no edit moves the place of another.
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]

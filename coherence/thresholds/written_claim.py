@@ -47,5 +47,5 @@ def entries(suite: Suite) -> Iterator[Entry]:
     """Every entry has at least one assertion, and they lie together."""
     by_entry = groupby(suite.assertions, key=lambda assertion: id(assertion.property))
     for index, (_, assertions) in enumerate(by_entry):
-        found = tuple(assertions)
-        yield Entry(index, found[0].property, found)
+        listed = tuple(assertions)
+        yield Entry(index, listed[0].property, listed)

@@ -53,13 +53,13 @@ def spelled(text: str) -> Markup:
 def _rest(missing: int) -> Markup:
     if missing <= 0:
         return Markup()
-    said = Markup(' <em class="cut">… {:,} more characters are in the results document</em>')
-    return said.format(missing)
+    rest = Markup(' <em class="cut">… {:,} more characters are in the results document</em>')
+    return rest.format(missing)
 
 
-def _set_apart(found: re.Match[str]) -> str:
-    written = _written(found[0])
-    return written if written == found[0] else f'<code class="unseen">{written}</code>'
+def _set_apart(match: re.Match[str]) -> str:
+    written = _written(match[0])
+    return written if written == match[0] else f'<code class="unseen">{written}</code>'
 
 
 def _written(character: str) -> str:
