@@ -64,22 +64,21 @@ def _rank_axis(key: str) -> int:
 def _rows(expected: Weights, found: Weights, vocabulary: int) -> str:
     """Compare the rows of what is as large as the vocabulary, in places of the base and in copies of it."""
     for key in sorted(found):
-        wanted = list(expected[key].shape) if key in expected else [vocabulary]
-        here = list(found[key].shape)
-        rows = max(here, default=0)
-        is_whole = key not in expected and key.endswith(".weight") and ".lora_" not in key
-        if (
-            any(part in key for part in _VOCABULARY)
-            and (is_whole or key in expected)
-            and vocabulary in wanted
-        ):
-            if vocabulary not in here and rows not in wanted:
-                return (
-                    f"was trained with a vocabulary of {rows:,} tokens ({key} is {here}), and the base has "
-                    f"{vocabulary:,}; expected the base with its embeddings resized as in training, "
-                    "or an adapter without the added tokens"
-                )
+        wanted = list(expected[key].shape) if key in expected else _of_copy(key, vocabulary)
+        rows = max(found[key].shape, default=0)
+        of_words = vocabulary in wanted and any(part in key for part in _VOCABULARY)
+        if of_words and rows not in wanted and vocabulary not in found[key].shape:
+            return (
+                f"was trained with a vocabulary of {rows:,} tokens ({key} is {list(found[key].shape)}), and "
+                f"the base has {vocabulary:,}; expected the base with its embeddings resized as in training, "
+                "or an adapter without the added tokens"
+            )
     return ""
+
+
+def _of_copy(key: str, vocabulary: int) -> list[int]:
+    """Return the rows that a copy of the base's own embeddings or head has; of anything else, none."""
+    return [vocabulary] if key.endswith(".weight") and ".lora_" not in key else []
 
 
 def _shape(expected: Weights, found: Weights) -> str:

@@ -143,5 +143,5 @@ def test_layers_of_another_part_of_the_network_are_not_taken_for_its_own(
         with pytest.raises(ArtefactError, match="names its weights in a way that is not known"):
             host.mount("other", renamed(folder, tmp_path / part, beginning(part)))
     one = tiny_adapter("one", layers_to_transform=[1])
-    with pytest.raises(ArtefactError, match="lacks|for other layers than"):
+    with pytest.raises(ArtefactError, match="it holds layer 2, expected layers up to 1"):
         host.mount("other", renamed(one, tmp_path / "x", lambda key: key.replace("layers.1.", "layers.2.")))
