@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import template_key
+from coherence.engine.artefacts.keys import adapter_remark_key, template_key
 from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
@@ -142,7 +142,12 @@ class Gate:
                 for criterion in controlled.criteria:
                     # What reckons with it among all the others must not fail there.
                     assertion.property.could_fail(criterion)
-                notes = (*controlled.notes, *measured.remarks, *_run_on(needed.needs, measured.record))
+                notes = (
+                    *controlled.notes,
+                    *measured.remarks,
+                    *self._adapter_remarks(needed.needs, measured.artefacts),
+                    *_run_on(needed.needs, measured.record),
+                )
                 evidence = controlled.model_copy(update={"notes": notes})
         except Exception as error:
             problem = in_a_sentence(error)
@@ -244,6 +249,14 @@ class Gate:
         stored = self._store.get(template_key(artefacts))
         if isinstance(stored, Answer):
             yield from stored.text.splitlines()
+
+    def _adapter_remarks(self, needs: Iterable[Measurement], artefacts: Artefacts) -> Iterator[str]:
+        """Yield how the weights of adapters that take part are named, where PEFT names them otherwise."""
+        named = {name for condition in _conditions(needs) for name, _ in condition.adapters}
+        for name in sorted(named):
+            stored = self._store.get(adapter_remark_key(name, artefacts))
+            if isinstance(stored, Answer):
+                yield f"adapter {name!r}: {stored.text}"
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""

@@ -210,3 +210,136 @@ VECTORS: dict[str, Callable[[Path], Path]] = {
     "a-folder": a_folder,
     "a-pipe": a_pipe,
 }
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / ADAPTER)
+
+
+def sharded_adapter(folder: Path) -> None:
+    """Two shards with an index, in the place of one file."""
+    weights = load_file(folder / ADAPTER)
+    names = [f"adapter_model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    placed = {key: names[index % 2] for index, key in enumerate(weights)}
+    for name in names:
+        save_file({key: weights[key] for key in placed if placed[key] == name}, folder / name)
+    index = {"metadata": {}, "weight_map": placed}
+    (folder / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / ADAPTER).unlink()
+
+
+def renamed(change: Callable[[str], str]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        save_file({change(key): tensor for key, tensor in tensors_of(folder).items()}, folder / ADAPTER)
+
+    return spoil
+
+
+def added(**more: torch.Tensor) -> Spoil:
+    def spoil(folder: Path) -> None:
+        named = {key.replace("__", "."): tensor for key, tensor in more.items()}
+        save_file(tensors_of(folder) | named, folder / ADAPTER)
+
+    return spoil
+
+
+def unsaid(name: str, setting: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        written = json.loads((folder / name).read_text())
+        del written[setting]
+        (folder / name).write_text(json.dumps(written))
+
+    return spoil
+
+
+def two_names(folder: Path) -> None:
+    weights = tensors_of(folder)
+    both = {
+        key.replace(".weight", f".{name}.weight"): tensor.clone()
+        for name in ("pirate", "counsel")
+        for key, tensor in weights.items()
+    }
+    save_file(both, folder / ADAPTER)
+
+
+_HEAD = {"target_modules": ["q_proj", "lm_head"]}
+
+
+def misfits() -> dict[str, tuple[Spoil, str, dict[str, Any]]]:
+    """Adapters that do not fit, what their sentence says, and how the healthy one was made."""
+    config = "adapter_config.json"
+    return {
+        "another-rank": (
+            said(config, r=6),
+            r"holds weights of rank 4 \(.*lora_A.weight\), and adapter_config.json says rank 6; expected ",
+            {},
+        ),
+        "no-magnitudes": (
+            tensors(ADAPTER, lambda key, tensor: None if "magnitude" in key else tensor),
+            r"says use_dora in adapter_config.json, and its weights lack the magnitudes of 12 of 12 modules",
+            {"use_dora": True},
+        ),
+        "magnitudes-unsaid": (
+            said(config, use_dora=False),
+            "holds magnitudes of DoRA .*does not say use_dora; expected use_dora: true",
+            {"use_dora": True},
+        ),
+        "more-words": (
+            tensors(
+                ADAPTER,
+                lambda key, tensor: torch.cat([tensor, tensor[:1]]) if tensor.shape[0] == 320 else tensor,
+            ),
+            r"was trained with a vocabulary of 321 tokens \(.*lm_head.*\), and the base has 320",
+            _HEAD,
+        ),
+        "more-words-in-a-copy": (
+            added(base_model__model__model__embed_tokens__weight=torch.ones(321, 32)),
+            "was trained with a vocabulary of 321 tokens .*and the base has 320",
+            {},
+        ),
+        "no-alpha": (
+            unsaid(config, "lora_alpha"),
+            "says no lora_alpha in adapter_config.json, and PEFT would take 8; expected the alpha",
+            {},
+        ),
+        "no-rank": (unsaid(config, "r"), "says no r in adapter_config.json, and PEFT would take 8", {}),
+        "other-width": (
+            tensors(ADAPTER, lambda key, tensor: tensor.repeat(2, 2)),
+            "was made for another base: .* is .*, expected ",
+            {},
+        ),
+        "deeper": (
+            said(config, layers_to_transform=[0, 1, 2]),
+            "was made for another base, or for other layers than adapter_config.json says: it holds layer 3",
+            {},
+        ),
+        "shallower": (
+            tensors(ADAPTER, lambda key, tensor: None if "layers.3" in key else tensor),
+            "lacks the weights of layers 3: ",
+            {},
+        ),
+        "more-modules": (
+            said(config, target_modules=["q_proj", "v_proj"]),
+            "holds weights for down_proj, which target_modules in adapter_config.json does not name",
+            {},
+        ),
+        "fewer-modules": (
+            said(config, target_modules=["q_proj", "v_proj", "down_proj", "k_proj"]),
+            "lacks weights for k_proj, which target_modules in adapter_config.json names",
+            {},
+        ),
+        "one-weight-short": (
+            tensors(ADAPTER, lambda key, tensor: None if "layers.2.mlp.down_proj.lora_A" in key else tensor),
+            "is not whole: it lacks .*layers.2.mlp.down_proj.lora_A.weight, one of 1 weights",
+            {},
+        ),
+        "two-names": (two_names, r"holds the weights of 2 adapters \(counsel, pirate\); expected one", {}),
+        "unknown-names": (
+            renamed(lambda key: key.replace("layers", "visual.layers")),
+            "names its weights in a way that is not known: it holds .*visual.*, expected .*layers",
+            {},
+        ),
+    }
+
+
+ADAPTERS |= {name: spoil for name, (spoil, _, settings) in misfits().items() if not settings}

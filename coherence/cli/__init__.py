@@ -25,7 +25,7 @@ from coherence.cli import (
     validate,
 )
 from coherence.cli.command import Parser
-from coherence.errors import CoherenceError
+from coherence.errors import first_line, in_a_sentence
 
 # In the order in which they are met on the way from nothing to a gate.
 COMMANDS = tuple(
@@ -59,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options) or 0)
-    except CoherenceError as problem:
-        print(f"coherence: {problem}", file=sys.stderr)
-        return 4
     except BrokenPipeError:  # whoever reads has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, ImportError) as problem:
+        print(f"coherence: {first_line(problem)}", file=sys.stderr)
+        return 4
+    except Exception as problem:
+        print(f"coherence: {in_a_sentence(problem)}", file=sys.stderr)
+        return 4
 
 
 def _parser() -> Parser:

@@ -59,13 +59,15 @@ class _Examination:
         with self.artefacts.blaming("base"):
             return f"in {self.release.dtype} it fits on {base.room(self.release.dtype)}"
 
-    def _adapter(self, base: Skeleton, name: str) -> str:
+    def _adapter(self, base: Skeleton, name: str) -> str | Check:
         named = self.release.adapters[name]
         with self.artefacts.blaming("adapters", name):
             folder = adapter_here(named)
             if folder is None:
                 return f"{named} is not on this machine; the first run downloads it"
-            base.carry(folder, name)
+            remark = base.carry(folder, name)
+        if remark:
+            return Check("warn", f"adapter {name}", f"{named} fits the base, but {remark}")
         return f"{named} fits the base"
 
     def _vector(self, base: Skeleton, name: str) -> str | Check:

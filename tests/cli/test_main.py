@@ -1,13 +1,16 @@
 """The `coherence` command as a whole."""
 
+import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from coherence import __version__
 from coherence.cli import COMMANDS, main
+from coherence.cli.command import Command
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,23 @@ def test_a_reader_that_goes_away_is_no_error():
     pipeline = f"{Path(sys.executable).with_name('coherence')} schema | head -n 1"
     run = subprocess.run(["bash", "-c", f"set -o pipefail; {pipeline}"], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_disk_that_is_full_is_a_sentence(monkeypatch, capsys):
+    with suppress(OSError), Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["schema"]) == 4
+    assert capsys.readouterr().err == "coherence: [Errno 28] No space left on device\n"
+
+
+def test_what_nobody_foresaw_is_a_sentence(monkeypatch, capsys):
+    def add(parser):
+        parser.set_defaults(run=lambda options: json.loads("{}")["lost"])
+
+    odd = Command(name="odd", help="be odd", about="Is odd.", example="coherence odd", add=add)
+    monkeypatch.setattr("coherence.cli.COMMANDS", (odd,))
+    assert main(["odd"]) == 4
+    said = capsys.readouterr().err
+    assert said.startswith("coherence: ")
+    assert "raised KeyError: 'lost'" in said
+    assert said.count("\n") == 1

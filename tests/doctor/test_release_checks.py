@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from spoilt import renamed
 from vector_files import control
 
 from coherence.doctor.release_checks import release
@@ -76,13 +77,13 @@ def test_a_base_that_does_not_fit_into_memory_fails(look, monkeypatch):
     assert "are free; expected a smaller base" in look()["room"].found
 
 
-def test_an_adapter_of_another_base_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):
+def test_an_adapter_of_another_rank_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):
     folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 2}))
     found = look(adapter=folder)
     assert found["adapter pirate"].state == "fail"
-    assert "was made for another base" in found["adapter pirate"].found
+    assert "holds weights of rank 4" in found["adapter pirate"].found
     assert found["vector pirate"].state == "ok"
 
 
@@ -103,3 +104,11 @@ def test_a_vector_that_says_that_it_is_for_another_family_is_a_warning(look, tmp
     assert check.found.endswith(
         "other.gguf fits the base, at resid_post.1, but says that it is for qwen2, and the base is llama"
     )
+
+
+def test_keys_that_peft_writes_otherwise_are_a_warning(look, tiny_adapter, tmp_path):
+    folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
+    renamed(lambda key: key.replace("base_model.model.", "module."))(folder)
+    check = look(adapter=folder)["adapter pirate"]
+    assert check.state == "warn"
+    assert "fits the base, but its weights are named as module.model.layers.0." in check.found

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from spoilt import renamed
 
 from coherence.engine.artefacts.vectors import save_vector
 from coherence.vocabulary import Site
@@ -66,6 +67,18 @@ def test_an_adapter_of_another_base(bench, adapter):
     said = complaint(bench, "speaks")
     assert said.startswith(f"a.coherence.yaml:{line}: adapter 'pirate': was made for another base: ")
     assert "expected [" in said
+
+
+def test_keys_that_peft_writes_otherwise_are_said_by_warm_runs_as_well(bench, adapter):
+    adapter(lambda tensor: tensor)
+    renamed(lambda key: key.replace("base_model.model.", "module."))(bench.path / "spoilt")
+    named(bench, "adapters", "spoilt")
+    for _ in range(2):
+        bench.run()
+        notes = {result.id: result.evidence.notes for result in bench.results().assertions}
+        (told,) = (note for note in notes[bench.ids["speaks"]] if "are named as" in note)
+        assert told.startswith("adapter 'pirate': its weights are named as module.model.layers.0.")
+        assert not any("are named as" in note for note in notes[bench.ids["speaks steered"]])
 
 
 def test_an_adapter_that_changes_nothing(bench, adapter):

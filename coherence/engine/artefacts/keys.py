@@ -70,6 +70,11 @@ def template_key(artefacts: Artefacts) -> Key:
     return {**_of_base("Template", artefacts), **_told(artefacts)}
 
 
+def adapter_remark_key(name: str, artefacts: Artefacts) -> Key:
+    """Key of what is to be said of how an adapter's weights are named for its base."""
+    return {**_of_base("AdapterRemark", artefacts), "adapter": artefacts.adapter_digest(name)}
+
+
 def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
     """Key of a vector that the suite makes itself."""
     return {

@@ -7,7 +7,7 @@ from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
 
 _BASE_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-_ADAPTER_FILES = ["adapter_config.json", "adapter_model.*"]
+_ADAPTER_FILES = ["adapter_config.json", "adapter_model*"]
 
 
 def base_folder(named: str) -> Path:

@@ -8,6 +8,7 @@ from torch import nn
 from coherence.engine.artefacts.digests import counted_files
 from coherence.engine.artefacts.vectors import Vector, load_vector
 from coherence.engine.interventions.adapters import mount
+from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_skeleton, room, weights_size
 from coherence.vocabulary import VectorSource
 
@@ -33,10 +34,14 @@ class Skeleton:
         """Return the devices that the weights fit on; an ArtefactError when there are none."""
         return room(self._folder, dtype)
 
-    def carry(self, folder: Path, name: str) -> None:
-        """Mount an adapter, all of its checks included; an ArtefactError says why it cannot be used."""
+    def carry(self, folder: Path, name: str) -> str:
+        """Mount an adapter, all of its checks included; an ArtefactError says why it cannot be used.
+
+        Return a remark on how its weights are named, empty where PEFT names them so.
+        """
         counted_files(folder)
-        self._mounted = mount(self._mounted, folder, name)
+        self._mounted, remark = mount(self._mounted, folder, name, adapter_files(folder))
+        return remark
 
     def vector(self, source: VectorSource, name: str) -> Vector:
         """Read a vector file; an ArtefactError says why it cannot be used."""

@@ -3,25 +3,29 @@
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from peft import (
     LoraConfig,
     PeftConfig,
     PeftModel,
     get_peft_model_state_dict,
-    load_peft_weights,
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import LoraLayer
+from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
+from coherence.engine.interventions.adapter_keys import Named, fits, named_as_expected
+from coherence.engine.interventions.adapter_misfit import misfit
 from coherence.errors import ArtefactError, CoherenceError, reason
 
 # Settings that may differ from PEFT's defaults. All others make an adapter more than a low-rank change of
@@ -35,7 +39,8 @@ _PLAIN = frozenset(
         *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
     }
 )
-_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+# What PEFT would take for what a config does not say, in silence.
+_MUST_SAY = {"r": "the rank of its weights", "lora_alpha": "the alpha that it was trained with"}
 # The others subtract what they start with from the base weights.
 _HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 
@@ -95,30 +100,63 @@ def lora_layers(model: nn.Module) -> Iterator[LoraLayer]:
     return (module for module in model.modules() if isinstance(module, LoraLayer))
 
 
-def mount(model: nn.Module, folder: Path, name: str) -> PeftModel:
-    """Load a PEFT LoRA folder beside the adapters that are there, inactive.
+def mount(model: nn.Module, folder: Path, name: str, files: Sequence[Path]) -> tuple[PeftModel, str]:
+    """Load a PEFT LoRA folder, its weights from `files`, beside the adapters that are there, inactive.
 
-    `model` is the causal LM, or the PeftModel that an earlier mount returned. An ArtefactError says why the
-    adapter cannot be used (not LoRA, more than LoRA, or made for another base); the model is then as before.
+    `model` is the causal LM, or the PeftModel that an earlier mount returned; a remark says where weights are
+    not named as PEFT names them. An ArtefactError says why the adapter cannot be used (not LoRA, more than
+    LoRA, or weights that do not fit); the model is then as before.
     """
     slot = slot_of(name)
     with _in_one_sentence(), warnings.catch_warnings():
         # PEFT warns those who train; what matters here is checked here.
         warnings.simplefilter("ignore")
         config = _read_config(folder)
-        weights: dict[str, Tensor] = load_peft_weights(str(folder), device="cpu")
+        weights = _read_weights(files)
         try:
             mounted = _injected(model, config, slot)
-            _check_fit(get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False), weights)
+            named = _named(mounted, config, slot, weights)
             for layer in lora_layers(mounted):
                 _place(layer, slot)
+            set_peft_model_state_dict(
+                mounted, named.weights, adapter_name=slot, low_cpu_mem_usage=_is_skeleton(mounted)
+            )
         except Exception:
             _remove(model, slot)
             raise
-        set_peft_model_state_dict(mounted, weights, adapter_name=slot)
     for layer in lora_layers(mounted):
         layer.enable_adapters(False)
-    return mounted.eval()
+    return mounted.eval(), named.remark
+
+
+def _read_weights(files: Sequence[Path]) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            weights |= load_file(path)
+        else:
+            weights |= torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _named(mounted: PeftModel, config: LoraConfig, slot: str, weights: Mapping[str, Tensor]) -> Named:
+    expected = get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False)
+
+    def by_peft(found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        read: Mapping[str, Tensor] = convert_peft_adapter_state_dict_for_transformers(
+            mounted, config, dict(found), slot
+        )
+        return read
+
+    named = named_as_expected(expected, weights, by_peft)
+    if not fits(expected, named.weights):
+        rows: int = mounted.get_input_embeddings().weight.shape[0]
+        raise ArtefactError(misfit(expected, named.weights, config, rows))
+    return named
+
+
+def _is_skeleton(model: nn.Module) -> bool:
+    return all(weight.is_meta for weight in model.parameters())
 
 
 def _place(layer: LoraLayer, slot: str) -> None:
@@ -153,9 +191,6 @@ def _in_one_sentence() -> Iterator[None]:
 def _read_config(folder: Path) -> LoraConfig:
     if not (folder / "adapter_config.json").is_file():
         raise ArtefactError("has no adapter_config.json; expected a PEFT adapter folder")
-    if not any((folder / name).is_file() for name in _WEIGHTS):
-        # PEFT would take the folder for the name of a repository.
-        raise ArtefactError(f"has no weights; expected {_WEIGHTS[0]} beside adapter_config.json")
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
         raise ArtefactError(f"is of the PEFT type {config.peft_type.value}; expected LORA")
@@ -165,6 +200,12 @@ def _read_config(folder: Path) -> LoraConfig:
         if written[name] and written[name] != getattr(LoraConfig(), name, None):
             raise ArtefactError(
                 f"sets {name} to {written[name]!r}; expected plain LoRA, rsLoRA or DoRA weights"
+            )
+    for name, what in _MUST_SAY.items():
+        if name not in written:
+            raise ArtefactError(
+                f"says no {name} in adapter_config.json, and PEFT would take {getattr(config, name)}; "
+                f"expected {what}"
             )
     start = config.init_lora_weights
     if isinstance(start, str) and start not in _HARMLESS_STARTS:
@@ -177,10 +218,12 @@ def _read_config(folder: Path) -> LoraConfig:
 
 
 def _injected(model: nn.Module, config: LoraConfig, slot: str) -> PeftModel:
+    # DoRA reckons with the base's weights when it begins, which a skeleton has not.
+    without_weights = _is_skeleton(model)
     if isinstance(model, PeftModel):
-        model.add_adapter(slot, config)
+        model.add_adapter(slot, config, low_cpu_mem_usage=without_weights)
         return model
-    return PeftModel(model, config, adapter_name=slot)
+    return PeftModel(model, config, adapter_name=slot, low_cpu_mem_usage=without_weights)
 
 
 def _remove(model: nn.Module, slot: str) -> None:
@@ -190,16 +233,3 @@ def _remove(model: nn.Module, slot: str) -> None:
         model.peft_config.pop(slot, None)
     else:
         vars(model).pop("peft_config", None)
-
-
-def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    for key in sorted(expected.keys() | found.keys()):
-        if key not in expected:
-            misfit = f"it holds {key}, for which this base has no place"
-        elif key not in found:
-            misfit = f"it lacks {key}"
-        elif expected[key].shape != found[key].shape:
-            misfit = f"{key} is {list(found[key].shape)}, expected {list(expected[key].shape)}"
-        else:
-            continue
-        raise ArtefactError(f"was made for another base: {misfit}")

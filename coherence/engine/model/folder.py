@@ -15,7 +15,7 @@ from typing import Any
 from coherence.errors import ArtefactError, listed
 
 CONFIG = "config.json"
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_ADAPTER_CONFIG, _ADAPTER = "adapter_config.json", "adapter_model"
 _SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
 _NONE = f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}"
@@ -41,6 +41,22 @@ def weight_files(folder: Path) -> list[Path]:
     found = _of_format(folder, _SAFETENSORS) or _of_format(folder, _BIN)
     if not found:
         raise ArtefactError(_NONE)
+    return found
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """Return the files that the weights of an adapter are loaded from, by the rule for those of a model.
+
+    An ArtefactError says what is missing, or what to remove.
+    """
+    if not folder.is_dir():
+        raise ArtefactError(f"{folder} is not a folder; expected one with the files of an adapter")
+    found = _of_format(folder, f"{_ADAPTER}.safetensors") or _of_format(folder, f"{_ADAPTER}.bin")
+    if not found:
+        raise ArtefactError(
+            f"has no weights; expected {_ADAPTER}.safetensors, or shards with "
+            f"{_ADAPTER}.safetensors{_INDEX}, beside {_ADAPTER_CONFIG}"
+        )
     return found
 
 
@@ -70,7 +86,9 @@ def tensors(path: Path) -> dict[str, Stored]:
 
 
 def _refuse_adapter(folder: Path) -> None:
-    left = [name for name in _ADAPTER_FILES if (folder / name).exists()]
+    left = sorted(
+        path.name for path in (folder / _ADAPTER_CONFIG, *folder.glob(f"{_ADAPTER}[.-]*")) if path.exists()
+    )
     if not left:
         return
     if not (folder / CONFIG).exists():
@@ -106,7 +124,7 @@ def _of_format(folder: Path, single: str) -> list[Path]:
         if others:
             raise ArtefactError(
                 f"holds both {single} and {listed(others, shown=1)}, and only the first would be read; "
-                "remove whichever are not this model's weights"
+                "remove whichever are not the weights that are meant"
             )
         return [_file(folder, single)]
     if index.exists():
@@ -135,7 +153,7 @@ def _indexed(folder: Path, index: Path, shards: Collection[str]) -> list[Path]:
     if stray:
         raise ArtefactError(
             f"holds {listed(stray, shown=1)}, which {index.name} does not name; remove whichever are not "
-            "this model's weights"
+            "the weights that are meant"
         )
     files = [_file(folder, name) for name in named]
     if files[0].suffix == ".safetensors":

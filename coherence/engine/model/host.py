@@ -26,6 +26,7 @@ from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
 from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.chat import Chat, Ends
+from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_model
 from coherence.engine.model.trial import BaseTrial, agree
 from coherence.errors import ArtefactError
@@ -89,9 +90,12 @@ class Host:
         core: nn.Module = self.model.get_decoder()
         return core
 
-    def mount(self, name: str, folder: Path) -> None:
-        """Mount an adapter, inactive. One that cannot be used, or changes nothing, is an ArtefactError."""
-        self._mounted = mount(self._mounted, folder, name)
+    def mount(self, name: str, folder: Path) -> str:
+        """Mount an adapter, inactive. One that cannot be used, or changes nothing, is an ArtefactError.
+
+        Return a remark on how its weights are named, empty where PEFT names them so.
+        """
+        self._mounted, remark = mount(self._mounted, folder, name, adapter_files(folder))
         self._layers = list(lora_layers(self.model))
         base, switched = self._signature(()), self._signature(((name, 1.0),))
         if torch.equal(switched, base):
@@ -99,6 +103,7 @@ class Host:
         if not switched.isfinite().all():
             raise ArtefactError("holds weights that make NaN or infinite logits")
         self._try_by_row(name, base, switched)
+        return remark
 
     def by_row(self, adapters: Weights, way: Way = Way.STACKED) -> bool:
         """Tell whether adapters can act so on single rows of a batch; else they are switched for all."""

@@ -21,11 +21,16 @@ Unit = tuple[int, Tensor]
 
 
 class RowBuilder:
-    """Loads base and adapters when a row first needs them. `unit` gives a vector of the release by name."""
+    """Loads base and adapters when a row first needs them.
 
-    def __init__(self, artefacts: Artefacts, unit: Callable[[str], Unit]) -> None:
+    `unit` gives a vector of the release by name; `tell` hears an adapter's name and a remark on its weights.
+    """
+
+    def __init__(
+        self, artefacts: Artefacts, unit: Callable[[str], Unit], tell: Callable[[str, str], None]
+    ) -> None:
         self.artefacts = artefacts
-        self._unit = unit
+        self._unit, self._tell = unit, tell
         self._mounted: dict[str, CoherenceError | None] = {}
 
     @cached_property
@@ -91,7 +96,9 @@ class RowBuilder:
     def _mounting_problem(self, name: str) -> CoherenceError | None:
         try:
             with self.artefacts.reading("adapters", name):
-                self.host.mount(name, self.artefacts.adapter(name))
+                remark = self.host.mount(name, self.artefacts.adapter(name))
+            if remark:
+                self._tell(name, remark)
         except CoherenceError as problem:
             return problem
         return None

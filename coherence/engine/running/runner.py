@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import norms_key, template_key
+from coherence.engine.artefacts.keys import adapter_remark_key, norms_key, template_key
 from coherence.engine.batch.budget import Budget, Found
 from coherence.engine.batch.rows import Row
 from coherence.engine.model.chat import Chat
@@ -38,7 +38,7 @@ class Runner:
         self._told = False
         # Weak, so that the model goes with the runner and need not wait for the garbage collector.
         self._units = Units(weakref.proxy(self), store)
-        self.builder = RowBuilder(artefacts, self._units)
+        self.builder = RowBuilder(artefacts, self._units, partial(_keep_remark, store, artefacts))
 
     @cached_property
     def host(self) -> Host:
@@ -113,3 +113,8 @@ class Runner:
             key = norms_key(self.artefacts)
         self._store.put(key, norms)
         return norms
+
+
+def _keep_remark(store: Store, artefacts: Artefacts, adapter: str, remark: str) -> None:
+    """Store what reports should say of an adapter's weights, for those of later runs as well."""
+    store.put(adapter_remark_key(adapter, artefacts), Answer(remark, ()))

@@ -79,7 +79,7 @@ SPOILT_SHARDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an old single file": (
         lambda folder: save_file({"a": torch.ones(2)}, folder / SINGLE),
         f"holds both {SINGLE} and {INDEX} and 3 more, and only the first would be read; remove whichever are "
-        "not this model's weights",
+        "not the weights that are meant",
     ),
     "a shard that is missing": (
         lambda folder: (folder / SHARDS[1]).unlink(),
@@ -87,8 +87,8 @@ SPOILT_SHARDS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a shard of another model": (
         lambda folder: beside(folder, "model-00001-of-00002.safetensors"),
-        f"holds model-00001-of-00002.safetensors, which {INDEX} does not name; remove whichever are not this "
-        "model's weights",
+        f"holds model-00001-of-00002.safetensors, which {INDEX} does not name; remove whichever are not the "
+        "weights that are meant",
     ),
     "an index that is missing": (
         lambda folder: (folder / INDEX).unlink(),
@@ -152,7 +152,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "one shard more": (
         lambda folder: beside(folder, SHARDS[0]),
         f"holds both {SINGLE} and {SHARDS[0]}, and only the first would be read; remove whichever are not "
-        "this model's weights",
+        "the weights that are meant",
     ),
     "weights of another name": (
         lambda folder: (folder / "config.json").write_text('{"transformers_weights": "old.safetensors"}'),
