@@ -102,9 +102,10 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
     config = configure(f"{key} = {other}")
     found = asked(config, flag)
     assert (str(found.value), *found[1:]) == (written, variable, None)
-    assert asked(configure(f"{key} = {written}", f"{flag}={other}"), flag) == (other, flag, None)
+    found = asked(configure(f"{key} = {written}", f"{flag}={other}"), flag)
+    assert (str(found.value), *found[1:]) == (other, flag, None)
     monkeypatch.setenv(variable, "")
-    assert asked(config, flag).value == other
+    assert asked(config, flag).value == CONFIGURED[flag][1](config.rootpath)
 
 
 @pytest.mark.parametrize("flag", ["--coherence-adapter", "--coherence-results", "--coherence-seed"])
@@ -126,9 +127,12 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     monkeypatch.setenv(variable, "x")
     run = bench.run()
     assert run.ret == 4
-    word = "engine" if flag == "--coherence-engine" else "choice"
+    wrong = {
+        "--coherence-engine": "unknown engine 'x'; expected one of ",
+        "--coherence-store-from": "x cannot be read as a store: No such file or directory",
+    }.get(flag, "unknown choice 'x'; expected one of ")
     (said,) = (line for line in run.errlines if line)
-    assert said.startswith(f"ERROR: {variable}: unknown {word} 'x'; expected one of ")
+    assert said.startswith(f"ERROR: {variable}: {wrong}")
 
 
 @pytest.mark.parametrize(
