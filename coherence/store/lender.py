@@ -5,7 +5,7 @@ from pathlib import Path
 from coherence.errors import StoreError
 from coherence.plan import Value
 from coherence.store.entry import DamagedError, read
-from coherence.store.layout import LAYOUT, place_of, require_layout
+from coherence.store.store_layout import LAYOUT, place_of, require_layout
 
 _FLAG = "--coherence-store-from"
 

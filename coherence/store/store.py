@@ -15,9 +15,9 @@ from coherence.files import replace_file
 from coherence.plan import Value
 from coherence.store.entry import DamagedError, Key, manifest_of, packed, read
 from coherence.store.eviction import StoredFile, evicted
-from coherence.store.layout import LAYOUT, place_of, require_layout
 from coherence.store.lender import Lender
 from coherence.store.size import store_limit
+from coherence.store.store_layout import LAYOUT, place_of, require_layout
 
 # How long after its use an entry is safe, and how exactly uses are remembered.
 _HOUR_S = 3600.0

@@ -8,7 +8,7 @@ import pytest
 from coherence.errors import StoreError
 from coherence.plan import Answer
 from coherence.store import Lender, Store
-from coherence.store.lender import LAYOUT
+from coherence.store.store_layout import LAYOUT
 
 KEY = {"kind": "Reading", "probe": "Where is my order?"}
 REPLY = Answer("It is on its way.", (7, 0, 3))
