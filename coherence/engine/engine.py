@@ -61,7 +61,7 @@ class Engine:
         and leaves fewer half done. One process measures at a time on one store; the others wait, and then
         find what it measured.
         """
-        outcomes = self._stored(plan)
+        outcomes = self._looked_up(plan)
         if len(outcomes) < len(plan):
             with self._store.lock("measuring"), self._store.bounded():
                 outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
@@ -72,6 +72,16 @@ class Engine:
             return outcomes
         unmeasured = self._spending.unmeasured(len(outcomes), len(plan))
         return dict.fromkeys(plan, unmeasured) | outcomes
+
+    def _looked_up(self, plan: Plan) -> dict[Measurement, Outcome]:
+        borrowed = self._store.borrowed
+        outcomes = self._stored(plan)
+        for remark in self._store.remarks():
+            self._progress.warn(remark)
+        if self._store.borrowed > borrowed:
+            with self._store.bounded():  # what was taken from another store has grown this one
+                pass
+        return outcomes
 
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         found: dict[Measurement, Outcome] = {}

@@ -215,6 +215,11 @@ _DECLARED = (
     ),
     Option("--coherence-seed", "Seed in place of the suites' own.", "N", parse=_whole(0)),
     File("--coherence-store", "Where measurements are kept. Default: the user's cache."),
+    File(
+        "--coherence-store-from",
+        "Another store, which is only read: what the own one lacks is taken from there.",
+        in_environment=True,
+    ),
     Option(
         "--coherence-engine",
         "What measures: 'local', 'ray', or 'ray=ADDRESS' for a cluster that is there. Default: local.",

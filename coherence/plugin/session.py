@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coherence import __version__
-from coherence.errors import SuiteError
+from coherence.errors import StoreError, SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.against_baseline import Against
 from coherence.plugin.chosen import allowance, overrides, policy
@@ -27,7 +27,7 @@ from coherence.reports.controls import controls
 from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results
-from coherence.store import Store, store_root
+from coherence.store import Lender, Store, store_root
 from coherence.suite import SUFFIX
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
@@ -40,7 +40,7 @@ class CoherenceSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._overrides = overrides(config)
-        self._store = Store(asked(config, "--coherence-store").value or store_root())
+        self._store = Store(asked(config, "--coherence-store").value or store_root(), _lender(config))
         self._policy = policy(config)
         self._engine = engine(config)
         self._tier = asked(config, "--coherence-tier").value
@@ -65,7 +65,9 @@ class CoherenceSession:
         replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
         changes = f", with {', '.join(replaced)}" if replaced else ""
         named = asked(self._config, "--coherence-engine").value
-        where = "" if named == "local" else f", engine {named}"
+        lender = asked(self._config, "--coherence-store-from").value
+        where = f", read-only {lender}" if lender else ""
+        where += "" if named == "local" else f", engine {named}"
         where += "" if self._tier == "full" else f", {self._tier} tier"
         where += f", budget {self._allowance}" if self._allowance.limited else ""
         where += "" if self._policy.adjust == "holm" else ", fails not adjusted"
@@ -256,6 +258,14 @@ class Summary:
         wanted = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
         root = Path(os.environ.get("GITHUB_WORKSPACE", self._config.invocation_params.dir))
         return annotations(self._document, root) if wanted[self._annotates] else ()
+
+
+def _lender(config: pytest.Config) -> Lender | None:
+    found = asked(config, "--coherence-store-from")
+    try:
+        return found.value and Lender(found.value)
+    except StoreError as problem:
+        raise pytest.UsageError(f"{found.where}: {problem}") from None
 
 
 def _badness(result: AssertionResult) -> tuple[bool, int]:

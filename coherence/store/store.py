@@ -1,7 +1,6 @@
 """The store: values by what was measured, kept within a size, shared by any number of processes."""
 
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,12 +13,11 @@ from filelock import FileLock
 from coherence.errors import StoreError
 from coherence.files import replace_file
 from coherence.plan import Value
-from coherence.store.entry import DamagedError, Key, manifest_of, name_of, packed, read
+from coherence.store.entry import DamagedError, Key, manifest_of, packed, read
 from coherence.store.eviction import StoredFile, evicted
+from coherence.store.lender import Lender
 from coherence.store.size import store_limit
-
-# The folder v1 is the mark of this layout. Another layout gets the next number.
-_LAYOUT = 1
+from coherence.store.store_layout import LAYOUT, place_of, require_layout
 
 # How long after its use an entry is safe, and how exactly uses are remembered.
 _HOUR_S = 3600.0
@@ -39,15 +37,30 @@ class Store:
 
     A damaged entry counts as absent, and the next `put` replaces it.
     A store that cannot be read or written, or that has a newer layout, raises a StoreError.
+    What it lacks is taken from the lender, where there is one.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, lender: Lender | None = None) -> None:
         self.root = root
+        self._lender = lender
         self._opened = time.time()
 
     def get(self, key: Key) -> Value | None:
         """Return the value measured under this key, or None."""
         manifest = manifest_of(key)
+        value = self._own(manifest)
+        return self._borrowed(manifest) if value is None else value
+
+    @property
+    def borrowed(self) -> int:
+        """How many values were taken from the lender so far."""
+        return self._lender.lent if self._lender else 0
+
+    def remarks(self) -> list[str]:
+        """Return what is to be said of the lender, once."""
+        return self._lender.remarks() if self._lender else []
+
+    def _own(self, manifest: str) -> Value | None:
         path = self._path(manifest)
         try:
             found, value = read(path)
@@ -60,9 +73,19 @@ class Store:
         _mark_used(path)
         return value
 
+    def _borrowed(self, manifest: str) -> Value | None:
+        value = self._lender.get(manifest) if self._lender else None
+        if value is not None:
+            # A store that cannot be written still serves what was lent to it.
+            with suppress(StoreError):
+                self._keep(manifest, value)
+        return value
+
     def put(self, key: Key, value: Value) -> None:
         """Keep a value; arrays are float32 of any shape. Atomic, also under parallel writers."""
-        manifest = manifest_of(key)
+        self._keep(manifest_of(key), value)
+
+    def _keep(self, manifest: str, value: Value) -> None:
         try:
             replace_file(self._path(manifest), packed(manifest, value))
         except OSError as problem:
@@ -136,16 +159,10 @@ class Store:
 
     @cached_property
     def _folder(self) -> Path:
-        newest = _LAYOUT
         # A folder that cannot be listed says why when it is used.
         with suppress(OSError):
-            newest = max((_layout(path.name) for path in self.root.iterdir()), default=_LAYOUT)
-        if newest > _LAYOUT:
-            raise StoreError(
-                f"the store {self.root} was written by a newer version: found layout v{newest}, expected "
-                f"v{_LAYOUT}; install that version, or give another folder with --coherence-store PATH"
-            )
-        return self.root / f"v{_LAYOUT}"
+            require_layout(self.root, "--coherence-store")
+        return self.root / LAYOUT
 
     @property
     def examples(self) -> Path:
@@ -153,8 +170,7 @@ class Store:
         return self.root / "examples"
 
     def _path(self, manifest: str) -> Path:
-        name = name_of(manifest)
-        return self._folder / name[:2] / name
+        return place_of(self._folder, manifest)
 
     def _files(self, suffix: str) -> Iterator[StoredFile]:
         try:
@@ -175,10 +191,6 @@ class Store:
             f"the store {self.root} cannot be {done}: {reason}; "
             "give another folder with --coherence-store PATH, or make room in this one"
         )
-
-
-def _layout(name: str) -> int:
-    return int(name[1:]) if re.fullmatch(r"v[0-9]+", name) else 0
 
 
 def _status(file: os.DirEntry[str]) -> list[os.stat_result]:

@@ -176,3 +176,22 @@ def test_a_store_that_cannot_be_used(bench):
         "release.passes.dose-zero could not be measured: the store file cannot be read: Not a directory; "
         "give another folder with --coherence-store PATH"
     )
+
+
+def test_a_second_store_that_is_none(bench):
+    bench.suite("passes")
+    run = bench.run("--coherence-store-from=nowhere")
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    run.stderr.fnmatch_lines(["*--coherence-store-from: *nowhere cannot be read as a store: No such file*"])
+
+
+def test_a_warm_second_store_measures_nothing(bench, monkeypatch):
+    bench.suite("passes")
+    bench.run()
+    monkeypatch.setenv("COHERENCE_STORE_FROM", str(bench.store))
+    own = bench.path / "own"
+    run = bench.run(store=own)
+    assert bench.verdicts()[bench.ids["passes"]] == "pass"
+    assert not list(own.rglob("*.lock"))  # held by who measures
+    run.stdout.fnmatch_lines([f"coherence: *, store {own}, read-only {bench.store}*"])
+    assert list(own.rglob("*.safetensors"))

@@ -15,6 +15,7 @@ CONFIGURED = {
     "--coherence-dtype": ("bfloat16", lambda folder: "bfloat16"),
     "--coherence-seed": ("7", lambda folder: 7),
     "--coherence-store": ("store", lambda folder: folder / "store"),
+    "--coherence-store-from": ("theirs", lambda folder: folder / "theirs"),
     "--coherence-engine": ("ray=127.0.0.1:6379", lambda folder: "ray=127.0.0.1:6379"),
     "--coherence-actors": ("2", lambda folder: 2),
     "--coherence-budget": ("2m, 5000 calls", lambda folder: "2m, 5000 calls"),
@@ -42,6 +43,7 @@ VARIABLES = {
     "--coherence-dtype": ("COHERENCE_DTYPE", "float16"),
     "--coherence-engine": ("COHERENCE_ENGINE", "ray"),
     "--coherence-inconclusive": ("COHERENCE_INCONCLUSIVE", "warn"),
+    "--coherence-store-from": ("COHERENCE_STORE_FROM", "mounted"),
     "--coherence-tier": ("COHERENCE_TIER", "smoke"),
 }
 SMOKE = "{property: commutativity, id: quick, laws: [dose-zero], examples: 1, tier: smoke}"
@@ -98,10 +100,12 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
     key, other = OPTIONS[flag].key, CONFIGURED[flag][0]
     monkeypatch.setenv(variable, written)
     config = configure(f"{key} = {other}")
-    assert asked(config, flag) == (written, variable, None)
-    assert asked(configure(f"{key} = {written}", f"{flag}={other}"), flag) == (other, flag, None)
+    found = asked(config, flag)
+    assert (str(found.value), *found[1:]) == (written, variable, None)
+    found = asked(configure(f"{key} = {written}", f"{flag}={other}"), flag)
+    assert (str(found.value), *found[1:]) == (other, flag, None)
     monkeypatch.setenv(variable, "")
-    assert asked(config, flag).value == other
+    assert asked(config, flag).value == CONFIGURED[flag][1](config.rootpath)
 
 
 @pytest.mark.parametrize("flag", ["--coherence-adapter", "--coherence-results", "--coherence-seed"])
@@ -123,9 +127,12 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     monkeypatch.setenv(variable, "x")
     run = bench.run()
     assert run.ret == 4
-    word = "engine" if flag == "--coherence-engine" else "choice"
+    wrong = {
+        "--coherence-engine": "unknown engine 'x'; expected one of ",
+        "--coherence-store-from": "x cannot be read as a store: No such file or directory",
+    }.get(flag, "unknown choice 'x'; expected one of ")
     (said,) = (line for line in run.errlines if line)
-    assert said.startswith(f"ERROR: {variable}: unknown {word} 'x'; expected one of ")
+    assert said.startswith(f"ERROR: {variable}: {wrong}")
 
 
 @pytest.mark.parametrize(
