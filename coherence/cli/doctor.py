@@ -16,14 +16,16 @@ def _add(parser: Parser) -> None:
     parser.add_argument(
         "suites", type=Path, nargs="*", metavar="SUITE", help="whose release is looked at too"
     )
+    parser.add_argument("--strict", action="store_true", help="1 for a warning, too")
     parser.set_defaults(run=_run)
 
 
 def _run(options: Namespace) -> int:
+    bad = {"warn", "fail"} if options.strict else {"fail"}
     failed = False
     for check in _checks(options.suites):
         print(check, flush=True)
-        failed |= check.state == "fail"
+        failed |= check.state in bad
     return int(failed)
 
 
@@ -46,7 +48,8 @@ COMMAND = Command(
     name="doctor",
     help="check the installation, and the artefacts of suites",
     about="A line for each thing that was looked at: ok, warn or fail, and what to do. 1 when something "
-    "fails. Weights of the base are not loaded, and nothing is downloaded.",
+    "fails; with --strict, when something is not well. Weights of the base are not loaded, and nothing is "
+    "downloaded.",
     example="coherence doctor pirate.coherence.yaml",
     add=_add,
 )

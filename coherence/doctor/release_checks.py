@@ -1,15 +1,17 @@
 """Checks of a release: whether base, adapters and vectors are found, can be read, and fit each other."""
 
 from collections.abc import Iterator
-from functools import partial
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 
+from coherence.doctor.adapter_remarks import AdapterFolder
 from coherence.doctor.check import Check, tried
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.vectors.gguf_file import hinted_family
-from coherence.errors import CoherenceError, SuiteError
+from coherence.errors import CoherenceError, SuiteError, said_by
 from coherence.suite import Overrides, Suite, load_suite
 
 
@@ -46,7 +48,10 @@ class _Examination:
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
         for name in self.release.adapters:
-            yield tried(f"adapter {name}", partial(self._adapter, base, name))
+            check = tried(f"adapter {name}", partial(self._adapter, base, name))
+            yield check
+            if check.state != "fail":
+                yield from self._remarks(name)
         for name in self.release.vectors:
             yield tried(f"vector {name}", partial(self._vector, base, name))
 
@@ -69,6 +74,28 @@ class _Examination:
         if remark:
             return Check("warn", f"adapter {name}", f"{named} fits the base, but {remark}")
         return f"{named} fits the base"
+
+    def _remarks(self, name: str) -> Iterator[Check]:
+        """Yield what of an adapter that fits should be known before it is measured, or served."""
+        folders = self._folders
+        base = base_here(self.release.base)
+        if name not in folders or base is None:
+            return
+        others = {other: one.scale for other, one in folders.items() if other != name and one.scale}
+        try:
+            yield from folders[name].remarks(self.release.base, base, others)
+        except Exception as problem:
+            yield Check("fail", f"adapter {name}", said_by(problem))
+
+    @cached_property
+    def _folders(self) -> dict[str, AdapterFolder]:
+        """Folders of the adapters that are on this machine."""
+        found = {}
+        for name, named in self.release.adapters.items():
+            with suppress(CoherenceError):
+                if folder := adapter_here(named):
+                    found[name] = AdapterFolder(name, folder)
+        return found
 
     def _vector(self, base: Skeleton, name: str) -> str | Check:
         source = self.release.vectors[name]

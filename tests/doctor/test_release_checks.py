@@ -11,31 +11,6 @@ from vector_files import control
 
 from coherence.doctor.release_checks import release
 
-SUITE = """\
-coherence: 1
-release:
-  base: {base}
-  adapters: {{pirate: {adapter}}}
-  vectors: {{pirate: {vector}, made: {{extract: {{persona: pirate, site: resid_post.1}}}}}}
-personas: {{pirate: {{prompt: Talk like a pirate.}}}}
-probes: [Who are you?]
-assertions: [{{property: commutativity, laws: [scale-zero]}}]
-"""
-
-
-@pytest.fixture
-def look(tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
-    """Look at a release on the tiny model, some of its artefacts replaced."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def look(**artefacts):
-        named = {"base": tiny, "adapter": tiny_adapter("pirate"), "vector": tiny_vector("pirate")} | artefacts
-        path = tmp_path / "a.coherence.yaml"
-        path.write_text(SUITE.format(**named))
-        return {check.what: check for check in release(path)}
-
-    return look
-
 
 def test_a_release_that_fits_is_well(look):
     found = look()
