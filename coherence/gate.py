@@ -353,7 +353,7 @@ def _run_on(needs: Iterable[Measurement], record: Record) -> Iterator[str]:
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
     try:
-        described = {"base": f"{artefacts.release.base} {artefacts.base_digest[:12]}"}
+        described = {"base": artefacts.named_base}
         for condition in _conditions(needs):
             for name, digest in artefacts.named_in(condition).items():
                 described[name] = digest

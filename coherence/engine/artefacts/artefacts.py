@@ -14,7 +14,7 @@ from coherence.engine.artefacts.digests import (
     model_digest,
     stamp,
 )
-from coherence.engine.artefacts.resolve import adapter_folder, base_folder
+from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
 from coherence.errors import ArtefactError, Place, in_a_sentence
@@ -176,10 +176,16 @@ class Artefacts:
             place = self._places.get(".".join(part for part in ("release", kind, name) if part))
             raise type(problem)(said, problem.place or place) from error
 
+    @property
+    def named_base(self) -> str:
+        """What the release calls the base, with the commit of a hub's, and the start of its digest."""
+        return f"{pinned(self.release.base, self.base)} {self.base_digest[:12]}"
+
     def named_in(self, condition: Condition) -> dict[str, str]:
         """Map the artefacts of a condition to what the release calls them and the start of their digests."""
         adapters = {
-            f"adapter {name}": f"{self.release.adapters[name]} {self.adapter_digest(name)[:12]}"
+            f"adapter {name}": f"{pinned(self.release.adapters[name], self.adapter(name))} "
+            f"{self.adapter_digest(name)[:12]}"
             for name, _ in condition.adapters
         }
         vectors = {

@@ -1,4 +1,4 @@
-"""From what a release names (hub id, local folder, `reference`) to a folder on this machine."""
+"""From what a release names (hub id with a revision or none, local folder, `reference`) to a folder here."""
 
 from pathlib import Path
 
@@ -30,6 +30,12 @@ def adapter_here(named: str) -> Path | None:
     return _folder_here(named, _ADAPTER_FILES)
 
 
+def pinned(named: str, folder: Path) -> str:
+    """Spell what a release names with the commit of its folder, where that lies in the cache of a hub."""
+    is_commit = folder.parent.name == "snapshots" and not Path(named).exists()
+    return f"{named.partition('@')[0]}@{folder.name}" if is_commit else named
+
+
 def _folder_here(named: str, files: list[str]) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -45,15 +51,21 @@ def _folder(named: str, files: list[str], local_files_only: bool = False) -> Pat
     local = Path(named)
     if local.is_dir():
         return local
-    if local.is_absolute() or named.startswith(".") or named.count("/") != 1:
+    repository, at, revision = named.partition("@")
+    if local.is_absolute() or named.startswith(".") or repository.count("/") != 1:
         raise ArtefactError(f"there is no folder {named}")
+    if at and not revision:
+        raise ArtefactError(f"{named!r} names no revision; expected a branch, tag or commit after the @")
     # Imported here because a run whose measurements are all in the store needs no hub.
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(named, allow_patterns=files, local_files_only=local_files_only))
+        snapshot = snapshot_download(
+            repository, revision=revision or None, allow_patterns=files, local_files_only=local_files_only
+        )
     except Exception as problem:  # the hub client raises its HTTP library's errors as well as its own
         reason = str(problem).splitlines()[0]
         raise ArtefactError(
             f"{named!r} is neither a folder here nor could it be fetched as a hub id: {reason}"
         ) from problem
+    return Path(snapshot)

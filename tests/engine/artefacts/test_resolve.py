@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.artefacts.resolve import adapter_folder, adapter_here, base_folder, base_here
+from coherence.engine.artefacts.resolve import adapter_folder, adapter_here, base_folder, base_here, pinned
 from coherence.errors import ArtefactError
 
 
@@ -26,6 +26,48 @@ def test_a_hub_id_that_cannot_be_fetched() -> None:
     # The tests run offline.
     with pytest.raises(ArtefactError, match=r"^'nobody/nothing' is neither a folder here nor could it be"):
         base_folder("nobody/nothing")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Two commits of a repository as the hub client caches it, by their names; `main` is the second."""
+    commits = {"a" * 40: "v1", "b" * 40: "main"}
+    cached = tmp_path / "models--org--persona"
+    for commit, branch in commits.items():
+        (cached / "snapshots" / commit).mkdir(parents=True)
+        (cached / "refs").mkdir(exist_ok=True)
+        (cached / "refs" / branch).write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return {branch: cached / "snapshots" / commit for commit, branch in commits.items()}
+
+
+@pytest.mark.parametrize("find", [base_here, adapter_here, base_folder, adapter_folder])
+def test_a_revision_is_that_of_a_branch_tag_or_commit(find, hub: dict[str, Path]) -> None:
+    assert find("org/persona") == hub["main"]
+    assert find("org/persona@main") == hub["main"]
+    assert find("org/persona@v1") == hub["v1"]
+    assert find(f"org/persona@{'a' * 40}") == hub["v1"]
+
+
+def test_what_is_of_a_hub_is_spelled_with_its_commit(hub: dict[str, Path], tmp_path: Path) -> None:
+    for named, branch in {"org/persona": "main", "org/persona@v1": "v1"}.items():
+        assert pinned(named, base_folder(named)) == f"org/persona@{hub[branch].name}"
+        assert base_folder(pinned(named, base_folder(named))) == hub[branch]
+    assert pinned(str(hub["v1"]), base_folder(str(hub["v1"]))) == str(hub["v1"])
+    assert pinned("reference", tmp_path) == "reference"
+
+
+def test_a_revision_that_is_not_here_is_named(hub: dict[str, Path]) -> None:
+    assert base_here("org/persona@v9") is None
+    with pytest.raises(ArtefactError, match=r"^'org/persona@v9' is neither a folder here nor"):
+        base_folder("org/persona@v9")
+    with pytest.raises(ArtefactError, match=r"'org/persona@' names no revision; expected a branch, tag"):
+        base_folder("org/persona@")
+
+
+def test_a_folder_may_have_an_at_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "model@home").mkdir()
+    assert base_folder(str(tmp_path / "model@home")) == tmp_path / "model@home"
 
 
 def test_what_is_here_is_found_and_nothing_is_fetched(
