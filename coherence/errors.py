@@ -81,6 +81,13 @@ def reason(problem: Exception, *meant: type[Exception]) -> str:
     return first_line(problem) if for_people else said_by(problem)
 
 
+def told(problem: Exception) -> str:
+    """Return what a command says of an exception: its own sentence, or what `said_by` does."""
+    if isinstance(problem, CoherenceError):
+        return str(problem)
+    return first_line(problem) if isinstance(problem, OSError | ImportError) else said_by(problem)
+
+
 def said_by(problem: Exception) -> str:
     """Say which library raised an exception, where, and what it says; a mistake of coherence is called so."""
     if isinstance(problem, MemoryError):

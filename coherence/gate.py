@@ -5,6 +5,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -59,12 +60,16 @@ class _Wanted:
 
 
 class _Measured(NamedTuple):
-    """What was measured of a release; the day that its chat template is told, and remarks on that."""
+    """What was measured of a release; the day that its chat template is told, and remarks on that.
+
+    Of adapters that are named otherwise than PEFT does, a remark each, by name.
+    """
 
     record: Record
     artefacts: Artefacts
     day: str | None
     remarks: tuple[str, ...]
+    of_adapters: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ class Gate:
                 notes = (
                     *controlled.notes,
                     *measured.remarks,
-                    *self._adapter_remarks(needed.needs, measured.artefacts),
+                    *_of_adapters(needed.needs, measured.of_adapters),
                     *_run_on(needed.needs, measured.record),
                 )
                 evidence = controlled.model_copy(update={"notes": notes})
@@ -237,10 +242,11 @@ class Gate:
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
         try:
-            return _Measured(record, artefacts, artefacts.day, tuple(self._remarks(artefacts)))
+            remarks, of_adapters = tuple(self._remarks(artefacts)), self._adapter_remarks(plan, artefacts)
+            return _Measured(record, artefacts, artefacts.day, remarks, of_adapters)
         except CoherenceError:
             # The verdicts say why there is no base.
-            return _Measured(record, artefacts, None, ())
+            return _Measured(record, artefacts, None, (), {})
 
     def _remarks(self, artefacts: Artefacts) -> Iterator[str]:
         """Yield what became of prompts that is not as it is written."""
@@ -250,13 +256,15 @@ class Gate:
         if isinstance(stored, Answer):
             yield from stored.text.splitlines()
 
-    def _adapter_remarks(self, needs: Iterable[Measurement], artefacts: Artefacts) -> Iterator[str]:
-        """Yield how the weights of adapters that take part are named, where PEFT names them otherwise."""
-        named = {name for condition in _conditions(needs) for name, _ in condition.adapters}
-        for name in sorted(named):
-            stored = self._store.get(adapter_remark_key(name, artefacts))
-            if isinstance(stored, Answer):
-                yield f"adapter {name!r}: {stored.text}"
+    def _adapter_remarks(self, plan: Plan, artefacts: Artefacts) -> dict[str, str]:
+        """Read how the weights of adapters that take part are named, where PEFT names them otherwise."""
+        remarks = {}
+        for name in _adapters(plan):
+            with suppress(CoherenceError):  # the verdicts say why there is no such adapter
+                stored = self._store.get(adapter_remark_key(name, artefacts))
+                if isinstance(stored, Answer):
+                    remarks[name] = stored.text
+        return remarks
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
@@ -360,6 +368,14 @@ def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, 
     except CoherenceError as problem:
         return {"base": artefacts.release.base, "problem": problem.sentence}
     return described
+
+
+def _of_adapters(needs: Iterable[Measurement], remarks: Mapping[str, str]) -> Iterator[str]:
+    return (f"adapter {name!r}: {remarks[name]}" for name in _adapters(needs) if name in remarks)
+
+
+def _adapters(measurements: Iterable[Measurement]) -> list[str]:
+    return sorted({name for condition in _conditions(measurements) for name, _ in condition.adapters})
 
 
 def _conditions(measurements: Iterable[Measurement]) -> list[Condition]:

@@ -25,7 +25,7 @@ from coherence.cli import (
     validate,
 )
 from coherence.cli.command import Parser
-from coherence.errors import first_line, in_a_sentence
+from coherence.errors import told
 
 # In the order in which they are met on the way from nothing to a gate.
 COMMANDS = tuple(
@@ -62,11 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, ImportError) as problem:
-        print(f"coherence: {first_line(problem)}", file=sys.stderr)
-        return 4
     except Exception as problem:
-        print(f"coherence: {in_a_sentence(problem)}", file=sys.stderr)
+        print(f"coherence: {told(problem)}", file=sys.stderr)
         return 4
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from safetensors.torch import load_file
 
 from coherence.doctor.check import Check
-from coherence.engine.model.folder import adapter_files, json_told
+from coherence.engine.artefacts.template import Template
+from coherence.engine.model.folder import ADAPTER_CONFIG, CONFIG, adapter_files, json_told
 
 # Steps of two are habits of trainers; what is four times as strong was trained or written otherwise.
 _TIMES = 4.0
@@ -22,16 +23,39 @@ _RANK_OF_VLLM = 16
 
 
 @dataclass(frozen=True)
-class AdapterFolder:
+class Folder:
+    """A folder of a release, and what its files tell of text."""
+
+    path: Path
+
+    @cached_property
+    def template(self) -> str:
+        """Text of its chat template, empty where there is none."""
+        return Template.of(self.path).text
+
+    @cached_property
+    def words(self) -> dict[str, int]:
+        """Ids by token, of which nothing is known where there is no fast tokenizer."""
+        read = json_told(self.path / "tokenizer.json")
+        model, added = read.get("model"), read.get("added_tokens")
+        vocabulary = model.get("vocab") if isinstance(model, dict) else None
+        words = dict(vocabulary) if isinstance(vocabulary, dict) else {}
+        for token in added if isinstance(added, list) else ():
+            if isinstance(token, dict) and isinstance(token.get("content"), str):
+                words[token["content"]] = token.get("id")
+        return words
+
+
+@dataclass(frozen=True)
+class AdapterFolder(Folder):
     """The folder of an adapter, by the name that the release gives it."""
 
     name: str
-    path: Path
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """What its config says; nothing where it cannot be read, which mounting it complains of."""
-        return json_told(self.path / "adapter_config.json")
+        return json_told(self.path / ADAPTER_CONFIG)
 
     @property
     def scale(self) -> float | None:
@@ -41,7 +65,7 @@ class AdapterFolder:
             return None
         return alpha / (sqrt(rank) if self.config.get("use_rslora") else rank)
 
-    def remarks(self, named: str, base: Path, others: Mapping[str, float]) -> Iterator[Check]:
+    def remarks(self, named: str, base: Folder, others: Mapping[str, float]) -> Iterator[Check]:
         """Yield what does not go with a base of this name and folder, and with the scales of others."""
         for found, do in (
             *self._trained_on(named, base),
@@ -53,25 +77,25 @@ class AdapterFolder:
             yield Check("warn", f"adapter {self.name}", found, do)
         yield from self._weights()
 
-    def _trained_on(self, named: str, base: Path) -> Iterator[tuple[str, str]]:
+    def _trained_on(self, named: str, base: Folder) -> Iterator[tuple[str, str]]:
         said = self.config.get("base_model_name_or_path")
-        known = {named, str(json_told(base / "config.json").get("_name_or_path") or named)}
+        known = {named, str(json_told(base.path / CONFIG).get("_name_or_path") or named)}
         if isinstance(said, str) and said and _last(said) not in set(map(_last, known)):
             yield (
                 f"its config says that it was trained on {said}, and the base is {named}",
                 "see that these are the same weights",
             )
 
-    def _own_template(self, base: Path) -> Iterator[tuple[str, str]]:
-        own, other = _template(self.path), _template(base)
+    def _own_template(self, base: Folder) -> Iterator[tuple[str, str]]:
+        own, other = self.template, base.template
         if own and other and own.split() != other.split():
             yield (
                 "a chat template lies beside it that is not the base's; prompts are written by the base's",
                 "put it into the folder of a copy of the base if the adapter was trained with it",
             )
 
-    def _own_tokenizer(self, base: Path) -> Iterator[tuple[str, str]]:
-        own, other = _words(self.path), _words(base)
+    def _own_tokenizer(self, base: Folder) -> Iterator[tuple[str, str]]:
+        own, other = self.words, base.words
         if own and other and own != other:
             apart = len(own.items() ^ other.items())
             yield (
@@ -111,7 +135,7 @@ class AdapterFolder:
         for file in adapter_files(self.path):
             stored = load_file(file) if file.suffix == ".safetensors" else {}
             for key, tensor in stored.items():
-                largest = float(tensor.abs().max()) if tensor.numel() else 0.0
+                largest = float(tensor.float().abs().max()) if tensor.numel() else 0.0
                 if not isfinite(largest):
                     yield Check("fail", what, f"{key} has a value of {largest:g}", "train it again")
                 elif largest > _HUGE:
@@ -120,23 +144,3 @@ class AdapterFolder:
 
 def _last(named: str) -> str:
     return PurePath(named.rstrip("/").partition("@")[0]).name.lower()
-
-
-def _template(folder: Path) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
-    said = json_told(folder / "tokenizer_config.json").get("chat_template")
-    return said if isinstance(said, str) else None
-
-
-def _words(folder: Path) -> dict[str, int]:
-    """Map tokens to ids, of which nothing is known where there is no fast tokenizer."""
-    read = json_told(folder / "tokenizer.json")
-    model, added = read.get("model"), read.get("added_tokens")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    words = dict(vocabulary) if isinstance(vocabulary, dict) else {}
-    for token in added if isinstance(added, list) else ():
-        if isinstance(token, dict) and isinstance(token.get("content"), str):
-            words[token["content"]] = token.get("id")
-    return words

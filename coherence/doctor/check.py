@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from coherence.errors import CoherenceError, first_line, said_by
+from coherence.errors import told
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,5 @@ def tried(what: str, look: Callable[[], "str | Check"], do: str = "") -> Check:
     try:
         found = look()
         return Check("ok", what, found) if isinstance(found, str) else found
-    except CoherenceError as problem:
-        return Check("fail", what, str(problem), do)
-    except (OSError, ImportError) as problem:
-        return Check("fail", what, first_line(problem), do)
     except Exception as problem:
-        return Check("fail", what, said_by(problem), do)
+        return Check("fail", what, told(problem), do)

@@ -5,13 +5,13 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 
-from coherence.doctor.adapter_remarks import AdapterFolder
+from coherence.doctor.adapter_remarks import AdapterFolder, Folder
 from coherence.doctor.check import Check, tried
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.vectors.gguf_file import hinted_family
-from coherence.errors import CoherenceError, SuiteError, said_by
+from coherence.errors import CoherenceError, SuiteError, told
 from coherence.suite import Overrides, Suite, load_suite
 
 
@@ -47,11 +47,12 @@ class _Examination:
         size = f"{base.parameters / 1e6:.1f} million parameters, {base.blocks} blocks of width {base.width}"
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
+        folder = Folder(base.folder)
         for name in self.release.adapters:
             check = tried(f"adapter {name}", partial(self._adapter, base, name))
             yield check
             if check.state != "fail":
-                yield from self._remarks(name)
+                yield from self._remarks(folder, name)
         for name in self.release.vectors:
             yield tried(f"vector {name}", partial(self._vector, base, name))
 
@@ -75,17 +76,16 @@ class _Examination:
             return Check("warn", f"adapter {name}", f"{named} fits the base, but {remark}")
         return f"{named} fits the base"
 
-    def _remarks(self, name: str) -> Iterator[Check]:
+    def _remarks(self, base: Folder, name: str) -> Iterator[Check]:
         """Yield what of an adapter that fits should be known before it is measured, or served."""
         folders = self._folders
-        base = base_here(self.release.base)
-        if name not in folders or base is None:
+        if name not in folders:
             return
         others = {other: one.scale for other, one in folders.items() if other != name and one.scale}
         try:
             yield from folders[name].remarks(self.release.base, base, others)
         except Exception as problem:
-            yield Check("fail", f"adapter {name}", said_by(problem))
+            yield Check("fail", f"adapter {name}", told(problem))
 
     @cached_property
     def _folders(self) -> dict[str, AdapterFolder]:
@@ -94,7 +94,7 @@ class _Examination:
         for name, named in self.release.adapters.items():
             with suppress(CoherenceError):
                 if folder := adapter_here(named):
-                    found[name] = AdapterFolder(name, folder)
+                    found[name] = AdapterFolder(folder, name)
         return found
 
     def _vector(self, base: Skeleton, name: str) -> str | Check:

@@ -21,7 +21,7 @@ class Skeleton:
 
     def __init__(self, folder: Path) -> None:
         counted_files(folder)
-        self._folder = folder
+        self.folder = folder
         model = load_skeleton(folder)
         self.parameters = weights_size(folder, "float32") // 4
         text_config: Any = model.config.get_text_config()
@@ -32,7 +32,7 @@ class Skeleton:
 
     def room(self, dtype: str) -> str:
         """Return the devices that the weights fit on; an ArtefactError when there are none."""
-        return room(self._folder, dtype)
+        return room(self.folder, dtype)
 
     def carry(self, folder: Path, name: str) -> str:
         """Mount an adapter, all of its checks included; an ArtefactError says why it cannot be used.

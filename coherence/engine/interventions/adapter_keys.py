@@ -7,7 +7,7 @@ from torch import Tensor
 
 from coherence.errors import ArtefactError, listed
 
-Weights = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
 _Segments = tuple[str, ...]
 _Prefixes = tuple[_Segments, _Segments]
 
@@ -28,7 +28,7 @@ class Named:
     remark: str = ""
 
 
-def named_as_expected(expected: Weights, found: Weights, by_peft: Callable[[Weights], Weights]) -> Named:
+def named_as_expected(expected: Tensors, found: Tensors, by_peft: Callable[[Tensors], Tensors]) -> Named:
     """Name weights as PEFT expects them: as they are, as PEFT converts them, or by what trainers add.
 
     Weights are mapped only where all of them find a place of their shape and none stays empty; what fits in
@@ -46,14 +46,14 @@ def named_as_expected(expected: Weights, found: Weights, by_peft: Callable[[Weig
     return Named(_mapped(expected, plain))
 
 
-def fits(expected: Weights, found: Weights) -> bool:
+def fits(expected: Tensors, found: Tensors) -> bool:
     """Whether each weight has a place of its shape, and each place a weight."""
     return expected.keys() == found.keys() and all(
         expected[key].shape == tensor.shape for key, tensor in found.items()
     )
 
 
-def _remark(found: Weights, mapped: Weights) -> str:
+def _remark(found: Tensors, mapped: Tensors) -> str:
     written, place = (min(one.keys() - other.keys()) for one, other in ((found, mapped), (mapped, found)))
     return (
         f"its weights are named as {written}, expected {place}: all {len(mapped)} were taken for those; "
@@ -61,7 +61,7 @@ def _remark(found: Weights, mapped: Weights) -> str:
     )
 
 
-def _plain(expected: Weights, found: Weights) -> dict[str, Tensor]:
+def _plain(expected: Tensors, found: Tensors) -> dict[str, Tensor]:
     """Take off what wrappers add to keys, and the name of the adapter."""
     known = {segment for key in expected for segment in key.split(".")}
     wrappers = _WRAPPERS - known
@@ -101,7 +101,7 @@ def _unnamed(segments: _Segments, tails: set[_Segments]) -> tuple[_Segments, str
     return segments, ""
 
 
-def _mapped(expected: Weights, found: Weights) -> dict[str, Tensor]:
+def _mapped(expected: Tensors, found: Tensors) -> dict[str, Tensor]:
     """Put expected prefixes in the place of others, as far as that finds empty places of the same shape."""
     names = {key: key for key in found}
     for _ in range(_MOST_PREFIXES):
@@ -119,7 +119,7 @@ def _mapped(expected: Weights, found: Weights) -> dict[str, Tensor]:
     return {name: found[key] for key, name in names.items()}
 
 
-def _prefixes(lost: Sequence[str], free: Weights) -> Iterator[_Prefixes]:
+def _prefixes(lost: Sequence[str], free: Tensors) -> Iterator[_Prefixes]:
     """Yield what may stand for what before a common end, one of each for the longest common ends."""
     keys = [tuple(key.split(".")) for key in free]
     seen: set[_Prefixes] = set()
@@ -156,7 +156,7 @@ def _may_stand_for(prefixes: _Prefixes) -> bool:
     return not numbered and one == other
 
 
-def _moved(lost: Sequence[str], prefixes: _Prefixes, free: Weights, found: Weights) -> dict[str, str]:
+def _moved(lost: Sequence[str], prefixes: _Prefixes, free: Tensors, found: Tensors) -> dict[str, str]:
     before, after = ("".join(f"{segment}." for segment in prefix) for prefix in prefixes)
     moved = {key: after + key.removeprefix(before) for key in lost if key.startswith(before)}
     return {key: name for key, name in moved.items() if name in free and free[name].shape == found[key].shape}

@@ -1,13 +1,11 @@
 """Why adapter weights do not fit: what the weights hold, and what config and base have them be."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from peft import LoraConfig
-from torch import Tensor
 
+from coherence.engine.interventions.adapter_keys import Tensors
 from coherence.errors import listed
-
-Weights = Mapping[str, Tensor]
 
 _CONFIG = "adapter_config.json"
 _MAGNITUDE = "lora_magnitude_vector"
@@ -15,7 +13,7 @@ _VOCABULARY = ("embed", "lm_head", "wte", "output_layer")
 _OTHER_BASE = "was made for another base"
 
 
-def misfit(expected: Weights, found: Weights, config: LoraConfig, vocabulary: int) -> str:
+def misfit(expected: Tensors, found: Tensors, config: LoraConfig, vocabulary: int) -> str:
     """Say why weights are not those that are expected, by the most telling cause that there is.
 
     `vocabulary` is the number of rows of the base's embeddings.
@@ -32,14 +30,14 @@ def misfit(expected: Weights, found: Weights, config: LoraConfig, vocabulary: in
     return next(cause for look in causes if (cause := look()))
 
 
-def _differing(expected: Weights, found: Weights) -> Iterator[tuple[str, list[int], list[int]]]:
+def _differing(expected: Tensors, found: Tensors) -> Iterator[tuple[str, list[int], list[int]]]:
     for key in sorted(expected.keys() & found.keys()):
         here, wanted = list(found[key].shape), list(expected[key].shape)
         if here != wanted:
             yield key, here, wanted
 
 
-def _rank(expected: Weights, found: Weights) -> str:
+def _rank(expected: Tensors, found: Tensors) -> str:
     """Compare ranks, where nothing else of any shape differs."""
     differing = list(_differing(expected, found))
     if not differing or not all(_of_rank(*one) for one in differing):
@@ -61,7 +59,7 @@ def _rank_axis(key: str) -> int:
     return int(".lora_B." in key or ".lora_embedding_B" in key)
 
 
-def _rows(expected: Weights, found: Weights, vocabulary: int) -> str:
+def _rows(expected: Tensors, found: Tensors, vocabulary: int) -> str:
     """Compare the rows of what is as large as the vocabulary, in places of the base and in copies of it."""
     for key in sorted(found):
         wanted = list(expected[key].shape) if key in expected else _of_copy(key, vocabulary)
@@ -81,13 +79,13 @@ def _of_copy(key: str, vocabulary: int) -> list[int]:
     return [vocabulary] if key.endswith(".weight") and ".lora_" not in key else []
 
 
-def _shape(expected: Weights, found: Weights) -> str:
+def _shape(expected: Tensors, found: Tensors) -> str:
     for key, here, wanted in _differing(expected, found):
         return f"{_OTHER_BASE}: {key} is {here}, expected {wanted}"
     return ""
 
 
-def _magnitudes(expected: Weights, found: Weights, config: LoraConfig) -> str:
+def _magnitudes(expected: Tensors, found: Tensors, config: LoraConfig) -> str:
     wanted, here = _of_magnitudes(expected), _of_magnitudes(found)
     if config.use_dora and wanted - here:
         return (
@@ -103,11 +101,11 @@ def _magnitudes(expected: Weights, found: Weights, config: LoraConfig) -> str:
     return ""
 
 
-def _of_magnitudes(weights: Weights) -> set[str]:
+def _of_magnitudes(weights: Tensors) -> set[str]:
     return {key for key in weights if _MAGNITUDE in key}
 
 
-def _blocks(expected: Weights, found: Weights) -> str:
+def _blocks(expected: Tensors, found: Tensors) -> str:
     here, wanted = _numbers(found), _numbers(expected)
     if here - wanted and wanted:
         return (
@@ -132,7 +130,7 @@ def _spans(numbers: Iterable[int]) -> str:
     return listed([str(number) for number in sorted(numbers)], shown=8)
 
 
-def _modules(expected: Weights, found: Weights) -> str:
+def _modules(expected: Tensors, found: Tensors) -> str:
     here, wanted = _owners(found), _owners(expected)
     if more := sorted(here - wanted):
         return (
@@ -157,7 +155,7 @@ def _owner(segments: Sequence[str]) -> str:
     return segments[at - 1] if at else ".".join(segments[-2:-1])
 
 
-def _single(expected: Weights, found: Weights) -> str:
+def _single(expected: Tensors, found: Tensors) -> str:
     """Say where keys differ of which nothing else is known."""
     more, less = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
     if more and less:

@@ -15,7 +15,8 @@ from typing import Any
 from coherence.errors import ArtefactError, listed
 
 CONFIG = "config.json"
-_ADAPTER_CONFIG, _ADAPTER = "adapter_config.json", "adapter_model"
+ADAPTER_CONFIG = "adapter_config.json"
+_ADAPTER = "adapter_model"
 _SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
 _NONE = f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}"
@@ -55,7 +56,7 @@ def adapter_files(folder: Path) -> list[Path]:
     if not found:
         raise ArtefactError(
             f"has no weights; expected {_ADAPTER}.safetensors, or shards with "
-            f"{_ADAPTER}.safetensors{_INDEX}, beside {_ADAPTER_CONFIG}"
+            f"{_ADAPTER}.safetensors{_INDEX}, beside {ADAPTER_CONFIG}"
         )
     return found
 
@@ -87,7 +88,7 @@ def tensors(path: Path) -> dict[str, Stored]:
 
 def _refuse_adapter(folder: Path) -> None:
     left = sorted(
-        path.name for path in (folder / _ADAPTER_CONFIG, *folder.glob(f"{_ADAPTER}[.-]*")) if path.exists()
+        path.name for path in (folder / ADAPTER_CONFIG, *folder.glob(f"{_ADAPTER}[.-]*")) if path.exists()
     )
     if not left:
         return
