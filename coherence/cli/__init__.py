@@ -13,6 +13,7 @@ from coherence.cli import (
     bless,
     calibrate,
     completion,
+    demo,
     doctor,
     explain,
     extract,
@@ -31,6 +32,7 @@ from coherence.errors import told
 COMMANDS = tuple(
     module.COMMAND
     for module in (
+        demo,
         init,
         validate,
         doctor,

@@ -51,7 +51,7 @@ def _run(options: Namespace) -> None:
     for name, path in options.view:
         _write(partial(write_view, name, results), Path(path))
     if options.terminal or not (paths or options.view):
-        _show(results)
+        show_summary(results)
 
 
 def _writer(view: str) -> "Callable[[Results, Path], None]":
@@ -70,7 +70,8 @@ def _write(write: Callable[[Path], None], path: Path) -> None:
     print(f"{path} is written")
 
 
-def _show(results: "Results") -> None:
+def show_summary(results: "Results") -> None:
+    """Print the table of verdicts, and the differences from a baseline if there is one."""
     from rich.console import Console
 
     from coherence.reports.since_baseline import compared

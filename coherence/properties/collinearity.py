@@ -113,10 +113,19 @@ class CollinearityCase(Case[CollinearitySample]):
         """Show cosines over depth, the probes that agree least, and what answers look like."""
         worst = () if sample.band.undefined else tuple(self._worst(sample.band))
         return Figures(
+            fact=self._fact(sample.band),
             curve=self._curve(sample),
             probes=(*worst, self._examples.note(sample.record)),
             notes=tuple(self._notes(sample)),
         )
+
+    def _fact(self, band: Directions) -> str | None:
+        strength = band.alignment.strength().value
+        if isnan(strength):
+            return None
+        first, second = self.regimes
+        far = f"{abs(strength):.0%} as far{' in the opposite direction' if strength < 0 else ''}"
+        return f"along the way that {first} moves the model, {second} moves it {far}"
 
     def controls(self) -> Mapping[str, Sequence["CollinearityCase"]]:
         """Another persona in the last regime with artefacts, nothing, random vectors, an empty prompt."""

@@ -135,7 +135,15 @@ class MarkersCase(Case[MarkersSample]):
 
     def figures(self, sample: MarkersSample) -> Figures:
         """Show replies side by side, and every rate."""
-        return Figures(probes=self._side_by_side(sample), notes=tuple(self._notes(sample)))
+        heard = (
+            f"{replies.rate:.0%} by {regime}"
+            for regime, replies in zip(self.regimes, sample.both, strict=True)
+        )
+        return Figures(
+            fact=f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each",
+            probes=self._side_by_side(sample),
+            notes=tuple(self._notes(sample)),
+        )
 
     def controls(self) -> Mapping[str, Sequence["MarkersCase"]]:
         """Another persona, or nothing, in the last regime with artefacts, and random vectors.

@@ -28,7 +28,10 @@ def explain(result: AssertionResult, width: int = 100) -> str:
     Control characters and the commands of CI runners are written out. A reply or note is cut after 600 bytes,
     the whole is not.
     """
-    head = f"{one_line(result.sentence)}\nstated in {one_line(result.suite)}:{result.line}"
+    head = one_line(result.sentence)
+    if result.evidence and result.evidence.fact:
+        head += f"\nseen: {one_line(result.evidence.fact)}"
+    head += f"\nstated in {one_line(result.suite)}:{result.line}"
     if result.replay:  # in one line whatever the width, for a shell
         head += f"\nreplay: {visible(result.replay)}"
     head = inert(head)

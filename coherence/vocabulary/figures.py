@@ -110,6 +110,7 @@ class ProbeNote(Frozen):
 class Figures(Frozen):
     """All that is shown of one assertion beside what decides."""
 
+    fact: Text | None = Field(None, description="What was seen, in plain words; no statistic decides by it.")
     curve: Curve | None = None
     arrows: Arrows | None = None
     tables: tuple[Table, ...] = ()

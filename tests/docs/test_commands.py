@@ -46,5 +46,7 @@ def test_every_example_works(folder, monkeypatch, capsys):
     made = {"pirate.coherence.yaml", "report.html", "coherence-baseline.json", "pirate.safetensors"}
     assert made | {"coherence.schema.json"} <= {file.name for file in folder.iterdir()}
     said = capsys.readouterr().out
+    assert "The right adapter passes: " in said
+    assert "The wrong adapter is stopped: " in said
     assert "1 suite, no problems" in said
     assert "tolerance 0.0001: holds" in said

@@ -139,6 +139,14 @@ def test_a_persona_that_another_one_stands_in_for_loses_the_margin():
     assert any(note.startswith("best foreign persona: counsel") for note in evidence.notes)
 
 
+def test_the_fact_is_how_far_the_second_regime_goes():
+    assert re.fullmatch(
+        r"along the way that prompt moves the model, adapter moves it \d+% as far", judged(cosine=0.8).fact
+    )
+    assert judged(cosine=-0.8).fact.endswith("% as far in the opposite direction")
+    assert judged({"sites": "resid_pre.0"}).fact is None
+
+
 def test_an_opposite_persona_fails():
     evidence = judged(cosine=-0.8)
     assert evidence.verdict is Verdict.FAIL

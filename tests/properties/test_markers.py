@@ -78,6 +78,11 @@ def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_wid
         assert criterion.estimate.n == 24
 
 
+def test_the_fact_is_in_how_many_replies_markers_are():
+    fact = judged({PROMPT: range(24), ADAPTER: range(6)}).fact
+    assert fact == "markers of pirate are in 100% by prompt, 25% by adapter, of 24 replies each"
+
+
 def test_equal_rates_on_different_probes_are_not_agreement():
     evidence = judged({Regime.BARE: (), PROMPT: range(12), ADAPTER: range(12, 24)})
     assert by_name(evidence)["Cohen's kappa"].estimate.value == -1

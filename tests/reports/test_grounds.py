@@ -31,6 +31,12 @@ def test_the_first_line_is_the_sentence_and_the_second_says_where(failed):
     assert second == "stated in suites/pirate.yaml:12"
 
 
+def test_what_was_seen_stands_below_the_sentence(failed):
+    seen = with_evidence(failed, fact="markers of pirate are in 0% by adapter")
+    first, second, *_ = explain(seen).splitlines()
+    assert (first, second) == (failed.sentence, "seen: markers of pirate are in 0% by adapter")
+
+
 def test_every_criterion_has_a_row(failed):
     _, _, decisive, margin = section(explain(failed), "criteria")
     cells = [cell.strip() for cell in decisive.split("|")]
