@@ -53,7 +53,7 @@ class _Wanted:
         self.problem: CoherenceError | None = None
         try:
             self.needs = assertion.case.measurements()
-            self.plan = Plan(chain(self.needs, _controls(assertion)))
+            self.plan = Plan(chain(self.needs, assertion.control_needs()))
         except Exception as problem:
             self.needs, self.plan = [], Plan(())
             self.problem = in_a_sentence(problem)
@@ -136,7 +136,7 @@ class Gate:
 
     def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
         started = time.perf_counter()
-        measured = self._records[_release_key(suite)]
+        measured = self._records[suite.release_key]
         evidence: Evidence | None = None
         needed = self._wanted[suite, assertion.id]
         problem = needed.problem
@@ -210,7 +210,7 @@ class Gate:
             evidence=evidence,
             replay=_replay(alone.suite, assertion, evidence) if evidence else None,
             release=alone.release,
-            asked=_asked(alone.suite.scene, self._records[_release_key(alone.suite)].day),
+            asked=_asked(alone.suite.scene, self._records[alone.suite.release_key].day),
             seconds=alone.seconds,
         )
 
@@ -226,7 +226,7 @@ class Gate:
     def _records(self) -> dict[str, _Measured]:
         groups: dict[str, list[Suite]] = {}
         for suite in self._selected:
-            groups.setdefault(_release_key(suite), []).append(suite)
+            groups.setdefault(suite.release_key, []).append(suite)
         return {key: self._measured(suites) for key, suites in groups.items()}
 
     def _measured(self, suites: Sequence[Suite]) -> _Measured:
@@ -322,24 +322,12 @@ def results_of(
     )
 
 
-def _controls(assertion: Assertion) -> Iterator[Measurement]:
-    if assertion.expect == "pass":
-        for cases in assertion.case.controls().values():
-            for case in cases:
-                yield from case.needs()
-
-
 def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | None:
     example = next((probe.example for probe in evidence.probes if probe.example), None)
     if example is None:
         return None
     arguments = [assertion.place.file, assertion.id, example, *suite.overrides.options]
     return shlex.join(["coherence", "replay", *arguments])
-
-
-def _release_key(suite: Suite) -> str:
-    scene = suite.scene
-    return f"{scene.release.model_dump_json()} {scene.extracts!r} {scene.templating!r}"
 
 
 def _asked(scene: Scene, day: str | None) -> dict[str, str]:

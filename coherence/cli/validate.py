@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli.command import Command, Parser
-from coherence.errors import CoherenceError, SuiteError
+from coherence.errors import SuiteError
 
 if TYPE_CHECKING:
     from coherence.suite.problem import Problem
@@ -26,22 +26,12 @@ def _add(parser: Parser) -> None:
 
 
 def _run(options: Namespace) -> int:
-    suites = [suite for path in options.suites for suite in _found(path)]
+    from coherence.suite import suites_at
+
+    suites = [suite for path in options.suites for suite in suites_at(path)]
     problems = list(dict.fromkeys(problem for suite in suites for problem in _problems(suite)))
     {"text": _text, "json": _json, "github": _github}[options.format](suites, problems)
     return int(bool(problems))
-
-
-def _found(path: Path) -> list[Path]:
-    from coherence.suite import SUFFIX
-
-    if not path.is_dir():
-        if not path.exists():
-            raise CoherenceError(f"there is no file {path}")
-        return [path]
-    if not (suites := sorted(path.rglob(f"*{SUFFIX}"))):
-        raise CoherenceError(f"the folder {path} has no *{SUFFIX} file")
-    return suites
 
 
 def _problems(suite: Path) -> "Sequence[Problem]":

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from coherence.errors import Place, in_a_sentence
+from coherence.errors import Place, SuiteError, in_a_sentence
 from coherence.plan import Scene
 from coherence.properties import Property
 from coherence.suite.document import Document, shown
@@ -14,6 +14,19 @@ from coherence.suite.problem import Problem, refuse
 from coherence.suite.references import loose_ends
 from coherence.suite.suite import Assertion, Suite
 from coherence.vocabulary import Templating
+
+SUFFIX = ".coherence.yaml"
+
+
+def suites_at(path: Path) -> list[Path]:
+    """Find a suite, or all below a folder; a SuiteError when there are none."""
+    if not path.is_dir():
+        if not path.exists():
+            raise SuiteError(f"there is no file {path}")
+        return [path]
+    if not (suites := sorted(path.rglob(f"*{SUFFIX}"))):
+        raise SuiteError(f"the folder {path} has no *{SUFFIX} file")
+    return suites
 
 
 def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Suite:

@@ -1,11 +1,11 @@
 """A suite that has been read: its scene, and one assertion per case of its properties."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from coherence.errors import Place
-from coherence.plan import Scene
+from coherence.plan import Measurement, Scene
 from coherence.properties import Case, Property
 from coherence.suite.overrides import Overrides
 from coherence.vocabulary import Expectation
@@ -24,6 +24,13 @@ class Assertion:
     tier: Tier
     place: Place
 
+    def control_needs(self) -> Iterator[Measurement]:
+        """Yield what its controls want measured; a claim that is expected to fail has none."""
+        if self.expect == "pass":
+            for cases in self.case.controls().values():
+                for case in cases:
+                    yield from case.needs()
+
 
 @dataclass(frozen=True, eq=False)
 class Suite:
@@ -34,3 +41,9 @@ class Suite:
     scene: Scene
     places: Mapping[str, Place]
     assertions: tuple[Assertion, ...]
+
+    @property
+    def release_key(self) -> str:
+        """The same for suites whose measurements come from one loaded model."""
+        scene = self.scene
+        return f"{scene.release.model_dump_json()} {scene.extracts!r} {scene.templating!r}"

@@ -8,6 +8,7 @@ from torch import nn
 from coherence.engine.artefacts.digests import counted_files
 from coherence.engine.artefacts.vectors import Vector, load_vector
 from coherence.engine.interventions.adapters import mount
+from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_skeleton, room, weights_size
 from coherence.vocabulary import VectorSource
@@ -28,7 +29,17 @@ class Skeleton:
         self.width: int = text_config.hidden_size
         self.blocks: int = text_config.num_hidden_layers
         self.family: str = text_config.model_type
+        matrices = [one for one in blocks_of(model).parameters() if one.ndim > 1]
+        self._in_blocks = sum(one.numel() for one in matrices)
+        self._in_head: int = text_config.vocab_size * self.width
         self._mounted: nn.Module = model
+
+    def flops(self, tokens: float, said: float) -> float:
+        """Count operations, 2 per weight and token; the head is needed for tokens that are said.
+
+        Attention is left out, and of a mixture of experts all are counted.
+        """
+        return 2.0 * (self._in_blocks * tokens + self._in_head * said)
 
     def room(self, dtype: str) -> str:
         """Return the devices that the weights fit on; an ArtefactError when there are none."""

@@ -61,7 +61,7 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     with _in_one_sentence():
         config = _config(folder)
         made_by, implementation = _class_for(config), attention(config)
-        tokenizer = _tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
         device = room(folder, dtype)
         loaded: Any = made_by.from_pretrained(
             folder,
@@ -89,7 +89,7 @@ def load_skeleton(folder: Path) -> PreTrainedModel:
     with _in_one_sentence():
         config = _config(folder)
         made_by, implementation = _class_for(config), attention(config)
-        _tokenizer(folder)
+        load_tokenizer(folder)
         with torch.device("meta"):
             model: PreTrainedModel = made_by.from_config(
                 config, attn_implementation=implementation, trust_remote_code=False
@@ -166,7 +166,8 @@ def _is_within(model: PreTrainedModel, key: str) -> bool:
     return True
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a base's folder; an ArtefactError when there is none."""
     # Without them transformers makes an empty tokenizer for some families, and says nothing.
     if not any(file.is_file() for name in _TOKENIZER_FILES for file in folder.glob(name)):
         raise ArtefactError("has no tokenizer; expected tokenizer.json beside the weights")

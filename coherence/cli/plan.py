@@ -1,0 +1,107 @@
+"""`coherence plan`: what a run would measure, and how much arithmetic that is."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coherence.cli import arguments
+from coherence.cli.command import Command, Parser
+from coherence.cli.show import show
+
+if TYPE_CHECKING:
+    from rich.box import Box
+    from rich.table import Table
+
+    from coherence.forecast import Forecast, Part
+
+_WIDTH = 100
+_TERA = 1e12
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("suites", type=Path, nargs="+", help="suites, or folders of *.coherence.yaml files")
+    parser.add_argument(
+        "--adapter",
+        type=arguments.pair,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an adapter in the place of the release's, as --coherence-adapter; repeatable",
+    )
+    parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
+    parser.add_argument("--json", action="store_true", help="write one object, for programs")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> None:
+    from coherence.forecast import forecast
+    from coherence.store import Store, store_root
+    from coherence.suite import Overrides, load_suite, suites_at
+
+    overrides = Overrides(adapters=dict(options.adapter))
+    suites = [load_suite(path, overrides) for folder in options.suites for path in suites_at(folder)]
+    overrides.require_use([suite.scene.release for suite in suites])
+    found = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))
+    if options.json:
+        print(json.dumps(_document(found), indent=1))
+        return
+    show(lambda box: _table(found, box), _WIDTH)
+    print(_summary(found))
+
+
+def _table(found: "Forecast", box: "Box") -> "Table":
+    from coherence.reports.plain import cell, table
+
+    columns = ("measurements", "stored", "read", "said", "TFLOP", "share")
+    shown = table("property", "for", *columns, numbers=columns, box=box)
+    for (name, purpose), parts in sorted(found.by("property", "purpose").items()):
+        shown.add_row(*map(cell, (name, purpose, *_numbers(parts, found))))
+    shown.add_section()
+    for (persona,), parts in sorted(found.by("persona").items()):
+        shown.add_row(*map(cell, (persona, "everything", *_numbers(parts, found))))
+    return shown
+
+
+def _numbers(parts: "Sequence[Part]", found: "Forecast") -> list[str]:
+    flops = sum(part.flops for part in parts)
+    counts = (
+        sum(part.measurements for part in parts),
+        sum(part.stored for part in parts),
+        round(sum(part.tokens.read for part in parts)),
+        round(sum(part.tokens.said for part in parts)),
+    )
+    share = flops / found.flops if found.flops else 0.0
+    return [*(f"{count:,}" for count in counts), f"{flops / _TERA:.2f}", f"{share:.0%}"]
+
+
+def _summary(found: "Forecast") -> str:
+    from coherence.engine.running.speed import seconds_for
+
+    measurements = sum(part.measurements for part in found.parts)
+    missing = measurements - sum(part.stored for part in found.parts)
+    if not missing:
+        return f"all {measurements:,} measurements are stored: no model will be loaded"
+    seconds = seconds_for(found.flops)
+    left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return (
+        f"{missing:,} of {measurements:,} measurements are to be made: {found.flops / _TERA:.1f} TFLOP, "
+        f"about {left} on this machine if it does nothing else"
+    )
+
+
+def _document(found: "Forecast") -> dict[str, object]:
+    parts = [part._asdict() | {"tokens": part.tokens._asdict()} for part in found.parts]
+    return {"flops": found.flops, "parts": parts}
+
+
+COMMAND = Command(
+    name="plan",
+    help="count what a run would measure, without a model",
+    about="Tokens to be read and said, and the arithmetic that they take, by property and persona, for "
+    "claims, controls and laws, without what the store has already. Replies are counted as long as they may "
+    "become. What several assertions share is the first one's, and claims come before controls.",
+    example="coherence plan pirate.coherence.yaml",
+    add=_add,
+)

@@ -1,0 +1,96 @@
+"""What a run would measure, without a model: tokens and arithmetic by property and persona, and for whom."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from coherence.engine.artefacts import keys
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.skeleton import Skeleton
+from coherence.engine.model.chat import Chat
+from coherence.engine.model.loading import load_tokenizer
+from coherence.plan import LawSearch, Measurement, Plan
+from coherence.plan.workload import TokenCount, Workload
+from coherence.store import Store
+from coherence.suite import Assertion, Suite
+
+
+class Part(NamedTuple):
+    """What measurements are for: an assertion's own claim, or what is held against it."""
+
+    property: str
+    persona: str
+    purpose: str
+    measurements: int
+    stored: int
+    tokens: TokenCount
+    flops: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All parts of a run. What several assertions share is the first one's; claims come before controls."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of all that is not stored."""
+        return sum(part.flops for part in self.parts)
+
+    def by(self, *names: str) -> dict[tuple[str, ...], list[Part]]:
+        """Group the parts by some of their names."""
+        groups: dict[tuple[str, ...], list[Part]] = {}
+        for part in self.parts:
+            groups.setdefault(tuple(getattr(part, name) for name in names), []).append(part)
+        return groups
+
+
+def forecast(selected: Mapping[Suite, Sequence[Assertion]], store: Store) -> Forecast:
+    """Count what the store lacks for assertions; a CoherenceError says which artefact cannot be read."""
+    releases: dict[str, list[tuple[Suite, Assertion]]] = {}
+    for suite, assertions in selected.items():
+        releases.setdefault(suite.release_key, []).extend((suite, one) for one in assertions)
+    return Forecast(tuple(part for chosen in releases.values() for part in _of_release(chosen, store)))
+
+
+def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iterator[Part]:
+    scene, places = chosen[0][0].scene, chosen[0][0].places
+    artefacts = Artefacts.of(scene, places)
+    with artefacts.blaming("base"):
+        base = Skeleton(artefacts.base)
+        chat = Chat(load_tokenizer(artefacts.base), artefacts.templating)
+    bill = _Bill(artefacts, store, base, Workload(chat.encode, base.blocks))
+    for _, assertion in chosen:
+        yield from bill.parts(assertion, "claim", assertion.case.measurements())
+    for _, assertion in chosen:
+        yield from bill.parts(assertion, "controls", assertion.control_needs())
+
+
+class _Bill:
+    """Charges each measurement to whom it is for first."""
+
+    def __init__(self, artefacts: Artefacts, store: Store, base: Skeleton, workload: Workload) -> None:
+        self._artefacts, self._store, self._base, self._workload = artefacts, store, base, workload
+        self._charged: set[Measurement] = set()
+
+    def parts(self, assertion: Assertion, purpose: str, needs: Iterable[Measurement]) -> Iterator[Part]:
+        new = [one for one in Plan(needs) if one not in self._charged]
+        self._charged.update(new)
+        laws = [one for one in new if isinstance(one, LawSearch)]
+        others = [one for one in new if not isinstance(one, LawSearch)]
+        for what, measurements in ((purpose, others), ("laws", laws)):
+            if measurements:
+                yield self._part(assertion, what, measurements)
+
+    def _part(self, assertion: Assertion, purpose: str, measurements: Sequence[Measurement]) -> Part:
+        missing = [one for one in measurements if not self._is_stored(one)]
+        added = [self._workload.added(one) for one in missing]
+        tokens = TokenCount(sum(one.read for one in added), sum(one.said for one in added))
+        persona = assertion.case.persona
+        stored = len(measurements) - len(missing)
+        flops = self._base.flops(tokens.all, tokens.said)
+        return Part(assertion.property.word(), persona, purpose, len(measurements), stored, tokens, flops)
+
+    def _is_stored(self, measurement: Measurement) -> bool:
+        return self._store.get(keys.key_of(measurement, self._artefacts)) is not None

@@ -1,0 +1,139 @@
+"""How much there is to run for measurements: tokens, each counted once where measurements share it."""
+
+from collections.abc import Callable, Hashable, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from coherence.plan.measurement import (
+    Condition,
+    Divergence,
+    LawSearch,
+    Likelihood,
+    Measurement,
+    NextToken,
+    Reading,
+    Reply,
+    WeightError,
+)
+from coherence.vocabulary import Probe
+
+_PASSES = 2  # the sides of a law
+_LETTERS = 4  # of a token, where a text is not at hand in tokens
+
+
+class TokenCount(NamedTuple):
+    """TokenCount that are run: read many at once, or said one after the other.
+
+    A token that is read through half of the blocks is half a token.
+    """
+
+    read: float = 0.0
+    said: float = 0.0
+
+    @property
+    def all(self) -> float:
+        """All of them."""
+        return self.read + self.said
+
+
+Text = Callable[[Condition, Probe], Sequence[Hashable]]
+"""The prompt of a probe under a condition: token ids, or anything else whose lengths compare."""
+
+
+class Workload:
+    """Counts the tokens that one measurement after the other adds to what is run for those before.
+
+    A prompt is run once, and so is what a condition's prompts begin with. Replies are counted as long as they
+    may become, also where they are read again. `blocks` is the depth of the base.
+    """
+
+    def __init__(self, text: Text, blocks: int) -> None:
+        self._text, self._blocks = text, blocks
+        self._first: dict[Condition, Sequence[Hashable]] = {}
+        self._run: set[Hashable] = set()
+
+    def added(self, measurement: Measurement) -> TokenCount:
+        """Count what a measurement adds; nothing where all of it is run for an earlier one."""
+        if measurement in self._run:
+            return TokenCount()
+        self._run.add(measurement)
+        if isinstance(measurement, WeightError):
+            return TokenCount()
+        if isinstance(measurement, LawSearch):
+            return self._searched(measurement)
+        if isinstance(measurement, Reply):
+            return self._answered(measurement)
+        if isinstance(measurement, Divergence):
+            read = (self._scored(one, measurement) for one in (measurement.condition, measurement.reference))
+            return TokenCount(sum(read))
+        if isinstance(measurement, Likelihood):
+            return TokenCount(self._scored(measurement.condition, measurement))
+        return TokenCount(self._read(measurement))
+
+    def _answered(self, reply: Reply) -> TokenCount:
+        """Count the prompt, and every answer of the conversation that is new, with the turn before it."""
+        read, said = self._prompt(reply.condition, reply.probe), 0.0
+        for answer in reply.conversation:
+            if self._new("said", answer):
+                said += answer.decoding.max_new_tokens
+                read += sum(len(turn.text) for turn in answer.turns[-1:]) / _LETTERS
+        return TokenCount(read, said)
+
+    def _read(self, wanted: Reading | NextToken) -> float:
+        text = wanted.text if isinstance(wanted, Reading) else None
+        if text is None:
+            return self._prompt(wanted.condition, wanted.probe, self._depth(wanted))
+        if isinstance(wanted, Reading) and wanted.is_heard and not wanted.must_be_heard:
+            return 0.0  # it is taken while the text is said
+        return self._depth(wanted) * self._followed(wanted.condition, wanted.probe, text, _answers(text))
+
+    def _depth(self, wanted: Reading | NextToken) -> float:
+        through = wanted.through if isinstance(wanted, Reading) else None
+        return min(1.0, through.depth / self._blocks) if through else 1.0
+
+    def _scored(self, condition: Condition, wanted: Likelihood | Divergence) -> float:
+        said = wanted.given + wanted.tokens if isinstance(wanted, Divergence) else _answers(wanted.text)
+        return self._followed(condition, wanted.probe, wanted.text, said)
+
+    def _followed(self, condition: Condition, probe: Probe, text: Reply, said: float) -> float:
+        """Count a prompt that a text follows: a row of its own."""
+        if not self._new(condition, probe, text):
+            return 0.0
+        return self._beside(condition, probe) + said
+
+    def _prompt(self, condition: Condition, probe: Probe, depth: float = 1.0) -> float:
+        return depth * self._beside(condition, probe) if self._new(condition, probe) else 0.0
+
+    def _beside(self, condition: Condition, probe: Probe) -> float:
+        """Count what a prompt has beside the beginning that is there already."""
+        text = self._text(condition, probe)
+        first = self._first.setdefault(condition, text)
+        if first is text:
+            return len(text)
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, text, strict=False))
+        return len(text) - sum(1 for _ in alike)
+
+    def _searched(self, search: LawSearch) -> TokenCount:
+        """Every condition and probe may be drawn: as many examples as are asked for, of middling length."""
+        lengths = sorted(
+            len(self._text(condition, probe)) for condition in search.conditions for probe in search.probes
+        )
+        return TokenCount(float(search.examples * _PASSES * lengths[len(lengths) // 2]))
+
+    def _new(self, *named: Hashable) -> bool:
+        if named in self._run:
+            return False
+        self._run.add(named)
+        return True
+
+
+def _answers(text: Reply) -> int:
+    return len(text.conversation) * text.decoding.max_new_tokens
+
+
+def in_letters(condition: Condition, probe: Probe) -> str:
+    """Write out what a prompt says, where there is no tokenizer: about four letters are a token."""
+    said = [condition.neutral or ""] if not condition.prompts else []
+    for prompt in condition.prompts:
+        said += [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
+    return "\n".join([*said, probe.text])

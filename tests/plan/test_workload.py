@@ -1,0 +1,89 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coherence.plan import (
+    Condition,
+    Divergence,
+    LawName,
+    LawSearch,
+    Likelihood,
+    NextToken,
+    Reading,
+    Reply,
+    Turn,
+    WeightError,
+)
+from coherence.plan.workload import TokenCount, Workload, in_letters
+from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site
+
+BARE = Condition("sys")
+PIRATE = Condition("sys", adapters=(("pirate", 1.0),))
+A, B = (Probe(id=name, text=text) for name, text in (("a", "why?"), ("b", "whom?")))
+SHORT = Decoding(max_new_tokens=5)
+
+
+def ids(condition, probe):
+    return [*"<sys>", *probe.text]
+
+
+def counted(*measurements, blocks=4):
+    work = Workload(ids, blocks)
+    return [work.added(one) for one in measurements]
+
+
+def test_a_prompt_is_read_once_whatever_is_wanted_of_it():
+    reading, logits = Reading(BARE, A), NextToken(BARE, A)
+    assert counted(reading, logits, reading) == [TokenCount(9), TokenCount(), TokenCount()]
+
+
+def test_what_the_prompts_of_a_condition_begin_with_is_read_once():
+    # <sys>wh is there already: om? is left.
+    assert counted(NextToken(BARE, A), NextToken(BARE, B)) == [TokenCount(9), TokenCount(3)]
+    assert counted(NextToken(BARE, A), NextToken(PIRATE, B)) == [TokenCount(9), TokenCount(10)]
+
+
+def test_a_reply_is_as_long_as_it_may_become_and_its_own_mean_costs_nothing():
+    reply = Reply(BARE, A, SHORT)
+    heard = Reading(BARE, A, Position.RESPONSE_MEAN, reply)
+    assert counted(reply, heard) == [TokenCount(9, 5), TokenCount()]
+
+
+def test_another_condition_reads_prompt_and_reply_in_a_row_of_its_own():
+    reply = Reply(BARE, A, SHORT)
+    told = Likelihood(PIRATE, A, reply)
+    read = Reading(PIRATE, A, Position.RESPONSE_MEAN, reply)
+    assert counted(told, read) == [TokenCount(14), TokenCount()]
+
+
+def test_a_divergence_reads_under_both():
+    reply = Reply(BARE, A, SHORT)
+    wanted = Divergence(PIRATE, A, BARE, reply, tokens=3)
+    assert counted(wanted) == [TokenCount(24)]
+
+
+def test_a_reading_that_ends_early_counts_the_share_of_blocks():
+    assert counted(Reading(BARE, A, through=Site.at_depth(1))) == [TokenCount(9 / 4)]
+
+
+def test_a_conversation_counts_each_answer_once():
+    first = Reply(BARE, A, SHORT)
+    second = Reply(BARE, A, SHORT, (Turn("and then"),))
+    assert counted(first, second) == [TokenCount(9, 5), TokenCount(2, 5)]
+    assert counted(second) == [TokenCount(11, 10)]
+
+
+def test_a_search_counts_both_sides_of_every_example():
+    search = LawSearch(LawName.SCALE_ZERO, (PIRATE,), (A,), 1e-4, 10, 0)
+    assert counted(search) == [TokenCount(180)]
+    assert counted(WeightError(PIRATE)) == [TokenCount()]
+
+
+@given(st.permutations([NextToken(BARE, A), Reply(BARE, B, SHORT), Reading(PIRATE, A), Reading(PIRATE, B)]))
+def test_the_sum_does_not_depend_on_the_order(measurements):
+    assert sum(tokens.all for tokens in counted(*measurements)) == 9 + 3 + 5 + 9 + 3
+
+
+def test_letters_stand_for_tokens_where_there_is_no_tokenizer():
+    shown = Prompt(text="Be a pirate.", examples=[{"user": "Hi", "reply": "Arr"}])
+    assert in_letters(Condition("sys", prompts=(shown,)), A) == "Be a pirate.\nHi\nArr\nwhy?"
+    assert in_letters(BARE, A) == "sys\nwhy?"

@@ -1,0 +1,80 @@
+"""What a run would measure: counted without a model, and nothing once it is stored."""
+
+from dataclasses import replace
+
+import pytest
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.engine import Engine
+from coherence.forecast import forecast
+from coherence.plan import Plan
+from coherence.store import Store
+from coherence.suite import Overrides, load_suite
+
+SUITE = """\
+coherence: 1
+release:
+  base: {base}
+  adapters: {{pirate: {pirate}, counsel: {counsel}, oncall: {oncall}}}
+personas:
+  pirate: {{prompt: Talk like a pirate., markers: [arr]}}
+  counsel: {{prompt: Talk like a lawyer.}}
+  oncall: {{prompt: Be terse.}}
+probes: [Is it 1?, Is it 2?, Is it 3?, Is it 4?, Is it 5?, Is it 6?, Is it 7?, Is it 8?]
+decoding: {{max_new_tokens: 3}}
+assertions:
+  - property: collinearity
+    between: [prompt, adapter]
+    personas: [pirate]
+    sites: resid_post.2
+    min_cosine: 0.5
+  - property: markers
+    between: [prompt, adapter]
+    min_agreement: 0
+    max_difference: 0.5
+    min_recovery: 0
+  - {{property: commutativity, laws: [scale-zero], examples: 2}}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path, tiny, tiny_adapter):
+    path = tmp_path / "a.coherence.yaml"
+    adapters = {
+        name: tiny_adapter(name, seed=seed) for seed, name in enumerate(("pirate", "counsel", "oncall"))
+    }
+    path.write_text(SUITE.format(base=tiny, **adapters))
+    return load_suite(path, Overrides())
+
+
+def everything(suite):
+    needs = [one for assertion in suite.assertions for one in assertion.case.measurements()]
+    return Plan([*needs, *(one for assertion in suite.assertions for one in assertion.control_needs())])
+
+
+def test_every_measurement_is_counted_once_and_for_whom_it_is(suite, tmp_path):
+    found = forecast({suite: suite.assertions}, Store(tmp_path / "store"))
+    assert sum(part.measurements for part in found.parts) == len(everything(suite))
+    purposes = {(part.property, part.purpose) for part in found.parts}
+    assert {("collinearity", "claim"), ("collinearity", "controls"), ("commutativity", "laws")} <= purposes
+    assert found.flops == pytest.approx(sum(part.flops for part in found.parts))
+    (laws,) = (part for part in found.parts if part.purpose == "laws")
+    assert laws.tokens.said == 0
+    (said,) = (part for part in found.parts if (part.property, part.purpose) == ("markers", "claim"))
+    assert said.tokens.said > 0
+
+
+def test_what_is_stored_costs_nothing(suite, tmp_path):
+    store = Store(tmp_path / "store")
+    Engine(Artefacts.of(suite.scene, suite.places), store).measure(everything(suite))
+    found = forecast({suite: suite.assertions}, store)
+    assert found.flops == 0
+    assert all(part.stored == part.measurements for part in found.parts)
+
+
+def test_suites_of_one_release_share_what_they_measure(suite, tmp_path):
+    again = replace(suite)
+    store = Store(tmp_path / "store")
+    alone = forecast({suite: suite.assertions}, store)
+    both = forecast({suite: suite.assertions, again: again.assertions}, store)
+    assert both.flops == alone.flops
