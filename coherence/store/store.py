@@ -2,13 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from filelock import FileLock
 
 from coherence.errors import StoreError
 from coherence.files import replace_file
@@ -18,6 +16,7 @@ from coherence.store.eviction import StoredFile, evicted
 from coherence.store.lender import Lender
 from coherence.store.size import store_limit
 from coherence.store.store_layout import LAYOUT, place_of, require_layout
+from coherence.store.watched_lock import WatchedLock
 
 # How long after its use an entry is safe, and how exactly uses are remembered.
 _HOUR_S = 3600.0
@@ -92,12 +91,12 @@ class Store:
             raise self._unusable("written", problem) from problem
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Wait until no other process holds the lock of this name, and hold it."""
-        lock = FileLock(self._folder / f"{name}.lock")
+    def lock(self, name: str, tell: Callable[[str], None]) -> Iterator[None]:
+        """Wait until no other process holds the lock of this name, and hold it; `tell` hears for whom."""
+        lock = WatchedLock(self._folder, name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock.acquire(tell)
         except OSError as problem:
             raise self._unusable("locked", problem) from problem
         try:

@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -162,7 +163,10 @@ def test_a_file_in_place_of_the_store_is_a_sentence(tmp_path: Path) -> None:
         store.get(KEY)
     with pytest.raises(StoreError, match=r"file cannot be written.*--coherence-store"):
         store.put(KEY, REPLY)
-    with pytest.raises(StoreError, match=r"file cannot be locked.*--coherence-store"), store.lock("measure"):
+    with (
+        pytest.raises(StoreError, match=r"file cannot be locked.*--coherence-store"),
+        store.lock("measure", print),
+    ):
         pass
 
 
@@ -188,7 +192,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from coherence.store import Store
-with Store(Path(sys.argv[1])).lock("measure"):
+with Store(Path(sys.argv[1])).lock("measure", print):
     print("held", flush=True)
     time.sleep(0.5)
     Path(sys.argv[1], "done").touch()
@@ -200,15 +204,33 @@ def test_a_lock_waits_for_the_other_process(store: Store) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         assert not (store.root / "done").exists()
-        with store.lock("another"):
+        with store.lock("another", print):
             assert not (store.root / "done").exists()
-        with store.lock("measure"):
+        with store.lock("measure", print):
             assert (store.root / "done").exists()
+
+
+def test_who_waits_is_told_for_whom(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coherence.store.watched_lock.PATIENCE_S", 0.05)
+    monkeypatch.setattr("coherence.store.watched_lock.AGAIN_S", 0.1)
+    said: list[str] = []
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(store.root)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with store.lock("measure", said.append):
+            pass
+    assert len(said) >= 2
+    assert said[0] == (
+        f"waiting for process {holder.pid} on {platform.node()}, which has been measure into this store for "
+        "less than a minute"
+    )
+    with store.lock("measure", pytest.fail):
+        pass
 
 
 def test_a_lock_is_released_after_an_error(store: Store) -> None:
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), store.lock("measure"):
+        with pytest.raises(ZeroDivisionError), store.lock("measure", print):
             raise ZeroDivisionError
 
 
@@ -409,7 +431,7 @@ def test_a_newer_layout_is_refused_and_left_alone(store: Store) -> None:
     for ask in (
         lambda store: store.get(KEY),
         lambda store: store.put(KEY, REPLY),
-        lambda store: store.lock("measuring").__enter__(),
+        lambda store: store.lock("measuring", print).__enter__(),
         lambda store: store.prune(0),
         Store.entries,
     ):
@@ -450,7 +472,7 @@ def test_a_read_only_disk_is_read_and_says_why_it_is_not_written(disk: Path) -> 
     assert entry(store).stat().st_mtime == old
     for done, ask in {
         "written": lambda: store.put({"probe": 1}, REPLY),
-        "locked": lambda: store.lock("measuring").__enter__(),
+        "locked": lambda: store.lock("measuring", print).__enter__(),
         "pruned": lambda: store.prune(0),
     }.items():
         with pytest.raises(StoreError, match=rf"cannot be {done}: Read-only file system; give another"):
