@@ -136,6 +136,12 @@ class Baseline(_Frozen):
         """How many criteria it has."""
         return sum(len(suite.criteria) for suite in self.suites.values())
 
+    def beyond(self, other: Self) -> list[str]:
+        """Name the assertions that this one has and the other has not."""
+        has = {(suite, one.assertion) for suite, lines in other.suites.items() for one in lines.criteria}
+        own = ((suite, one.assertion) for suite, lines in self.suites.items() for one in lines.criteria)
+        return list(dict.fromkeys(name for suite, name in own if (suite, name) not in has))
+
     @property
     def text(self) -> str:
         """JSON, a criterion a line."""

@@ -1,6 +1,6 @@
 """What is written on a command line, as values; an ArgumentTypeError says what was expected."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,21 @@ if TYPE_CHECKING:
     from coherence.vocabulary import Position, Site
 
 # Types of the vocabulary are imported where one is read: pydantic takes longer than a completion may.
+
+
+RESULTS = Path("coherence-results.json")
+"""Where a run writes its results unless it is told otherwise."""
+
+
+def add_results(parser: ArgumentParser) -> None:
+    """Let a command take the results document of a run."""
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        default=RESULTS,
+        help="results document of a run of the gate; default: %(default)s",
+    )
 
 
 def site(written: str) -> "Site":

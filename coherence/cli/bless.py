@@ -2,20 +2,32 @@
 
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
+if TYPE_CHECKING:
+    from coherence.baseline import Baseline
+
+_NAMED = 3
+
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    arguments.add_results(parser)
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("coherence-baseline.json"),
         metavar="PATH",
         help="the baseline to write; default: %(default)s",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="drop assertions of the baseline that the run did not judge, such as after a selection with -k",
     )
     parser.set_defaults(run=_run)
 
@@ -28,6 +40,8 @@ def _run(options: Namespace) -> None:
     baseline = Baseline.of(results)
     if not baseline.size:
         raise CoherenceError("nothing was measured: there is nothing to bless", Place(str(options.results)))
+    if not options.replace:
+        _require_whole(baseline, options.out)
     try:
         baseline.write(options.out)
     except OSError as problem:
@@ -37,6 +51,22 @@ def _run(options: Namespace) -> None:
     print(f"{options.out}: {baseline.size} criteria of the run of {baseline.started}")
     if red := [result.id for result in results.assertions if not result.green]:
         tell(f"blessed although {len(red)} of its assertions are not green: {', '.join(red)}")
+
+
+def _require_whole(baseline: "Baseline", path: Path) -> None:
+    """Refuse to drop what an earlier baseline has: a run may have been a selection."""
+    from coherence.baseline import Baseline
+
+    try:
+        lost = Baseline.read(path).beyond(baseline)
+    except CoherenceError:  # nothing is lost of what cannot be read
+        return
+    if lost:
+        raise CoherenceError(
+            f"has {len(lost)} assertions that these results have not: {', '.join(lost[:_NAMED])}"
+            f"{' ...' if len(lost) > _NAMED else ''}; expected a run of all, or --replace to drop them",
+            Place(str(path)),
+        )
 
 
 COMMAND = Command(

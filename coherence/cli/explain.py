@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.errors import CoherenceError, SuiteError, did_you_mean
 
 if TYPE_CHECKING:
     from coherence.results import AssertionResult
     from coherence.suite import Assertion
-
-_RESULTS = Path("coherence-results.json")
 
 
 def _add(parser: Parser) -> None:
@@ -24,7 +23,8 @@ def _add(parser: Parser) -> None:
         type=Path,
         nargs="*",
         metavar="FILE",
-        help=f"suites with the assertion, or .json results of a run; default: {_RESULTS}, where it is",
+        help="suites with the assertion, or .json results of a run; default: "
+        f"{arguments.RESULTS}, where it is",
     )
     parser.set_defaults(run=_run)
 
@@ -41,10 +41,12 @@ def _run(options: Namespace) -> None:
     if options.what in _properties():
         _show(of_property(options.what))
         return
-    files = options.files or [path for path in (_RESULTS,) if path.exists()]
+    files = options.files or [path for path in (arguments.RESULTS,) if path.exists()]
     explained = {name: say for path in files for name, say in _in_file(path).items()}
     if options.what not in explained:
-        where = f"in {', '.join(map(str, files))}" if files else f"as there is no {_RESULTS} to look in"
+        where = (
+            f"in {', '.join(map(str, files))}" if files else f"as there is no {arguments.RESULTS} to look in"
+        )
         hint = did_you_mean(options.what, [*explained, *_properties()])
         raise CoherenceError(f"{options.what!r} is no property, and no assertion {where}{hint}")
     explained[options.what]()

@@ -22,7 +22,7 @@ _VIEWS = {
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    arguments.add_results(parser)
     for view, what in _VIEWS.items():
         parser.add_argument(f"--{view}", type=Path, metavar="PATH", help=f"write {what}")
     parser.add_argument(

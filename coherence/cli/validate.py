@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("suites", type=Path, nargs="+", help="suites, or folders of *.coherence.yaml files")
+    parser.add_argument(
+        "suites",
+        type=Path,
+        nargs="*",
+        default=[Path()],
+        help="suites, or folders of *.coherence.yaml files; default: the current folder",
+    )
     parser.add_argument(
         "--format",
         choices=["text", "json", "github"],
@@ -36,13 +42,13 @@ def _run(options: Namespace) -> int:
 
 def _problems(suite: Path) -> "Sequence[Problem]":
     from coherence.suite import Overrides, load_suite
+    from coherence.suite.absent import absent
     from coherence.suite.problem import problems_in
 
     try:
-        load_suite(suite, Overrides())
+        return list(absent(load_suite(suite, Overrides())))
     except SuiteError as error:
         return problems_in(error, suite)
-    return ()
 
 
 def _text(suites: Sequence[Path], problems: "Sequence[Problem]") -> None:
@@ -80,8 +86,8 @@ COMMAND = Command(
     name="validate",
     help="check suites without a model",
     about="Show every problem of every suite with its file, line and column, and what was meant: 0 when "
-    "there is none, 1 when there are some. No model is loaded, and artefacts are not looked at: see "
-    "`coherence doctor`.",
+    "there is none, 1 when there are some. No model is loaded. Artefacts on this machine must be there; what "
+    "they are is looked at by `coherence doctor`.",
     example="coherence validate pirate.coherence.yaml",
     add=_add,
 )

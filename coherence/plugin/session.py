@@ -53,6 +53,14 @@ class CoherenceSession:
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
         )
 
+    @property
+    def hint(self) -> str:
+        """What to do where there is no suite."""
+        # Suites are collected by the workers of pytest-xdist, where there are some.
+        if self._files or self._config.pluginmanager.hasplugin("dsession"):
+            return ""
+        return f"; there is no *{SUFFIX} file, and `coherence init` writes a first one"
+
     def message(self) -> Message:
         """Say at the end what no report has said."""
         return Message(left_out=self._left_out, seed=self._seed, device=device(), misuse=self._misuse)
@@ -226,7 +234,9 @@ class Summary:
             return
         terminalreporter.section("coherence")
         if not self._results:
-            terminalreporter.write_line("no assertion was judged: the gate has not passed")
+            terminalreporter.write_line(
+                f"no assertion was judged: the gate has not passed{self._session.hint}"
+            )
             return
         writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH

@@ -45,3 +45,21 @@ def test_bless_refuses_what_holds_no_results(measured, text, said, capsys):
 def test_bless_says_where_it_cannot_write(measured, capsys):
     assert main(["bless", "results.json", "--out", "results.json/b.json"]) == 4
     assert capsys.readouterr().err.startswith("coherence: results.json/b.json: cannot be written: ")
+
+
+def test_bless_drops_no_assertion_that_the_run_left_out(measured, capsys):
+    whole = Results.read(measured)
+    assert main(["bless", str(measured)]) == 0
+    before = Path("coherence-baseline.json").read_bytes()
+    part = whole.model_copy(update={"assertions": whole.assertions[:1]})
+    part.write(Path("coherence-results.json"))
+    lost = whole.assertions[1].id
+    capsys.readouterr()
+    assert main(["bless"]) == 4
+    assert capsys.readouterr().err == (
+        f"coherence: coherence-baseline.json: has 1 assertions that these results have not: {lost}; expected a "
+        "run of all, or --replace to drop them\n"
+    )
+    assert Path("coherence-baseline.json").read_bytes() == before
+    assert main(["bless", "--replace"]) == 0
+    assert Baseline.read(Path("coherence-baseline.json")) == Baseline.of(part)

@@ -12,7 +12,7 @@ from coherence.cli import main
 ROOT = Path(__file__).parents[2]
 GOOD = """\
 coherence: 1
-release: {adapters: {pirate: ./lost}}
+release: {adapters: {pirate: ./pirate}}
 personas: {pirate: {prompt: Talk like a pirate.}}
 probes: [Who are you?]
 assertions: [{property: commutativity, laws: [scale-zero]}]
@@ -33,12 +33,33 @@ def here(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
     Path("good.coherence.yaml").write_text(GOOD)
     Path("bad.coherence.yaml").write_text(BAD)
+    Path("pirate").mkdir()
     return tmp_path
 
 
 def test_a_good_suite_has_no_problems(here, capsys):
     assert main(["validate", "good.coherence.yaml"]) == 0
     assert capsys.readouterr().out == "1 suite, no problems\n"
+
+
+def test_the_current_folder_is_looked_through_unless_another_is_named(here, capsys):
+    Path("bad.coherence.yaml").unlink()
+    assert main(["validate"]) == 0
+    assert capsys.readouterr().out == "1 suite, no problems\n"
+
+
+def test_an_artefact_that_is_not_there_is_a_problem(here, capsys):
+    Path("pirate").rename("pirates")
+    assert main(["validate", "good.coherence.yaml"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"good.coherence.yaml:2:21: there is no {here}/pirate; did you mean 'pirates'?",
+        "1 suite, 1 problem",
+    ]
+
+
+def test_an_id_of_a_hub_is_not_looked_up(here):
+    Path("good.coherence.yaml").write_text(GOOD.replace("./pirate", "nobody/pirate"))
+    assert main(["validate", "good.coherence.yaml"]) == 0
 
 
 def test_all_problems_of_all_files_are_shown_with_their_places(here, capsys):

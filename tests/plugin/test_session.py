@@ -140,6 +140,17 @@ def test_a_run_that_judges_nothing_is_no_success(bench, arguments):
     assert not (bench.path / "coherence-results.json").exists()
 
 
+def test_where_there_is_no_suite_a_first_one_is_spoken_of(bench):
+    run = bench.run(".")
+    assert run.ret == 5
+    run.stdout.fnmatch_lines(
+        [
+            "no assertion was judged: the gate has not passed; there is no ?.coherence.yaml file, and `coherence "
+            "init` writes a first one"
+        ]
+    )
+
+
 def test_passing_tests_of_another_kind_do_not_stand_for_the_gate(bench):
     bench.pytester.makepyfile("def test_something_else():\n    pass\n")
     run = bench.run()
