@@ -57,8 +57,8 @@ def test_bless_drops_no_assertion_that_the_run_left_out(measured, capsys):
     capsys.readouterr()
     assert main(["bless"]) == 4
     assert capsys.readouterr().err == (
-        f"coherence: coherence-baseline.json: has 1 assertions that these results have not: {lost}; expected a "
-        "run of all, or --replace to drop them\n"
+        "coherence: coherence-baseline.json: has 1 assertions that these results have not: "
+        f"{lost}; expected a run of all, or --replace to drop them\n"
     )
     assert Path("coherence-baseline.json").read_bytes() == before
     assert main(["bless", "--replace"]) == 0

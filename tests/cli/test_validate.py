@@ -52,7 +52,7 @@ def test_an_artefact_that_is_not_there_is_a_problem(here, capsys):
     Path("pirate").rename("pirates")
     assert main(["validate", "good.coherence.yaml"]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f"good.coherence.yaml:2:21: there is no {here}/pirate; did you mean 'pirates'?",
+        f"good.coherence.yaml:2:22: there is no {here}/pirate; did you mean 'pirates'?",
         "1 suite, 1 problem",
     ]
 
