@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import adapter_remark_key, template_key
+from coherence.engine.artefacts.keys import adapter_remark_key, template_key, vector_remark_key
 from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
@@ -46,6 +46,10 @@ _DEFAULT = Policy()
 _log = logging.getLogger(__name__)
 
 
+_Named = tuple[str, str]
+"""`adapter` or `vector`, and the name that it has in the release."""
+
+
 class _Wanted:
     """What an assertion wants measured: for itself, and with its controls; or what was raised instead."""
 
@@ -62,14 +66,15 @@ class _Wanted:
 class _Measured(NamedTuple):
     """What was measured of a release; the day that its chat template is told, and remarks on that.
 
-    Of adapters that are named otherwise than PEFT does, a remark each, by name.
+    Of adapters whose weights are named otherwise than PEFT does, and of vectors whose files hold more than is
+    used or that are not just added, a remark each, by kind and name.
     """
 
     record: Record
     artefacts: Artefacts
     day: str | None
     remarks: tuple[str, ...]
-    of_adapters: Mapping[str, str]
+    of_artefacts: Mapping[_Named, str]
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class Gate:
                 notes = (
                     *controlled.notes,
                     *measured.remarks,
-                    *_of_adapters(needed.needs, measured.of_adapters),
+                    *_of_artefacts(needed.needs, measured.of_artefacts),
                     *_run_on(needed.needs, measured.record),
                 )
                 evidence = controlled.model_copy(update={"notes": notes})
@@ -242,8 +247,8 @@ class Gate:
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
         try:
-            remarks, of_adapters = tuple(self._remarks(artefacts)), self._adapter_remarks(plan, artefacts)
-            return _Measured(record, artefacts, artefacts.day, remarks, of_adapters)
+            remarks, of_artefacts = tuple(self._remarks(artefacts)), self._artefact_remarks(plan, artefacts)
+            return _Measured(record, artefacts, artefacts.day, remarks, of_artefacts)
         except CoherenceError:
             # The verdicts say why there is no base.
             return _Measured(record, artefacts, None, (), {})
@@ -256,15 +261,24 @@ class Gate:
         if isinstance(stored, Answer):
             yield from stored.text.splitlines()
 
-    def _adapter_remarks(self, plan: Plan, artefacts: Artefacts) -> dict[str, str]:
-        """Read how the weights of adapters that take part are named, where PEFT names them otherwise."""
+    def _artefact_remarks(self, plan: Plan, artefacts: Artefacts) -> dict[_Named, str]:
+        """Say of adapters and vectors that take part what a reader would not expect."""
         remarks = {}
-        for name in _adapters(plan):
-            with suppress(CoherenceError):  # the verdicts say why there is no such adapter
-                stored = self._store.get(adapter_remark_key(name, artefacts))
-                if isinstance(stored, Answer):
-                    remarks[name] = stored.text
+        for named in _named(plan):
+            with suppress(CoherenceError):  # the verdicts say why there is no such artefact
+                if said := "; ".join(self._said_of(named, artefacts)):
+                    remarks[named] = said
         return remarks
+
+    def _said_of(self, named: _Named, artefacts: Artefacts) -> Iterator[str]:
+        kind, name = named
+        if kind == "vector":
+            deployed = artefacts.release.vectors[name].deployed
+            yield from [", ".join(f"{what} {how}" for what, how in deployed.items())] if deployed else []
+        key = adapter_remark_key if kind == "adapter" else vector_remark_key
+        stored = self._store.get(key(name, artefacts))
+        if isinstance(stored, Answer):
+            yield stored.text
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
@@ -358,12 +372,28 @@ def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, 
     return described
 
 
-def _of_adapters(needs: Iterable[Measurement], remarks: Mapping[str, str]) -> Iterator[str]:
-    return (f"adapter {name!r}: {remarks[name]}" for name in _adapters(needs) if name in remarks)
+def _of_artefacts(needs: Iterable[Measurement], remarks: Mapping[_Named, str]) -> Iterator[str]:
+    return (
+        f"{kind} {name!r}: {remarks[kind, name]}" for kind, name in _named(needs) if (kind, name) in remarks
+    )
 
 
-def _adapters(measurements: Iterable[Measurement]) -> list[str]:
-    return sorted({name for condition in _conditions(measurements) for name, _ in condition.adapters})
+def _named(measurements: Iterable[Measurement]) -> list[_Named]:
+    """List the adapters that take part, and then the vectors, by name."""
+    return sorted(
+        {
+            named
+            for condition in _conditions(measurements)
+            for named in (
+                *(("adapter", name) for name, _ in condition.adapters),
+                *(
+                    ("vector", name)
+                    for steer in condition.steers
+                    for name in (steer.among or (steer.vector,))
+                ),
+            )
+        }
+    )
 
 
 def _conditions(measurements: Iterable[Measurement]) -> list[Condition]:

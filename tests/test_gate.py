@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vector_files import control
 
 from coherence import __version__
 from coherence.gate import Gate, among_all, results_of
@@ -117,6 +119,26 @@ def test_what_was_asked_is_said_and_does_not_depend_on_what_is_tested(load, stor
     other = replace(one, scene=scene)
     (changed,) = judged(Gate(selected(other), store), other).values()
     assert {name for name in asked if asked[name] != changed.asked[name]} == {"probes", "neutral prompt"}
+
+
+UNUSED = "of the 3 directions of its file"
+NOTED = {
+    "site: resid_post.2": f"2 {UNUSED} are unused",
+    "sites: all, unit: raw": "sites all, unit raw",
+    "sites: resid_post.1..2, tokens: reply": f"sites resid_post.1..2, tokens reply; 1 {UNUSED} is unused",
+}
+
+
+@pytest.mark.parametrize("written", NOTED)
+def test_what_nobody_expects_of_a_vector_is_noted_and_again_where_nothing_is_measured(
+    load, store, tmp_path, written
+):
+    path = control(tmp_path / "v.gguf", {block: np.full(32, block, np.float32) for block in (1, 2, 3)})
+    suite = load("{property: commutativity, laws: [batch-mates]}", vectors=f"{{path: {path}, {written}}}")
+    for _ in range(2):
+        (result,) = judged(Gate(selected(suite), store), suite).values()
+        noted = [note for note in result.evidence.notes if note.startswith("vector")]
+        assert noted == [f"vector 'pirate': {NOTED[written]}"]
 
 
 def test_nothing_is_measured_before_it_is_asked_for(load, store):

@@ -1,6 +1,6 @@
 """Checks of a release: whether base, adapters and vectors are found, can be read, and fit each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.vectors.gguf_file import hinted_family
 from coherence.errors import CoherenceError, SuiteError, told
 from coherence.suite import Overrides, Suite, load_suite
+from coherence.vocabulary import Site
 
 
 def release(path: Path) -> Iterator[Check]:
@@ -103,9 +104,15 @@ class _Examination:
             return f"is extracted from the prompt of {source.extract.persona} at {source.extract.site}"
         with self.artefacts.blaming("vectors", name):
             vector = base.vector(source, name)
-        found = f"{source.path} fits the base, at {vector.site}"
+        unused = f"; {vector.remark}" if vector.remark else ""
+        found = f"{source.path} fits the base, at {_listed(list(vector.directions))}{unused}"
         hinted = hinted_family(vector.metadata, base.family)
         if hinted is None:
             return found
         said = f"{found}, but says that it is for {hinted}, and the base is {base.family}"
         return Check("warn", f"vector {name}", said, "see that it was made on this base")
+
+
+def _listed(sites: Sequence[Site]) -> str:
+    first, *others = sites
+    return f"{len(sites)} sites from {first} to {others[-1]}" if others else str(first)

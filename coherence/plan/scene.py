@@ -1,6 +1,6 @@
 """A suite as the properties see it: personas, probes and the conditions that put one into the model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from coherence.errors import SuiteError, did_you_mean
@@ -11,6 +11,7 @@ from coherence.vocabulary import (
     Bound,
     Decoding,
     Extraction,
+    Operation,
     Persona,
     Position,
     Probe,
@@ -56,6 +57,11 @@ class Scene:
         """Name of the persona's vector in the release."""
         return self.personas[persona].vector or persona
 
+    def dose_of(self, persona: str) -> float:
+        """Dose that the persona is steered with: its own, or what is usual for what its vector does."""
+        own = self.personas[persona].dose
+        return self.release.vectors[self.vector_of(persona)].usual_dose if own is None else own
+
     def kin_of(self, persona: str) -> frozenset[str]:
         """Find the other personas that are nearly the same: they say nothing against a claim about it."""
         return frozenset().union(*(group for group in self.kin if persona in group)) - {persona}
@@ -89,12 +95,7 @@ class Scene:
             adapters=tuple((self.adapter_of(name), weight) for name, weight in weights.items())
             if "adapter" in regime.layers
             else (),
-            steers=tuple(
-                Steer(self.vector_of(name), weight * self.personas[name].dose)
-                for name, weight in weights.items()
-            )
-            if "steering" in regime.layers
-            else (),
+            steers=tuple(self._steers(weights)) if "steering" in regime.layers else (),
         )
         return self._capped(uncapped, tuple(weights)) if "cap" in regime.layers else uncapped
 
@@ -116,6 +117,13 @@ class Scene:
             for name, source in self.release.vectors.items()
             if source.extract is not None
         }
+
+    def _steers(self, weights: Mapping[str, float]) -> Iterator[Steer]:
+        for name, weight in weights.items():
+            vector = self.vector_of(name)
+            # None of a persona is no vector, where a dose of 0 would still set a component.
+            if weight or self.release.vectors[vector].operation is Operation.ADD:
+                yield Steer(vector, weight * self.dose_of(name))
 
     def _capped(self, condition: Condition, personas: tuple[str, ...]) -> Condition:
         bounds = [self.personas[name].cap for name in personas]

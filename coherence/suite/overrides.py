@@ -29,7 +29,7 @@ class Overrides:
     stated: Mapping[str, Place] = field(default_factory=dict)
 
     def apply(self, release: Release) -> Release:
-        """Replace the release's artefacts by name; a vector keeps its key, site and layers.
+        """Replace the release's artefacts by name; of a vector all else stays, such as its key and site.
 
         A name that this release does not have may be that of another suite's: see `require_use`.
         """

@@ -1,6 +1,6 @@
 """The words of the domain, each in a file of its own; everything else is said with them."""
 
-from coherence.vocabulary.bound import Bound, Tokens
+from coherence.vocabulary.bound import Bound
 from coherence.vocabulary.comparison import Change, Comparison, Difference
 from coherence.vocabulary.decoding import Decoding
 from coherence.vocabulary.evidence import (
@@ -13,6 +13,7 @@ from coherence.vocabulary.evidence import (
 from coherence.vocabulary.expectation import Expectation, Incoherence, fails_as_expected
 from coherence.vocabulary.figures import Abscissa, Arrows, Curve, Figures, ProbeNote, Series, Table, Zone
 from coherence.vocabulary.influence import Influence
+from coherence.vocabulary.operation import Operation
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
 from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
@@ -21,6 +22,7 @@ from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
 from coherence.vocabulary.script import Kind, Script, ScriptTurn
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.templating import Templating
+from coherence.vocabulary.tokens import Tokens
 from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Kind",
     "Marker",
     "Name",
+    "Operation",
     "Persona",
     "Policy",
     "Position",

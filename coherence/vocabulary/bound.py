@@ -1,17 +1,9 @@
 """A bound: how far residuals may go towards a persona, and which tokens it holds for."""
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from coherence.vocabulary.site import Band
-
-
-class Tokens(StrEnum):
-    """Which tokens of a conversation something is done to."""
-
-    ALL = "all"
-    ASSISTANT = "assistant"
+from coherence.vocabulary.tokens import Tokens
 
 
 class Bound(BaseModel):
@@ -21,7 +13,7 @@ class Bound(BaseModel):
 
     sites: Band = Field(description="Where residuals are bounded: one site, or a run of them.")
     at: float = Field(description="How far they may go: 0 is the bare model, 1 the prompted persona.")
-    tokens: Tokens = Field(Tokens.ALL, description="Whose tokens are bounded: all, or the assistant's.")
+    tokens: Tokens = Field(Tokens.ALL, description="Which tokens are bounded: all, or those of one side.")
     persona: str | None = Field(
         None, description="The persona towards whose prompt they are bounded; default: the persona itself."
     )

@@ -113,8 +113,10 @@ class Persona(_Frozen):
     vector: str | None = Field(
         None, description="Name of a vector of the release; default: the persona's own name."
     )
-    dose: float = Field(
-        0.5, description="Steering dose rho = coefficient * |v| / median |h| at the vector's site."
+    dose: float | None = Field(
+        None,
+        description="Steering dose rho = coefficient * |v| / median |h| at the vector's site, or what its "
+        "`operation` and `unit` make of it; default: 0.5, and 1 of a vector that is ablated or raw.",
     )
     cap: Bound | None = Field(None, description="The bound of the regime `cap`; default: it has none.")
 

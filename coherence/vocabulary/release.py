@@ -4,13 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from coherence.vocabulary.site import Position, Site
+from coherence.vocabulary.operation import Operation
+from coherence.vocabulary.site import Band, Position, Site
+from coherence.vocabulary.tokens import Tokens
 
 REFERENCE = "reference"
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Layers = Literal["hidden_states", "block_outputs", "block_inputs"]
+Sites = Literal["all"] | tuple[Band, ...]
 
 # Endings of the files that vectors are read from.
 VECTOR_FILES = (".gguf", ".npy", ".npz", ".pt", ".safetensors")
@@ -38,8 +41,27 @@ def _key(written: object) -> object:
     return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
 
 
+def _sites(written: object) -> object:
+    """Read bands one by one, so that what is none is said in one sentence."""
+    if written is None or written == "all":
+        return written
+    listed = written if isinstance(written, list | tuple) else [written]
+    if not listed:
+        raise ValueError(f"found no site; expected a band such as {Band.example}, several, or `all`")
+    try:
+        return tuple(map(Band.parse, listed))
+    except ValueError as problem:
+        raise ValueError(f"{problem}, or `all`") from None
+
+
+WrittenSites = Annotated[
+    Sites, BeforeValidator(_sites, json_schema_input_type=Literal["all"] | Band | tuple[Band, ...])
+]
+"""Sites as a suite writes them: `all`, a band, or several."""
+
+
 class VectorSource(_Frozen):
-    """A steering vector: a file, with what it leaves open, or an extraction."""
+    """A steering vector: a file, with what it leaves open, or an extraction; and what it does."""
 
     path: str | None = Field(None, description="A safetensors, .pt, .npz, .npy or GGUF file.")
     key: Annotated[str, BeforeValidator(_key, json_schema_input_type=str | int)] | None = Field(
@@ -55,6 +77,50 @@ class VectorSource(_Frozen):
         "first), `block_outputs`, or `block_inputs` (hidden states without the last).",
     )
     extract: Extraction | None = None
+    sites: WrittenSites | None = Field(
+        None,
+        description="Where it acts, if not at one site: a band, several, or `all`. Of a file with a "
+        "direction for each layer, the layer's own acts; of any other, its one direction at all of them.",
+    )
+    tokens: Tokens = Field(
+        Tokens.ALL,
+        description="Which tokens it acts on: all; those that the assistant says (`assistant`), or does not "
+        "(`prompt`); or those whose next token it chooses (`reply`).",
+    )
+    operation: Operation = Field(
+        Operation.ADD,
+        description="What it does there, with r the unit vector: `add` it; `ablate`, h - dose * (h.r) r; "
+        "`clamp`, h - (h.r) r and then what `add` adds.",
+    )
+    unit: Literal["norm", "raw"] = Field(
+        "norm",
+        description="What a dose of 1 adds: the median norm of the base's residuals at the site, along the "
+        "vector; or the vector itself, as llama.cpp and repeng scale it (`raw`).",
+    )
+
+    @property
+    def usual_dose(self) -> float:
+        """The dose of a persona that states none: all of the vector or component, or half a norm."""
+        return 1.0 if self.operation is Operation.ABLATE or self.unit == "raw" else 0.5
+
+    @property
+    def deployed(self) -> dict[str, str]:
+        """What it does other than to be added at one site, to all tokens, in units of the norm there."""
+        sites = self.sites if self.sites in (None, "all") else ",".join(map(str, self.sites or ()))
+        told = {"sites": sites, "tokens": self.tokens, "operation": self.operation, "unit": self.unit}
+        plain = {"sites": None, "tokens": Tokens.ALL, "operation": Operation.ADD, "unit": "norm"}
+        return {name: str(value) for name, value in told.items() if value != plain[name]}
+
+    @model_validator(mode="after")
+    def _one_deployment(self) -> "VectorSource":
+        if self.site and self.sites:
+            raise ValueError("`site` and `sites` both say where it acts; expected one of them")
+        if self.operation is Operation.ABLATE and self.unit != "norm":
+            raise ValueError(
+                f"`unit: {self.unit}` says what a dose adds, and `operation: ablate` adds nothing: its dose "
+                "is the share of the component that is taken away"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> "VectorSource":

@@ -70,6 +70,20 @@ def test_a_vector_of_another_width_or_nowhere_fails(look, tiny_vector):
     assert "there is no such file" in look(vector="./lost.safetensors")["vector pirate"].found
 
 
+def test_a_file_whose_directions_are_not_all_used_is_told(look, tmp_path):
+    path = control(tmp_path / "many.gguf", {block: np.full(32, 1, np.float32) for block in (1, 2, 3)})
+    one, all_of_them = (
+        {"path": str(path), **where} for where in ({"site": "resid_post.2"}, {"sites": "all"})
+    )
+    fits = f"{path} fits the base, at"
+    assert look(vector=one)["vector pirate"].found == (
+        f"{fits} resid_post.2; 2 of the 3 directions of its file are unused"
+    )
+    assert look(vector=all_of_them)["vector pirate"].found == (
+        f"{fits} 3 sites from resid_post.1 to resid_post.3"
+    )
+
+
 def test_a_vector_that_says_that_it_is_for_another_family_is_a_warning(look, tmp_path):
     directions = {1: np.ones(32, np.float32)}
     same = control(tmp_path / "same.gguf", directions, hint="llama")

@@ -28,6 +28,8 @@ def scene(**personas: Any) -> Scene:
             "vectors": {
                 "pirate": "v",
                 "gloomy": {"extract": {"persona": "gloomy", "site": "resid_post.2", "against": "pirate"}},
+                "ablated": {"path": "v", "operation": "ablate"},
+                "raw": {"path": "v", "unit": "raw"},
                 "made": {"extract": {"persona": "pirate", "site": "resid_post.1", "position": "user_last"}},
             },
         }
@@ -68,6 +70,22 @@ def test_artefacts_of_another_name_and_doses_of_a_persona() -> None:
     assert condition("gloomy", "adapter").adapters == (("shared", 1.0),)
     assert condition("gloomy", "steering").steers == (Steer("gloomy", -0.25),)
     assert scene(gloomy=Persona(vector="pirate")).vector_of("gloomy") == "pirate"
+
+
+def test_a_dose_that_is_not_stated_is_what_is_usual_for_the_vector() -> None:
+    vectors = {name: Persona(vector=name) for name in ("ablated", "raw", "made")}
+    others = scene(**vectors, stated=Persona(vector="raw", dose=0.0))
+    assert [others.dose_of(name) for name in [*vectors, "stated"]] == [1.0, 1.0, 0.5, 0.0]
+
+
+def test_nothing_of_a_persona_takes_no_component_away() -> None:
+    pair = scene(ablated=Persona())
+    assert pair.mixture({"ablated": 0.0, "pirate": 1.0}, Regime.STEERING).steers == (Steer("pirate", 0.5),)
+    # As it was measured before there were others.
+    assert pair.mixture({"ablated": 0.5, "pirate": 0.0}, Regime.STEERING).steers == (
+        Steer("ablated", 0.5),
+        Steer("pirate", 0.0),
+    )
 
 
 def test_a_mixture_weighs_adapters_and_doses_and_keeps_the_order_of_prompts() -> None:

@@ -98,7 +98,7 @@ class Artefacts:
         return self._digest("adapters", name)
 
     def vector_digest(self, name: str) -> str:
-        """Digest a vector file, once; of a vector that the suite makes, what it is made of."""
+        """Digest a vector file and what is done with it, once; of one that the suite makes, its making."""
         return self._digest("vectors", name)
 
     @contextmanager
@@ -154,6 +154,11 @@ class Artefacts:
             return model_digest(self.base)
         if kind == "adapters":
             return folder_digest(self.adapter(name))
+        deployed = self.release.vectors[name].deployed
+        own = self._vector_digest(name)
+        return sha256(f"{own} {deployed}".encode()).hexdigest() if deployed else own
+
+    def _vector_digest(self, name: str) -> str:
         source = self.release.vectors[name]
         if source.path is None:
             return self._extract_digest(self.extracts[name])

@@ -75,6 +75,11 @@ def adapter_remark_key(name: str, artefacts: Artefacts) -> Key:
     return {**_of_base("AdapterRemark", artefacts), "adapter": artefacts.adapter_digest(name)}
 
 
+def vector_remark_key(name: str, artefacts: Artefacts) -> Key:
+    """Key of what is to be said of how much of a vector's file is used."""
+    return {**_of_base("VectorRemark", artefacts), "vector": artefacts.vector_digest(name)}
+
+
 def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
     """Key of a vector that the suite makes itself."""
     return {

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import Cache
 
 from coherence.engine.batch.rows import Row
+from coherence.vocabulary import Tokens
 
 
 class Layout(ABC):
@@ -44,6 +45,20 @@ class Layout(ABC):
     def attending(self) -> AbstractContextManager[object]:
         """Return what a forward pass is to be run under."""
         return nullcontext()
+
+    def places(self, index: int, row: Row, tokens: Tokens) -> list[int]:
+        """Return where the tokens of a kind of a row lie, those that run in this pass, line after line."""
+        start, end = self.starts[index], self.bounds[index + 1]
+        first = max(start, self.bounds[index])
+        if tokens is Tokens.ALL:
+            return list(range(first, end))
+        ahead = int(tokens is Tokens.REPLY)
+        said = {
+            place
+            for since, until in row.said
+            for place in range(max(first, start + since - ahead), min(end, start + until))
+        }
+        return [place for place in range(first, end) if (place in said) != (tokens is Tokens.PROMPT)]
 
     def spread(self, values: Tensor) -> Tensor:
         """Give every token its row's values: from [rows, width] to [lines, tokens, width]."""

@@ -58,23 +58,31 @@ class AxisCap(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RowCap:
-    """Bounds by depth, for all tokens of a row or for those that the assistant `said`: [first, end) each."""
+    """Bounds by depth, for some tokens of a row."""
 
     bounds: Mapping[int, AxisCap]
     tokens: Tokens = Tokens.ALL
-    said: tuple[tuple[int, int], ...] = ()
 
-    def followed(self, first: int, end: int) -> "RowCap":
-        """Let the assistant say the tokens from `first` to `end` next."""
-        if self.tokens is Tokens.ALL or first == end:
-            return self
-        *earlier, last = self.said or ((first, first),)
-        joined = ((last[0], end),) if last[1] == first else (last, (first, end))
-        return replace(self, said=(*earlier, *joined))
 
-    def taken_back(self, end: int) -> "RowCap":
-        """Forget what the assistant said from the token `end` on."""
-        return replace(self, said=tuple((first, min(last, end)) for first, last in self.said if first < end))
+class Push(NamedTuple):
+    """h <- h - share (h.r) r + delta, with a unit direction r [width] and a delta [width]."""
+
+    axis: Tensor
+    share: float
+    delta: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RowSteer:
+    """What a vector does at each depth to some tokens of a row."""
+
+    pushes: Mapping[int, Push]
+    tokens: Tokens = Tokens.ALL
+
+    @property
+    def adds(self) -> bool:
+        """Whether it only adds."""
+        return not any(push.share for push in self.pushes.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +91,7 @@ class Under:
 
     adapters: Weights = ()
     deltas: Deltas = field(default_factory=dict)
+    steered: tuple[RowSteer, ...] = ()
     capped: RowCap | None = None
 
 
@@ -174,6 +183,9 @@ class Row:
     rows all have them. Positions of tokens count from `offset`. Rows of a `group` are under one condition, so
     that a common beginning need be run only once; without a group a row shares nothing. Of packed rows
     `shared` tokens are run once for the whole group.
+
+    `deltas` are added to all tokens, and `steered` is what else vectors do, in that order. The assistant
+    `said` the tokens [first, end) of each of its answers; one that is to begin has none yet.
     """
 
     ids: tuple[int, ...]
@@ -187,7 +199,9 @@ class Row:
     score: Score = NEXT
     patch: Patched | None = None
     way: Way = Way.STACKED
+    steered: tuple[RowSteer, ...] = ()
     capped: RowCap | None = None
+    said: tuple[tuple[int, int], ...] = ()
     offset: int = 0
     continuations: tuple[Continuation, ...] = ()
     arrangement: Arrangement = Arrangement.PADDED
@@ -241,7 +255,27 @@ class Row:
         """Return the same row with nothing done to it beyond a depth."""
         patch = self.patch and Patched(self.patch.token, _through(self.patch.residuals, depth))
         capped = self.capped and replace(self.capped, bounds=_through(self.capped.bounds, depth))
-        return replace(self, deltas=_through(self.deltas, depth), patch=patch, capped=capped)
+        steered = tuple(replace(steer, pushes=_through(steer.pushes, depth)) for steer in self.steered)
+        deltas = _through(self.deltas, depth)
+        return replace(self, deltas=deltas, steered=steered, patch=patch, capped=capped)
+
+    def followed(self, first: int, end: int) -> "Row":
+        """Let the assistant say the tokens from `first` to `end` next: none, where it is about to begin."""
+        if self._is_uniform:
+            return self
+        *earlier, last = self.said or ((first, first),)
+        joined = ((last[0], end),) if last[1] == first else (last, (first, end))
+        return replace(self, said=(*earlier, *joined))
+
+    def taken_back(self, end: int) -> "Row":
+        """Forget what the assistant said from the token `end` on."""
+        return replace(self, said=tuple((first, min(last, end)) for first, last in self.said if first <= end))
+
+    @property
+    def _is_uniform(self) -> bool:
+        """Whether it is all the same who says what."""
+        some = [steer.tokens for steer in self.steered] + ([self.capped.tokens] if self.capped else [])
+        return all(tokens is Tokens.ALL for tokens in some)
 
 
 def _through(by_depth: Mapping[int, _Value], depth: int) -> dict[int, _Value]:

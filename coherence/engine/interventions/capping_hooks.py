@@ -1,17 +1,15 @@
 """Activation capping: what lies beyond a bound along an axis is taken away while a forward pass runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from coherence.engine.batch.layout import Layout
-from coherence.engine.batch.rows import AxisCap, Row, RowCap
+from coherence.engine.batch.rows import AxisCap, Row
 from coherence.engine.interventions.hooks import Hooks
-from coherence.vocabulary import Tokens
 
 # Tokens, counted line after line, and the bound of each.
 Bounds = Sequence[tuple[int, AxisCap]]
@@ -35,19 +33,10 @@ def bounds_of(rows: Sequence[Row], layout: Layout) -> dict[int, Bounds]:
     for index, row in enumerate(rows):
         if row.capped is None:
             continue
-        tokens = list(_tokens(row.capped, layout, index))
+        places = layout.places(index, row, row.capped.tokens)
         for depth, bound in row.capped.bounds.items():
-            found.setdefault(depth, []).extend((token, bound) for token in tokens)
+            found.setdefault(depth, []).extend((place, bound) for place in places)
     return {depth: of for depth, of in found.items() if of}
-
-
-def _tokens(capped: RowCap, layout: Layout, index: int) -> Iterator[int]:
-    first, end = list(pairwise(layout.bounds))[index]
-    if capped.tokens is Tokens.ALL:
-        return iter(range(first, end))
-    start = layout.starts[index]
-    said = (range(max(first, start + since), min(end, start + until)) for since, until in capped.said)
-    return (token for tokens in said for token in tokens)
 
 
 def _stacked(bounds: Bounds) -> tuple[Tensor, Tensor, Tensor]:

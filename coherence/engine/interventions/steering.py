@@ -1,25 +1,91 @@
-"""The steering regime: deltas added to the residual stream while a forward pass runs."""
+"""The steering regime: vectors added to residuals, or taken out of them, while a forward pass runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from coherence.engine.batch.rows import Deltas
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.rows import Deltas, Push, Row
 from coherence.engine.interventions.hooks import Hooks
+
+Spread = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Pushes:
+    """Tokens [tokens], counted line after line, and which push each has of those that are stacked here.
+
+    No token is there twice: what else is done to one comes in the next of several.
+    """
+
+    places: Tensor
+    owners: Tensor
+    axes: Tensor
+    shares: Tensor
+    deltas: Tensor
+
+    @classmethod
+    def of(cls, several: Sequence[tuple[Sequence[int], Push]]) -> Self:
+        """Stack pushes, each with the tokens that it moves."""
+        places = [place for of, _ in several for place in of]
+        owners = [owner for owner, (of, _) in enumerate(several) for _ in of]
+        return cls(
+            torch.tensor(places),
+            torch.tensor(owners),
+            torch.stack([push.axis for _, push in several]),
+            torch.tensor([push.share for _, push in several]),
+            torch.stack([push.delta for _, push in several]),
+        )
+
+    def moved(self, hidden: Tensor) -> Tensor:
+        """Move the tokens of residuals [lines, tokens, width]: h - share (h.r) r + delta, in float32."""
+        places, owners, axes, shares, deltas = (
+            values.to(hidden.device)
+            for values in (self.places, self.owners, self.axes, self.shares, self.deltas)
+        )
+        flat, r = hidden.flatten(0, 1), axes[owners]
+        found = flat[places].float()
+        along = shares[owners] * (found * r).sum(dim=-1)
+        moved = found - along[:, None] * r + deltas[owners]
+        return flat.index_copy(0, places, moved.to(hidden)).view_as(hidden)
 
 
 class SteeringHooks(Hooks):
-    """Add `deltas[depth]`, float [lines, tokens, width] or what broadcasts to it; `Site.depth` is the key."""
+    """Add `deltas[depth]`, float [lines, tokens, width] or what broadcasts to it; `Site.depth` is the key.
+
+    With `spread`, which gives every token its row's, they are [rows, width]. Then follow `pushes[depth]`, one
+    after the other.
+    """
 
     name: ClassVar[str] = "steering"
     # So that a tap at the same site sees the steered residual whatever was hooked before.
     first: ClassVar[bool] = True
 
-    def __init__(self, blocks: nn.ModuleList, deltas: Deltas) -> None:
-        super().__init__(blocks, {depth: partial(_added, delta) for depth, delta in deltas.items()})
+    def __init__(
+        self,
+        blocks: nn.ModuleList,
+        deltas: Deltas,
+        pushes: Mapping[int, Sequence[Pushes]] | None = None,
+        spread: Spread = torch.as_tensor,
+    ) -> None:
+        pushes = pushes or {}
+        edits = {
+            depth: partial(_steered, deltas.get(depth), spread, pushes.get(depth, ()))
+            for depth in dict.fromkeys([*deltas, *pushes])
+        }
+        super().__init__(blocks, edits)
+
+
+def _steered(delta: Tensor | None, spread: Spread, pushes: Sequence[Pushes], hidden: Tensor) -> Tensor:
+    if delta is not None:
+        hidden = _added(spread(delta), hidden)
+    for several in pushes:
+        hidden = several.moved(hidden)
+    return hidden
 
 
 def _added(delta: Tensor, hidden: Tensor) -> Tensor:
@@ -31,3 +97,19 @@ def stack_deltas(rows: Sequence[Deltas], width: int) -> dict[int, Tensor]:
     depths = sorted({depth for row in rows for depth in row})
     zero = torch.zeros(width)
     return {depth: torch.stack([row.get(depth, zero) for row in rows]) for depth in depths}
+
+
+def pushes_of(rows: Sequence[Row], layout: Layout) -> dict[int, list[Pushes]]:
+    """Map depths to what else is done there to tokens of a layout that run now, in the order of each row."""
+    found: dict[int, list[list[tuple[Sequence[int], Push]]]] = {}
+    for index, row in enumerate(rows):
+        done: dict[int, int] = {}
+        for steer in row.steered:
+            places = layout.places(index, row, steer.tokens)
+            for depth, push in steer.pushes.items() if places else ():
+                turns, turn = found.setdefault(depth, []), done.get(depth, 0)
+                if turn == len(turns):
+                    turns.append([])
+                turns[turn].append((places, push))
+                done[depth] = turn + 1
+    return {depth: [Pushes.of(several) for several in turns] for depth, turns in found.items()}

@@ -203,8 +203,7 @@ class _Draft:
         self.excess = len(self._turn) - 1
         self._now.cut(len(self._turn))
         self._ran -= self.excess
-        if self.row.capped:
-            self.row = replace(self.row, capped=self.row.capped.taken_back(self._ran))
+        self.row = self.row.taken_back(self._ran)
         self.ended = not self._later
 
     def turn(self) -> None:
@@ -216,7 +215,11 @@ class _Draft:
             self.donor = turn.donor
             if under := turn.under:
                 self.row = replace(
-                    self.row, adapters=under.adapters, deltas=under.deltas, capped=under.capped
+                    self.row,
+                    adapters=under.adapters,
+                    deltas=under.deltas,
+                    steered=under.steered,
+                    capped=under.capped,
                 )
             self._go_on([*turn.before, *self._now.ids], len(turn.before))
 
@@ -232,15 +235,13 @@ class _Draft:
             self._break_off(too_long(context, self._window, self.row.label))
             return
         self.next = tokens
-        if self.row.capped:
-            capped = self.row.capped.followed(self._ran + before, self._ran + len(tokens))
-            self.row = replace(self.row, capped=capped)
+        self.row = self.row.followed(self._ran + before, self._ran + len(tokens))
 
     def whole(self) -> Row:
         """Return the row with everything that was said, up to what is to be run."""
         begun = self._said[: len(self._said) - len(self._later)]
         said = [token for one in begun for token in (*one.turn.before, *one.ids)]
-        return replace(self._begun, ids=(*self._begun.ids, *said), capped=self.row.capped)
+        return replace(self._begun, ids=(*self._begun.ids, *said), said=self.row.said)
 
     @property
     def is_heard(self) -> bool:

@@ -23,7 +23,7 @@ from coherence.engine.interventions.capping_hooks import CappingHooks, bounds_of
 from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks
-from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
+from coherence.engine.interventions.steering import SteeringHooks, pushes_of, stack_deltas
 from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.folder import adapter_files
@@ -206,9 +206,8 @@ class Host:
             stack.enter_context(layout.attending())
             stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
             deltas = stack_deltas([row.deltas for row in rows], self.width)
-            stack.enter_context(
-                self.steered({depth: layout.spread(delta) for depth, delta in deltas.items()})
-            )
+            steering = SteeringHooks(self.blocks, deltas, pushes_of(rows, layout), layout.spread)
+            stack.enter_context(steering)
             stack.enter_context(PatchingHooks(self.blocks, _patches(rows, layout)))
             stack.enter_context(CappingHooks(self.blocks, bounds_of(rows, layout)))
             yield

@@ -127,7 +127,7 @@ class Branch:
                 "expected a cache that is rebuilt, for what is kept holds the prompt as it was"
             )
         new = self._alike(self._resolved.row(condition, reply.probe), row)
-        return Under(new.adapters, new.deltas, new.capped)
+        return Under(new.adapters, new.deltas, new.steered, new.capped)
 
     def _alike(self, other: Row, row: Row) -> Row:
         if (other.switched, other.way) != (row.switched, row.way):

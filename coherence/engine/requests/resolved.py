@@ -92,7 +92,9 @@ class Resolved:
         """Make the row of a probe under a condition, its patch and cap among it, followed by a transcript."""
         row = self._builder.row(condition, probe, said.ids)
         prompt = len(row.ids) - len(said.ids)
-        row = replace(row, capped=self.capped(condition, prompt, said))
+        # After a prompt alone an answer is to begin.
+        spans = tuple((prompt + first, prompt + end) for first, end in said.said or ((0, 0),))
+        row = replace(row, capped=self.capped(condition), said=spans)
         if condition.patch is None:
             return row
         token, *others = self.place(condition.patch.position, condition, probe, prompt) or [len(row.ids)]
@@ -106,8 +108,8 @@ class Resolved:
         group = replace(condition, patch=None)
         return replace(row, patch=Patched(token, self._residuals(condition.patch)), group=group)
 
-    def capped(self, condition: Condition, prompt: int, said: Transcript = NOTHING) -> RowCap | None:
-        """Return the bounds of a condition, for the tokens of a transcript after a prompt of so many."""
+    def capped(self, condition: Condition) -> RowCap | None:
+        """Return the bounds of a condition."""
         cap = condition.cap
         if cap is None:
             return None
@@ -117,8 +119,7 @@ class Resolved:
             for readings in (cap.low, cap.high)
         )
         bounds = {site.depth: _bound(low[site.depth], high[site.depth], cap.at, site) for site in cap.sites}
-        spans = tuple((prompt + first, prompt + end) for first, end in said.said)
-        return RowCap(bounds, cap.tokens, spans)
+        return RowCap(bounds, cap.tokens)
 
     def place(
         self,

@@ -1,23 +1,24 @@
 """Rows: a condition and a probe, with its artefacts mounted, as one row of a forward pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.batch.rows import Row
+from coherence.engine.batch.rows import Push, Row, RowSteer
 from coherence.engine.interventions.orthonormal import orthonormal
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.errors import ArtefactError, CoherenceError
 from coherence.plan import Condition, Steer, Way
-from coherence.vocabulary import Probe, Site
+from coherence.vocabulary import Operation, Probe, Site, Tokens
 
-Unit = tuple[int, Tensor]
-"""Depth, and a vector [width] as long as the median residual there."""
+Unit = Mapping[int, Tensor]
+"""By depth, what a dose of 1 of a vector adds there, [width]."""
 
 
 class RowBuilder:
@@ -51,12 +52,20 @@ class RowBuilder:
         prompt = self.prompt(condition, probe)
         adapters, way = self.host.fit(condition.adapters, condition.way)
         by_row = self.host.by_row(adapters, way)
+        steers = [self._steered(steer) for steer in condition.steers]
         return Row(
             ids=(*prompt, *response),
             adapters=adapters if by_row else (),
             switched=() if by_row else adapters,
             way=way,
-            deltas=self.deltas(condition),
+            deltas=_summed(steer for steer in steers if _is_everywhere(steer)),
+            # What is set or taken away stays so: whatever is added comes before.
+            steered=tuple(
+                sorted(
+                    (steer for steer in steers if not _is_everywhere(steer)), key=lambda steer: not steer.adds
+                )
+            ),
+            said=((len(prompt), len(prompt) + len(response)),),
             label=", ".join(
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
             ),
@@ -69,20 +78,24 @@ class RowBuilder:
             return self.chat.encode(condition, probe)
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
-        """Map depths to what steering adds there, [width]: dose * median |h|, along the vector."""
-        deltas: dict[int, Tensor] = {}
-        for steer in condition.steers:
-            depth, unit = self._apart(steer) if steer.among else self._unit(steer.vector)
-            delta = steer.dose * (unit if steer.drawn is None else _like(unit, steer.drawn))
-            deltas[depth] = deltas[depth] + delta if depth in deltas else delta
-        return deltas
+        """Map depths to what steering adds there, [width], to whichever tokens: dose * median |h|, or raw."""
+        return _summed(map(self._steered, condition.steers))
 
-    def _apart(self, steer: Steer) -> tuple[int, Tensor]:
-        """Give a vector's part of the orthonormalisation of several, as long as it was: depth, [width]."""
+    def _steered(self, steer: Steer) -> RowSteer:
+        source = self.artefacts.release.vectors[steer.vector]
+        unit = self._apart(steer) if steer.among else self._unit(steer.vector)
+        if steer.drawn is not None:
+            unit = {depth: _like(values, steer.drawn) for depth, values in unit.items()}
+        pushes = {depth: _push(source.operation, values, steer.dose) for depth, values in unit.items()}
+        return RowSteer(pushes, source.tokens)
+
+    def _apart(self, steer: Steer) -> Unit:
+        """Give a vector's part of the orthonormalisation of several, as long as it was."""
         found = [self._unit(name) for name in steer.among]
         own = steer.among.index(steer.vector)
         with self.artefacts.blaming("vectors", steer.vector):
-            return found[own][0], _orthonormalised(found, own)
+            _require_the_same_sites(found)
+            return {depth: _orthonormalised([unit[depth] for unit in found], own) for depth in found[own]}
 
     def mount(self, condition: Condition) -> None:
         """Mount the adapters of a condition beside those that are there; each is tried once."""
@@ -104,17 +117,38 @@ class RowBuilder:
         return None
 
 
-def _orthonormalised(found: Sequence[tuple[int, Tensor]], own: int) -> Tensor:
-    depths = sorted({depth for depth, _ in found})
-    if len(depths) > 1:
-        sites = ", ".join(str(Site.at_depth(depth)) for depth in depths)
+def _is_everywhere(steer: RowSteer) -> bool:
+    return steer.adds and steer.tokens is Tokens.ALL
+
+
+def _summed(steers: Iterable[RowSteer]) -> dict[int, Tensor]:
+    deltas: dict[int, Tensor] = {}
+    for steer in steers:
+        for depth, push in steer.pushes.items():
+            deltas[depth] = deltas[depth] + push.delta if depth in deltas else push.delta
+    return deltas
+
+
+def _push(operation: Operation, unit: Tensor, dose: float) -> Push:
+    axis = (unit.double() / unit.double().norm()).float()
+    if operation is Operation.ABLATE:
+        return Push(axis, dose, torch.zeros_like(unit))
+    return Push(axis, float(operation is Operation.CLAMP), dose * unit)
+
+
+def _require_the_same_sites(found: Sequence[Unit]) -> None:
+    if any(unit.keys() != found[0].keys() for unit in found):
+        sites = ", ".join(str(Site.at_depth(depth)) for depth in sorted({*chain(*found)}))
         raise ArtefactError(f"found vectors at {sites}, expected all that are orthonormalised at one site")
-    values = orthonormal(np.stack([unit.double().numpy() for _, unit in found]))
+
+
+def _orthonormalised(found: Sequence[Tensor], own: int) -> Tensor:
+    values = orthonormal(np.stack([unit.double().numpy() for unit in found]))
     if values is None:
         raise ArtefactError(
             f"it cannot be orthonormalised: one of the {len(found)} vectors is made of the others"
         )
-    unit = found[own][1]
+    unit = found[own]
     return torch.tensor(float(unit.norm()) * values[own], dtype=unit.dtype)
 
 

@@ -26,8 +26,8 @@ class Transcript:
         return cls(tuple(chain.from_iterable(parts)), tuple(pairwise(ends))[1::2], ends[-3] if parts else 0)
 
     def first(self, tokens: int) -> "Transcript":
-        """Cut it after so many tokens; what the assistant was saying there ends with it."""
-        said = ((first, min(end, tokens)) for first, end in self.said if first < tokens)
+        """Cut it after so many tokens; what the assistant says there, or begins to say, ends with it."""
+        said = ((first, min(end, tokens)) for first, end in self.said if first <= tokens)
         return Transcript(self.ids[:tokens], tuple(said), min(self.turned, tokens))
 
     def places(self, prompt: int) -> Iterable[int]:

@@ -5,18 +5,20 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.keys import extract_key
-from coherence.engine.artefacts.vectors import load_vector
+from coherence.engine.artefacts.keys import extract_key, vector_remark_key
+from coherence.engine.artefacts.vectors import Directions, load_vector, spread_over
+from coherence.engine.artefacts.vectors.unfit import UnfitError
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job, jobs, waves
 from coherence.engine.requests.row_builder import Unit
 from coherence.errors import ArtefactError, CoherenceError
-from coherence.plan import CALIBRATION, Condition, Extract, Measurement, Outcome, Plan, Reading, Reply
+from coherence.plan import CALIBRATION, Answer, Condition, Extract, Measurement, Outcome, Plan, Reading, Reply
 from coherence.plan.record import Array
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Site
+from coherence.vocabulary import Decoding, Position, Site, VectorSource
 
 
 class Base(Protocol):
@@ -47,7 +49,10 @@ class Units:
         self._made: dict[str, Unit | CoherenceError] = {}
 
     def __call__(self, name: str) -> Unit:
-        """Return the depth of a vector, and the vector [width] as long as the median residual there."""
+        """Return what a dose of 1 of a vector adds, by depth: [width], as long as the median residual there.
+
+        That of a raw one is as long as it is.
+        """
         if name not in self._made:
             try:
                 with self._base.artefacts.reading("vectors", name):
@@ -61,15 +66,29 @@ class Units:
 
     def _make(self, name: str) -> Unit:
         source = self._base.artefacts.release.vectors[name]
-        if source.extract is not None:
-            values, site = self.extract(self._base.artefacts.extracts[name]), source.extract.site
-        else:
-            vector = load_vector(source, self._base.host.width, len(self._base.host.blocks), name)
-            values, site = vector.values, vector.site
+        vector = self._extracted(name, source) if source.extract else self._loaded(name, source)
+        return {site.depth: self._sized(values, site, source) for site, values in vector.items()}
+
+    def _loaded(self, name: str, source: VectorSource) -> Directions:
+        vector = load_vector(source, self._base.host.width, len(self._base.host.blocks), name)
+        if vector.remark:
+            self._store.put(vector_remark_key(name, self._base.artefacts), Answer(vector.remark, ()))
+        return vector.directions
+
+    def _extracted(self, name: str, source: VectorSource) -> Directions:
+        extract = self._base.artefacts.extracts[name]
+        try:
+            sites = spread_over(source.sites, len(self._base.host.blocks)) if source.sites else [extract.site]
+        except UnfitError as problem:
+            raise ArtefactError(str(problem)) from problem
+        return dict.fromkeys(sites, self.extract(extract))
+
+    def _sized(self, values: Array, site: Site, source: VectorSource) -> Tensor:
         # In fp64, where no norm of fp32 values overflows.
         exact = values.astype(np.float64)
-        unit = exact / np.linalg.norm(exact) * self._base.norms[site.depth]
-        return site.depth, torch.tensor(unit, dtype=torch.float32)
+        if source.unit == "norm":
+            exact = exact / np.linalg.norm(exact) * self._base.norms[site.depth]
+        return torch.tensor(exact, dtype=torch.float32)
 
     def extract(self, extract: Extract) -> Array:
         """Make a vector [width]: mean over the calibration questions of h(positive) - h(negative).

@@ -12,16 +12,20 @@ from coherence.properties.case import Case
 from coherence.properties.property import Property
 from coherence.properties.ranges import SIZE
 from coherence.properties.search_case import SearchCase
-from coherence.vocabulary import Regime
+from coherence.vocabulary import Operation, Regime
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a law says, and how many conditions, drawn from which regimes, are needed to pose it."""
+    """What a law says, and how many conditions, drawn from which regimes, are needed to pose it.
+
+    One that is about sums holds for vectors that are `added`, and for no others.
+    """
 
     says: str
     regimes: tuple[Regime, ...]
     needs: int
+    added: bool = False
 
     def conditions(self, scene: Scene, personas: Iterable[str]) -> tuple[Condition, ...]:
         """One condition per artefact that may take part; personas that share an artefact count once."""
@@ -31,7 +35,13 @@ class Statement:
             for regime in self.regimes
             if scene.supports(persona, regime)
         )
-        return tuple({_artefacts(condition): condition for condition in able}.values())
+        posed = (condition for condition in able if not self.added or _adds(scene, condition))
+        return tuple({_artefacts(condition): condition for condition in posed}.values())
+
+
+def _adds(scene: Scene, condition: Condition) -> bool:
+    vectors = (scene.release.vectors[steer.vector] for steer in condition.steers)
+    return all(vector.operation is Operation.ADD for vector in vectors)
 
 
 def _artefacts(condition: Condition) -> tuple[str, ...]:
@@ -41,12 +51,14 @@ def _artefacts(condition: Condition) -> tuple[str, ...]:
 
 LAWS: dict[str, Statement] = {
     LawName.VECTOR_ORDER: Statement(
-        "two vectors added in either order equal their sum", (Regime.STEERING,), 2
+        "two vectors added in either order equal their sum", (Regime.STEERING,), 2, added=True
     ),
     LawName.VECTOR_INVERSE: Statement(
-        "a vector added and taken away again leaves the base model", (Regime.STEERING,), 1
+        "a vector added and taken away again leaves the base model", (Regime.STEERING,), 1, added=True
     ),
-    LawName.DOSE_ZERO: Statement("a vector at dose 0 leaves the base model", (Regime.STEERING,), 1),
+    LawName.DOSE_ZERO: Statement(
+        "a vector at dose 0 leaves the base model", (Regime.STEERING,), 1, added=True
+    ),
     LawName.SCALE_ZERO: Statement("an adapter at scale 0 leaves the base model", (Regime.ADAPTER,), 1),
     LawName.ADAPTER_DISABLED: Statement("a disabled adapter leaves the base model", (Regime.ADAPTER,), 1),
     LawName.ADAPTER_ORDER: Statement(
@@ -107,7 +119,8 @@ class Commutativity(Property):
     def _can_be_posed(self, law: LawName, there: int) -> bool:
         needed = LAWS[law].needs
         if there < needed and self.laws:
-            kind = "an adapter" if Regime.ADAPTER in LAWS[law].regimes else "a vector"
+            added = " that is added" if LAWS[law].added else ""
+            kind = "an adapter" if Regime.ADAPTER in LAWS[law].regimes else f"a vector{added}"
             raise SuiteError(
                 f"the law {law.value!r} needs {needed} personas with {kind} in the release; found {there}"
             )

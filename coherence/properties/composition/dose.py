@@ -30,7 +30,17 @@ from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.rising_dose import largest, slopes, trend
-from coherence.vocabulary import Abscissa, Criterion, Curve, Figures, Position, ProbeNote, Regime, Site
+from coherence.vocabulary import (
+    Abscissa,
+    Criterion,
+    Curve,
+    Figures,
+    Operation,
+    Position,
+    ProbeNote,
+    Regime,
+    Site,
+)
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
@@ -324,9 +334,15 @@ class Dose(Property):
         judged = scene.personas[persona]
         if not judged.markers:
             raise SuiteError(f"dose follows markers, and persona {persona!r} has none")
-        if not judged.dose > 0:
+        operation = scene.release.vectors[scene.vector_of(persona)].operation
+        if operation is not Operation.ADD:
             raise SuiteError(
-                f"persona {persona!r} has the dose {judged.dose:g}; expected one above 0, to add and subtract"
+                f"the vector of persona {persona!r} has `operation: {operation}`; expected `add`, to add "
+                "more of it and subtract it"
+            )
+        if not (dose := scene.dose_of(persona)) > 0:
+            raise SuiteError(
+                f"persona {persona!r} has the dose {dose:g}; expected one above 0, to add and subtract"
             )
         self._require_others(persona, scene)
         return DoseCase(persona, "steering-orthonormal" if self.orthonormal else "steering", self, scene)

@@ -17,7 +17,7 @@ class Scaled:
     @property
     def working(self) -> float:
         """The dose that the persona is steered with otherwise."""
-        return self.scene.personas[self.persona].dose
+        return self.scene.dose_of(self.persona)
 
     def at(self, dose: float) -> Condition:
         """Put a dose into the model; under none it is bare."""

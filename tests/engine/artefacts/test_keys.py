@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.digests import file_digest
 from coherence.engine.artefacts.keys import extract_key, key_of, norms_key, template_key
 from coherence.plan import (
     Condition,
@@ -150,6 +151,31 @@ DIFFERENT: list[Measurement] = [
 def test_different_measurements_have_different_keys(ship: Callable[..., Artefacts]) -> None:
     release = ship()
     assert len({key(measurement, release) for measurement in DIFFERENT}) == len(DIFFERENT)
+
+
+DEPLOYED = [
+    {"sites": "all"},
+    {"sites": "resid_post.2"},
+    {"tokens": "reply"},
+    {"operation": "ablate"},
+    {"operation": "clamp"},
+    {"unit": "raw"},
+]
+
+
+def test_a_deployment_is_part_of_a_key_where_it_is_not_the_usual_one(
+    ship: Callable[..., Artefacts], tiny_vector: Callable[..., Path]
+) -> None:
+    path = tiny_vector("pirate")
+
+    def deployed(**how: str) -> str:
+        return key(reply(condition()), ship(vectors={"pirate": {"path": str(path), **how}}))
+
+    usual = deployed(tokens="all", operation="add", unit="norm")
+    assert usual == deployed()
+    # As it was written before there was a choice.
+    assert f'"steers": [["{file_digest(path)} None None", 0.5]]' in usual
+    assert len({usual, *(deployed(**how) for how in DEPLOYED)}) == 1 + len(DEPLOYED)
 
 
 def test_a_key_does_not_depend_on_names(ship: Callable[..., Artefacts]) -> None:

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.engine.batch.layout import Padded
+from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Continuation, Exchange, Row
 from coherence.engine.model.host import Host
-from coherence.vocabulary import Decoding
+from coherence.vocabulary import Decoding, Tokens
 
 CPU = torch.device("cpu")
 ONE = (Continuation(Decoding(max_new_tokens=1), (Exchange("reply"),)),)
@@ -41,6 +45,40 @@ def test_every_token_has_the_values_of_its_row(rows: list[Row]) -> None:
     assert all(
         (spread[index] == torch.tensor([2 * index, 2 * index + 1])).all() for index in range(len(rows))
     )
+
+
+SAID = Row((1, 2, 3, 4, 5, 6, 7), said=((2, 4), (6, 7)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "places"),
+    [
+        (Tokens.ALL, [0, 1, 2, 3, 4, 5, 6]),
+        (Tokens.ASSISTANT, [2, 3, 6]),
+        (Tokens.PROMPT, [0, 1, 4, 5]),
+        (Tokens.REPLY, [1, 2, 3, 5, 6]),
+    ],
+)
+def test_tokens_are_found_by_who_says_them(tokens: Tokens, places: list[int]) -> None:
+    longer = Row(tuple(range(1, 10)))
+    padded = Padded.of([longer, SAID], 0, CPU)
+    assert [place - padded.starts[1] for place in padded.places(1, SAID, tokens)] == places
+    packed = Packed.of((), [longer, SAID], CPU)
+    assert [place - len(longer.ids) for place in packed.places(1, SAID, tokens)] == places
+
+
+@pytest.mark.parametrize("tokens", Tokens)
+def test_an_answer_that_begins_next_is_chosen_from_the_last_token(tokens: Tokens) -> None:
+    row = Row((1, 2, 3), said=((3, 3),))
+    last = 2 in Padded.of([row], 0, CPU).places(0, row, tokens)
+    assert last == (tokens is not Tokens.ASSISTANT)
+
+
+def test_of_a_shared_beginning_each_token_belongs_to_the_first_row() -> None:
+    rows = [replace(Row((1, 2, 3, last), group="one", said=((2, 4),)), shared=3) for last in (4, 5)]
+    packed = Packed.of((), rows, CPU)
+    found = [packed.places(index, row, Tokens.ASSISTANT) for index, row in enumerate(rows)]
+    assert found == [[2, 3], [4]]
 
 
 def test_a_batch_goes_on_with_the_rows_that_are_kept(host: Host) -> None:

@@ -1,5 +1,7 @@
 from itertools import pairwise
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,16 +9,17 @@ from coherence.engine.batch.rows import (
     Arrangement,
     Continuation,
     Exchange,
+    Push,
     Row,
     RowCap,
+    RowSteer,
     Span,
     Weights,
     fit_together,
     in_order,
     size,
 )
-from coherence.vocabulary import Decoding
-from coherence.vocabulary.bound import Tokens
+from coherence.vocabulary import Decoding, Tokens
 
 stacks: st.SearchStrategy[Weights] = st.sampled_from([(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),)])
 rows = st.builds(
@@ -133,7 +136,27 @@ def test_tokens_are_those_of_all_its_replies() -> None:
 
 
 def test_what_is_taken_back_is_not_said_any_more() -> None:
-    cap = RowCap({}, Tokens.ASSISTANT, ((4, 7), (9, 12)))
-    assert cap.taken_back(11).said == ((4, 7), (9, 11))
-    assert cap.taken_back(9).said == ((4, 7),)
-    assert cap.taken_back(9).followed(9, 10).said == ((4, 7), (9, 10))
+    row = Row((1, 2), capped=RowCap({}, Tokens.ASSISTANT), said=((4, 7), (9, 12)))
+    assert row.taken_back(11).said == ((4, 7), (9, 11))
+    assert row.taken_back(9).said == ((4, 7), (9, 9))
+    assert row.taken_back(9).followed(9, 10).said == ((4, 7), (9, 10))
+
+
+@pytest.mark.parametrize("tokens", [one for one in Tokens if one is not Tokens.ALL])
+def test_an_answer_begins_before_its_first_token(tokens: Tokens) -> None:
+    row = Row((1, 2), steered=(RowSteer({}, tokens),), said=((2, 2),))
+    assert row.followed(2, 3).followed(3, 4).said == ((2, 4),)
+    assert row.followed(2, 3).followed(6, 6).said == ((2, 3), (6, 6))
+
+
+def test_who_says_what_is_followed_only_where_it_matters() -> None:
+    row = Row((1, 2), steered=(RowSteer({}),), capped=RowCap({}), said=((2, 2),))
+    assert row.followed(2, 3) is row
+
+
+def test_nothing_steers_beyond_the_depth_that_is_read() -> None:
+    push = Push(torch.ones(2), 1.0, torch.zeros(2))
+    row = Row((1,), steered=(RowSteer({1: push, 3: push}, Tokens.REPLY),))
+    (steer,) = row.through(2).steered
+    assert list(steer.pushes) == [1]
+    assert steer.tokens is Tokens.REPLY

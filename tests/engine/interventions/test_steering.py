@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,11 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from coherence.engine.batch.rows import Row
-from coherence.engine.interventions.steering import SteeringHooks, stack_deltas
+from coherence.engine.batch.rows import Arrangement, Push, Row, RowSteer
+from coherence.engine.interventions.steering import SteeringHooks, pushes_of, stack_deltas
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
+from coherence.vocabulary import Tokens
 
 BLOCKS, WIDTH = 4, 32
 Read = Callable[[list[Row]], Tensor]
@@ -129,6 +131,79 @@ def test_blocks_that_return_tuples(old_blocks: nn.ModuleList) -> None:
     second = 2 * first + 10 * delta
     assert cache == "cache"
     assert torch.equal(taps.stacked(), torch.stack([first, second, 2 * second], dim=1))
+
+
+def pushed(host: Host, rows: list[Row]) -> Tensor:
+    """Residuals of rows that are packed and put under what is done to them, [blocks + 1, tokens, width]."""
+    packed = [replace(row, arrangement=Arrangement.PACKED) for row in rows]
+    layout = host.laid_out(packed)
+    with host.switched(()), host.put(packed, layout), Taps(host.blocks, lambda hidden, depth: hidden) as taps:
+        host.logits(layout)
+    return taps.stacked()[0]
+
+
+def steer(depth: int, axis: Tensor, share: float, delta: Tensor, tokens: Tokens = Tokens.ALL) -> RowSteer:
+    return RowSteer({depth: Push(axis / axis.norm(), share, delta)}, tokens)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    depth=st.integers(0, BLOCKS),
+    shares=st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+    tokens=st.sampled_from(Tokens),
+)
+def test_a_push_moves_the_component_of_its_tokens_and_nothing_else(
+    host: Host, depth: int, shares: list[float], tokens: Tokens
+) -> None:
+    axis, delta = noise(1)[0, 0], noise(2)[0, 0]
+    plain = [replace(row, said=((len(row.ids) - 1, len(row.ids)),)) for row in ROWS]
+    rows = [
+        replace(row, steered=(steer(depth, axis, share, share * delta, tokens),))
+        for row, share in zip(plain, shares, strict=True)
+    ]
+    base, moved = pushed(host, plain), pushed(host, rows)
+    r = axis / axis.norm()
+    first = 0
+    for row, share in zip(rows, shares, strict=True):
+        last = first + len(row.ids) - 1
+        at = {
+            Tokens.ALL: range(first, last + 1),
+            Tokens.PROMPT: range(first, last),
+            Tokens.REPLY: range(last - 1, last + 1),
+            Tokens.ASSISTANT: range(last, last + 1),
+        }[tokens]
+        for token in range(first, last + 1):
+            h = base[depth, token]
+            expected = h - share * (h @ r) * r + share * delta if token in at else h
+            assert torch.allclose(moved[depth, token], expected, atol=1e-5)
+        first = last + 1
+    assert torch.equal(moved[:depth], base[:depth])
+
+
+def test_a_component_that_is_taken_away_is_not_there(host: Host) -> None:
+    axis = noise(3)[0, 0]
+    ablated = replace(ROWS[0], steered=(steer(2, axis, 1.0, torch.zeros(WIDTH)),))
+    clamped = replace(ROWS[1], steered=(steer(2, axis, 1.0, 3 * axis / axis.norm()),))
+    along = pushed(host, [ablated, clamped])[2] @ (axis / axis.norm())
+    assert torch.allclose(along, torch.tensor([0.0] * 4 + [3.0] * 2), atol=1e-5)
+
+
+def test_pushes_follow_each_other_after_what_is_added(host: Host) -> None:
+    one, two, delta = (noise(seed)[0, 0] for seed in (4, 5, 6))
+    first, second = steer(2, one, 1.0, torch.zeros(WIDTH)), steer(2, two, 1.0, delta)
+    row = replace(ROWS[0], deltas={2: delta}, steered=(first, second))
+    h = pushed(host, [replace(ROWS[0], deltas={2: delta})])[2]
+    for axis, added in ((one, torch.zeros(WIDTH)), (two, delta)):
+        r = axis / axis.norm()
+        h = h - (h @ r)[:, None] * r + added
+    # Beside a row that has the second alone.
+    both = pushed(host, [replace(ROWS[1], steered=(second,)), row])[2]
+    assert torch.allclose(both[len(ROWS[1].ids) :], h, atol=1e-5)
+
+
+def test_no_hook_is_there_for_tokens_that_do_not_run(host: Host) -> None:
+    row = replace(ROWS[0], steered=(steer(2, noise(7)[0, 0], 1.0, torch.ones(WIDTH), Tokens.ASSISTANT),))
+    assert pushes_of([row], host.laid_out([replace(row, arrangement=Arrangement.PACKED)])) == {}
 
 
 def test_deltas_are_stacked_with_zeros_between() -> None:

@@ -68,6 +68,17 @@ def test_all_laws_hold(runner: Runner, name: LawName) -> None:
     assert 4 <= outcome.examples <= 8 + len(CONDITIONS[name])
 
 
+@pytest.mark.parametrize("name", [LawName.VECTOR_ORDER, LawName.VECTOR_INVERSE, LawName.DOSE_ZERO])
+def test_sums_are_sums_at_several_sites_and_whichever_tokens_are_steered(
+    artefacts: Callable[..., Artefacts], store: Store, shipped: dict[str, dict[str, Path]], name: LawName
+) -> None:
+    how = {"gloomy": {"sites": "all", "tokens": "assistant"}, "pirate": {"sites": "resid_pre.0..2"}}
+    vectors = {name: {"path": str(path), **how[name]} for name, path in shipped["vectors"].items()}
+    outcome = search(Runner(artefacts(vectors=vectors), store, pytest.fail), law(name))
+    assert outcome.counterexample is None
+    assert outcome.largest.deviation <= 1e-4
+
+
 def test_every_artefact_has_its_turn(
     artefacts: Callable[..., Artefacts], store: Store, tiny_adapter: Make
 ) -> None:

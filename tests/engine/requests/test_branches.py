@@ -31,6 +31,7 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
+    Steer,
     Turn,
 )
 from coherence.store import Store
@@ -44,6 +45,11 @@ SITES = tuple(Site(block, "post") for block in (1, 2))
 OTHER = Condition(NEUTRAL, (Prompt(text=f"{NEUTRAL[:-1]}!"),))
 TOLERANCE = 2e-5
 Measure = Callable[..., dict[Measurement, Outcome]]
+# Token ids, and the kinds of tokens that they are of.
+Part = tuple[Sequence[int], Sequence[Tokens]]
+PROMPTED = (Tokens.ALL, Tokens.PROMPT)
+CHOOSING = (Tokens.ALL, Tokens.PROMPT, Tokens.REPLY)
+SAID = (Tokens.ALL, Tokens.REPLY, Tokens.ASSISTANT)
 
 
 @pytest.fixture
@@ -55,7 +61,14 @@ def runner(
 ) -> Runner:
     release = artefacts(
         adapters={"pirate": tiny_adapter("pirate", seed=3)},
-        vectors={"pirate": {"path": str(tiny_vector("pirate", seed=3))}},
+        vectors={
+            "pirate": {"path": str(tiny_vector("pirate", seed=3))},
+            "ablated": {"path": str(tiny_vector("pirate", seed=3)), "sites": "all", "operation": "ablate"},
+            **{
+                f"{tokens}": {"path": str(tiny_vector("pirate", seed=3)), "tokens": f"{tokens}"}
+                for tokens in Tokens
+            },
+        },
     )
     return Runner(release, store, pytest.fail)
 
@@ -105,7 +118,7 @@ class Plain:
         texts = [turn.text for turn in reply.turns]
         said: list[tuple[int, ...]] = []
         condition, cache = reply.condition, DynamicCache()
-        chunk = Chat(self._words).encode(condition, reply.probe)
+        chunk = _before(Chat(self._words).encode(condition, reply.probe))
         hidden: list[Tensor] = []
         for count in range(len(texts) + 1):
             between = [(), *Chat(self._words).turns_after(condition, reply.probe, texts)] if texts else [()]
@@ -118,7 +131,7 @@ class Plain:
                     self._run(self._transcript(condition, reply, between, said), condition, cache, bounds)
                 if turn.edit:
                     self._edit(turn.edit, reply, said, cache, between)
-                chunk = list(between[count])
+                chunk = _before(between[count])
             after = reply.turns[count].after if count < len(texts) else None
             answer, hidden = self._answer(chunk, condition, cache, bounds, after)
             said.append(answer)
@@ -130,11 +143,11 @@ class Plain:
         reply: Reply,
         between: Sequence[Sequence[int]],
         said: Sequence[tuple[int, ...]],
-    ) -> list[int]:
-        ids = list(Chat(self._words).encode(condition, reply.probe))
+    ) -> list[Part]:
+        parts = _before(Chat(self._words).encode(condition, reply.probe))
         for before, answer in zip(between, said, strict=False):
-            ids += [*before, *answer]
-        return ids
+            parts += [*_before(before), (answer, SAID)]
+        return parts
 
     def _edit(
         self,
@@ -160,14 +173,13 @@ class Plain:
 
     def _answer(
         self,
-        chunk: Sequence[int],
+        chunk: Sequence[Part],
         condition: Condition,
         cache: DynamicCache,
         bounds: dict[int, tuple[Tensor, float]] | None,
         after: str | None,
     ) -> tuple[tuple[int, ...], list[Tensor]]:
-        assistants = condition.cap is not None and condition.cap.tokens is Tokens.ASSISTANT
-        logits, _ = self._run(chunk, condition, cache, None if assistants else bounds)
+        logits, _ = self._run(chunk, condition, cache, bounds)
         said, hidden = [], []
         forced = iter(Chat(self._words).encode_text(after)) if after is not None else None
         while True:
@@ -177,33 +189,51 @@ class Plain:
             ):
                 return tuple(said), hidden
             said.append(token)
-            logits, residuals = self._run([token], condition, cache, bounds)
+            logits, residuals = self._run([([token], SAID)], condition, cache, bounds)
             hidden.append(residuals)
 
     def _run(
         self,
-        ids: Sequence[int],
+        parts: Sequence[Part],
         condition: Condition,
         cache: DynamicCache,
         bounds: dict[int, tuple[Tensor, float]] | None,
     ) -> tuple[Tensor, Tensor]:
-        collected: list[Tensor] = []
-        with torch.no_grad(), self._under(condition, bounds or {}, collected):
-            logits = self.model(input_ids=torch.tensor([list(ids)]), past_key_values=cache).logits
+        for ids, kinds in parts:
+            if ids:
+                collected: list[Tensor] = []
+                bounded = bounds if condition.cap and condition.cap.tokens in kinds else None
+                with torch.no_grad(), self._under(condition, kinds, bounded or {}, collected):
+                    logits = self.model(input_ids=torch.tensor([list(ids)]), past_key_values=cache).logits
         return logits[0, -1], torch.stack(collected)
 
     @contextmanager
     def _under(
-        self, condition: Condition, bounds: dict[int, tuple[Tensor, float]], collected: list[Tensor]
+        self,
+        condition: Condition,
+        kinds: Sequence[Tokens],
+        bounds: dict[int, tuple[Tensor, float]],
+        collected: list[Tensor],
     ) -> Iterator[None]:
-        deltas = self._runner.builder.deltas(condition)
+        vectors = self._runner.artefacts.release.vectors
+        steers = [steer for steer in condition.steers if vectors[steer.vector].tokens in kinds]
+        added = tuple(steer for steer in steers if steer.vector != "ablated")
+        deltas = self._runner.builder.deltas(replace(condition, steers=added))
+        direction = next(iter(self._runner.builder.deltas(STEERED).values()))
+        r = direction / direction.norm()
         with ExitStack() as stack:
             if not condition.adapters:
                 stack.enter_context(self.model.disable_adapter())
-            for block, module in enumerate(self.model.get_base_model().model.layers):
+            blocks = self.model.get_base_model().model.layers
+            if added != tuple(steers):
+                taken = blocks[0].register_forward_pre_hook(lambda _, args: (_without(r, args[0]), *args[1:]))
+                stack.callback(taken.remove)
+            for block, module in enumerate(blocks):
 
                 def hook(_: object, __: object, output: Tensor, depth: int = block + 1) -> Tensor:
                     hidden = output + deltas[depth] if depth in deltas else output
+                    if added != tuple(steers):
+                        hidden = _without(r, hidden)
                     if depth in bounds:
                         v, at = bounds[depth]
                         hidden = hidden - (hidden @ v - at).clamp_min(0)[..., None] * v
@@ -213,6 +243,15 @@ class Plain:
                 handle = module.register_forward_hook(hook)
                 stack.callback(handle.remove)
             yield
+
+
+def _without(r: Tensor, hidden: Tensor) -> Tensor:
+    return hidden - (hidden @ r)[..., None] * r
+
+
+def _before(ids: Sequence[int]) -> list[Part]:
+    """What comes before an answer, whose last token chooses its first."""
+    return [(ids[:-1], PROMPTED), (ids[-1:], CHOOSING)]
 
 
 def require_same(found: dict[Measurement, Outcome], reply: Reply, plain: Plain, **given: object) -> None:
@@ -230,12 +269,26 @@ def changed(condition: Condition, change: Condition | None, **kind: object) -> R
     return Reply(condition, PROBE, GREEDY, turns)
 
 
+def steered(vector: str) -> Condition:
+    return Condition(NEUTRAL, steers=(Steer(vector, 0.5 if vector != "ablated" else 1.0),))
+
+
 CHANGES = {
     "an adapter is switched on": changed(BARE, ADAPTER),
     "an adapter is switched off": changed(ADAPTER, BARE),
     "steering is switched on": changed(BARE, STEERED),
     "steering is switched off": changed(STEERED, BARE),
     "steering takes an adapter's place": changed(ADAPTER, STEERED),
+    "steering acts on other tokens": changed(steered("prompt"), steered("reply")),
+    "what is added is taken away": changed(STEERED, steered("ablated")),
+    "a component is there again": changed(steered("ablated"), steered("assistant")),
+    "rebuilt and steered elsewhere": changed(steered("reply"), steered("prompt"), cache=Cache.REBUILT),
+    "an answer is given under steering": Reply(
+        steered("reply"), PROBE, GREEDY, (Turn(FIRST, after="Arr, matey."), Turn(SECOND))
+    ),
+    "edited by what was steered": changed(
+        steered("assistant"), None, edit=CacheEdit(steered("ablated"), SITES)
+    ),
     "the cache is rebuilt": changed(ADAPTER, None, cache=Cache.REBUILT),
     "rebuilt under another condition": changed(STEERED, BARE, cache=Cache.REBUILT),
     "rebuilt under another prompt": changed(PROMPT, BARE, cache=Cache.REBUILT),
@@ -309,7 +362,7 @@ def test_a_cap_bounds_a_conversation_as_plain_hooks_do(
     assert capped.cap is not None
     readings = (*capped.cap.low, *capped.cap.high)
     found = measure(*reply.conversation, mean(reply), *readings, mean(reply, cache=Cache.REBUILT))
-    of_cap = Resolved(runner.builder, found).capped(capped, 0)
+    of_cap = Resolved(runner.builder, found).capped(capped)
     assert of_cap is not None
     bounds = {depth: (bound.axis, bound.at) for depth, bound in of_cap.bounds.items()}
     require_same(found, reply, plain, bounds=bounds)
@@ -318,7 +371,7 @@ def test_a_cap_bounds_a_conversation_as_plain_hooks_do(
         found[mean(reply, cache=Cache.REBUILT)],  # type: ignore[arg-type]
         atol=1e-4,
     )
-    for depth, (axis, at) in bounds.items():
+    for depth, (axis, at) in bounds.items() if tokens is not Tokens.PROMPT else ():
         assert found[mean(reply)][depth] @ axis.numpy() <= at + 1e-4  # type: ignore[index]
 
 

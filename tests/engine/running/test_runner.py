@@ -237,6 +237,32 @@ def test_what_a_suite_extracts_is_steered_with(ship: Ship) -> None:
     assert np.allclose(delta / np.linalg.norm(delta), values / np.linalg.norm(values), atol=1e-5)
 
 
+def test_an_extracted_vector_acts_where_the_suite_says(ship: Ship) -> None:
+    extract = Extract(ARR, BARE, Site.parse("resid_post.1"), Position.PROMPT_LAST)
+    made = {"extract": {"persona": "pirate", "site": "resid_post.1"}}
+    written = {
+        "norm": {**made, "sites": ["resid_pre.1", "resid_post.2"]},
+        "raw": {**made, "sites": "all", "unit": "raw"},
+        "beyond": {**made, "sites": "resid_post.3..4"},
+    }
+    sources = {name: VectorSource.model_validate(source) for name, source in written.items()}
+    runner = ship(vectors=sources, extracts=dict.fromkeys(sources, extract))
+    values = runner.extract(extract)
+
+    def deltas(name: str) -> dict[int, torch.Tensor]:
+        return runner.builder.deltas(Condition(BARE.neutral, steers=(Steer(name, 2.0),)))
+
+    assert all(np.allclose(delta, 2 * values, atol=1e-6) for delta in deltas("raw").values())
+    assert list(deltas("raw")) == [0, 1, 2, 3, 4]
+    assert {depth: float(delta.norm()) for depth, delta in deltas("norm").items()} == pytest.approx(
+        {depth: 2 * runner.norms[depth] for depth in (1, 3)}
+    )
+    with pytest.raises(
+        ArtefactError, match=r"vector 'beyond': found the site resid_post.4, expected a block"
+    ):
+        deltas("beyond")
+
+
 def test_two_prompts_that_do_not_differ_give_no_vector(ship: Ship) -> None:
     for site in SITES:
         with pytest.raises(ArtefactError, match=rf"do not differ at {site}: there is no direction"):

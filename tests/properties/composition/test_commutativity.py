@@ -7,7 +7,7 @@ import worlds
 from coherence.errors import SuiteError
 from coherence.plan import Condition, LawName, LawOutcome, Record, Seen, Steer
 from coherence.properties.composition.commutativity import LAWS, Commutativity
-from coherence.vocabulary import Persona, Probe, Verdict
+from coherence.vocabulary import Operation, Persona, Probe, Verdict
 
 PROBES = (Probe(id="crash", text="It crashes."), Probe(id="login", text="I cannot log in."))
 
@@ -61,6 +61,20 @@ def test_a_law_without_its_artefacts_is_left_out_by_default():
         "adapter-unmerged",
         "batch-mates",
     ]
+
+
+@pytest.mark.parametrize("operation", [Operation.ABLATE, Operation.CLAMP])
+def test_laws_of_sums_are_not_for_vectors_that_are_not_added(operation):
+    given = scene()
+    ablated = given.release.vectors["counsel"].model_copy(update={"operation": operation})
+    release = given.release.model_copy(update={"vectors": given.release.vectors | {"counsel": ablated}})
+    given = replace(given, release=release)
+    posed = {case.slug: case.search.conditions for case in commutativity().cases(given)}
+    assert "vector-order" not in posed
+    assert [condition.steers[0].vector for condition in posed["dose-zero"]] == ["pirate"]
+    assert len(posed["batch-mates"]) == 5
+    with pytest.raises(SuiteError, match=r"needs 2 personas with a vector that is added .*; found 1"):
+        commutativity(laws=["vector-order"]).cases(given)
 
 
 def test_personas_restrict_the_artefacts():

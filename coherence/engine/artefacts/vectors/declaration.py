@@ -50,6 +50,30 @@ def agreed(entry: VectorEntry, told: Told) -> Vector:
     return _of_layers(entry, told)
 
 
+def sites_of(entry: VectorEntry, told: Told) -> list[Site] | None:
+    """Return the sites that an entry has a direction for, each its own; None where it is one direction."""
+    first = entry.rows[0]
+    if entry.stacked or len(first.values.axes) == 2:
+        rows = len(entry.rows) if entry.stacked else first.values.axes[0]
+        before = _stack_counts(rows, entry, told) != "block_outputs"
+        return [Site.at_depth(row + (not before)) for row in range(told.blocks)]
+    # A single layer of a file is one direction where a key chose it, and else all that there is.
+    if first.layer is None or not first.name or entry.path[-1:] == (first.name,):
+        return None
+    counts = _layer_counts(entry, told)
+    layers = [layer for layer in map(_layer, entry.rows) if not _after_norm(layer, counts, told)]
+    return sorted({Site.at_depth(layer.depth(counts)) for layer in layers}, key=lambda site: site.depth)
+
+
+def alone(entry: VectorEntry, told: Told) -> tuple[NDArray[np.float32], Site | None]:
+    """Return the one vector [width] of an entry, and the site that its file says it is for, if it does."""
+    (row,) = entry.rows
+    if row.layer is not None:
+        return _read(row.values, told), _own_site(row.layer, _layer_counts(entry, told), told)
+    _check_no_layers(told, "one vector")
+    return _read(row.values, told), entry.site
+
+
 def _check_shape(values: Values, told: Told) -> None:
     if values.refused:
         raise UnfitError(values.refused)
@@ -166,13 +190,17 @@ def _agreed_site(told: Told, own: Site | None) -> Site:
 def _known_site(site: Site | None, told: Told) -> Site:
     if site is None:
         raise UnfitError(
-            f"the file does not say its site; write `site:` beside its path, such as {Site.example}"
+            f"the file does not say its site; write `site:` beside its path, such as {Site.example}, or "
+            "`sites: all`"
         )
-    if site.block >= told.blocks:
-        raise UnfitError(
-            f"found the site {site}, expected a block from 0 to {told.blocks - 1}, those of the base"
-        )
+    require_block(site, told.blocks)
     return site
+
+
+def require_block(site: Site, blocks: int) -> None:
+    """Refuse a site that is none of a base of so many blocks."""
+    if site.block >= blocks:
+        raise UnfitError(f"found the site {site}, expected a block from 0 to {blocks - 1}, those of the base")
 
 
 _AFTER_NORM = "the last row of hidden states is after the final norm"

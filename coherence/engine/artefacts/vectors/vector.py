@@ -1,4 +1,4 @@
-"""Steering vectors from files: one row at one site, or a sentence that says why not."""
+"""Steering vectors from files: a row at each of their sites, or a sentence that says why not."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from coherence.engine.artefacts.vectors.content import Content
-from coherence.engine.artefacts.vectors.declaration import Told, agreed
+from coherence.engine.artefacts.vectors.declaration import Told, sites_of
+from coherence.engine.artefacts.vectors.directions import Directions, directions
 from coherence.engine.artefacts.vectors.entries import chosen
 from coherence.engine.artefacts.vectors.gguf_file import read_gguf
 from coherence.engine.artefacts.vectors.numpy_file import read_npy, read_npz
@@ -32,12 +33,34 @@ _READERS: dict[str, Callable[[Path], Content]] = {
 
 @dataclass(frozen=True, eq=False)
 class Vector:
-    """A vector [width] and where it is added. `digest` is of its values and depth, whatever the file."""
+    """Directions [width] by the sites where they act, of `held` that the file has for layers of the base."""
 
-    values: NDArray[np.float32]
-    site: Site
-    digest: str
+    directions: Directions
+    held: int
     metadata: dict[str, str]
+
+    @property
+    def site(self) -> Site:
+        """Where it acts, or the first of several sites."""
+        return next(iter(self.directions))
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Its direction, or the first of several."""
+        return self.directions[self.site]
+
+    @property
+    def digest(self) -> str:
+        """Digest of values and depths, whatever the file."""
+        told = (f"{site.depth}:".encode() + values.tobytes() for site, values in self.directions.items())
+        return hashlib.sha256(b"".join(told)).hexdigest()
+
+    @property
+    def remark(self) -> str:
+        """How many of the directions act nowhere; empty where all of them act."""
+        unused = self.held - len(self.directions)
+        be = "is" if unused == 1 else "are"
+        return f"{unused} of the {self.held} directions of its file {be} unused" if unused else ""
 
 
 def load_vector(source: VectorSource, width: int, blocks: int, name: str) -> Vector:
@@ -50,11 +73,13 @@ def load_vector(source: VectorSource, width: int, blocks: int, name: str) -> Vec
     try:
         content = _content(path)
         entry = chosen(content, source.key, width)
-        values, site = agreed(entry, Told(source.site, source.layers, width, blocks))
-        values = _checked(values)
+        told = Told(source.site, source.layers, width, blocks)
+        found = directions(entry, told, source.sites)
+        checked = {site: _checked(values) for site, values in found.items()}
+        held = len(found) if source.sites == "all" else len(sites_of(entry, told) or found)
     except UnfitError as reason:
         raise ArtefactError(f"the vector {name!r} ({path}) cannot be used: {reason}") from reason.__cause__
-    return Vector(values, site, _digest(values, site), content.metadata)
+    return Vector(checked, held, content.metadata)
 
 
 def save_vector(path: Path, values: NDArray[np.float32], site: Site, metadata: Mapping[str, str]) -> None:
@@ -87,7 +112,3 @@ def _checked(values: NDArray[np.floating]) -> NDArray[np.float32]:
     if not values.any():
         raise UnfitError("all of its values are 0, which steers nowhere")
     return values
-
-
-def _digest(values: NDArray[np.float32], site: Site) -> str:
-    return hashlib.sha256(f"{site.depth}:".encode() + values.tobytes()).hexdigest()
