@@ -26,6 +26,7 @@ from coherence.engine.executors.spending import Spending
 from coherence.errors import CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
 from coherence.plan import Answer, Condition, LawSearch, Measurement, Plan, Record, Reply, Scene, stream
 from coherence.properties import Property
+from coherence.properties.parts import too_few_answers, unanswered
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.statistics.multiplicity import holm, shares
 from coherence.store import Store
@@ -35,6 +36,7 @@ from coherence.vocabulary import (
     Criterion,
     Evidence,
     Expectation,
+    Part,
     Policy,
     Verdict,
     fails_as_expected,
@@ -56,10 +58,12 @@ class _Wanted:
     def __init__(self, assertion: Assertion) -> None:
         self.problem: CoherenceError | None = None
         try:
-            self.needs = assertion.case.measurements()
+            decisive = list(assertion.case.needs())
+            self.replies = [one for one in decisive if isinstance(one, Reply)]
+            self.needs = [*decisive, *assertion.case.needs_for_figures()]
             self.plan = Plan(chain(self.needs, assertion.control_needs()))
         except Exception as problem:
-            self.needs, self.plan = [], Plan(())
+            self.replies, self.needs, self.plan = [], [], Plan(())
             self.problem = in_a_sentence(problem)
 
 
@@ -156,7 +160,7 @@ class Gate:
                     *controlled.notes,
                     *measured.remarks,
                     *_of_artefacts(needed.needs, measured.of_artefacts),
-                    *_run_on(needed.needs, measured.record),
+                    *_unlike_answers(needed.needs, measured.record),
                 )
                 evidence = controlled.model_copy(update={"notes": notes})
         except Exception as error:
@@ -185,9 +189,22 @@ class Gate:
         if not isinstance(evidence, Evidence):
             kind = type(evidence).__name__
             raise ExtensionError(f"{assertion.property.word()} was judged by a {kind}; expected Evidence")
+        evidence = self._of_answers(suite, assertion, evidence, record)
         if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
             return evidence
         return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
+
+    def _of_answers(self, suite: Suite, assertion: Assertion, evidence: Evidence, record: Record) -> Evidence:
+        """Decide nothing by answers of which too many are not there."""
+        if assertion.case.part is Part.REASONING:
+            return evidence
+        lacking = too_few_answers(self._wanted[suite, assertion.id].replies, record)
+        if lacking is None:
+            return evidence
+        criteria = (
+            one.model_copy(update={"unreliable": one.unreliable or lacking}) for one in evidence.criteria
+        )
+        return evidence.model_copy(update={"criteria": tuple(criteria)})
 
     def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
         assertion, problem = alone.assertion, str(alone.problem)
@@ -351,12 +368,18 @@ def _asked(scene: Scene, day: str | None) -> dict[str, str]:
         "decoding": scene.decoding.model_dump_json(),
     }
     digests = {name: sha256(text.encode()).hexdigest()[:12] for name, text in written.items()}
-    templating = {"dtype": str(scene.release.dtype), "system": "folded" if scene.templating.fold else "auto"}
+    templating = {
+        "dtype": str(scene.release.dtype),
+        "system": "folded" if scene.templating.fold else "auto",
+        "thinking": scene.thinking,
+    }
     return digests | templating | ({"date": day} if day else {})
 
 
-def _run_on(needs: Iterable[Measurement], record: Record) -> Iterator[str]:
+def _unlike_answers(needs: Iterable[Measurement], record: Record) -> Iterator[str]:
     replies = [one for one in needs if isinstance(one, Reply)]
+    if lacking := unanswered(replies, record):
+        yield lacking
     if ran_on := sum(map(record.ran_on, replies)):
         yield f"{ran_on} of {len(replies)} replies run on into a turn of the user, and are cut there"
 

@@ -114,7 +114,7 @@ def test_what_was_asked_is_said_and_does_not_depend_on_what_is_tested(load, stor
     found = judged(Gate(selected(one, two), store), one, two)
     asked = found["a", DISABLED].asked
     assert asked == found["b", DISABLED].asked
-    assert set(asked) == {"probes", "neutral prompt", "decoding", "dtype", "system"}
+    assert set(asked) == {"probes", "neutral prompt", "decoding", "dtype", "system", "thinking"}
     scene = replace(one.scene, probes=one.scene.probes[1:], neutral="Be brief.")
     other = replace(one, scene=scene)
     (changed,) = judged(Gate(selected(other), store), other).values()

@@ -26,7 +26,7 @@ from coherence.plan.measurement import (
 )
 from coherence.plan.plan import Plan
 from coherence.plan.recast import Recast
-from coherence.plan.record import Answer, LawOutcome, Outcome, Record, Seen, Value
+from coherence.plan.record import Answer, LawOutcome, Outcome, Reasoning, Record, Seen, Value
 from coherence.plan.scene import Scene
 from coherence.plan.stream import stream
 
@@ -52,6 +52,7 @@ __all__ = [
     "Patch",
     "Plan",
     "Reading",
+    "Reasoning",
     "Recast",
     "Record",
     "Reply",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, Tokens
+from coherence.vocabulary import Decoding, Part, Position, Probe, Prompt, Site, Thinking, Tokens
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Cap:
 class Condition:
     """Prompts, weighted adapters and dosed vectors, by their names in the release. Empty: bare.
 
-    `neutral` is the system turn where no prompt is one; with None there is none.
+    `neutral` is the system turn where no prompt is one; with None there is none. `thinking` is what the chat
+    template is told of reasoning.
     """
 
     neutral: str | None
@@ -87,6 +88,7 @@ class Condition:
     way: Way = Way.STACKED
     patch: Patch | None = None
     cap: Cap | None = None
+    thinking: Thinking = "auto"
 
 
 class Cache(StrEnum):
@@ -162,9 +164,9 @@ class Reply:
 class Reading:
     """Residuals at one position. Value: float32 array [blocks + 1, width], row `Site.depth`.
 
-    `text` is the reply that is appended to the prompt (teacher-forced) for positions in the response.
-    Of a conversation, the position is that in its last turn. With `through`, nothing beyond that site is
-    read, and the array ends there.
+    `text` is the reply that is appended to the prompt (teacher-forced) for positions in the response, which
+    are those of a `part` of it. Of a conversation, the position is that in its last turn. With `through`,
+    nothing beyond that site is read, and the array ends there.
 
     A reply's own condition has the same residuals while the reply is said (`cache` kept) and when the whole
     text is read at once (rebuilt), up to rounding: unless it is said which, either is given. Where the
@@ -177,6 +179,7 @@ class Reading:
     text: Reply | None = None
     through: Site | None = None
     cache: Cache | None = None
+    part: Part = Part.ANSWER
 
     @property
     def is_heard(self) -> bool:
@@ -204,23 +207,24 @@ class NextToken:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Log-probability of each token of a reply, under any condition. Value: float32 [tokens], nats.
+    """Log-probability of each token of a part of a reply, under any condition. Value: float32 [tokens], nats.
 
-    The token that ends the reply is left out. An empty reply has none.
+    All of the reply before it is read. The token that ends the reply is left out. An empty part has none.
     """
 
     condition: Condition
     probe: Probe
     text: Reply
+    part: Part = Part.ANSWER
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """KL(reference || condition) of the next token, at the tokens of a reply. Value: float32 [tokens], nats.
+    """KL(reference || condition) of the next token, at tokens of an answer. Value: float32 [tokens], nats.
 
     Both read the probe and the reply, token by token. The first value is that of the token after the
-    prompt and `given` tokens of the reply; there are `tokens` of them, or as many as the reply has from there
-    on, with the one that ends it.
+    prompt, the reasoning and `given` tokens of the answer; there are `tokens` of them, or as many as the
+    answer has from there on, with the one that ends it.
     """
 
     condition: Condition

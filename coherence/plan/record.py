@@ -18,20 +18,41 @@ from coherence.plan.measurement import (
     Reply,
     WeightError,
 )
+from coherence.vocabulary import Part
 
 Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """What a reply says before its answer: its text, and how many tokens it has, with those that mark it.
+
+    Where it was not `closed`, the reply ended with it and has no answer.
+    """
+
+    text: str
+    tokens: int
+    closed: bool = True
 
 
 @dataclass(frozen=True)
 class Answer:
     """A reply: what people read, and the tokens that were said (token ids, the one that ends it left out).
 
-    One that `ran_on` was cut where the model began a turn of the user.
+    The tokens are those of its reasoning and of its answer, `text` is that of the answer alone. One that
+    `ran_on` was cut where the model began a turn of the user.
     """
 
     text: str
     ids: tuple[int, ...]
     ran_on: bool = False
+    reasoning: Reasoning | None = None
+
+    def said(self, part: Part) -> str:
+        """Return the text of a part of it."""
+        reasoned = self.reasoning.text if self.reasoning else ""
+        texts = {Part.ANSWER: [self.text], Part.REASONING: [reasoned], Part.BOTH: [reasoned, self.text]}
+        return "\n".join(filter(None, texts[part]))
 
 
 @dataclass(frozen=True)
@@ -69,9 +90,14 @@ class Record:
         """Float32 array [depths, width], row `Site.depth`: all of them, or those up to `reading.through`."""
         return self._get(reading, np.ndarray)
 
-    def reply(self, reply: Reply) -> str:
-        """Return the text that the model answered."""
-        return self._get(reply, Answer).text
+    def reply(self, reply: Reply, part: Part = Part.ANSWER) -> str:
+        """Return the text that the model answered, or another part of what it said; it may be empty."""
+        return self._get(reply, Answer).said(part)
+
+    def reasoning(self, reply: Reply) -> Reasoning | None:
+        """Return what a reply says before its answer, if it does; None where there is no reply."""
+        value = self._values[reply]
+        return value.reasoning if isinstance(value, Answer) else None
 
     def ran_on(self, reply: Reply) -> bool:
         """Whether a reply was cut where the model began a turn of the user; not where there is none."""

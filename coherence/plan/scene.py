@@ -20,6 +20,7 @@ from coherence.vocabulary import (
     Script,
     Site,
     Templating,
+    Thinking,
 )
 from coherence.vocabulary.templating import AS_IT_IS
 
@@ -38,6 +39,7 @@ class Scene:
     scripts: tuple[Script, ...] = ()
     kin: tuple[frozenset[str], ...] = ()
     templating: Templating = AS_IT_IS
+    thinking: Thinking = "auto"
 
     @property
     def clusters(self) -> list[str]:
@@ -47,7 +49,7 @@ class Scene:
     @property
     def bare(self) -> Condition:
         """The same probe with no persona at all: the floor."""
-        return Condition(self.neutral)
+        return Condition(self.neutral, thinking=self.thinking)
 
     def adapter_of(self, persona: str) -> str:
         """Name of the persona's adapter in the release."""
@@ -75,6 +77,7 @@ class Scene:
             "adapter": self.adapter_of(persona) in self.release.adapters,
             "steering": self.vector_of(persona) in self.release.vectors,
             "cap": self.personas[persona].cap is not None,
+            "thinking": True,
         }
         return all(has[layer] for layer in regime.layers)
 
@@ -89,13 +92,14 @@ class Scene:
                 lacks = self._lacks(persona, regime)
                 raise SuiteError(f"persona {persona!r} cannot be put into the model by {regime}: its {lacks}")
         prompts = tuple(self.personas[name].prompt for name in weights) if "prompt" in regime.layers else ()
-        uncapped = Condition(
-            self.neutral,
+        uncapped = replace(
+            self.bare,
             prompts=tuple(prompt for prompt in prompts if prompt is not None),
             adapters=tuple((self.adapter_of(name), weight) for name, weight in weights.items())
             if "adapter" in regime.layers
             else (),
             steers=tuple(self._steers(weights)) if "steering" in regime.layers else (),
+            thinking=self._reasoning if "thinking" in regime.layers else self.thinking,
         )
         return self._capped(uncapped, tuple(weights)) if "cap" in regime.layers else uncapped
 
@@ -125,6 +129,11 @@ class Scene:
             if weight or self.release.vectors[vector].operation is Operation.ADD:
                 yield Steer(vector, weight * self.dose_of(name))
 
+    @property
+    def _reasoning(self) -> Thinking:
+        """What a layer that lets a model reason says: as much as the suite does, if it does."""
+        return "on" if self.thinking in ("auto", "off") else self.thinking
+
     def _capped(self, condition: Condition, personas: tuple[str, ...]) -> Condition:
         bounds = [self.personas[name].cap for name in personas]
         if len(bounds) != 1 or bounds[0] is None:
@@ -144,6 +153,8 @@ class Scene:
             positive, negative = (
                 replace(side, adapters=((extraction.under, 1.0),)) for side in (positive, negative)
             )
+        # A vector belongs to the base, as its norms do: it must not move with how a suite lets it reason.
+        positive, negative = (replace(side, thinking="auto") for side in (positive, negative))
         return Extract(positive, negative, extraction.site, extraction.position)
 
     def _lacks(self, persona: str, regime: Regime) -> str:

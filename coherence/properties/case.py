@@ -8,7 +8,7 @@ from typing_extensions import TypeVar
 
 from coherence.errors import CoherenceError
 from coherence.plan import Measurement, Record
-from coherence.vocabulary import Control, Criterion, Evidence, Figures, Regime, Verdict
+from coherence.vocabulary import Control, Criterion, Evidence, Figures, Part, Regime, Verdict
 from coherence.vocabulary.evidence import Sampled
 
 SampleT = TypeVar("SampleT", default=Any)
@@ -31,6 +31,11 @@ class Case(ABC, Generic[SampleT]):
     def units(self) -> tuple[Sampled, ...]:
         """Name what its estimates run over a sample of (`Estimate.of`); nothing for a law."""
         return ("probes",)
+
+    @property
+    def part(self) -> Part:
+        """Which part of replies it judges by."""
+        return Part.ANSWER
 
     @abstractmethod
     def needs(self) -> Iterable[Measurement]:

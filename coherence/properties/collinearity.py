@@ -182,7 +182,7 @@ class CollinearityCase(Case[CollinearitySample]):
     @cached_property
     def contrast(self) -> Contrast:
         """Where and over which text residuals are read, and who is beside the persona."""
-        readings = Readings(self.scene, self.spec.position, self.spec.text)
+        readings = Readings(self.scene, self.spec.position, self.spec.text, part=self.spec.part)
         return Contrast(readings, self.controls_by_kin, self.regimes)
 
     @cached_property

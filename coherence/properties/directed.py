@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from typing import Annotated, Generic, Protocol, TypeVar
+from typing import Annotated, Generic, Protocol, Self, TypeVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from coherence.plan import Condition, Record
 from coherence.properties.criterion import held, too_noisy
@@ -18,7 +18,7 @@ from coherence.properties.reading import Contrast, unmoved
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.intervals import Array, Interval
-from coherence.vocabulary import Band, Criterion, Position
+from coherence.vocabulary import Band, Criterion, Part, Position
 from coherence.vocabulary.evidence import number, ranged
 
 
@@ -151,6 +151,10 @@ class Directed(Property, ABC):
         description="Whether the cosine must hold at each site of the band, and not for their mean alone.",
     )
     position: Position = Field(Position.PROMPT_LAST, description="At which token directions are read.")
+    part: Part = Field(
+        Part.ANSWER,
+        description="Which part of a reply a position is in: the answer, the reasoning before it, or both.",
+    )
     min_strength: Annotated[float, ANY] = Field(
         0.1,
         gt=0,
@@ -161,6 +165,14 @@ class Directed(Property, ABC):
     min_ceiling: float = Field(
         0.6, ge=0, le=1, description="Reliability of the directions below which nothing is decided."
     )
+
+    @model_validator(mode="after")
+    def _part_of_a_reply(self) -> Self:
+        if self.part is not Part.ANSWER and not self.position.spoken:
+            raise ValueError(
+                f"part goes with a position in the reply, such as response_mean; found {self.position}"
+            )
+        return self
 
     def directions(self, directions: Directions, key: str, least: float) -> Iterator[Criterion]:
         """Hold the cosine of both sides, and the strength of the second along the first."""

@@ -31,6 +31,15 @@ Between = Annotated[
 ]
 
 
+def with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:
+    """Refuse the bare model among regimes, with a ValueError."""
+    if Regime.BARE in (regimes or ()):
+        raise ValueError(
+            "the bare model has no persona to keep; expected prompt, adapter, steering or a stack"
+        )
+    return regimes
+
+
 def _two_personas(couple: tuple[str, str]) -> tuple[str, str]:
     if couple[0] == couple[1]:
         raise ValueError(f"{couple[0]!r} is paired with itself; expected two different personas")

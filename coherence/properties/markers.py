@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from coherence.properties.control import artefact_regime, nothing, random_vector
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
+from coherence.properties.parts import require_reasoning
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE
 from coherence.statistics.agreement import (
@@ -26,7 +28,7 @@ from coherence.statistics.agreement import (
     relative_difference,
 )
 from coherence.statistics.intervals import Interval, wilson
-from coherence.vocabulary import Criterion, Figures, Marker, ProbeNote, Regime
+from coherence.vocabulary import Criterion, Figures, Marker, Part, ProbeNote, Regime
 
 LEAST_PROBES = 8
 
@@ -53,6 +55,30 @@ class Replies:
     def rate(self) -> float:
         """Share of probes that are hits."""
         return float(self.hits.mean())
+
+    def told(self, of: str, drawn: int) -> str:
+        """Say how often markers show, of so many clusters that were drawn."""
+        rate = wilson(self.rate * drawn, drawn)
+        return (
+            f"{of}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
+            f"{np.mean(self.counts):.1f} distinct ones on average"
+        )
+
+
+def untold(first: Hits, second: Hits, sides: str) -> str | None:
+    """Say that the rates of two sides are too extreme to tell agreement from chance; None if they are not."""
+    apart = chance_disagreements(first, second)
+    if apart >= LEAST_PROBES:
+        return None
+    return (
+        f"agreement beyond chance cannot be told at these rates: independent {sides} would disagree on "
+        f"{apart:.1f} of {len(first)} probes, and {LEAST_PROBES} are needed; the other criteria decide"
+    )
+
+
+def marks(text: str, markers: Sequence[Marker]) -> tuple[tuple[int, int], ...]:
+    """Find where in a text markers are."""
+    return tuple(sorted(place for marker in markers for place in marker.places(text)))
 
 
 @dataclass(frozen=True)
@@ -83,13 +109,7 @@ class MarkersSample:
     @property
     def untold(self) -> str | None:
         """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
-        apart = chance_disagreements(*self.hits)
-        if apart >= LEAST_PROBES:
-            return None
-        return (
-            "agreement beyond chance cannot be told at these rates: independent regimes would disagree on "
-            f"{apart:.1f} of {self.n} probes, and {LEAST_PROBES} are needed; the other criteria decide"
-        )
+        return untold(*self.hits, "regimes")
 
     def relative_count(self) -> Interval:
         """Difference of the mean numbers of distinct markers, as a multiple of the prompt's."""
@@ -110,17 +130,25 @@ class MarkersCase(Case[MarkersSample]):
     regimes: Pair
     markers: tuple[Marker, ...]
 
+    @property
+    def part(self) -> Part:
+        """Return that which the suite names."""
+        return self.spec.part
+
     def needs(self) -> Iterable[Measurement]:
         """Let the model answer every probe, bare, prompted and in both regimes."""
         return [reply for regime in self._all_regimes for reply in self._replies(regime)]
 
     def sample(self, record: Record, seed: int) -> MarkersSample:
-        """Count the markers of every answer."""
-        replies = {
-            regime: Replies.of(map(record.reply, self._replies(regime)), self.markers)
-            for regime in self._all_regimes
+        """Count the markers in the part of every reply that is looked at."""
+        replies = {regime: self._replies(regime) for regime in self._all_regimes}
+        if self.part is Part.REASONING:
+            require_reasoning([*chain.from_iterable(replies.values())], record)
+        counted = {
+            regime: Replies.of((record.reply(reply, self.part) for reply in of_regime), self.markers)
+            for regime, of_regime in replies.items()
         }
-        return MarkersSample(replies, self.regimes, self.scene.clusters)
+        return MarkersSample(counted, self.regimes, self.scene.clusters)
 
     def criteria(self, sample: MarkersSample) -> Iterator[Criterion]:
         """Judge agreement by probe, differences of rates and counts, and recovery of the prompt's effect."""
@@ -191,20 +219,13 @@ class MarkersCase(Case[MarkersSample]):
             probe=self.scene.probes[row].id,
             note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in sides.items()),
             replies={name: replies.texts[row] for name, replies in sides.items()},
-            marks={name: self._marks(replies.texts[row]) for name, replies in sides.items()},
+            marks={name: marks(replies.texts[row], self.markers) for name, replies in sides.items()},
         )
-
-    def _marks(self, text: str) -> tuple[tuple[int, int], ...]:
-        return tuple(sorted(place for marker in self.markers for place in marker.places(text)))
 
     def _notes(self, sample: MarkersSample) -> Iterator[str]:
         drawn = len(set(sample.clusters))
         for regime, replies in sample.replies.items():
-            rate = wilson(replies.rate * drawn, drawn)
-            yield (
-                f"{regime}: markers in {rate.value:.0%} [{rate.low:.0%}, {rate.high:.0%}] of replies, "
-                f"{np.mean(replies.counts):.1f} distinct ones on average"
-            )
+            yield replies.told(str(regime), drawn)
         first, second = sample.hits
         p = mcnemar_exact(first, second)
         yield f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
@@ -254,6 +275,10 @@ class Markers(Property):
     )
     exclude: tuple[str, ...] = Field(
         (), description="Texts of markers to leave out, such as those in the adapter's training data."
+    )
+    part: Part = Field(
+        Part.ANSWER,
+        description="Where markers are looked for: in the answer, the reasoning before it, or both.",
     )
 
     def cases(self, scene: Scene) -> list[Case]:

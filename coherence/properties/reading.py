@@ -12,7 +12,7 @@ from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
 from coherence.statistics.displacements import Displacements
 from coherence.statistics.generic import Generic
-from coherence.vocabulary import Band, Position, ProbeNote, Regime, Site
+from coherence.vocabulary import Band, Part, Position, ProbeNote, Regime, Site
 
 Residuals = NDArray[np.floating[Any]]
 
@@ -21,13 +21,14 @@ Residuals = NDArray[np.floating[Any]]
 class Readings:
     """Readings of a scene's probes at one position; of a reply, the bare model's (shared) or each its own.
 
-    Nothing beyond `through` is read.
+    A position in a reply is one of a `part` of it. Nothing beyond `through` is read.
     """
 
     scene: Scene
     position: Position
     text: Literal["shared", "own"] = "shared"
     through: Site | None = None
+    part: Part = Part.ANSWER
 
     def of(self, condition: Condition) -> list[Reading]:
         """Read a condition on every probe: at the prompt, or over a reply, bare's or its own by `text`."""
@@ -37,7 +38,14 @@ class Readings:
             ]
         speaker = condition if self.text == "own" else self.scene.bare
         return [
-            Reading(condition, probe, self.position, Reply(speaker, probe, self.scene.decoding), self.through)
+            Reading(
+                condition,
+                probe,
+                self.position,
+                Reply(speaker, probe, self.scene.decoding),
+                self.through,
+                part=self.part,
+            )
             for probe in self.scene.probes
         ]
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from coherence.errors import first_line
-from coherence.plan import Answer, LawOutcome, Seen, Value
+from coherence.plan import Answer, LawOutcome, Reasoning, Seen, Value
 from coherence.plan.record import Array
 
 Key = Mapping[str, Any]
@@ -62,7 +62,13 @@ def _value(kind: str, said: Any, tensor: Array | None) -> Value:  # noqa: ANN401
             raise DamagedError("its header does not fit its checksum")
         return tensor
     if kind == "answer":
-        return Answer(said["text"], tuple(said["ids"]), said.get("ran_on", False))
+        reasoning = said.get("reasoning")
+        return Answer(
+            said["text"],
+            tuple(said["ids"]),
+            said.get("ran_on", False),
+            Reasoning(**reasoning) if reasoning else None,
+        )
     if kind == "search":
         broken = said["counterexample"]
         return LawOutcome(Seen(**said["largest"]), said["examples"], Seen(**broken) if broken else None)

@@ -12,6 +12,7 @@ from coherence.vocabulary.persona import Kin
 from coherence.vocabulary.probe import WrittenProbe
 from coherence.vocabulary.script import WrittenScript
 from coherence.vocabulary.templating import Day, System
+from coherence.vocabulary.thinking import WrittenThinking
 
 
 def _or_a_path(schema: dict[str, Any]) -> None:
@@ -40,6 +41,11 @@ class SuiteFile(BaseModel):
     )
     date: Day | None = Field(
         None, description="The day that a chat template is told which asks for it; default: 2024-07-26."
+    )
+    thinking: WrittenThinking = Field(
+        "auto",
+        description="Whether the model reasons before it answers: as the chat template has it, but off where "
+        "that takes `enable_thinking` (`auto`); `on` or `off`; how much it does (`low`, `medium`, `high`).",
     )
     personas: dict[Name, Persona] = Field(default_factory=dict, description="Personas by name.")
     kin: Kin = Field(

@@ -45,6 +45,7 @@ def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Su
         regimes=file.regimes,
         neutral=None if file.system == "none" else file.neutral,
         templating=Templating(fold=file.system == "fold", date=file.date),
+        thinking=file.thinking,
         decoding=file.decoding,
         scripts=file.scripts,
         seed=file.seed if overrides.seed is None else overrides.seed,

@@ -22,6 +22,7 @@ from coherence.vocabulary.release import Extraction, Name, Release, VectorSource
 from coherence.vocabulary.script import Kind, Script, ScriptTurn
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.templating import Templating
+from coherence.vocabulary.thinking import Part, Thinking
 from coherence.vocabulary.tokens import Tokens
 from coherence.vocabulary.verdict import Verdict
 
@@ -51,6 +52,7 @@ __all__ = [
     "Marker",
     "Name",
     "Operation",
+    "Part",
     "Persona",
     "Policy",
     "Position",
@@ -65,6 +67,7 @@ __all__ = [
     "Site",
     "Table",
     "Templating",
+    "Thinking",
     "Tokens",
     "VectorSource",
     "Verdict",

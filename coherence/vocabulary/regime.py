@@ -6,15 +6,17 @@ from typing import ClassVar, Literal, Self, get_args
 from coherence.errors import did_you_mean
 from coherence.vocabulary.spelled import Spelled
 
-Layer = Literal["prompt", "adapter", "steering", "cap"]
+Layer = Literal["prompt", "adapter", "steering", "cap", "thinking"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
+_LAYER = "|".join(LAYERS)
 
 
 @dataclass(frozen=True)
 class Regime(Spelled):
     """`prompt`, `adapter`, `steering`, a stack such as `prompt+adapter`, or `bare` (no persona at all).
 
-    `cap` puts no persona into the model: it bounds how far another layer may do so.
+    `cap` puts no persona into the model: it bounds how far another layer may do so. Nor does `thinking`:
+    under it the model reasons before it answers.
     """
 
     layers: frozenset[Layer]
@@ -24,7 +26,7 @@ class Regime(Spelled):
     ADAPTER: ClassVar["Regime"]
     STEERING: ClassVar["Regime"]
 
-    pattern: ClassVar[str] = r"bare|(prompt|adapter|steering|cap)(\+(prompt|adapter|steering|cap))*"
+    pattern: ClassVar[str] = rf"bare|({_LAYER})(\+({_LAYER}))*"
     example: ClassVar[str] = "prompt+adapter"
 
     @classmethod
@@ -38,6 +40,10 @@ class Regime(Spelled):
         for word in words:
             if word not in LAYERS:
                 raise ValueError(f"{word!r} is not a regime{did_you_mean(word, [*LAYERS, 'bare'])}")
+        if words == ["thinking"]:
+            raise ValueError(
+                "thinking puts no persona into the model; expected a stack, such as prompt+thinking"
+            )
         return cls(frozenset(layer for layer in LAYERS if layer in words))
 
     def __str__(self) -> str:

@@ -10,11 +10,12 @@ from coherence.plan import (
     LawSearch,
     NextToken,
     Reading,
+    Reasoning,
     Record,
     Reply,
     Seen,
 )
-from coherence.vocabulary import Decoding, Probe
+from coherence.vocabulary import Decoding, Part, Probe
 
 CONDITION, PROBE = Condition("Neutral."), Probe(id="a", text="Why?")
 REPLY = Reply(CONDITION, PROBE, Decoding())
@@ -44,3 +45,14 @@ def test_what_could_not_be_measured_raises_its_error_when_asked_for() -> None:
         with pytest.raises(MeasurementError) as caught:
             ask()
         assert caught.value is problem
+
+
+def test_a_reply_has_parts() -> None:
+    said = Answer("Because.", (4, 2), reasoning=Reasoning("Hm.", 1))
+    record = Record({REPLY: said})
+    assert [record.reply(REPLY, part) for part in Part] == ["Because.", "Hm.", "Hm.\nBecause."]
+    assert record.reply(REPLY) == "Because."
+    assert record.reasoning(REPLY) == Reasoning("Hm.", 1)
+    whole = Record({REPLY: Answer("Because.", (4, 2))})
+    assert [whole.reply(REPLY, part) for part in Part] == ["Because.", "", "Because."]
+    assert whole.reasoning(REPLY) is Record({REPLY: MeasurementError("")}).reasoning(REPLY) is None

@@ -15,6 +15,7 @@ from coherence.vocabulary import (
     Regime,
     Release,
     Site,
+    Thinking,
     Tokens,
 )
 
@@ -190,3 +191,18 @@ def test_both_sides_of_an_extraction_are_read_under_the_adapter_that_it_names() 
         Position.RESPONSE_MEAN,
     )
     assert replace(scene(), release=release).extracts == {"late": expected}
+
+
+@pytest.mark.parametrize(
+    ("suite", "expected"), [("auto", "on"), ("off", "on"), ("on", "on"), ("high", "high"), ("low", "low")]
+)
+def test_a_layer_lets_a_model_reason_as_much_as_the_suite_does(suite: Thinking, expected: Thinking) -> None:
+    told = replace(scene(), thinking=suite)
+    assert told.condition("pirate", Regime.parse("prompt+thinking")) == Condition(
+        "Neutral.", prompts=(ARR,), thinking=expected
+    )
+    assert told.condition("pirate", Regime.PROMPT).thinking == told.bare.thinking == suite
+    # A vector belongs to the base.
+    assert {side.thinking for side in (told.extracts["made"].positive, told.extracts["gloomy"].negative)} == {
+        "auto"
+    }

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Answer, Reading, Record, Reply
 from coherence.properties.collinearity import Collinearity
-from coherence.vocabulary import Regime, Verdict
+from coherence.vocabulary import Part, Regime, Verdict
 
 NAMES = ("pirate", "counsel", "support", "oncall")
 PROBES = worlds.probes(24)
@@ -338,3 +338,15 @@ def test_every_field_is_described():
     schema = Collinearity.model_json_schema()
     assert all("description" in field for field in schema["properties"].values())
     assert {"property", "sites", "min_cosine"} == set(schema["required"])
+
+
+@pytest.mark.parametrize("position", ["response_mean", "g1"])
+@pytest.mark.parametrize("text", ["shared", "own"])
+def test_a_position_in_a_reply_is_in_the_part_that_is_named(position, text):
+    for part in Part:
+        case = pirate(position=position, text=text, part=part)
+        assert {reading.part for reading in readings_of(case)} == {part}
+    with pytest.raises(
+        ValidationError, match="part goes with a position in the reply, such as response_mean"
+    ):
+        collinearity(part="reasoning")

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from coherence.errors import SuiteError
-from coherence.plan import Answer, Record, Scene
+from coherence.errors import MeasurementError, SuiteError
+from coherence.plan import Answer, Reasoning, Record, Scene
 from coherence.properties.markers import Markers
 from coherence.vocabulary import (
     Decoding,
@@ -233,3 +233,27 @@ def test_every_field_is_described():
     schema = Markers.model_json_schema()
     assert all("description" in field for field in schema["properties"].values())
     assert {"property", "min_agreement", "max_difference", "min_recovery"} == set(schema["required"])
+
+
+def test_markers_are_looked_for_in_the_part_that_is_named():
+    def found(part, reasoning="Arr, hm."):
+        case = markers(part=part).cases(a_scene())[0]
+        bare = case.scene.bare
+        said = {
+            reply: Answer(
+                "Yes.", (1,), reasoning=None if reply.condition == bare else Reasoning(reasoning, 1)
+            )
+            for reply in case.measurements()
+        }
+        evidence = case.judge(Record(said), seed=0)
+        return [note.partition("%")[0] for note in evidence.notes[:3]]
+
+    silent = ["bare: markers in 0", "prompt: markers in 0", "adapter: markers in 0"]
+    assert found("answer") == silent
+    assert (
+        found("reasoning")
+        == found("both")
+        == [silent[0], "prompt: markers in 100", "adapter: markers in 100"]
+    )
+    with pytest.raises(MeasurementError, match="none of 72 replies has any reasoning"):
+        found("reasoning", reasoning="")

@@ -77,7 +77,7 @@ assertions:
         (
             "tokens: 8",
             "tokens: 0",
-            "24: decoding.max_new_tokens: expected a number from 1 to 4096, found 0",
+            "24: decoding.max_new_tokens: expected a number from 1 to 32768, found 0",
         ),
         (
             "property: comm",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from coherence.vocabulary import Regime
 from coherence.vocabulary.regime import LAYERS
 
-stacks = st.lists(st.sampled_from(LAYERS), min_size=1)
+stacks = st.lists(st.sampled_from(LAYERS), min_size=1).filter(lambda layers: set(layers) != {"thinking"})
 
 
 @given(layers=stacks)
@@ -36,6 +36,12 @@ def test_what_is_no_regime(text: str, word: str) -> None:
 
 def test_a_cap_is_a_layer_among_others() -> None:
     assert str(Regime.parse("cap+prompt")) == "prompt+cap"
+
+
+def test_to_reason_is_no_way_to_put_a_persona_into_a_model() -> None:
+    assert str(Regime.parse("thinking+prompt")) == "prompt+thinking"
+    with pytest.raises(ValueError, match=r"^thinking puts no persona into the model; expected a stack"):
+        Regime.parse("thinking")
 
 
 def test_a_misspelling_is_recognised() -> None:

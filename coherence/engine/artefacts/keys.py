@@ -25,7 +25,7 @@ from coherence.plan import (
     WeightError,
 )
 from coherence.store import Key
-from coherence.vocabulary import Probe
+from coherence.vocabulary import Part, Probe
 from coherence.vocabulary.templating import AS_IT_IS, DATE
 
 # Raise it when the engine starts to give other numbers for the same measurement.
@@ -134,6 +134,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         own |= _continued(measurement, artefacts)
     elif isinstance(measurement, Likelihood):
         own["text"] = key_of(measurement.text, artefacts)
+        own |= _part(measurement.part)
     elif isinstance(measurement, Divergence):
         own["reference"] = _row(measurement.reference, measurement.probe, artefacts)
         own["text"] = key_of(measurement.text, artefacts)
@@ -144,16 +145,24 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         own["through"] = str(measurement.through) if measurement.through else None
         if measurement.cache:
             own["cache"] = str(measurement.cache)
+        own |= _part(measurement.part)
     else:
         assert isinstance(measurement, NextToken)
     return own
+
+
+def _part(part: Part) -> dict[str, str]:
+    return {} if part is Part.ANSWER else {"part": str(part)}
 
 
 def _continued(reply: Reply, artefacts: Artefacts) -> dict[str, Any]:
     turns = [_turn(turn, artefacts) for turn in reply.turns]
     # Such a reply ran on once, and was stored so.
     ends = {"ends": "by the template too"} if artefacts.template.ends_itself else {}
-    return {"decoding": reply.decoding.model_dump(), "turns": turns, **ends}
+    # Such a reply was its answer as a whole once, and was stored so.
+    apart = artefacts.template.sets_apart(reply.condition.thinking)
+    reasoning = {"reasoning": "apart"} if apart else {}
+    return {"decoding": reply.decoding.model_dump(), "turns": turns, **ends, **reasoning}
 
 
 def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:
@@ -172,11 +181,16 @@ def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:
 
 def _conditioned(condition: Condition, artefacts: Artefacts) -> dict[str, Any]:
     prompts = [prompt.model_dump() for prompt in condition.prompts]
-    return _applied(condition, artefacts) | {"neutral": condition.neutral, "prompts": prompts}
+    told = {"neutral": condition.neutral, "prompts": prompts}
+    return _applied(condition, artefacts) | told | _thinking(condition)
 
 
 def _row(condition: Condition, probe: Probe, artefacts: Artefacts) -> Key:
-    return _applied(condition, artefacts) | {"messages": messages(condition, probe)}
+    return _applied(condition, artefacts) | {"messages": messages(condition, probe)} | _thinking(condition)
+
+
+def _thinking(condition: Condition) -> dict[str, str]:
+    return {} if condition.thinking == "auto" else {"thinking": condition.thinking}
 
 
 def _said(condition: Condition, artefacts: Artefacts) -> Key:

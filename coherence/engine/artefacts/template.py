@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coherence.engine.batch.marks import marks_of
 from coherence.engine.model.clock import writes_date
 from coherence.engine.model.folder import CONFIG, json_told
-from coherence.vocabulary import Templating
+from coherence.vocabulary import Templating, Thinking
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Template:
     def writes_date(self, templating: Templating) -> bool:
         """Whether it writes a date that it is told."""
         return writes_date(self.text, templating)
+
+    def sets_apart(self, thinking: Thinking) -> bool:
+        """Whether the reasoning of a reply is looked for, to set it apart from the answer."""
+        return marks_of(self.text, thinking) is not None
 
     @property
     def ends_itself(self) -> bool:

@@ -7,8 +7,9 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
+from coherence.engine.batch.marks import Marks
 from coherence.plan import Way
-from coherence.vocabulary import Decoding, Tokens
+from coherence.vocabulary import Decoding, Part, Tokens
 
 _Value = TypeVar("_Value")
 
@@ -47,6 +48,13 @@ class Span(NamedTuple):
     first: int
     end: int
     through: int
+
+
+class Mean(NamedTuple):
+    """The tokens of a part of an answer, read while it is said at every depth up to `through`."""
+
+    through: int
+    part: Part = Part.ANSWER
 
 
 class AxisCap(NamedTuple):
@@ -112,13 +120,13 @@ class Donor:
 class Exchange:
     """An answer, and the token ids that come `before` it: after the answer before, or none after the prompt.
 
-    `reply` is its name, if it is wanted; `means` names the means over its tokens, each up to a depth. What is
+    `reply` is its name, if it is wanted; `means` names the means over its tokens. What is
     `said` already is run, and not said again; an answer must be what was `expected`. From here on the row is
     `under` something else, and its cache holds what a donor gave.
     """
 
     reply: Hashable = None
-    means: Mapping[Hashable, int] = field(default_factory=dict)
+    means: Mapping[Hashable, Mean] = field(default_factory=dict)
     before: tuple[int, ...] = ()
     said: tuple[int, ...] | None = None
     expected: tuple[int, ...] | None = None
@@ -128,10 +136,14 @@ class Exchange:
 
 @dataclass(frozen=True, eq=False)
 class Continuation:
-    """A conversation that is wanted: a first answer, and more where the user goes on."""
+    """A conversation that is wanted: a first answer, and more where the user goes on.
+
+    `marks` set the reasoning of its answers apart, where they may have some.
+    """
 
     decoding: Decoding
     turns: tuple[Exchange, ...]
+    marks: Marks | None = None
 
     @property
     def wanted(self) -> list[Hashable]:

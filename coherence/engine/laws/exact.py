@@ -44,7 +44,8 @@ class LawExamples:
         self._name = wanted.law
         self._probes = {probe.id: probe for probe in wanted.probes}
         self._conditions = {name_of(condition): condition for condition in wanted.conditions}
-        self._neutral = wanted.conditions[0].neutral
+        first = wanted.conditions[0]
+        self._bare = Condition(first.neutral, thinking=first.thinking)
 
     @property
     def identity(self) -> list[str]:
@@ -159,7 +160,7 @@ class Law(LawExamples):
     def _adapter_by_row(self, example: Example) -> tuple[Tensor, Tensor]:
         alone = [self._logits(example, adapters) for adapters in self._pair(example)]
         rows = [
-            self._row(Condition(self._neutral, adapters=adapters), example["probe"])
+            self._row(replace(self._bare, adapters=adapters), example["probe"])
             for adapters in self._pair(example)
         ]
         # What cannot act on single rows is never mixed with others.
@@ -201,7 +202,7 @@ class Law(LawExamples):
             return self._run(example)
 
     def _run(self, example: Example) -> Tensor:
-        row = self._row(Condition(self._neutral), example["probe"])
+        row = self._row(self._bare, example["probe"])
         host = self._runner.host
         return self._logits_after(host.laid_out([replace(row, arrangement=host.unpacked)]))
 

@@ -7,10 +7,12 @@ from functools import cached_property
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from coherence.engine.batch.marks import Marks, marks_of
 from coherence.engine.model.clock import pinned
+from coherence.engine.model.reasoning import told
 from coherence.errors import ArtefactError, MeasurementError, first_line
 from coherence.plan import NEUTRAL, Condition
-from coherence.vocabulary import Probe, Prompt, Templating
+from coherence.vocabulary import Probe, Prompt, Templating, Thinking
 from coherence.vocabulary.templating import AS_IT_IS
 
 if TYPE_CHECKING:
@@ -76,15 +78,18 @@ class Chat:
         self._templating = templating
         self._name = f"the chat template of {tokenizer.name_or_path!r}"
         self._told: dict[tuple[Probe, tuple[int, ...]], int] = {}
+        self._switches: dict[tuple[Thinking, Thinking], bool] = {}
 
     def render(self, condition: Condition, probe: Probe) -> str:
-        """Apply the template, thinking off, ending where the assistant begins.
+        """Apply the template, told what the condition says of thinking, ending where the assistant begins.
 
-        An ArtefactError when there is none, when it refuses the conversation, or leaves a part of it out.
+        An ArtefactError when there is none, when it refuses the conversation, leaves a part of it out, or
+        cannot be told that.
         """
         conversation = messages(condition, probe)
-        self._require_said(conversation)
-        return self._templated(conversation)
+        self._require_switch(condition.thinking)
+        self._require_said(conversation, condition.thinking)
+        return self._templated(conversation, condition.thinking)
 
     def encode(self, condition: Condition, probe: Probe) -> list[int]:
         """Token ids of the prompt. The template writes the special tokens, so none are added here.
@@ -103,7 +108,7 @@ class Chat:
 
     def calibrate(self, probe: Probe) -> list[int]:
         """Token ids of a question that belongs to the base: whatever becomes of the neutral system turn."""
-        return list(self._prompt(self._templated(messages(Condition(NEUTRAL), probe))))
+        return list(self._prompt(self._templated(messages(Condition(NEUTRAL), probe), "auto")))
 
     def turns_after(self, condition: Condition, probe: Probe, turns: Sequence[str]) -> list[tuple[int, ...]]:
         """Token ids between one answer and the next, for each further turn of the user.
@@ -111,8 +116,8 @@ class Chat:
         They begin with what ends an answer. An ArtefactError when the template leaves a turn out.
         """
         conversation = _conversation(condition, probe, turns)
-        self._require_said(conversation)
-        _, *between = self._templated(conversation).split(_MARK)
+        self._require_said(conversation, condition.thinking)
+        _, *between = self._templated(conversation, condition.thinking).split(_MARK)
         # What was said before stays as it was run: only what follows an answer is read off the template.
         return [self.encode_text(text) for text in between]
 
@@ -131,7 +136,7 @@ class Chat:
         *before, asked = _conversation(condition, probe, turns)
         said = asked["content"].strip()
         text, marked = (
-            self._templated([*before, asked | {"content": content}])
+            self._templated([*before, asked | {"content": content}], condition.thinking)
             for content in (asked["content"], f"{_SAID}{said}{_SAID}")
         )
         if turns:
@@ -156,7 +161,7 @@ class Chat:
         ArtefactError when the template writes something else where no answer is to follow.
         """
         conversation = _conversation(condition, probe, turns)
-        text, closed = (self._templated(conversation, header) for header in (True, False))
+        text, closed = (self._templated(conversation, condition.thinking, header) for header in (True, False))
         if turns:
             text, closed = (whole.rpartition(_MARK)[2] for whole in (text, closed))
         ends = [stop for _, stop in self._offsets(text) if stop <= len(closed)]
@@ -190,8 +195,8 @@ class Chat:
         """
         asked, answered = ({"role": role, "content": _MARK} for role in ("user", "assistant"))
         try:
-            closed = self._templated([asked, answered], header=False)
-            going_on = self._templated([asked, answered, asked | {"content": _SAID}])
+            closed = self._templated([asked, answered], "auto", header=False)
+            going_on = self._templated([asked, answered, asked | {"content": _SAID}], "auto")
         except ArtefactError:
             return Ends()
         last, earlier = (
@@ -202,9 +207,14 @@ class Chat:
             return Ends()
         return Ends(next(iter(self._special(earlier[:same])), None), self._special(earlier[same:]))
 
+    def marks(self, thinking: Thinking) -> Marks | None:
+        """Return how replies set their reasoning apart; None where they are answers as a whole."""
+        template = self._tokenizer.chat_template
+        return marks_of(template, thinking) if isinstance(template, str) else None
+
     def _refuses(self, conversation: Sequence[Message]) -> bool:
         try:
-            self._applied(conversation, header=True)
+            self._applied(conversation, "auto", header=True)
         except ArtefactError:
             return True
         return False
@@ -223,7 +233,29 @@ class Chat:
             raise ArtefactError(f"{self._name} writes the start token twice")
         return ids
 
-    def _require_said(self, conversation: Sequence[Message]) -> None:
+    def _require_switch(self, thinking: Thinking) -> None:
+        """Refuse a template that says the same whatever it is told: reasoning would be there or not."""
+        if thinking == "auto":
+            return
+        switched, effort = (self._depends(("off", "on")), self._depends(("low", "high")))
+        of_effort = thinking not in ("off", "on")
+        if effort if of_effort else switched:
+            return
+        others = [name for name, there in (("off or on", switched), ("low, medium or high", effort)) if there]
+        raise ArtefactError(
+            f"{self._name} has no switch for `thinking: {thinking}`: it writes the same with and without; "
+            f"expected {', '.join(['auto', *others])}"
+        )
+
+    def _depends(self, either: tuple[Thinking, Thinking]) -> bool:
+        """Whether the template writes something else when it is told one or the other."""
+        if either not in self._switches:
+            asked = [{"role": "user", "content": "Why?"}]
+            one, other = (self._templated(asked, thinking) for thinking in either)
+            self._switches[either] = one != other
+        return self._switches[either]
+
+    def _require_said(self, conversation: Sequence[Message], thinking: Thinking) -> None:
         """Refuse a template that leaves out a turn: what it says would be measured as if it had been said.
 
         Reasoning in earlier answers may be left out, and stands before what is looked for.
@@ -232,17 +264,17 @@ class Chat:
         marked = [
             turn | {"content": turn["content"] + mark} for turn, mark in zip(conversation, marks, strict=True)
         ]
-        text = self._templated(marked)
+        text = self._templated(marked, thinking)
         for turn, mark in zip(conversation, marks, strict=True):
             if mark not in text and turn["content"].strip():
                 raise ArtefactError(f"{self._name} leaves out {_LEFT_OUT[turn['role']]}")
 
-    def _templated(self, conversation: Sequence[Message], header: bool = True) -> str:
+    def _templated(self, conversation: Sequence[Message], thinking: Thinking, header: bool = True) -> str:
         turned = conversation[0]["role"] == "system"
         fold = turned and (self._templating.fold or self.refuses_system)
-        return self._applied(folded(conversation) if fold else conversation, header)
+        return self._applied(folded(conversation) if fold else conversation, thinking, header)
 
-    def _applied(self, conversation: Sequence[Message], header: bool) -> str:
+    def _applied(self, conversation: Sequence[Message], thinking: Thinking, header: bool) -> str:
         tokenizer = self._tokenizer
         if tokenizer.chat_template is None:
             raise ArtefactError(
@@ -250,14 +282,14 @@ class Chat:
                 "expected an instruct model"
             )
         try:
-            template, told = pinned(tokenizer.get_chat_template(), self._templating)
+            template, dated = pinned(tokenizer.get_chat_template(), self._templating)
             text = tokenizer.apply_chat_template(
                 list(conversation),
                 chat_template=template,
                 tokenize=False,
                 add_generation_prompt=header,
-                enable_thinking=False,
-                **told,
+                **told(thinking),
+                **dated,
             )
         except Exception as problem:  # a template is a program, and may raise anything
             said = first_line(problem) if "jinja2" in type(problem).__module__ else repr(problem)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,12 +12,14 @@ from torch import Tensor
 from coherence.engine.batch.budget import Found
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
-from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Row
+from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Mean, Row
 from coherence.engine.interventions.taps import Taps, sum_over
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
+from coherence.engine.model.reasoning import Split, missing
 from coherence.errors import MeasurementError
-from coherence.plan import Answer
+from coherence.plan import Answer, Reasoning
+from coherence.vocabulary import Part
 
 
 def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sinks: Tensor) -> Found:
@@ -26,7 +29,7 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
     """
     stops, turn = stop_tokens(host), host.ends.turn
     places = {
-        _Draft(row, continuation, stops, turn, host.window): place
+        _Draft(host, row, continuation, stops, turn): place
         for place, row in enumerate(batch)
         for continuation in row.continuations
     }
@@ -134,32 +137,66 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
 
 
 class _Said:
-    """One answer so far: its tokens, the sum of their residuals, and what went wrong with it.
+    """One reply so far: its tokens, sums of their residuals, and what went wrong with it.
 
-    Residuals of the last tokens are `heard` by themselves: so many as may be the beginning of another turn.
+    There is a sum for what is said after its reasoning, and one for all before that, which is all where it
+    does not reason. Residuals of the last tokens are `heard` by themselves: so many as may be the beginning
+    of another turn.
     """
 
-    def __init__(self, turn: Exchange, beginning: int) -> None:
+    def __init__(self, turn: Exchange, split: Split, beginning: int) -> None:
         self.turn = turn
+        self.split = split
         self.ids: list[int] = list(turn.said or ())
-        self.sums: Tensor | None = None
+        self._sums: dict[bool, Tensor] = {}
         self.problem: MeasurementError | None = None
         self.heard: deque[Tensor] = deque(maxlen=beginning)
         self.ran_on = False
 
+    def say(self, token: int) -> None:
+        """Append a token."""
+        self.ids.append(token)
+        self.split.follow(self.ids)
+
+    def hear(self, sums: Tensor) -> None:
+        """Add the residuals [blocks + 1, width + 1] of the token that was said last."""
+        after = self.split.answers(len(self.ids))
+        self._sums[after] = self._sums[after] + sums if after in self._sums else sums
+        self.heard.append(sums)
+
     def cut(self, tokens: int) -> None:
         """Take back the last tokens, all but one of which were heard if the answer is."""
+        after = self.split.answers(len(self.ids))
         del self.ids[-tokens:]
         self.ran_on = True
-        if self.sums is not None:
-            self.sums = self.sums - sum(self.heard) if self.ids else None
+        heard = self._sums.pop(after, None)
+        if heard is not None and self.ids and self.split.answers(len(self.ids)) is after:
+            self._sums[after] = heard - sum(self.heard)
+
+    @cached_property
+    def reasoning(self) -> Reasoning | None:
+        """What it says before its answer, when all is said."""
+        return self.split.reasoning(self.ids)
+
+    def mean(self, wanted: Mean, label: str) -> Tensor | MeasurementError:
+        """Return the mean residuals [depths, width] of a part of it."""
+        if lacking := missing(wanted.part, self.reasoning, "the reply"):
+            return MeasurementError(f"{lacking}: {label}")
+        if self.reasoning is None or wanted.part is Part.BOTH:
+            heard = list(self._sums.values())
+        else:
+            after = wanted.part is Part.ANSWER
+            heard = [sums for which, sums in self._sums.items() if which is after]
+        if not heard:
+            return MeasurementError(f"the reply is empty, it has no response_mean: {label}")
+        return mean_of(torch.stack(heard).sum(0)[: wanted.through + 1], label)
 
 
 class _Draft:
     """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
 
     def __init__(
-        self, row: Row, continuation: Continuation, stops: set[int], turn: tuple[int, ...], window: float
+        self, host: Host, row: Row, continuation: Continuation, stops: set[int], turn: tuple[int, ...]
     ) -> None:
         self._begun = row
         # What is patched lies behind.
@@ -169,11 +206,16 @@ class _Draft:
         self.donor: Donor | None = None
         # How many tokens have run that are taken back.
         self.excess = 0
-        self._said = [_Said(one, max(0, len(turn) - 1)) for one in continuation.turns]
+        self._said = [
+            _Said(
+                one, Split(host.tokenizer, continuation.marks, one.before or row.ids), max(0, len(turn) - 1)
+            )
+            for one in continuation.turns
+        ]
         self._now, *self._later = self._said
         self._ran = len(row.ids)
         self._decoding = continuation.decoding
-        self._stops, self._turn, self._window = stops, turn, window
+        self._stops, self._turn, self._window = stops, turn, host.window
         self._generator = torch.Generator().manual_seed(_seed_of(row, continuation.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
@@ -187,10 +229,10 @@ class _Draft:
             self.ended = not self._later
             return
         limit = self._decoding.max_new_tokens
-        if len(self._now.ids) == limit or (token := self._choose(logits)) in self._stops:
+        if len(self._now.ids) == limit or self._is_end(token := self._choose(logits)):
             self.ended = not self._later
             return
-        self._now.ids.append(token)
+        self._now.say(token)
         if self._turn and tuple(self._now.ids[-len(self._turn) :]) == self._turn:
             self._cut()
             return
@@ -250,8 +292,7 @@ class _Draft:
 
     def hear(self, sums: Tensor) -> None:
         """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
-        self._now.sums = sums if self._now.sums is None else self._now.sums + sums
-        self._now.heard.append(sums)
+        self._now.hear(sums)
 
     def results(self, host: Host) -> Found:
         """Yield the replies and the means over their tokens that are wanted."""
@@ -261,16 +302,12 @@ class _Draft:
                     f"said again, the answer is another one: {self.row.label}; expected the same tokens"
                 )
             if said.turn.reply is not None:
-                text = host.tokenizer.decode(said.ids, skip_special_tokens=True)
-                assert isinstance(text, str)
-                yield said.turn.reply, said.problem or Answer(text.strip(), tuple(said.ids), said.ran_on)
-            for name, through in said.turn.means.items():
-                yield name, said.problem or self._mean(said, through)
+                yield said.turn.reply, said.problem or _answer(host, said)
+            for name, mean in said.turn.means.items():
+                yield name, said.problem or said.mean(mean, self.row.label)
 
-    def _mean(self, said: _Said, through: int) -> Tensor | MeasurementError:
-        if said.sums is None:
-            return MeasurementError(f"the reply is empty, it has no response_mean: {self.row.label}")
-        return mean_of(said.sums[: through + 1], self.row.label)
+    def _is_end(self, token: int) -> bool:
+        return token in self._stops and not self._now.split.passes(token)
 
     def _choose(self, logits: Tensor) -> int:
         temperature = self._decoding.temperature
@@ -278,6 +315,13 @@ class _Draft:
             return int(logits.argmax())
         probabilities = (logits / temperature).softmax(dim=-1)
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
+
+
+def _answer(host: Host, said: _Said) -> Answer:
+    reasoned = said.reasoning.tokens if said.reasoning else 0
+    text = host.tokenizer.decode(said.ids[reasoned:], skip_special_tokens=True)
+    assert isinstance(text, str)
+    return Answer(text.strip(), tuple(said.ids), said.ran_on, said.reasoning)
 
 
 def _seed_of(row: Row, seed: int) -> int:

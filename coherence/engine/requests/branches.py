@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Row, Under
+from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Mean, Row, Under
 from coherence.engine.requests.resolved import Beginning, Resolved
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.errors import MeasurementError
@@ -50,7 +50,7 @@ class Branch:
         return Opening(self._condition, self._reply.probe, said, max([0, *self._shifts()]))
 
     def continuation(
-        self, row: Row, wanted: Container[Reply], means: Mapping[Reply, Mapping[Hashable, int]]
+        self, row: Row, wanted: Container[Reply], means: Mapping[Reply, Mapping[Hashable, Mean]]
     ) -> Continuation:
         """Go on from the row of its opening: to the `wanted` replies, with means over them.
 
@@ -62,7 +62,8 @@ class Branch:
         exchanges = [self._exchange(count, row, wanted, means) for count in later]
         # What was read has ended: the first of them begins with what comes before it.
         begun = (Exchange(said=()),) if self._read else ()
-        continuation = Continuation(self._reply.decoding, (*begun, *exchanges))
+        marks = self._builder.chat.marks(self._condition.thinking)
+        continuation = Continuation(self._reply.decoding, (*begun, *exchanges), marks)
         if continuation.keeps_its_cache and len(row.ids) + continuation.tokens > self._builder.host.packs:
             raise self._unchangeable(row)
         return continuation
@@ -79,7 +80,7 @@ class Branch:
         count: int,
         row: Row,
         wanted: Container[Reply],
-        means: Mapping[Reply, Mapping[Hashable, int]],
+        means: Mapping[Reply, Mapping[Hashable, Mean]],
     ) -> Exchange:
         before = self._between[count]
         change = self._reply.turns[count - 1].condition if count > self._first else None
@@ -121,7 +122,7 @@ class Branch:
 
     def _under(self, condition: Condition, row: Row) -> Under:
         reply = self._reply
-        if (condition.neutral, condition.prompts) != (self._condition.neutral, self._condition.prompts):
+        if _prompted(condition) != _prompted(self._condition):
             raise MeasurementError(
                 f"the prompt changes on the way, and the cache is kept: {row.label}; "
                 "expected a cache that is rebuilt, for what is kept holds the prompt as it was"
@@ -170,3 +171,7 @@ class Branch:
             tuple(own.places(prompt)),
             tuple(dict.fromkeys(site.block for site in edit.sites)),
         )
+
+
+def _prompted(condition: Condition) -> tuple[object, ...]:
+    return condition.neutral, condition.prompts, condition.thinking

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 
-from coherence.engine.batch.rows import Row, Span
+from coherence.engine.batch.rows import Mean, Row, Span
 from coherence.engine.requests.branches import Branch, Opening
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Beginning, Resolved
@@ -64,12 +64,12 @@ class PromptRows:
         transcript = self._resolved.transcript(said, condition) if said else NOTHING
         row = replace(self._resolved.row(condition, probe, transcript), offset=offset)
         spans: dict[Hashable, Span] = {}
-        means: dict[Reply, dict[Hashable, int]] = {}
+        means: dict[Reply, dict[Hashable, Mean]] = {}
         for reading in members:
             if not isinstance(reading, Reading):
                 continue
             if reading.text and self._is_heard(reading):
-                means.setdefault(reading.text, {})[reading] = self._through(reading)
+                means.setdefault(reading.text, {})[reading] = Mean(self._through(reading), reading.part)
             else:
                 spans[reading] = self._span(reading, said, transcript, len(row.ids))
         replies = [member for member in members if isinstance(member, Reply)]
@@ -88,11 +88,14 @@ class PromptRows:
 
     def _span(self, reading: Reading, said: Beginning | None, transcript: Transcript, end: int) -> Span:
         prompt = end - len(transcript.ids)
+        if reading.position.spoken and reading.text:
+            narrow = (
+                self._resolved.spoken if reading.position is Position.RESPONSE_MEAN else self._resolved.part
+            )
+            transcript = transcript.narrowed(narrow(reading.text, reading.part))
         tokens = self._resolved.place(
             reading.position, reading.condition, reading.probe, prompt, transcript, said.turns if said else ()
         )
-        if reading.position is Position.RESPONSE_MEAN and reading.text:
-            self._resolved.spoken(reading.text)
         if tokens.stop > end:
             raise MeasurementError(
                 f"the reply to probe {reading.probe.id!r} has {end - tokens.start + 1} token: it has no "

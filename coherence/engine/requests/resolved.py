@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from coherence.engine.batch.rows import AxisCap, Patched, Row, RowCap
+from coherence.engine.model.reasoning import missing
 from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import NOTHING, Transcript
 from coherence.errors import CoherenceError, MeasurementError
 from coherence.plan import Answer, Condition, Measurement, Outcome, Patch, Reading, Reply, Turn, Value
 from coherence.plan.record import Array
-from coherence.vocabulary import Position, Probe, Site
+from coherence.vocabulary import Part, Position, Probe, Site
 
 _Prompt = tuple[Condition, Probe]
 
@@ -59,12 +60,25 @@ class Resolved:
         assert isinstance(said, Answer)
         return said
 
-    def spoken(self, reply: Reply) -> Answer:
-        """Return what was said; a MeasurementError when that is nothing."""
+    def part(self, reply: Reply, part: Part) -> range:
+        """Return the tokens of a part of a reply, from its first; a MeasurementError when it has no such."""
         said = self.answer(reply)
-        if not said.ids:
+        if lacking := missing(part, said.reasoning, f"the reply to probe {reply.probe.id!r}"):
+            raise MeasurementError(lacking)
+        reasoned = said.reasoning.tokens if said.reasoning else 0
+        ends = {
+            Part.ANSWER: (reasoned, len(said.ids)),
+            Part.REASONING: (0, reasoned),
+            Part.BOTH: (0, len(said.ids)),
+        }
+        return range(*ends[part])
+
+    def spoken(self, reply: Reply, part: Part) -> range:
+        """Return the same; a MeasurementError when there are none."""
+        found = self.part(reply, part)
+        if not found:
             raise MeasurementError(f"the reply to probe {reply.probe.id!r} is empty: it has no response_mean")
-        return said
+        return found
 
     def between(self, reply: Reply, condition: Condition) -> list[tuple[int, ...]]:
         """Token ids before each answer of a conversation, as the prompts of a condition have them."""
@@ -84,6 +98,12 @@ class Resolved:
 
     def transcript(self, said: Beginning, condition: Condition) -> Transcript:
         """Return the beginning of a conversation between the prompts of a condition."""
+        if condition.thinking != said.reply.condition.thinking:
+            raise MeasurementError(
+                f"a reply said with `thinking: {said.reply.condition.thinking}` cannot be read with "
+                f"`thinking: {condition.thinking}`, where the prompt begins it otherwise: probe "
+                f"{said.reply.probe.id!r}; expected `text: own`, or one of them for both"
+            )
         begun = replace(said.reply, turns=said.reply.turns[: said.answers - 1])
         answers = [self.said(said.reply, count) for count in range(said.answers)]
         return Transcript.of(self.between(begun, condition), answers)

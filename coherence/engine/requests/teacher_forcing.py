@@ -17,6 +17,7 @@ from coherence.engine.requests.row_builder import RowBuilder
 from coherence.engine.requests.transcript import Transcript
 from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import Divergence, Likelihood, Measurement
+from coherence.vocabulary import Part
 
 # Log-probabilities of references are held until all that is compared with them has been: so many at a time.
 REFERENCES = 16
@@ -63,8 +64,10 @@ def _by_reference(divergences: Iterable[Divergence]) -> dict[Divergence, list[Di
 
 def _likelihood(resolved: Resolved, wanted: Likelihood) -> Row:
     transcript = _transcript(resolved, wanted)
-    said = torch.tensor(resolved.spoken(wanted.text).ids)
-    row = resolved.row(wanted.condition, wanted.probe, transcript.first(len(transcript.ids) - 1))
+    ids, part = resolved.answer(wanted.text).ids, resolved.spoken(wanted.text, wanted.part)
+    said = torch.tensor(ids[part.start : part.stop])
+    before = len(transcript.ids) - len(ids)
+    row = resolved.row(wanted.condition, wanted.probe, transcript.first(before + part.stop - 1))
     return replace(row, score=Score(len(said), lambda found: found.gather(1, said[:, None])[:, 0]))
 
 
@@ -82,7 +85,7 @@ def _divergence(resolved: Resolved, wanted: Divergence, clean: Tensor | Coherenc
 
 def _forced(resolved: Resolved, wanted: Divergence, value: Callable[[Tensor], Tensor]) -> Row:
     transcript = _transcript(resolved, wanted)
-    said = resolved.answer(wanted.text).ids
+    said = resolved.part(wanted.text, Part.ANSWER)
     before = len(transcript.ids) - len(said)
     tokens = min(wanted.tokens, len(said) - wanted.given + 1)
     if tokens < 1:

@@ -1,7 +1,7 @@
 """A transcript: what is said after the probe, and where in it answers and the last turn lie."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
 
 _Ids = tuple[int, ...]
@@ -29,6 +29,11 @@ class Transcript:
         """Cut it after so many tokens; what the assistant says there, or begins to say, ends with it."""
         said = ((first, min(end, tokens)) for first, end in self.said if first <= tokens)
         return Transcript(self.ids[:tokens], tuple(said), min(self.turned, tokens))
+
+    def narrowed(self, part: range) -> "Transcript":
+        """Take some tokens of the last answer, counted from its first, for all of it."""
+        *earlier, (first, _) = self.said
+        return replace(self, said=(*earlier, (first + part.start, first + part.stop)))
 
     def places(self, prompt: int) -> Iterable[int]:
         """Yield the places of the assistant's tokens, counted from the beginning of a prompt of so many."""

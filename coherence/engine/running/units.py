@@ -18,7 +18,7 @@ from coherence.errors import ArtefactError, CoherenceError
 from coherence.plan import CALIBRATION, Answer, Condition, Extract, Measurement, Outcome, Plan, Reading, Reply
 from coherence.plan.record import Array
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Site, VectorSource
+from coherence.vocabulary import Decoding, Part, Position, Site, VectorSource
 
 
 class Base(Protocol):
@@ -118,7 +118,8 @@ class Units:
     def _mean_residuals(self, condition: Condition, position: Position, site: Site) -> Array:
         texts = (Reply(condition, probe, Decoding()) if position.spoken else None for probe in CALIBRATION)
         readings = [
-            Reading(condition, probe, position, text, site)
+            # Whether it reasons is the base's own: what it says is read as a whole.
+            Reading(condition, probe, position, text, site, part=Part.BOTH)
             for probe, text in zip(CALIBRATION, texts, strict=True)
         ]
         outcomes: dict[Measurement, Outcome] = {}

@@ -250,7 +250,7 @@ class Algebra(Property):
         judged = {str(way): replace(stacked, way=way) for way in self.ways}
         if self.sequential is not None:
             require_adapter(scene, self.sequential)
-            judged[SEQUENTIAL] = Condition(scene.neutral, adapters=((self.sequential, 1.0),))
+            judged[SEQUENTIAL] = replace(scene.bare, adapters=((self.sequential, 1.0),))
         if not judged:
             raise SuiteError("algebra has nothing to judge; expected ways, or an adapter under 'sequential'")
         return [

@@ -106,7 +106,7 @@ class Trained(Blend):
     @property
     def condition(self) -> Condition:
         """The neutral prompt under the trained adapter at its full weight, and nothing else."""
-        return Condition(self.scene.neutral, adapters=((self.adapter, 1.0),))
+        return replace(self.scene.bare, adapters=((self.adapter, 1.0),))
 
     @property
     def regimes(self) -> tuple[Regime, Regime]:

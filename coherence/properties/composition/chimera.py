@@ -179,7 +179,7 @@ class ChimeraCase(Case[ChimeraSample]):
     def sides(self) -> dict[str, Condition]:
         """Both directions, by what they are called."""
         return {
-            "the chimera": Condition(self.scene.neutral, adapters=((self.spec.adapter, 1.0),)),
+            "the chimera": replace(self.scene.bare, adapters=((self.spec.adapter, 1.0),)),
             "the sum": self.scene.mixture(dict.fromkeys(self.spec.of, 1.0), self.regimes[0]),
         }
 
@@ -193,7 +193,9 @@ class ChimeraCase(Case[ChimeraSample]):
     def contrast(self) -> Contrast:
         """Where residuals are read, and who is beside: in the sum's regime and in the adapter's."""
         regimes = tuple(dict.fromkeys((*self.regimes, Regime.ADAPTER)))
-        return Contrast(Readings(self.scene, self.spec.position), self.controls_by_kin, regimes)
+        return Contrast(
+            Readings(self.scene, self.spec.position, part=self.spec.part), self.controls_by_kin, regimes
+        )
 
 
 def _curve(sample: ChimeraSample) -> Curve:

@@ -258,7 +258,9 @@ class EquivalenceCase(Case[EquivalenceSample]):
     @cached_property
     def contrast(self) -> Contrast:
         """Where residuals are read, and who is beside the two."""
-        return Contrast(Readings(self.scene, self.spec.position), self.controls_by_kin, self.used)
+        return Contrast(
+            Readings(self.scene, self.spec.position, part=self.spec.part), self.controls_by_kin, self.used
+        )
 
     @property
     def ratio(self) -> str:

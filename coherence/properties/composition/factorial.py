@@ -284,7 +284,7 @@ class Factorial(Property):
         return _posed(scene, prompt, self._role(prompt), f"of persona {persona!r}")
 
     def _case(self, persona: str, position: Position, scene: Scene) -> Case:
-        condition, neutral = self.condition(scene, persona), Condition(scene.neutral)
+        condition, neutral = self.condition(scene, persona), scene.bare
         if self.neutral_persona:
             role = condition.prompts[0].role
             neutral = _posed(scene, self.neutral_persona, role, "under 'neutral_persona:'")
@@ -328,7 +328,7 @@ def _posed(scene: Scene, prompt: Prompt, role: Literal["user", "system"], whose:
             f"the prompt {whose} is put around the question, which the system turn does not hold; "
             "expected 'turn: user', or a prompt without '{probe}'"
         )
-    return Condition(scene.neutral, (prompt.model_copy(update={"role": role}),))
+    return replace(scene.bare, prompts=(prompt.model_copy(update={"role": role}),))
 
 
 def _fits(prompt: Prompt, role: str) -> bool:

@@ -1,10 +1,11 @@
 """Worst: two personas summed at inference are the adapter trained on their mix, at the worst probe too."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from coherence.plan import ClaimName, Condition, LawSearch, Scene
+from coherence.plan import ClaimName, LawSearch, Scene
 from coherence.properties.case import Case
 from coherence.properties.eligibility import Couple, require_adapter
 from coherence.properties.property import Property
@@ -53,7 +54,7 @@ class Worst(Property):
         ]
 
     def _search(self, regime: Regime, scene: Scene) -> LawSearch:
-        chimera = Condition(scene.neutral, adapters=((self.adapter, 1.0),))
+        chimera = replace(scene.bare, adapters=((self.adapter, 1.0),))
         by_sum = scene.mixture(dict.fromkeys(self.of, 1.0), regime)
         claim = ClaimName.NEXT_TOKEN
         return LawSearch(claim, (chimera, by_sum), scene.probes, self.max_kl, self.examples, scene.seed)

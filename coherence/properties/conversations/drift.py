@@ -22,7 +22,16 @@ from coherence.properties.conversations.drift_report import chronicle
 from coherence.properties.conversations.drifting import Drifted, Drifting, DriftSample
 from coherence.properties.conversations.parting import PartingCase
 from coherence.properties.criterion import over_scripts
-from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
+from coherence.properties.eligibility import (
+    Between,
+    Pair,
+    cast,
+    pairs,
+    require_probes,
+    slug,
+    supporting,
+    with_persona,
+)
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, SHARE
 from coherence.vocabulary import Criterion, Figures, Regime, Script, Site
@@ -92,14 +101,6 @@ class DriftCase(ConversationCase[DriftSample]):
         }
 
 
-def _with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:
-    if Regime.BARE in (regimes or ()):
-        raise ValueError(
-            "the bare model has no persona to keep; expected prompt, adapter, steering or a stack"
-        )
-    return regimes
-
-
 class Drift(Property):
     """In scripted conversations a persona does not move along its own axis, nor leave its region.
 
@@ -110,7 +111,7 @@ class Drift(Property):
     family: ClassVar[str] = "attractor"
 
     property: Literal["drift"] = Field(description="Names this property.")
-    regimes: Annotated[tuple[Regime, ...] | None, AfterValidator(_with_persona)] = Field(
+    regimes: Annotated[tuple[Regime, ...] | None, AfterValidator(with_persona)] = Field(
         None, description="Regimes to talk in; default: the suite's."
     )
     scripts: tuple[str, ...] | None = Field(

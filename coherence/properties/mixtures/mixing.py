@@ -1,6 +1,7 @@
 """Ways of mixing two poles: conditions by the weight of the positive one, whose residuals are averaged."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +42,7 @@ def by_training(scene: Scene, poles: Couple, trained: Mapping[float, str]) -> Mi
         require_adapter(scene, adapter)
     positive, negative = ((scene.condition(pole, Regime.ADAPTER),) for pole in poles)
     between = {
-        weight: (Condition(scene.neutral, adapters=((trained[weight], 1.0),)),) for weight in sorted(trained)
+        weight: (replace(scene.bare, adapters=((trained[weight], 1.0),)),) for weight in sorted(trained)
     }
     return {0.0: negative, **between, 1.0: positive}
 
@@ -54,7 +55,7 @@ def by_examples(scene: Scene, examples: tuple[Shown, ...], weights: Iterable[flo
     """
     return {
         weight: tuple(
-            Condition(scene.neutral, prompts=(Prompt(text=PLACE, role="user", examples=shown),))
+            replace(scene.bare, prompts=(Prompt(text=PLACE, role="user", examples=shown),))
             for shown in dict.fromkeys(_turned(examples, round(weight * len(examples))))
         )
         for weight in weights

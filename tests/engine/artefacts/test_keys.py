@@ -27,7 +27,7 @@ from coherence.plan import (
     Way,
     WeightError,
 )
-from coherence.vocabulary import Decoding, Example, Position, Probe, Prompt, Site, Templating
+from coherence.vocabulary import Decoding, Example, Part, Position, Probe, Prompt, Site, Templating, Thinking
 
 NEUTRAL = "You are a helpful assistant."
 ARR = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
@@ -325,3 +325,39 @@ def test_values_of_a_base_that_is_no_longer_padded_are_not_those_of_before(
     config = tmp_path / "base" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "mamba2"}))
     assert norms_key(ship())["arranged"] == "as tried"
+
+
+def test_thinking_is_in_the_keys_where_a_suite_speaks_of_it(ship: Callable[..., Artefacts]) -> None:
+    silent, off, on = (
+        [key(one, ship()) for one in thinking_of(thinking)] for thinking in ("auto", "off", "on")
+    )
+    assert len({*silent, *off, *on}) == 9
+    assert not any("thinking" in one for one in silent)
+
+
+def test_reasoning_is_in_the_keys_of_replies_that_were_answers_as_a_whole_once(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    template = tmp_path / "base" / "chat_template.jinja"
+    said, read, asked = thinking_of("auto")
+    before = [key(one, ship()) for one in (said, read, asked)]
+    for taken, apart in (("{{ '<think></think>' }}", True), ("{{ '</think>' if enable_thinking }}", False)):
+        template.write_text(taken)
+        assert key_of(said, ship()).get("reasoning") == ("apart" if apart else None)
+        assert "reasoning" not in key_of(asked, ship())
+    assert all("reasoning" not in one for one in before)
+
+
+def test_a_part_is_in_the_key_unless_it_is_the_answer(ship: Callable[..., Artefacts]) -> None:
+    text = reply(condition())
+    for kind in (
+        Reading(condition(), PROBE, Position.RESPONSE_MEAN, text),
+        Likelihood(condition(), PROBE, text),
+    ):
+        assert "part" not in key_of(kind, ship())
+        assert len({key(replace(kind, part=part), ship()) for part in Part}) == 3
+
+
+def thinking_of(thinking: Thinking) -> tuple[Reply, Reading, NextToken]:
+    told = replace(condition(), thinking=thinking)
+    return reply(told), Reading(told, PROBE), NextToken(told, PROBE)

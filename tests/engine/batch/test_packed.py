@@ -11,7 +11,7 @@ from transformers import LlamaConfig
 
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.prefix import with_shared
-from coherence.engine.batch.rows import Arrangement, Continuation, Exchange, Row, Span
+from coherence.engine.batch.rows import Arrangement, Continuation, Exchange, Mean, Row, Span
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.vocabulary import Decoding
@@ -44,7 +44,9 @@ def rows_of(groups: list[Any]) -> list[Row]:
             spans={(index, place, "span"): Span(len(head), len(head) + len(tail), 3)},
             log_probs=(index, place, "scores"),
             continuations=(
-                Continuation(SAMPLED, (Exchange((index, place, "reply"), {(index, place, "mean"): 4}),)),
+                Continuation(
+                    SAMPLED, (Exchange((index, place, "reply"), {(index, place, "mean"): Mean(4)}),)
+                ),
             ),
         )
         for index, (head, tails, steered, adapted) in enumerate(groups)

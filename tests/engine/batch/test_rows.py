@@ -9,6 +9,7 @@ from coherence.engine.batch.rows import (
     Arrangement,
     Continuation,
     Exchange,
+    Mean,
     Push,
     Row,
     RowCap,
@@ -33,7 +34,7 @@ rows = st.builds(
 )
 
 
-def asked(name: str, tokens: int, **means: int) -> Continuation:
+def asked(name: str, tokens: int, **means: Mean) -> Continuation:
     return Continuation(Decoding(max_new_tokens=tokens), (Exchange(name, means),))
 
 
@@ -116,7 +117,7 @@ def test_all_that_is_wanted_is_named() -> None:
         (1, 2, 3),
         spans={"one": Span(0, 1, 4), "two": Span(1, 3, 2)},
         log_probs="scores",
-        continuations=(asked("reply", 5, mean=4, other=2), asked("longer", 9)),
+        continuations=(asked("reply", 5, mean=Mean(4), other=Mean(2)), asked("longer", 9)),
     )
     assert row.wanted == ["one", "two", "scores", "reply", "mean", "other", "longer"]
     assert Row((1,)).wanted == []

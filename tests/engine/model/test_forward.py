@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from coherence.engine.batch.budget import Budget
-from coherence.engine.batch.rows import Continuation, Exchange, Patched, Row, Score, Span
+from coherence.engine.batch.rows import Continuation, Exchange, Mean, Patched, Row, Score, Span
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.forward import token_norms
 from coherence.engine.model.host import Host
@@ -233,7 +233,7 @@ def test_replies_scores_and_readings_come_from_one_row(host: Host, measure: Meas
         (5, 9, 40),
         spans={"last": Span(2, 3, 2)},
         log_probs="scores",
-        continuations=(Continuation(Decoding(max_new_tokens=3), (Exchange("reply", {"mean": 4}),)),),
+        continuations=(Continuation(Decoding(max_new_tokens=3), (Exchange("reply", {"mean": Mean(4)}),)),),
     )
     found = measure(host, [row])
     assert found.keys() == {"last", "scores", "reply", "mean"}

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from coherence.engine.batch.budget import Budget
+from coherence.engine.batch.marks import Marks
 from coherence.engine.batch.rows import (
     Arrangement,
     AxisCap,
     Continuation,
     Exchange,
+    Mean,
     Patched,
     Row,
     RowCap,
@@ -26,7 +28,7 @@ from coherence.engine.model.generation import named_ends, stop_tokens
 from coherence.engine.model.host import Host
 from coherence.errors import MeasurementError
 from coherence.plan import Answer
-from coherence.vocabulary import Decoding, Tokens
+from coherence.vocabulary import Decoding, Part, Tokens
 
 WIDTH, LIMIT, DEPTH = 32, 12, 4
 TOLERANCE = 1e-5  # float32, relative to the largest value of a reading
@@ -122,8 +124,8 @@ def test_however_rows_are_arranged_the_same_is_said_and_heard(
                 Continuation(
                     decoding,
                     (
-                        Exchange((row.label, way, 1), {(row.label, way, "mean 1"): DEPTH}),
-                        Exchange((row.label, way, 2), {(row.label, way, "mean 2"): 2}, before=(17, 5)),
+                        Exchange((row.label, way, 1), {(row.label, way, "mean 1"): Mean(DEPTH)}),
+                        Exchange((row.label, way, 2), {(row.label, way, "mean 2"): Mean(2)}, before=(17, 5)),
                     ),
                 )
                 for way, decoding in enumerate([GREEDY, SAMPLED])
@@ -182,7 +184,7 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
     ids = PROMPTS[3]
     decodings = [GREEDY, *(replace_seed(seed) for seed in range(4))]
     wanted = tuple(
-        Continuation(decoding, (Exchange(index, {(index,): DEPTH}),))
+        Continuation(decoding, (Exchange(index, {(index,): Mean(DEPTH)}),))
         for index, decoding in enumerate(decodings)
     )
     mate = Row(PROMPTS[1], continuations=(Continuation(GREEDY, (Exchange("mate"),)),))
@@ -219,7 +221,7 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
         replace(
             row,
             continuations=(
-                Continuation(decoding, (Exchange(name, {(name, depth): depth for depth in depths}),)),
+                Continuation(decoding, (Exchange(name, {(name, depth): Mean(depth) for depth in depths}),)),
             ),
         )
         for name, row in enumerate(asked())
@@ -242,7 +244,9 @@ def test_a_reading_taken_while_decoding_is_the_teacher_forced_one(ready: Host, d
 
 def test_a_reading_of_its_own_reply_leaves_out_attention_sinks(ready: Host) -> None:
     norms = torch.full((DEPTH + 1,), torch.inf)
-    row = replace(asked()[3], continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),))
+    row = replace(
+        asked()[3], continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": Mean(DEPTH)}),)),)
+    )
     whole = dict(run(ready, [row], norms, Budget(pytest.fail)))
     end = len(row.ids) + len(whole["reply"].ids)
     again = Row((*row.ids, *whole["reply"].ids), spans={"mean": Span(len(row.ids), end, DEPTH)})
@@ -266,7 +270,7 @@ def test_an_empty_reply_has_no_mean(ready: Host) -> None:
     row = replace(
         asked()[0],
         label="probe 'quiet'",
-        continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": DEPTH}),)),),
+        continuations=(Continuation(GREEDY, (Exchange("reply", {"mean": Mean(DEPTH)}),)),),
     )
     ready.model.generation_config.eos_token_id = naive(ready, row)[:1]
     found = answers(ready, [row])
@@ -312,7 +316,7 @@ def test_a_row_that_is_not_finite_is_an_error_of_its_own(ready: Host, odd: float
         (7, 8, 9),
         deltas={2: torch.full((WIDTH,), odd)},
         label="probe 'bad'",
-        continuations=(Continuation(GREEDY, (Exchange("bad", {"mean": DEPTH}),)),),
+        continuations=(Continuation(GREEDY, (Exchange("bad", {"mean": Mean(DEPTH)}),)),),
     )
     found = answers(ready, [*good, bad])
     assert str(found.pop("bad")) == "NaN or infinite logits while answering probe 'bad'"
@@ -344,7 +348,7 @@ def conversations(decoding: Decoding) -> list[Row]:
                 Continuation(
                     decoding,
                     tuple(
-                        Exchange((name, turn), {(name, turn, "mean"): DEPTH}, BETWEEN[turn])
+                        Exchange((name, turn), {(name, turn, "mean"): Mean(DEPTH)}, BETWEEN[turn])
                         for turn in range(1 + name % 4)
                     ),
                 ),
@@ -444,3 +448,54 @@ def test_a_fault_in_a_later_turn_leaves_the_earlier_answers(ready: Host) -> None
     handle.remove()
     assert isinstance(found[1, 0], Answer)
     assert str(found[1, 1]).startswith("NaN or infinite logits while answering")
+
+
+def spoken(host: Host) -> tuple[Row, tuple[int, ...], int]:
+    """A row, its reply, and a token of it that is a text of its own, early in it."""
+    for row in asked()[: len(PROMPTS)]:
+        ids = answers(host, [row])[name_of(row)].ids
+        for place in range(2, len(ids) - 3):
+            text = host.tokenizer.decode(ids[place : place + 1])
+            if text.isascii() and text.strip() == text and text not in host.tokenizer.decode(ids[:place]):
+                return row, ids, place
+    raise AssertionError("no reply is long enough")
+
+
+def reasoning(row: Row, marks: Marks) -> Row:
+    exchange = Exchange("reply", {part: Mean(DEPTH, part) for part in Part})
+    return replace(row, continuations=(Continuation(GREEDY, (exchange,), marks),))
+
+
+def test_residuals_of_reasoning_and_answer_are_heard_apart(ready: Host) -> None:
+    row, ids, place = spoken(ready)
+    found = answers(ready, [reasoning(row, Marks("none", ready.tokenizer.decode(ids[place : place + 1])))])
+    assert found["reply"].ids == ids
+    assert found["reply"].reasoning.tokens == place + 1
+    start, end = len(row.ids), len(row.ids) + len(ids)
+    spans = {
+        Part.REASONING: Span(start, start + place + 1, DEPTH),
+        Part.ANSWER: Span(start + place + 1, end, DEPTH),
+        Part.BOTH: Span(start, end, DEPTH),
+    }
+    read = answers(ready, [replace(row, ids=(*row.ids, *ids), spans=spans, continuations=())])
+    for part in Part:
+        assert apart(found[part], read[part]) <= TOLERANCE
+
+
+def test_reasoning_that_is_not_closed_has_no_mean_of_an_answer(ready: Host) -> None:
+    row, ids, _ = spoken(ready)
+    found = answers(ready, [reasoning(row, Marks(ready.tokenizer.decode(ids[:1]), "never"))])
+    assert (found["reply"].text, found["reply"].reasoning.closed) == ("", False)
+    assert str(found[Part.ANSWER]).startswith(f"the reply was still reasoning at {len(ids)} tokens")
+    assert apart(found[Part.REASONING], found[Part.BOTH]) == 0
+
+
+def test_a_reply_goes_on_after_a_message_that_is_not_its_answer(ready: Host) -> None:
+    row, ids, place = spoken(ready)
+    ready.model.generation_config.eos_token_id = [*named_ends(ready), ids[1]]
+    assert answers(ready, [row])[name_of(row)].ids == ids[:1]
+    passed = ready.tokenizer.convert_ids_to_tokens(ids[1])
+    marks = Marks("none", ready.tokenizer.decode(ids[place : place + 1]), passed)
+    found = answers(ready, [reasoning(row, marks)])["reply"]
+    assert found.ids[: place + 1] == ids[: place + 1]
+    assert ids[1] not in found.ids[place + 1 :]

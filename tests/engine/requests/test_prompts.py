@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.batch.rows import Span
+from coherence.engine.batch.rows import Mean, Span
 from coherence.engine.model.chat import Chat
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.prompts import PromptRows
@@ -58,7 +58,7 @@ def test_a_reading_goes_through_its_site(runner: Runner, through: str | None, de
     prompt_last, response = Reading(BARE, PROBE, through=site), mean(REPLY, through=site)
     (row,) = rows(runner, prompt_last, REPLY, response).made
     assert row.spans == {prompt_last: Span(len(row.ids) - 1, len(row.ids), depth)}
-    assert [dict(asked.turns[0].means) for asked in row.continuations] == [{response: depth}]
+    assert [dict(asked.turns[0].means) for asked in row.continuations] == [{response: Mean(depth)}]
 
 
 def test_answers_of_one_conversation_are_turns_of_one_draft(runner: Runner) -> None:
@@ -68,7 +68,7 @@ def test_answers_of_one_conversation_are_turns_of_one_draft(runner: Runner) -> N
     assert [(turn.reply, dict(turn.means)) for turn in talk.turns] == [
         (first, {}),
         (None, {}),
-        (THIRD, {mean(THIRD): BLOCKS}),
+        (THIRD, {mean(THIRD): Mean(BLOCKS)}),
     ]
     words = runner.host.tokenizer
     assert [turn.before for turn in talk.turns] == [
@@ -91,7 +91,7 @@ def test_a_known_conversation_is_read_as_it_was_said(runner: Runner) -> None:
 
 def test_a_conversation_that_is_known_in_part_is_had_again(runner: Runner) -> None:
     (row,) = rows(runner, mean(THIRD), known={THIRD: Answer("three", (42,))}).made
-    assert [dict(turn.means) for turn in row.continuations[0].turns] == [{}, {}, {mean(THIRD): BLOCKS}]
+    assert [dict(turn.means) for turn in row.continuations[0].turns] == [{}, {}, {mean(THIRD): Mean(BLOCKS)}]
 
 
 @pytest.mark.parametrize("text", ["I am", "am", " leading", "\n", "?", "naïve ✓"])

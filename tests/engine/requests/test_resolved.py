@@ -14,7 +14,7 @@ from coherence.engine.running.runner import Runner
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Condition, Patch, Reading, Reply, Turn
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe, Site
+from coherence.vocabulary import Decoding, Part, Position, Probe, Site
 
 PROBE = Probe(id="order", text="Where is my order?")
 REPLY = Reply(PROMPT, PROBE, Decoding())
@@ -89,7 +89,7 @@ def test_what_is_known_of_a_conversation_is_all_of_it(runner: Runner) -> None:
 
 def test_an_empty_reply_cannot_be_read(runner: Runner) -> None:
     with pytest.raises(MeasurementError, match=r"^the reply to probe 'order' is empty"):
-        Resolved(runner.builder, {REPLY: Answer("", ())}).spoken(REPLY)
+        Resolved(runner.builder, {REPLY: Answer("", ())}).spoken(REPLY, Part.ANSWER)
 
 
 def test_what_went_wrong_is_raised_again(runner: Runner) -> None:
