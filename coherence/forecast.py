@@ -15,7 +15,7 @@ from coherence.store import Store
 from coherence.suite import Assertion, Suite
 
 
-class Part(NamedTuple):
+class Charge(NamedTuple):
     """What measurements are for: an assertion's own claim, or what is held against it."""
 
     property: str
@@ -31,16 +31,16 @@ class Part(NamedTuple):
 class Forecast:
     """All parts of a run. What several assertions share is the first one's; claims come before controls."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Charge, ...]
 
     @property
     def flops(self) -> float:
         """Floating-point operations of all that is not stored."""
         return sum(part.flops for part in self.parts)
 
-    def by(self, *names: str) -> dict[tuple[str, ...], list[Part]]:
+    def by(self, *names: str) -> dict[tuple[str, ...], list[Charge]]:
         """Group the parts by some of their names."""
-        groups: dict[tuple[str, ...], list[Part]] = {}
+        groups: dict[tuple[str, ...], list[Charge]] = {}
         for part in self.parts:
             groups.setdefault(tuple(getattr(part, name) for name in names), []).append(part)
         return groups
@@ -54,7 +54,7 @@ def forecast(selected: Mapping[Suite, Sequence[Assertion]], store: Store) -> For
     return Forecast(tuple(part for chosen in releases.values() for part in _of_release(chosen, store)))
 
 
-def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iterator[Part]:
+def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iterator[Charge]:
     scene, places = chosen[0][0].scene, chosen[0][0].places
     artefacts = Artefacts.of(scene, places)
     with artefacts.blaming("base"):
@@ -74,7 +74,7 @@ class _Bill:
         self._artefacts, self._store, self._base, self._workload = artefacts, store, base, workload
         self._charged: set[Measurement] = set()
 
-    def parts(self, assertion: Assertion, purpose: str, needs: Iterable[Measurement]) -> Iterator[Part]:
+    def parts(self, assertion: Assertion, purpose: str, needs: Iterable[Measurement]) -> Iterator[Charge]:
         new = [one for one in Plan(needs) if one not in self._charged]
         self._charged.update(new)
         laws = [one for one in new if isinstance(one, LawSearch)]
@@ -83,14 +83,14 @@ class _Bill:
             if measurements:
                 yield self._part(assertion, what, measurements)
 
-    def _part(self, assertion: Assertion, purpose: str, measurements: Sequence[Measurement]) -> Part:
+    def _part(self, assertion: Assertion, purpose: str, measurements: Sequence[Measurement]) -> Charge:
         missing = [one for one in measurements if not self._is_stored(one)]
         added = [self._workload.added(one) for one in missing]
         tokens = TokenCount(sum(one.read for one in added), sum(one.said for one in added))
         persona = assertion.case.persona
         stored = len(measurements) - len(missing)
         flops = self._base.flops(tokens.all, tokens.said)
-        return Part(assertion.property.word(), persona, purpose, len(measurements), stored, tokens, flops)
+        return Charge(assertion.property.word(), persona, purpose, len(measurements), stored, tokens, flops)
 
     def _is_stored(self, measurement: Measurement) -> bool:
         return self._store.get(keys.key_of(measurement, self._artefacts)) is not None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.box import Box
     from rich.table import Table
 
-    from coherence.forecast import Forecast, Part
+    from coherence.forecast import Forecast, Charge
 
 _WIDTH = 100
 _TERA = 1e12
@@ -64,7 +64,7 @@ def _table(found: "Forecast", box: "Box") -> "Table":
     return shown
 
 
-def _numbers(parts: "Sequence[Part]", found: "Forecast") -> list[str]:
+def _numbers(parts: "Sequence[Charge]", found: "Forecast") -> list[str]:
     flops = sum(part.flops for part in parts)
     counts = (
         sum(part.measurements for part in parts),
