@@ -16,15 +16,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.baseline import Baseline
+from coherence.engine.artefacts.artefacts import Artefacts, Named
 from coherence.engine.artefacts.keys import adapter_remark_key, template_key, vector_remark_key
+from coherence.engine.artefacts.release_remarks import Blessed, ReleaseRemarks
 from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
-from coherence.errors import CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
-from coherence.plan import Answer, Condition, LawSearch, Measurement, Plan, Record, Reply, Scene, stream
+from coherence.errors import ArtefactError, CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
+from coherence.plan import (
+    Answer,
+    Condition,
+    Measurement,
+    Plan,
+    Record,
+    Reply,
+    Scene,
+    conditions_of,
+    stream,
+)
 from coherence.properties import Property
 from coherence.properties.parts import too_few_answers, unanswered
 from coherence.results import AssertionResult, Results, sentence_of
@@ -48,10 +60,6 @@ _DEFAULT = Policy()
 _log = logging.getLogger(__name__)
 
 
-_Named = tuple[str, str]
-"""`adapter` or `vector`, and the name that it has in the release."""
-
-
 class _Wanted:
     """What an assertion wants measured: for itself, and with its controls; or what was raised instead."""
 
@@ -66,19 +74,25 @@ class _Wanted:
             self.replies, self.needs, self.plan = [], [], Plan(())
             self.problem = in_a_sentence(problem)
 
+    def refuse(self, problem: CoherenceError) -> None:
+        """Leave it unmeasured; what stood in its way before is said before."""
+        self.plan = Plan(())
+        self.problem = self.problem or problem
+
 
 class _Measured(NamedTuple):
     """What was measured of a release; the day that its chat template is told, and remarks on that.
 
     Of adapters whose weights are named otherwise than PEFT does, and of vectors whose files hold more than is
-    used or that are not just added, a remark each, by kind and name.
+    used or that are not just added, a remark each, by kind and name; and the scales of adapters.
     """
 
     record: Record
     artefacts: Artefacts
     day: str | None
     remarks: tuple[str, ...]
-    of_artefacts: Mapping[_Named, str]
+    of_artefacts: Mapping[Named, str]
+    scales: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,7 @@ class _Alone:
     evidence: Evidence | None
     problem: CoherenceError | None
     release: dict[str, str]
+    scales: dict[str, float]
     seconds: float
 
 
@@ -104,6 +119,7 @@ class Gate:
         executor: MakeExecutor = LocalExecutor,
         policy: Policy = _DEFAULT,
         allowance: Allowance = UNLIMITED,
+        baseline: Baseline | None = None,
     ) -> None:
         self._selected = selected
         self._store = store
@@ -111,10 +127,17 @@ class Gate:
         self._executor = executor
         self._policy = policy
         self._spending = Spending(allowance)
+        self._baseline = baseline
+        self._remarked: dict[str, None] = {}
 
     def measure(self) -> None:
         """Measure everything that the selected assertions need, now."""
         _ = self._records
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was said of artefacts before they were measured, each with its name and line."""
+        return tuple(self._remarked)
 
     def judge(self, suite: Suite, assertion: Assertion) -> AssertionResult:
         """Give the verdict of one assertion. What could not be measured is an `error`, never an exception.
@@ -159,14 +182,21 @@ class Gate:
                 notes = (
                     *controlled.notes,
                     *measured.remarks,
-                    *_of_artefacts(needed.needs, measured.of_artefacts),
+                    *_of_artefacts(_carried(needed.needs, measured.artefacts), measured.of_artefacts),
                     *_unlike_answers(needed.needs, measured.record),
                 )
                 evidence = controlled.model_copy(update={"notes": notes})
         except Exception as error:
             problem = in_a_sentence(error)
         release = _described(needed.needs, measured.artefacts)
-        return _Alone(suite, assertion, evidence, problem, release, round(time.perf_counter() - started, 3))
+        carried = _carried(needed.needs, measured.artefacts)
+        scales = {
+            name: measured.scales[name]
+            for kind, name in carried
+            if kind == "adapters" and name in measured.scales
+        }
+        seconds = round(time.perf_counter() - started, 3)
+        return _Alone(suite, assertion, evidence, problem, release, scales, seconds)
 
     def _require_measured(self, wanted: _Wanted, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
@@ -232,6 +262,7 @@ class Gate:
             evidence=evidence,
             replay=_replay(alone.suite, assertion, evidence) if evidence else None,
             release=alone.release,
+            scales=alone.scales,
             asked=_asked(alone.suite.scene, self._records[alone.suite.release_key].day),
             seconds=alone.seconds,
         )
@@ -256,6 +287,9 @@ class Gate:
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
         needed = [self._wanted[suite, assertion.id] for suite, assertion in chosen]
+        said = ReleaseRemarks(artefacts, self._store, _blessed(self._baseline, chosen))
+        self._look_at(needed, artefacts, said)
+        needed = [one for one in needed if one.problem is None]
         plan = Plan(chain.from_iterable([*(one.needs for one in needed), *(one.plan for one in needed)]))
         portions = self._portions(chosen) if self._spending.allowance.limited else ()
         try:
@@ -265,10 +299,27 @@ class Gate:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
         try:
             remarks, of_artefacts = tuple(self._remarks(artefacts)), self._artefact_remarks(plan, artefacts)
-            return _Measured(record, artefacts, artefacts.day, remarks, of_artefacts)
+            return _Measured(record, artefacts, artefacts.day, remarks, of_artefacts, said.scales)
         except CoherenceError:
             # The verdicts say why there is no base.
-            return _Measured(record, artefacts, None, (), {})
+            return _Measured(record, artefacts, None, (), {}, {})
+
+    def _look_at(self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks) -> None:
+        """Say what of the artefacts does not go together; refuse what rests on what is wrong, or strictly."""
+        carried = _carried(chain.from_iterable(one.plan for one in needed), artefacts)
+        _fetch(carried, artefacts)
+        refused: dict[Named, CoherenceError] = {}
+        for kind, name in carried:
+            for remark in said.of(kind, name):
+                problem = artefacts.blamed(ArtefactError(str(remark)), kind, name)
+                self._remarked[str(problem)] = None
+                self._progress.warn(str(problem))
+                if remark.fatal or self._policy.strict:
+                    refused.setdefault((kind, name), problem)
+        for one in needed if refused else ():
+            wrong = [refused[named] for named in _carried(Plan(one.needs), artefacts) if named in refused]
+            if wrong:
+                one.refuse(wrong[0])
 
     def _remarks(self, artefacts: Artefacts) -> Iterator[str]:
         """Yield what became of prompts that is not as it is written."""
@@ -278,21 +329,21 @@ class Gate:
         if isinstance(stored, Answer):
             yield from stored.text.splitlines()
 
-    def _artefact_remarks(self, plan: Plan, artefacts: Artefacts) -> dict[_Named, str]:
+    def _artefact_remarks(self, plan: Plan, artefacts: Artefacts) -> dict[Named, str]:
         """Say of adapters and vectors that take part what a reader would not expect."""
         remarks = {}
-        for named in _named(plan):
+        for named in _carried(plan, artefacts):
             with suppress(CoherenceError):  # the verdicts say why there is no such artefact
                 if said := "; ".join(self._said_of(named, artefacts)):
                     remarks[named] = said
         return remarks
 
-    def _said_of(self, named: _Named, artefacts: Artefacts) -> Iterator[str]:
+    def _said_of(self, named: Named, artefacts: Artefacts) -> Iterator[str]:
         kind, name = named
-        if kind == "vector":
+        if kind == "vectors":
             deployed = artefacts.release.vectors[name].deployed
             yield from [", ".join(f"{what} {how}" for what, how in deployed.items())] if deployed else []
-        key = adapter_remark_key if kind == "adapter" else vector_remark_key
+        key = adapter_remark_key if kind == "adapters" else vector_remark_key
         stored = self._store.get(key(name, artefacts))
         if isinstance(stored, Answer):
             yield stored.text
@@ -395,35 +446,35 @@ def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, 
     return described
 
 
-def _of_artefacts(needs: Iterable[Measurement], remarks: Mapping[_Named, str]) -> Iterator[str]:
-    return (
-        f"{kind} {name!r}: {remarks[kind, name]}" for kind, name in _named(needs) if (kind, name) in remarks
-    )
-
-
-def _named(measurements: Iterable[Measurement]) -> list[_Named]:
-    """List the adapters that take part, and then the vectors, by name."""
-    return sorted(
-        {
-            named
-            for condition in _conditions(measurements)
-            for named in (
-                *(("adapter", name) for name, _ in condition.adapters),
-                *(
-                    ("vector", name)
-                    for steer in condition.steers
-                    for name in (steer.among or (steer.vector,))
-                ),
-            )
-        }
-    )
+def _of_artefacts(carried: Iterable[Named], remarks: Mapping[Named, str]) -> Iterator[str]:
+    named = ((kind.removesuffix("s"), name, remarks.get((kind, name))) for kind, name in carried)
+    return (f"{kind} {name!r}: {said}" for kind, name, said in named if said)
 
 
 def _conditions(measurements: Iterable[Measurement]) -> list[Condition]:
-    conditions: dict[Condition, None] = {}
-    for measurement in measurements:
-        if isinstance(measurement, LawSearch):
-            conditions.update(dict.fromkeys(measurement.conditions))
-        else:
-            conditions[measurement.condition] = None
-    return list(conditions)
+    return list(dict.fromkeys(chain.from_iterable(map(conditions_of, measurements))))
+
+
+def _carried(measurements: Iterable[Measurement], artefacts: Artefacts) -> list[Named]:
+    """List the artefacts that take part, the base apart."""
+    return sorted(set(chain.from_iterable(map(artefacts.carried_by, _conditions(measurements)))))
+
+
+def _fetch(carried: Iterable[Named], artefacts: Artefacts) -> None:
+    """See that they are on this machine; where one cannot be had, the verdicts say why."""
+    with suppress(CoherenceError):
+        _ = artefacts.base
+    for kind, name in carried:
+        if kind == "adapters":
+            with suppress(CoherenceError):
+                artefacts.adapter(name)
+
+
+def _blessed(baseline: Baseline | None, chosen: Iterable[tuple[Suite, Assertion]]) -> Blessed:
+    """Take what a baseline says of the artefacts of these suites."""
+    files = {assertion.place.file for _, assertion in chosen}
+    lines = [suite for name, suite in baseline.suites.items() if name in files] if baseline else []
+    return Blessed(
+        {name: digest for suite in lines for name, digest in suite.release.items()},
+        {name: scale for suite in lines for name, scale in suite.scales.items()},
+    )

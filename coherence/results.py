@@ -65,6 +65,9 @@ class AssertionResult(Frozen):
     release: dict[str, str] = Field(
         default_factory=dict, description="Artefact name to what it was and its digest."
     )
+    scales: dict[str, float] = Field(
+        default_factory=dict, description="Adapter name to what its low-rank product is multiplied by."
+    )
     asked: dict[str, str] = Field(
         default_factory=dict,
         description="What must be the same for two releases to be compared: probes, neutral prompt and "
@@ -116,6 +119,9 @@ class Results(Frozen):
     )
     device: Text | None = Field(
         None, description="What measured: `cpu`, or names of GPUs. Absent where everything was stored."
+    )
+    remarks: tuple[Text, ...] = Field(
+        (), description="What of the artefacts does not go together, said before they were measured."
     )
     assertions: tuple[AssertionResult, ...]
     comparison: Comparison | None = Field(None, description="With a baseline, where there is one.")

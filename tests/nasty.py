@@ -42,5 +42,5 @@ def saying(results, text):
         return criterion.model_copy(update={"estimate": estimate, "unreliable": text})
 
     assertions = tuple(map(change, results.assertions))
-    said = {"assertions": assertions, "versions": {text: text}, "started": text}
+    said = {"assertions": assertions, "versions": {text: text}, "started": text, "remarks": (text,)}
     return results.model_copy(update=said)

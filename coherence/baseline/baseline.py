@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from math import inf
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -16,6 +16,8 @@ from coherence.vocabulary import Criterion, Influence
 from coherence.vocabulary.frozen import Statistic
 
 FORMAT: Final = 1
+
+_Value = TypeVar("_Value")
 
 # Both releases are rounded alike before they are compared, so that rounding is no difference.
 Rounded = Annotated[Statistic, AfterValidator(lambda value: float(f"{value:.6g}"))]
@@ -84,6 +86,7 @@ class SuiteLines(_Frozen):
 
     asked: dict[str, str]
     release: dict[str, str]
+    scales: dict[str, float] = {}
     criteria: tuple[Line, ...]
 
     @model_validator(mode="after")
@@ -97,11 +100,12 @@ class SuiteLines(_Frozen):
     @classmethod
     def of(cls, results: Iterable[AssertionResult]) -> Self:
         """Put the assertions of one suite together, sorted."""
-        several = list(results)
+        several = [result for result in results if result.evidence]
         lines = (line for result in several for line in Line.of(result))
         return cls(
-            asked=_together(result.asked for result in several if result.evidence),
-            release=_together(map(_digests, (result.release for result in several if result.evidence))),
+            asked=_together(result.asked for result in several),
+            release=_together(_digests(result.release) for result in several),
+            scales=_together(result.scales for result in several),
             criteria=tuple(sorted(lines, key=lambda line: (line.assertion, line.statistic))),
         )
 
@@ -110,6 +114,8 @@ class SuiteLines(_Frozen):
         """JSON, a criterion a line."""
         lines = ",\n".join(f"   {line.model_dump_json(exclude_defaults=True)}" for line in self.criteria)
         head = f'   "asked": {json.dumps(self.asked)},\n   "release": {_indented(self.release)},'
+        if self.scales:
+            head += f'\n   "scales": {json.dumps(self.scales)},'
         return f'{{\n{head}\n   "criteria": [\n{lines}\n  ]}}'
 
 
@@ -178,8 +184,9 @@ def _digests(release: dict[str, str]) -> dict[str, str]:
     return {name: was if name == "base" else was.split()[-1] for name, was in release.items()}
 
 
-def _together(several: Iterable[dict[str, str]]) -> dict[str, str]:
-    return dict(sorted((name, value) for each in several for name, value in each.items()))
+def _together(several: Iterable[dict[str, _Value]]) -> dict[str, _Value]:
+    together = {name: value for each in several for name, value in each.items()}
+    return {name: together[name] for name in sorted(together)}
 
 
 def _indented(names: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.box import Box
     from rich.table import Table
 
-    from coherence.forecast import Forecast, Charge
+    from coherence.forecast import Charge, Forecast
 
 _WIDTH = 100
 _TERA = 1e12

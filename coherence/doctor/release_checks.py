@@ -1,17 +1,16 @@
 """Checks of a release: whether base, adapters and vectors are found, can be read, and fit each other."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from coherence.doctor.adapter_remarks import AdapterFolder, Folder
 from coherence.doctor.check import Check, tried
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.release_remarks import ReleaseRemarks
+from coherence.engine.artefacts.remark import Remark
 from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.engine.artefacts.skeleton import Skeleton
-from coherence.engine.artefacts.vectors.gguf_file import hinted_family
-from coherence.errors import CoherenceError, SuiteError, told
+from coherence.errors import CoherenceError, SuiteError
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.vocabulary import Site
 
@@ -48,14 +47,13 @@ class _Examination:
         size = f"{base.parameters / 1e6:.1f} million parameters, {base.blocks} blocks of width {base.width}"
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
-        folder = Folder(base.folder)
+        remarks = ReleaseRemarks(self.artefacts)
         for name in self.release.adapters:
             check = tried(f"adapter {name}", partial(self._adapter, base, name))
-            yield check
-            if check.state != "fail":
-                yield from self._remarks(folder, name)
+            yield from _with_remarks(check, partial(remarks.of, "adapters", name))
         for name in self.release.vectors:
-            yield tried(f"vector {name}", partial(self._vector, base, name))
+            check = tried(f"vector {name}", partial(self._vector, base, name))
+            yield from _with_remarks(check, partial(remarks.of, "vectors", name))
 
     def _base(self) -> Skeleton | None:
         with self.artefacts.blaming("base"):
@@ -77,42 +75,24 @@ class _Examination:
             return Check("warn", f"adapter {name}", f"{named} fits the base, but {remark}")
         return f"{named} fits the base"
 
-    def _remarks(self, base: Folder, name: str) -> Iterator[Check]:
-        """Yield what of an adapter that fits should be known before it is measured, or served."""
-        folders = self._folders
-        if name not in folders:
-            return
-        others = {other: one.scale for other, one in folders.items() if other != name and one.scale}
-        try:
-            yield from folders[name].remarks(self.release.base, base, others)
-        except Exception as problem:
-            yield Check("fail", f"adapter {name}", told(problem))
-
-    @cached_property
-    def _folders(self) -> dict[str, AdapterFolder]:
-        """Folders of the adapters that are on this machine."""
-        found = {}
-        for name, named in self.release.adapters.items():
-            with suppress(CoherenceError):
-                if folder := adapter_here(named):
-                    found[name] = AdapterFolder(folder, name)
-        return found
-
-    def _vector(self, base: Skeleton, name: str) -> str | Check:
+    def _vector(self, base: Skeleton, name: str) -> str:
         source = self.release.vectors[name]
         if source.extract is not None:
             return f"is extracted from the prompt of {source.extract.persona} at {source.extract.site}"
         with self.artefacts.blaming("vectors", name):
             vector = base.vector(source, name)
         unused = f"; {vector.remark}" if vector.remark else ""
-        found = f"{source.path} fits the base, at {_listed(list(vector.directions))}{unused}"
-        hinted = hinted_family(vector.metadata, base.family)
-        if hinted is None:
-            return found
-        said = f"{found}, but says that it is for {hinted}, and the base is {base.family}"
-        return Check("warn", f"vector {name}", said, "see that it was made on this base")
+        return f"{source.path} fits the base, at {_listed(list(vector.directions))}{unused}"
 
 
 def _listed(sites: Sequence[Site]) -> str:
     first, *others = sites
     return f"{len(sites)} sites from {first} to {others[-1]}" if others else str(first)
+
+
+def _with_remarks(check: Check, look: Callable[[], Iterable[Remark]]) -> Iterator[Check]:
+    """Yield a check, and what of an artefact that fits should be known before it is measured, or served."""
+    yield check
+    if check.state != "fail":
+        for remark in look():
+            yield Check("fail" if remark.fatal else "warn", check.what, remark.found, remark.do)

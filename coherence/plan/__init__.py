@@ -22,6 +22,7 @@ from coherence.plan.measurement import (
     Turn,
     Way,
     WeightError,
+    conditions_of,
     rests_on,
 )
 from coherence.plan.plan import Plan
@@ -63,6 +64,7 @@ __all__ = [
     "Value",
     "Way",
     "WeightError",
+    "conditions_of",
     "rests_on",
     "stream",
 ]

@@ -300,15 +300,18 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
         yield from reversed(measurement.known)
     elif isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
         yield from reversed(measurement.text.conversation)
-    for condition in _conditions(measurement):
+    for condition in conditions_of(measurement):
         if condition.patch:
             yield from (reading for _, reading in condition.patch.sum)
         if condition.cap:
             yield from (*condition.cap.low, *condition.cap.high)
 
 
-def _conditions(measurement: Reply | Reading | NextToken | Likelihood | Divergence) -> Iterator[Condition]:
+def conditions_of(measurement: Measurement) -> Iterator[Condition]:
     """Yield every condition that the model is under while it is measured."""
+    if isinstance(measurement, LawSearch):
+        yield from measurement.conditions
+        return
     yield measurement.condition
     if isinstance(measurement, Divergence):
         yield measurement.reference

@@ -11,6 +11,28 @@ from coherence.plugin.options import asked
 from coherence.results import Results
 
 
+def baseline(config: pytest.Config) -> Baseline | None:
+    """Read what `--coherence-baseline` names; None where nothing is named, or nothing is there yet.
+
+    A UsageError where it must be there, or cannot be read.
+    """
+    path, where, _ = asked(config, "--coherence-baseline")
+    if path is None:
+        return None
+    if not path.exists():
+        if asked(config, "--coherence-baseline-missing").value == "fail":
+            raise pytest.UsageError(
+                f"{where} {path}: there is no such file; "
+                f"`coherence bless RESULTS.json --out {path}` makes it, "
+                "--coherence-baseline-missing=record makes it of the first green run, and =warn goes on"
+            )
+        return None
+    try:
+        return Baseline.read(path)
+    except CoherenceError as problem:
+        raise pytest.UsageError(f"{where} {problem}") from None
+
+
 class Against:
     """What a run is compared with; nothing where the option is not given."""
 
@@ -22,10 +44,10 @@ class Against:
             adjusted=adjusted,
             anyway=asked(config, "--coherence-baseline-anyway").value,
         )
-        baseline = asked(config, "--coherence-baseline")
-        self._where = baseline.where
-        self._path: Path | None = baseline.value
-        self._baseline = self._read(self._path) if self._path else None
+        asked_for = asked(config, "--coherence-baseline")
+        self._where = asked_for.where
+        self._path: Path | None = asked_for.value
+        self._baseline = baseline(config)
         self.problems: list[str] = []
         self.notes: list[str] = []
 
@@ -51,20 +73,6 @@ class Against:
             self.problems.append(f"{self._where} {self._path}: {problem}")
             return results
         return results.model_copy(update={"comparison": found})
-
-    def _read(self, path: Path) -> Baseline | None:
-        if not path.exists():
-            if self._missing == "fail":
-                raise pytest.UsageError(
-                    f"{self._where} {path}: there is no such file; "
-                    f"`coherence bless RESULTS.json --out {path}` makes it, "
-                    "--coherence-baseline-missing=record makes it of the first green run, and =warn goes on"
-                )
-            return None
-        try:
-            return Baseline.read(path)
-        except CoherenceError as problem:
-            raise pytest.UsageError(f"{self._where} {problem}") from None
 
     def _first(self, path: Path, results: Results) -> None:
         if self._missing == "warn":

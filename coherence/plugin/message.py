@@ -24,6 +24,9 @@ class Message(BaseModel):
     left_out: frozenset[tuple[str, str]] = frozenset()
     """Suite and id of assertions that are of another tier than was asked for."""
 
+    remarks: tuple[str, ...] = ()
+    """What was said of artefacts before they were measured."""
+
     seed: int | None = None
     """Of the first suite that was selected."""
 

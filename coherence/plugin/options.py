@@ -73,9 +73,28 @@ class Option:
             raise pytest.UsageError(f"{found.where}: {problem}") from None
 
 
+def _switched(written: str) -> bool:
+    found = {
+        "true": True,
+        "1": True,
+        "on": True,
+        "yes": True,
+        "false": False,
+        "0": False,
+        "off": False,
+        "no": False,
+    }
+    if written.lower() not in found:
+        raise ArgumentTypeError(f"expected true or false, found {written!r}")
+    return found[written.lower()]
+
+
 @dataclass(frozen=True)
 class Flag(Option):
     """On, or off."""
+
+    default: Any = False
+    parse: Callable[[str], Any] = _switched
 
     ini = "bool"
 
@@ -191,7 +210,7 @@ def _amount(written: str) -> float:
 
 
 _DECLARED = (
-    Flag("--coherence", "Collect and judge *.coherence.yaml suites.", default=False),
+    Flag("--coherence", "Collect and judge *.coherence.yaml suites."),
     Option(
         "--coherence-base",
         "Base model in place of the suites' own: hub id, folder or 'reference'.",
@@ -246,6 +265,12 @@ _DECLARED = (
         "--coherence-adjust", "How fails are adjusted for the number of claims in the run", "holm", "none"
     ),
     _choice("--coherence-inconclusive", "What an inconclusive verdict does", "fail", "warn"),
+    Flag(
+        "--coherence-strict",
+        "Make what is said of an artefact before it is measured, such as another base, tokenizer or scale "
+        "than the others have, an error of every assertion that rests on it, which is then not measured.",
+        in_environment=True,
+    ),
     _choice(
         "--coherence-tier",
         "Which assertions are judged; smoke: those alone that the suites mark with `tier: smoke`",
@@ -287,7 +312,6 @@ _DECLARED = (
     Flag(
         "--coherence-baseline-anyway",
         "Compare with a baseline of other probes or of another base as well.",
-        default=False,
     ),
     File(
         "--coherence-results",
@@ -302,7 +326,6 @@ _DECLARED = (
     Flag(
         "--coherence-junit-strict",
         "Leave out of the JUnit report what Jenkins' junit-10.xsd refuses (file and line).",
-        default=False,
     ),
     File("--coherence-html", "Write a report to look at: one HTML file."),
     Pairs("--coherence-report", "Write a view that another package brings. Repeatable.", default={}),

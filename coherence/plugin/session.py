@@ -12,7 +12,7 @@ import pytest
 from coherence import __version__
 from coherence.errors import StoreError, SuiteError
 from coherence.gate import Gate, results_of
-from coherence.plugin.against_baseline import Against
+from coherence.plugin.against_baseline import Against, baseline
 from coherence.plugin.chosen import allowance, overrides, policy
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
@@ -45,9 +45,11 @@ class CoherenceSession:
         self._engine = engine(config)
         self._tier = asked(config, "--coherence-tier").value
         self._allowance = allowance(config)
+        self._baseline = baseline(config)
         self._left_out: frozenset[tuple[str, str]] = frozenset()
         self._seed = self._overrides.seed
         self._misuse: str | None = None
+        self._gate: Gate | None = None
         self._files: list[SuiteCollector] = []
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
@@ -63,7 +65,13 @@ class CoherenceSession:
 
     def message(self) -> Message:
         """Say at the end what no report has said."""
-        return Message(left_out=self._left_out, seed=self._seed, device=device(), misuse=self._misuse)
+        return Message(
+            left_out=self._left_out,
+            remarks=self._gate.remarks if self._gate else (),
+            seed=self._seed,
+            device=device(),
+            misuse=self._misuse,
+        )
 
     def pytest_report_header(self) -> str:
         """Say where measurements are kept and made, and what the command line replaces."""
@@ -80,6 +88,7 @@ class CoherenceSession:
         where += f", budget {self._allowance}" if self._allowance.limited else ""
         where += "" if self._policy.adjust == "holm" else ", fails not adjusted"
         where += "" if self._policy.inconclusive == "fail" else ", inconclusive verdicts warn"
+        where += ", strict" if self._policy.strict else ""
         return f"coherence: {__version__}, store {self._store.root}{where}{changes}"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -123,8 +132,14 @@ class CoherenceSession:
             if isinstance(item, AssertionItem):
                 selected.setdefault(item.suite, []).append(item.assertion)
         self._display = Display(self._config)
-        self._config.stash[GATE] = Gate(
-            selected, self._store, self._display, self._engine, self._policy, self._allowance
+        self._gate = self._config.stash[GATE] = Gate(
+            selected,
+            self._store,
+            self._display,
+            self._engine,
+            self._policy,
+            self._allowance,
+            self._baseline,
         )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 
@@ -188,6 +203,7 @@ class Summary:
         self._outputs = Outputs(config)
         self._results: dict[str, AssertionResult] = {}
         self._left_out: set[tuple[str, str]] = set()
+        self._remarks: dict[str, None] = {}
         self._seed: int | None = None
         self._device: str | None = None
 
@@ -198,6 +214,7 @@ class Summary:
             name = f"{result.suite} {result.id}"
             self._results[name] = max(self._results.get(name, result), result, key=_badness)
         self._left_out.update(message.left_out)
+        self._remarks.update(dict.fromkeys(message.remarks))
         self._seed = message.seed if self._seed is None else self._seed
         self._device = self._device or message.device
 
@@ -260,7 +277,7 @@ class Summary:
         """What all reports show, once all results are there."""
         results = results_of(self._results.values(), self._started, self._seed or 0, self._policy)
         suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
-        made = {"commit": commit(suite.parent), "device": self._device}
+        made = {"commit": commit(suite.parent), "device": self._device, "remarks": tuple(self._remarks)}
         return self._against.compared(results.model_copy(update=made), self._left_out)
 
     @property

@@ -34,7 +34,8 @@ def _suite(results: Results, persona: str, strict: bool) -> TestSuite:
     assertions = results.by_persona()[persona]
     artefacts = {f"release.{name}": was for result in assertions for name, was in result.release.items()}
     versions = {f"version.{name}": version for name, version in results.versions.items()}
-    properties = artefacts | {"seed": str(results.seed)} | versions
+    remarks = {f"remark.{number}": remark for number, remark in enumerate(results.remarks, 1)}
+    properties = artefacts | {"seed": str(results.seed)} | versions | remarks
     return TestSuite(
         one_line(persona),
         [_case(result, strict) for result in assertions],

@@ -19,6 +19,7 @@ from coherence.results import AssertionResult, Results
 # GitHub drops a summary of more than 1 MiB as a whole.
 MOST_BYTES = 1_000_000
 _EXPLAINED_BYTES = 4000
+_REMARKS_BYTES = 10_000
 _COMPARED_BYTES = 100_000
 _CONTROLS_BYTES = 100_000
 
@@ -31,13 +32,15 @@ def write_markdown(results: Results, path: Path) -> None:
 
 
 def markdown(results: Results, most: int = MOST_BYTES) -> str:
-    """Lay out verdicts, changes since the baseline, how to run it again, the red ones' evidence, controls.
+    """Lay out remarks, changes since the baseline, verdicts, how to run it again, red evidence, controls.
 
     At most `most` bytes of UTF-8, down to the heading, which is always there. What is left out is counted.
     """
     ordered = worst_first(results.assertions)
     red = [result for result in ordered if not result.green]
     text = f"## coherence\n\n{counts(results)}\n\n"
+    remarks = _remarks(results)
+    text += remarks if len((text + remarks).encode()) <= most else ""
     if results.comparison:
         text += f"{_compared(results)}\n"
     rows = _fitting(ordered, _row, (most - len(text.encode())) // 2)
@@ -76,6 +79,11 @@ def _row(result: AssertionResult) -> str:
 def _evidence(result: AssertionResult) -> str:
     shown = block(clipped(explain(result), _EXPLAINED_BYTES))
     return f"#### {code(result.id)}\n\n<details><summary>evidence</summary>\n\n{shown}\n</details>\n"
+
+
+def _remarks(results: Results) -> str:
+    said = clipped("\n".join(map(one_line, results.remarks)), _REMARKS_BYTES)
+    return f"Of the artefacts:\n\n{block(said)}\n" if said else ""
 
 
 def _cost(results: Results) -> str:

@@ -23,7 +23,13 @@ def command(results: Results) -> str:
     suites = dict.fromkeys(result.suite for result in results.assertions)
     options = {"seed": {str(results.seed)}, "dtype": set(results.dtypes), **_artefact_options(results)}
     overrides = [f"--coherence-{name}={value}" for name, values in options.items() for value in _only(values)]
-    policy = (f"--coherence-{name}={value}" for name, value in results.policy.model_dump().items())
+    policy = [
+        *(
+            f"--coherence-{name}={value}"
+            for name, value in results.policy.model_dump(exclude={"strict"}).items()
+        ),
+        *(["--coherence-strict"] if results.policy.strict else []),
+    ]
     smoke = results.assertions and all(result.tier == "smoke" for result in results.assertions)
     tier = ["--coherence-tier=smoke"] if smoke else []
     first = shlex.join(["pytest", "--coherence", *suites])

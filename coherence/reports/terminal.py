@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.adjustment import cost
-from coherence.reports.plain import cell, rendered, table
+from coherence.reports.plain import cell, one_line, rendered, table
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -28,8 +28,12 @@ _NAME = 31
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
-    """Show the table of verdicts, what the adjustment cost and, in the last line, counts; within `width`."""
-    below = [Text(), *map(cell, cost(results)), _last_line(results)]
+    """Show verdicts in a table, remarks on artefacts, what the adjustment cost, and last a line of counts.
+
+    All within `width`.
+    """
+    remarks = (cell(f"- {one_line(remark)}", "yellow") for remark in results.remarks)
+    below = [Text(), *remarks, *map(cell, cost(results)), _last_line(results)]
     shown = rendered(Group(_verdicts(results, width, ascii_only), *below), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 

@@ -17,3 +17,6 @@ class Policy(BaseModel):
         "fail",
         description="Whether an inconclusive verdict fails the run or warns; what fails alone does anyhow.",
     )
+    strict: bool = Field(
+        False, description="Whether what was said of an artefact is an error of all that rests on it."
+    )

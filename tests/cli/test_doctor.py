@@ -23,3 +23,10 @@ def test_a_fail_of_a_release_is_told_by_the_exit_code(suite, capsys):
     assert fails[0].startswith(
         "fail  adapter pirate: a.coherence.yaml:2: adapter 'pirate': there is no folder"
     )
+
+
+def test_with_strict_a_warning_is_told_by_the_exit_code(capsys):
+    # Whether the reference model is here yet or not, one of these is a warning elsewhere and neither fails.
+    assert main(["doctor"]) == 0
+    expected = int("warn" in {line[:4] for line in capsys.readouterr().out.splitlines()})
+    assert main(["doctor", "--strict"]) == expected

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spoilt import renamed
+from spoilt import ADAPTER, renamed, said, tensors
 from vector_files import control
 
 from coherence.doctor.release_checks import release
@@ -84,15 +84,24 @@ def test_a_file_whose_directions_are_not_all_used_is_told(look, tmp_path):
     )
 
 
-def test_a_vector_that_says_that_it_is_for_another_family_is_a_warning(look, tmp_path):
+def test_a_vector_that_says_that_it_is_for_another_family_is_a_warning(looked, tmp_path):
     directions = {1: np.ones(32, np.float32)}
     same = control(tmp_path / "same.gguf", directions, hint="llama")
-    assert look(vector=same)["vector pirate"].state == "ok"
-    check = look(vector=control(tmp_path / "other.gguf", directions, hint="qwen2"))["vector pirate"]
-    assert check.state == "warn"
-    assert check.found.endswith(
-        "other.gguf fits the base, at resid_post.1, but says that it is for qwen2, and the base is llama"
-    )
+    assert {check.state for check in looked(vector=same)} == {"ok"}
+    checks = looked(vector=control(tmp_path / "other.gguf", directions, hint="qwen2"))
+    (check,) = [check for check in checks if check.state != "ok"]
+    said = "says that it is for qwen2, and the base is llama; see that it was made on this base"
+    assert str(check) == f"warn  vector pirate: {said}"
+
+
+def test_what_does_not_go_together_is_a_warning_and_what_is_wrong_fails(looked, tiny_adapter, tmp_path):
+    adapter = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "odd"))
+    said("adapter_config.json", base_model_name_or_path="org/other")(adapter)
+    tensors(ADAPTER, lambda key, tensor: tensor * float("nan"))(adapter)
+    fits, *others = [check for check in looked(adapter=adapter) if check.what == "adapter pirate"]
+    assert (fits.state, [check.state for check in others]) == ("ok", ["warn", "fail"])
+    assert "its config says that it was trained on org/other" in others[0].found
+    assert "has a value of nan, and 23 other tensors have such values" in others[1].found
 
 
 def test_keys_that_peft_writes_otherwise_are_a_warning(look, tiny_adapter, tmp_path):

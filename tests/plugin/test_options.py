@@ -21,6 +21,7 @@ CONFIGURED = {
     "--coherence-budget": ("2m, 5000 calls", lambda folder: "2m, 5000 calls"),
     "--coherence-adjust": ("none", lambda folder: "none"),
     "--coherence-inconclusive": ("warn", lambda folder: "warn"),
+    "--coherence-strict": ("true", lambda folder: True),
     "--coherence-tier": ("smoke", lambda folder: "smoke"),
     "--coherence-baseline-missing": ("record", lambda folder: "record"),
     "--coherence-baseline-fail": ("vanished", lambda folder: "vanished"),
@@ -44,6 +45,7 @@ VARIABLES = {
     "--coherence-engine": ("COHERENCE_ENGINE", "ray"),
     "--coherence-inconclusive": ("COHERENCE_INCONCLUSIVE", "warn"),
     "--coherence-store-from": ("COHERENCE_STORE_FROM", "mounted"),
+    "--coherence-strict": ("COHERENCE_STRICT", "false"),
     "--coherence-tier": ("COHERENCE_TIER", "smoke"),
 }
 SMOKE = "{property: commutativity, id: quick, laws: [dose-zero], examples: 1, tier: smoke}"
@@ -94,7 +96,7 @@ def test_a_key_without_a_value_is_the_default(configure, flag):
     assert asked(configure(f"{OPTIONS[flag].key} ="), flag) == (OPTIONS[flag].default, flag, None)
 
 
-@pytest.mark.parametrize("flag", VARIABLES)
+@pytest.mark.parametrize("flag", [flag for flag in VARIABLES if OPTIONS[flag].ini != "bool"])
 def test_a_variable_comes_before_the_configuration_and_after_the_command_line(configure, monkeypatch, flag):
     variable, written = VARIABLES[flag]
     key, other = OPTIONS[flag].key, CONFIGURED[flag][0]
@@ -130,6 +132,7 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     wrong = {
         "--coherence-engine": "unknown engine 'x'; expected one of ",
         "--coherence-store-from": "x cannot be read as a store: No such file or directory",
+        "--coherence-strict": "expected true or false, found 'x'",
     }.get(flag, "unknown choice 'x'; expected one of ")
     (said,) = (line for line in run.errlines if line)
     assert said.startswith(f"ERROR: {variable}: {wrong}")

@@ -17,12 +17,12 @@ from coherence.engine.artefacts.digests import (
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
-from coherence.errors import ArtefactError, Place, in_a_sentence
+from coherence.errors import ArtefactError, CoherenceError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
 from coherence.vocabulary import Release, Templating
 from coherence.vocabulary.templating import AS_IT_IS
 
-_Named = tuple[str, str]
+Named = tuple[str, str]
 """What kind of artefact, as a release has them, and its name there; the base has none."""
 
 _CHANGED = (
@@ -49,11 +49,11 @@ class Artefacts:
         self.extracts = extracts
         self.templating = templating
         self._places = places or {}
-        self._digests: dict[_Named, str] = {}
+        self._digests: dict[Named, str] = {}
         # When the files that digests are of had been written.
-        self._stamps: dict[_Named, str] = {}
+        self._stamps: dict[Named, str] = {}
         # Those whose digests were asked for inside `unchanged`.
-        self._asked: set[_Named] = set()
+        self._asked: set[Named] = set()
 
     @classmethod
     def of(cls, scene: Scene, places: Mapping[str, Place] | None = None) -> Self:
@@ -175,11 +175,14 @@ class Artefacts:
         try:
             yield
         except Exception as error:
-            problem = in_a_sentence(error)
-            what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
-            said = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
-            place = self._places.get(".".join(part for part in ("release", kind, name) if part))
-            raise type(problem)(said, problem.place or place) from error
+            raise self.blamed(in_a_sentence(error), kind, name) from error
+
+    def blamed(self, problem: CoherenceError, kind: str, name: str = "") -> CoherenceError:
+        """Return a problem of the artefact with its name, and with the line that named it."""
+        what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
+        said = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
+        place = self._places.get(".".join(part for part in ("release", kind, name) if part))
+        return type(problem)(said, problem.place or place)
 
     @property
     def named_base(self) -> str:
@@ -188,15 +191,26 @@ class Artefacts:
 
     def named_in(self, condition: Condition) -> dict[str, str]:
         """Map the artefacts of a condition to what the release calls them and the start of their digests."""
-        adapters = {
-            f"adapter {name}": f"{pinned(self.release.adapters[name], self.adapter(name))} "
-            f"{self.adapter_digest(name)[:12]}"
-            for name, _ in condition.adapters
-        }
-        vectors = {
-            f"vector {name}": f"{self.release.vectors[name].path or 'extracted'} "
-            f"{self.vector_digest(name)[:12]}"
-            for steer in condition.steers
-            for name in (steer.among or (steer.vector,))
-        }
-        return adapters | vectors
+        named = {}
+        for kind, name in self._own(condition):
+            if kind == "adapters":
+                what = pinned(self.release.adapters[name], self.adapter(name))
+                named[f"adapter {name}"] = f"{what} {self.adapter_digest(name)[:12]}"
+            else:
+                what = self.release.vectors[name].path or "extracted"
+                named[f"vector {name}"] = f"{what} {self.vector_digest(name)[:12]}"
+        return named
+
+    def carried_by(self, condition: Condition) -> Iterator[Named]:
+        """Yield the artefacts of a condition, and those that its vectors are extracted under."""
+        for kind, name in self._own(condition):
+            yield kind, name
+            if kind == "vectors" and name in self.extracts:
+                yield from self.carried_by(self.extracts[name].positive)
+
+    def _own(self, condition: Condition) -> Iterator[Named]:
+        for name, _ in condition.adapters:
+            yield "adapters", name
+        for steer in condition.steers:
+            for name in steer.among or (steer.vector,):
+                yield "vectors", name

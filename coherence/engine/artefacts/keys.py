@@ -80,6 +80,11 @@ def vector_remark_key(name: str, artefacts: Artefacts) -> Key:
     return {**_of_base("VectorRemark", artefacts), "vector": artefacts.vector_digest(name)}
 
 
+def extremes_key(name: str, artefacts: Artefacts) -> Key:
+    """Key of the largest values of an adapter's weights, which are the same on every base."""
+    return {"engine": ENGINE_VERSION, "kind": "Extremes", "adapter": artefacts.adapter_digest(name)}
+
+
 def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
     """Key of a vector that the suite makes itself."""
     return {

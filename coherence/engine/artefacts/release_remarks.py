@@ -1,0 +1,159 @@
+"""What the artefacts of a release say of each other, and a baseline of them, before anything is measured."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from coherence.engine.artefacts.adapter_remarks import AdapterFolder, of_extremes
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.digests import file_digest
+from coherence.engine.artefacts.keys import extremes_key
+from coherence.engine.artefacts.model_folder import ModelFolder
+from coherence.engine.artefacts.remark import Remark
+from coherence.engine.artefacts.resolve import adapter_here, base_here
+from coherence.engine.artefacts.vectors.gguf_file import hinted_family, read_gguf
+from coherence.engine.model.folder import adapter_files
+from coherence.errors import CoherenceError, StoreError, listed
+from coherence.plan import Answer
+from coherence.store import Store
+from coherence.vocabulary import VectorSource
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Blessed:
+    """What a baseline says of artefacts: the starts of their digests, as `adapter pirate`, and scales."""
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+
+_NOTHING = Blessed()
+
+
+class ReleaseRemarks:
+    """Remarks on adapters and vectors of a release that are on this machine; nothing is fetched.
+
+    With a store, what is known of an adapter's weights is taken from there, and kept there.
+    """
+
+    def __init__(self, artefacts: Artefacts, store: Store | None = None, blessed: Blessed = _NOTHING) -> None:
+        self._artefacts = artefacts
+        self._release = artefacts.release
+        self._store = store
+        self._blessed = blessed
+
+    def of(self, kind: str, name: str) -> list[Remark]:
+        """Return what is to be said of an artefact. What cannot be read is said where it is loaded."""
+        try:
+            return list(self._of_adapter(name) if kind == "adapters" else self._of_vector(name))
+        except Exception as problem:  # files that nobody checked yet may make a reader raise anything
+            _log.debug("nothing is said of %s: %s", name, problem, exc_info=problem)
+            return []
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """What the products of adapters are multiplied by, where that can be told."""
+        return {name: folder.scale for name, folder in self._folders.items() if folder.scale}
+
+    def _of_adapter(self, name: str) -> Iterator[Remark]:
+        folder, base = self._folders.get(name), self._base
+        if folder is None or base is None:
+            return
+        others = {other: scale for other, scale in self.scales.items() if other != name}
+        yield from folder.remarks(self._release.base, base, others, self._blessed.scales.get(name))
+        yield from self._same_bytes("adapter", name, self._weight_digests)
+        yield from of_extremes(self._extremes(name, folder))
+
+    def _of_vector(self, name: str) -> Iterator[Remark]:
+        yield from self._made_for(self._release.vectors[name])
+        yield from self._same_bytes("vector", name, self._vector_digests)
+
+    def _made_for(self, source: VectorSource) -> Iterator[Remark]:
+        family = self._base and self._base.family
+        if not family or source.path is None or Path(source.path).suffix != ".gguf":
+            return
+        if hinted := hinted_family(read_gguf(Path(source.path)).metadata, family):
+            yield Remark(
+                f"says that it is for {hinted}, and the base is {family}", "see that it was made on this base"
+            )
+
+    def _same_bytes(self, kind: str, name: str, digests: Mapping[str, str]) -> Iterator[Remark]:
+        """Yield that it is another one under a name of its own, in this release or since the baseline."""
+        same = [other for other, digest in digests.items() if digest == digests.get(name) and other != name]
+        if same:
+            others = listed([repr(other) for other in same], shown=3)
+            yield Remark(
+                f"holds the same weights as the {kind} {others}, byte by byte",
+                "see that each name has the one that is meant for it",
+            )
+        was = [] if same else self._called_before(f"{kind} {name}")
+        if was:
+            yield Remark(
+                f"is, byte by byte, what the baseline has as the {' and the '.join(was)}",
+                "see that each name has the one that is meant for it",
+            )
+
+    def _called_before(self, named: str) -> list[str]:
+        """Return what the baseline calls the artefact, if it is not the same."""
+        if not self._blessed.digests:
+            return []
+        kind, _, name = named.partition(" ")
+        if kind == "adapter":
+            digest = self._artefacts.adapter_digest(name)
+        elif self._release.vectors[name].key is None:
+            digest = self._vector_digests[name]
+        else:
+            return []  # of the vectors that lie in one file, a baseline has the digest of the file
+        was = [other for other, before in self._blessed.digests.items() if before == digest[: len(before)]]
+        return [] if named in was else was
+
+    def _extremes(self, name: str, folder: AdapterFolder) -> dict[str, float]:
+        if self._store is None:
+            return folder.extremes()
+        key = extremes_key(name, self._artefacts)
+        stored = self._store.get(key)
+        if isinstance(stored, Answer):
+            return dict(json.loads(stored.text))
+        found = folder.extremes()
+        with suppress(StoreError):  # a store that cannot be written costs time
+            self._store.put(key, Answer(json.dumps(found), ()))
+        return found
+
+    @cached_property
+    def _base(self) -> ModelFolder | None:
+        folder = base_here(self._release.base)
+        return folder and ModelFolder(folder)
+
+    @cached_property
+    def _folders(self) -> dict[str, AdapterFolder]:
+        """Folders of the adapters that are on this machine."""
+        found = {}
+        for name, named in self._release.adapters.items():
+            with suppress(CoherenceError):
+                if folder := adapter_here(named):
+                    found[name] = AdapterFolder(folder)
+        return found
+
+    @cached_property
+    def _weight_digests(self) -> dict[str, str]:
+        digests = {}
+        for name, folder in self._folders.items():
+            with suppress(CoherenceError):
+                digests[name] = " ".join(map(file_digest, adapter_files(folder.path)))
+        return digests
+
+    @cached_property
+    def _vector_digests(self) -> dict[str, str]:
+        """Digests of vectors from files, each with what the release says of its place in the file."""
+        digests = {}
+        for name, source in self._release.vectors.items():
+            if source.path is not None:
+                with suppress(CoherenceError):
+                    digests[name] = self._artefacts.vector_digest(name)
+        return digests
