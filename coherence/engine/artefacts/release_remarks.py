@@ -128,7 +128,7 @@ class ReleaseRemarks:
     @cached_property
     def _base(self) -> ModelFolder | None:
         folder = base_here(self._release.base)
-        return folder and ModelFolder(folder)
+        return ModelFolder(folder) if folder else None
 
     @cached_property
     def _folders(self) -> dict[str, AdapterFolder]:
