@@ -1,17 +1,23 @@
 """Checks of a release: whether base, adapters and vectors are found, can be read, and fit each other."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from coherence.doctor.check import Check, tried
+from coherence.doctor.written_prompts import written_prompts
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.release_remarks import ReleaseRemarks
 from coherence.engine.artefacts.remark import Remark
 from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.engine.artefacts.skeleton import Skeleton
+from coherence.engine.model.chat import Chat
+from coherence.engine.model.loading import load_tokenizer
 from coherence.errors import CoherenceError, SuiteError
-from coherence.suite import Overrides, Suite, load_suite
+from coherence.plan import Measurement, Plan
+from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Site
 
 
@@ -30,6 +36,7 @@ class _Examination:
     """A release, its base once it was found, and the lines that named its artefacts."""
 
     def __init__(self, suite: Suite) -> None:
+        self.suite = suite
         self.release = suite.scene.release
         self.artefacts = Artefacts.of(suite.scene, suite.places)
 
@@ -47,6 +54,7 @@ class _Examination:
         size = f"{base.parameters / 1e6:.1f} million parameters, {base.blocks} blocks of width {base.width}"
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
+        yield tried("template", partial(self._template, base))
         remarks = ReleaseRemarks(self.artefacts)
         for name in self.release.adapters:
             check = tried(f"adapter {name}", partial(self._adapter, base, name))
@@ -63,6 +71,11 @@ class _Examination:
     def _room(self, base: Skeleton) -> str:
         with self.artefacts.blaming("base"):
             return f"in {self.release.dtype} it fits on {base.room(self.release.dtype)}"
+
+    def _template(self, base: Skeleton) -> str:
+        with self.artefacts.blaming("base"):
+            chat = Chat(load_tokenizer(base.folder), self.artefacts.templating)
+            return written_prompts(chat, _measurements(self.suite.assertions), self.suite.scene.probes[0])
 
     def _adapter(self, base: Skeleton, name: str) -> str | Check:
         named = self.release.adapters[name]
@@ -88,6 +101,13 @@ class _Examination:
 def _listed(sites: Sequence[Site]) -> str:
     first, *others = sites
     return f"{len(sites)} sites from {first} to {others[-1]}" if others else str(first)
+
+
+def _measurements(assertions: Iterable[Assertion]) -> Iterator[Measurement]:
+    """Yield all that is measured; what an assertion cannot ask for is its own error in a run."""
+    for assertion in assertions:
+        with suppress(CoherenceError):
+            yield from Plan(chain(assertion.case.measurements(), assertion.control_needs()))
 
 
 def _with_remarks(check: Check, look: Callable[[], Iterable[Remark]]) -> Iterator[Check]:
