@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tiny import CHATML, GEMMA, QUESTIONS
 from zoo import born
 
+from coherence.api import open_suite
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.executors.local import LocalExecutor
@@ -101,6 +103,25 @@ def test_a_base_of_gemma_is_judged_by_the_suites_of_any_other(judge: Judge, tmp_
     # It is said where nothing is measured, too.
     again = judge(animal.base, *asked, adapters=adapters, executor=unable)
     assert [notes(one) for one in again] == [notes(one) for one in found]
+
+
+def test_the_shipped_personas_are_judged_on_a_base_that_refuses_a_system_turn(
+    reference: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "refusing"
+    folder.mkdir()
+    for file in reference.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    (folder / "chat_template.jinja").write_text(GEMMA)
+    suite = load_suite(Path(__file__).parent.parent / "suites" / "personas.coherence.yaml", Overrides())
+    scene = replace(suite.scene, probes=suite.scene.probes[:4])
+    stated = dict.fromkeys(one.property for one in suite.assertions if one.tier == "smoke")
+    with open_suite(scene, base=folder, store=tmp_path / "store") as opened:
+        found = opened.judge(*stated)
+    assert {one.persona for one in found} >= {"support", "counsel", "oncall", "pirate"}
+    assert {one.sentence for one in found if one.verdict is Verdict.ERROR} == set()
+    assert all(FOLDED in notes(one) for one in found)
 
 
 def test_a_template_that_drops_the_system_turn_is_named(judge: Judge, base: Callable[[str], Path]) -> None:

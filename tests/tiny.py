@@ -91,10 +91,8 @@ def model(words: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a random Llama with 4 blocks of width 32 and a chat template."""
-    folder = tmp_path_factory.mktemp("tiny")
+def made_base(folder: Path) -> Path:
+    """Write a random Llama with 4 blocks of width 32 and a chat template into a folder."""
     words = tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -103,23 +101,33 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def made_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
+    """Write a PEFT LoRA folder for the tiny model."""
+    settings: dict[str, Any] = {
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj", "v_proj", "down_proj"],
+    }
+    # Without its usual initialisation PEFT leaves B random instead of zero: the adapter does something.
+    config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **(settings | lora))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        get_peft_model(LlamaForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random Llama with 4 blocks of width 32 and a chat template."""
+    return made_base(tmp_path_factory.mktemp("tiny"))
+
+
 @pytest.fixture(scope="session")
 def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make a PEFT LoRA folder for the tiny model: `tiny_adapter("pirate", seed=1, use_rslora=True)`."""
 
     def make(name: str, seed: int = 1, **lora: Any) -> Path:
-        settings: dict[str, Any] = {
-            "r": 4,
-            "lora_alpha": 8,
-            "target_modules": ["q_proj", "v_proj", "down_proj"],
-        }
-        # Without its usual initialisation PEFT leaves B random instead of zero: the adapter does something.
-        config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **(settings | lora))
-        folder = tmp_path_factory.mktemp("adapters") / name
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            get_peft_model(LlamaForCausalLM.from_pretrained(tiny), config).save_pretrained(folder)
-        return folder
+        return made_adapter(tiny, tmp_path_factory.mktemp("adapters") / name, seed, **lora)
 
     return make
 
