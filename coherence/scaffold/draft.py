@@ -49,6 +49,11 @@ class Draft:
         return self.vector is not None or self.adapter is None
 
     @property
+    def controls_layers(self) -> bool:
+        """Whether the vector is a control vector, with a direction for each layer."""
+        return self.vector is not None and self.vector.endswith(".gguf")
+
+    @property
     def prompt(self) -> str:
         """What puts the persona into the model by words."""
         if self.description.lower().startswith(("you are ", "you're ", "answer ", "reply ")):

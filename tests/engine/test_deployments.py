@@ -65,9 +65,9 @@ def noise(seed: int) -> Tensor:
 ONE = noise(0)
 DIRECTIONS = {number: 0.5 * noise(number) for number in range(1, BLOCKS)}
 SHAPES = [
-    Shape({"path": "one.safetensors", "site": "resid_post.1"}, {2: ONE}),
-    # llama.cpp adds `direction.N` to the output of block N.
+    # First what llama.cpp does: `direction.N`, times a number, is added to the output of block N.
     Shape({"path": "all.gguf", "sites": "all"}, {number + 1: DIRECTIONS[number] for number in DIRECTIONS}),
+    Shape({"path": "one.safetensors", "site": "resid_post.1"}, {2: ONE}),
     Shape({"path": "one.safetensors", "sites": "all"}, dict.fromkeys(range(BLOCKS + 1), ONE)),
     Shape(
         {"path": "all.gguf", "sites": ["resid_post.2", "resid_pre.2"]}, {3: DIRECTIONS[2], 2: DIRECTIONS[1]}
@@ -75,7 +75,7 @@ SHAPES = [
     Shape({"path": "one.safetensors", "sites": "resid_post.0..1"}, {1: ONE, 2: ONE}),
 ]
 DEPLOYED = {
-    f"{operation}-{tokens}": (operation, tokens, SHAPES[index % len(SHAPES)], "raw" if index % 2 else "norm")
+    f"{operation}-{tokens}": (operation, tokens, SHAPES[index % len(SHAPES)], "norm" if index % 2 else "raw")
     for index, (operation, tokens) in enumerate(product(Operation, Tokens))
 }
 DOSES = {Operation.ADD: 0.4, Operation.ABLATE: 1.0, Operation.CLAMP: -0.6}

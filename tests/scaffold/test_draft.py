@@ -63,6 +63,14 @@ def test_a_site_that_the_file_does_not_say_is_to_be_reviewed():
     assert "# REVIEW: the file does not say" in guessed.text
 
 
+def test_a_control_vector_acts_at_all_of_its_layers_as_servers_take_it():
+    draft = Draft("p", "A pirate.", "reference", vector="./v.gguf", told=False)
+    scene = loaded(draft).scene
+    assert scene.release.vectors["p"].deployed == {"sites": "all", "unit": "raw"}
+    assert scene.personas["p"].dose == 1
+    assert "# REVIEW: what the server multiplies the vector by" in draft.text
+
+
 def test_a_description_that_is_a_prompt_is_one():
     assert Draft("p", "You are a pirate.", "b").prompt == "You are a pirate."
     assert Draft("p", "A pirate.", "b").prompt == "Be this persona in everything that you say: A pirate."

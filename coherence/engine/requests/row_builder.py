@@ -139,7 +139,9 @@ def _push(operation: Operation, unit: Tensor, dose: float) -> Push:
 def _require_the_same_sites(found: Sequence[Unit]) -> None:
     if any(unit.keys() != found[0].keys() for unit in found):
         sites = ", ".join(str(Site.at_depth(depth)) for depth in sorted({*chain(*found)}))
-        raise ArtefactError(f"found vectors at {sites}, expected all that are orthonormalised at one site")
+        raise ArtefactError(
+            f"found vectors at {sites}, expected all that are orthonormalised at the same sites"
+        )
 
 
 def _orthonormalised(found: Sequence[Tensor], own: int) -> Tensor:

@@ -275,7 +275,7 @@ class Dose(Property):
     orthonormal: bool = Field(
         False,
         description="Steer with the vector's part of the symmetric (Löwdin) orthonormalisation of the "
-        "vectors of all personas, which must be at one site.",
+        "vectors of all personas, which must be at the same sites.",
     )
     min_slope: Annotated[float | None, ANY] = Field(
         None,

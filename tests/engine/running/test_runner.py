@@ -165,6 +165,28 @@ def test_vectors_that_are_orthonormalised_keep_their_norm_and_overlap_with_none(
     assert not torch.allclose(delta("one", *names), delta("one"), atol=0.01)
 
 
+def test_they_are_at_each_of_several_sites(ship: Ship, tiny_vector: Make) -> None:
+    paths = {name: str(tiny_vector(name, seed)) for seed, name in enumerate(("one", "two"))}
+    runner = ship(vectors={name: {"path": path, "sites": "all"} for name, path in paths.items()})
+    one, two = (
+        runner.builder.deltas(Condition(BARE.neutral, steers=(Steer(name, 1.0, among=("one", "two")),)))
+        for name in ("one", "two")
+    )
+    assert list(one) == list(two) == [0, 1, 2, 3, 4]
+    assert all(torch.cosine_similarity(one[depth], two[depth], dim=0).abs() < 1e-5 for depth in one)
+
+
+def test_a_random_vector_points_the_same_way_at_all_of_its_sites(ship: Ship, tiny_vector: Make) -> None:
+    runner = ship(vectors={"pirate": {"path": str(tiny_vector("pirate")), "sites": "all"}})
+    plain, drawn = (
+        runner.builder.deltas(Condition(BARE.neutral, steers=(Steer("pirate", 0.5, seed),)))
+        for seed in (None, 3)
+    )
+    assert all(torch.allclose(drawn[depth].norm(), plain[depth].norm()) for depth in plain)
+    assert all(torch.cosine_similarity(drawn[depth], drawn[0], dim=0) > 1 - 1e-5 for depth in drawn)
+    assert torch.cosine_similarity(drawn[0], plain[0], dim=0).abs() < 0.9
+
+
 def orthonormalised(runner: Runner) -> str:
     with pytest.raises(ArtefactError) as problem:
         runner.builder.row(Condition(BARE.neutral, steers=(Steer("one", 0.5, among=("one", "two")),)), PROBE)
@@ -176,7 +198,7 @@ def test_vectors_at_two_sites_are_not_orthonormalised(ship: Ship, tiny_vector: M
     vectors = {name: tiny_vector(name, seed, site) for seed, (name, site) in enumerate(sites.items())}
     assert orthonormalised(ship(vectors=vectors)) == (
         "vector 'one': found vectors at resid_post.1, resid_post.2, expected all that are orthonormalised at "
-        "one site"
+        "the same sites"
     )
 
 

@@ -11,7 +11,7 @@ from coherence.plan import Answer, Likelihood, Plan, Reading, Record, Reply
 from coherence.properties.composition.dose import Dose
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
-from coherence.vocabulary import Marker, Persona, Regime, Verdict
+from coherence.vocabulary import Marker, Operation, Persona, Regime, Verdict
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -206,6 +206,15 @@ def test_the_prompt_is_held_against_itself_without_the_vector():
     (subtracted,) = {need.condition for need in case.measurements() if put(need.condition)[1] < 0}
     assert replace(subtracted, steers=()) == scene().condition("pirate", Regime.parse("prompt"))
     assert [(steer.vector, steer.dose) for steer in subtracted.steers] == [("pirate", -0.5)]
+
+
+@pytest.mark.parametrize("operation", [Operation.ABLATE, Operation.CLAMP])
+def test_a_vector_that_is_not_added_has_no_response_to_its_dose(operation):
+    given = scene()
+    deployed = given.release.vectors["pirate"].model_copy(update={"operation": operation})
+    release = given.release.model_copy(update={"vectors": given.release.vectors | {"pirate": deployed}})
+    with pytest.raises(SuiteError, match=f"'pirate' has `operation: {operation}`; expected `add`"):
+        dose(personas=["pirate"], min_slope=0.2).cases(replace(given, release=release))
 
 
 def test_bleed_onto_the_markers_of_another_persona_fails():
