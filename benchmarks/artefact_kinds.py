@@ -27,7 +27,7 @@ from spoilt import (
     tensors,
     text,
 )
-from tiny import CHATML, GEMMA, made_adapter, made_base
+from tiny import CHATML, GEMMA, write_adapter, write_base
 from vector_files import write
 from zoo import FAMILIES, born
 
@@ -44,8 +44,8 @@ class Tiny:
     @classmethod
     def made(cls, folder: Path) -> "Tiny":
         """Make them."""
-        base = made_base(folder / "healthy-base")
-        return cls(base, made_adapter(base, folder / "healthy-adapter"))
+        base = write_base(folder / "healthy-base")
+        return cls(base, write_adapter(base, folder / "healthy-adapter"))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def adapter(group: str, name: str, *spoils: Spoil, **lora: object) -> Kind:
     """Train an adapter with these settings of PEFT, and change it."""
 
     def make(tiny: Tiny, folder: Path) -> Shipped:
-        made = made_adapter(tiny.base, folder / "adapter", **lora)
+        made = write_adapter(tiny.base, folder / "adapter", **lora)
         for spoil in spoils:
             spoil(made)
         return Shipped(tiny.base, {"pirate": made})

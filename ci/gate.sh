@@ -7,4 +7,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash ci/setup.sh
 .venv/bin/coherence demo
-exec .venv/bin/pytest --coherence suites/*.coherence.yaml --coherence-junit coherence-junit.xml "$@"
+exec .venv/bin/pytest --coherence suites/*.coherence.yaml --coherence-rehash --coherence-junit coherence-junit.xml "$@"

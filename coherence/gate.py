@@ -12,7 +12,7 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -245,18 +245,9 @@ class Gate:
         # claims beside it that cannot fail would turn the gate green.
         undecided = unmeasured or (raw is Verdict.INCONCLUSIVE and assertion.expect == "pass")
         return AssertionResult(
-            id=assertion.id,
-            persona=assertion.case.persona,
-            property=assertion.property.word(),
-            slug=assertion.case.slug,
-            regimes=assertion.case.regimes,
-            family=assertion.family,
-            suite=assertion.place.file,
-            line=assertion.place.line or 1,
+            **_stated(assertion),
             verdict=verdict,
             raw_verdict=raw,
-            expect=assertion.expect,
-            tier=assertion.tier,
             tolerated=undecided and self._policy.inconclusive == "warn",
             sentence=sentence_of(assertion.id, verdict, assertion.expect, evidence, problem),
             evidence=evidence,
@@ -402,6 +393,32 @@ def results_of(
         versions={library: version(library) for library in _LIBRARIES},
         assertions=tuple(sorted(assertions, key=lambda result: (result.suite, result.line, result.id))),
     )
+
+
+def unjudged(assertion: Assertion, why: str) -> AssertionResult:
+    """Say of an assertion that came to no verdict why: an error in the place of one."""
+    return AssertionResult(
+        **_stated(assertion),
+        verdict=Verdict.ERROR,
+        raw_verdict=Verdict.ERROR,
+        sentence=sentence_of(assertion.id, Verdict.ERROR, assertion.expect, None, why),
+    )
+
+
+def _stated(assertion: Assertion) -> dict[str, Any]:
+    """Return what a result says of its assertion, whatever became of it."""
+    return {
+        "id": assertion.id,
+        "persona": assertion.case.persona,
+        "property": assertion.property.word(),
+        "slug": assertion.case.slug,
+        "regimes": assertion.case.regimes,
+        "family": assertion.family,
+        "suite": assertion.place.file,
+        "line": assertion.place.line or 1,
+        "expect": assertion.expect,
+        "tier": assertion.tier,
+    }
 
 
 def _replay(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | None:

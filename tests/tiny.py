@@ -91,8 +91,8 @@ def model(words: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def made_base(folder: Path) -> Path:
-    """Write a random Llama with 4 blocks of width 32 and a chat template into a folder."""
+def write_base(folder: Path) -> Path:
+    """Write a random Llama with 4 blocks of width 32 and a chat template."""
     words = tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -101,13 +101,9 @@ def made_base(folder: Path) -> Path:
     return folder
 
 
-def made_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
-    """Write a PEFT LoRA folder for the tiny model."""
-    settings: dict[str, Any] = {
-        "r": 4,
-        "lora_alpha": 8,
-        "target_modules": ["q_proj", "v_proj", "down_proj"],
-    }
+def write_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
+    """Write a PEFT LoRA folder for a base, of random weights."""
+    settings: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj", "down_proj"]}
     # Without its usual initialisation PEFT leaves B random instead of zero: the adapter does something.
     config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **(settings | lora))
     with torch.random.fork_rng():
@@ -116,10 +112,19 @@ def made_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
     return folder
 
 
+def write_vector(path: Path, seed: int = 1, site: str = "resid_post.1") -> Path:
+    """Write a random unit vector for such a base."""
+    from coherence.engine.artefacts.vectors import save_vector
+
+    values = np.random.default_rng(seed).normal(size=WIDTH).astype(np.float32)
+    save_vector(path, values / np.linalg.norm(values), Site.parse(site), {})
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Llama with 4 blocks of width 32 and a chat template."""
-    return made_base(tmp_path_factory.mktemp("tiny"))
+    return write_base(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +132,7 @@ def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     """Make a PEFT LoRA folder for the tiny model: `tiny_adapter("pirate", seed=1, use_rslora=True)`."""
 
     def make(name: str, seed: int = 1, **lora: Any) -> Path:
-        return made_adapter(tiny, tmp_path_factory.mktemp("adapters") / name, seed, **lora)
+        return write_adapter(tiny, tmp_path_factory.mktemp("adapters") / name, seed, **lora)
 
     return make
 
@@ -135,12 +140,8 @@ def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 @pytest.fixture(scope="session")
 def tiny_vector(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make a random unit vector for the tiny model: `tiny_vector("pirate", seed=1, site="resid_post.2")`."""
-    from coherence.engine.artefacts.vectors import save_vector
 
     def make(name: str, seed: int = 1, site: str = "resid_post.1") -> Path:
-        path = tmp_path_factory.mktemp("vectors") / f"{name}.safetensors"
-        values = np.random.default_rng(seed).normal(size=WIDTH).astype(np.float32)
-        save_vector(path, values / np.linalg.norm(values), Site.parse(site), {})
-        return path
+        return write_vector(tmp_path_factory.mktemp("vectors") / f"{name}.safetensors", seed, site)
 
     return make

@@ -26,6 +26,11 @@ def _add(parser: Parser) -> None:
 
     verify = actions.add_parser("verify", parents=[shared], help="read every entry; 1 when some are damaged")
     verify.add_argument("--remove", action="store_true", help="remove the damaged ones, to be measured again")
+    verify.add_argument(
+        "--artefacts",
+        action="store_true",
+        help="read every file whose digest is remembered, too; --remove forgets the digests that are wrong",
+    )
     verify.set_defaults(run=_verify)
 
     prune = actions.add_parser("prune", parents=[shared], help="evict what was not used for longest")
@@ -79,7 +84,24 @@ def _verify(options: Namespace) -> int:
         store.remove(path for path, _ in damaged)
     removed = " and removed" if damaged and options.remove else ""
     print(f"{len(damaged)} of {entries} entries are damaged{removed}")
-    return 1 if damaged else 0
+    wrong = _verify_artefacts(options.remove) if options.artefacts else 0
+    return 1 if damaged or wrong else 0
+
+
+def _verify_artefacts(remove: bool) -> int:
+    """Say which files are not what their digests are of; how many."""
+    from coherence.engine.artefacts.digests import misremembered
+    from coherence.engine.artefacts.memo import all_remembered, forget
+
+    digests = len(list(all_remembered()))
+    wrong = list(misremembered())
+    for path, reason in wrong:
+        print(f"{path}: {reason}")
+        if remove:
+            forget(path)
+    forgotten = " and forgotten" if wrong and remove else ""
+    print(f"{len(wrong)} of {digests} digests are wrong{forgotten}")
+    return len(wrong)
 
 
 def _prune(options: Namespace) -> None:

@@ -51,14 +51,19 @@ def coherence(pytestconfig: pytest.Config) -> "Iterator[Suites]":
 def _begin(config: pytest.Config) -> None:
     """Register what a run consists of in this process."""
     from coherence.plugin.session import CoherenceSession, Summary
+    from coherence.plugin.signals import Signals
+    from coherence.plugin.unjudged import Unjudged
     from coherence.plugin.xdist import Controller, Worker, is_controller, is_worker
 
-    session = CoherenceSession(config)
+    session, signals = CoherenceSession(config), Signals()
     config.pluginmanager.register(session, "coherence-session")
+    config.pluginmanager.register(signals, "coherence-signals")
     if is_worker(config):
         config.pluginmanager.register(Worker(config, session), "coherence-worker")
         return
-    summary = Summary(config, session)
+    unjudged = Unjudged(config, session.overrides)
+    config.pluginmanager.register(unjudged, "coherence-unjudged")
+    summary = Summary(config, session, unjudged, signals)
     config.pluginmanager.register(summary, "coherence-summary")
     if is_controller(config):
-        config.pluginmanager.register(Controller(summary), "coherence-controller")
+        config.pluginmanager.register(Controller(summary, unjudged), "coherence-controller")

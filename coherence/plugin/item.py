@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coherence.errors import CoherenceError
+from coherence.errors import CoherenceError, Place
 from coherence.gate import Gate
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
@@ -28,18 +28,22 @@ class BrokenSuite(pytest.Collector.CollectError):
 
     def result(self, file: pytest.Collector) -> AssertionResult:
         """Say it as a result of its own, so that the reports show it."""
-        name = f"{Path(file.name).name.removesuffix(SUFFIX)}.suite"
-        place = self.problem.place
-        return AssertionResult(
-            id=name,
-            persona="suite",
-            family="suite",
-            suite=place.file if place else file.nodeid,
-            line=(place.line if place else None) or 1,
-            verdict=Verdict.ERROR,
-            raw_verdict=Verdict.ERROR,
-            sentence=sentence_of(name, Verdict.ERROR, "pass", None, str(self)),
-        )
+        return of_suite(Path(file.name), self.problem.place or Place(file.nodeid), str(self))
+
+
+def of_suite(path: Path, place: Place, why: str) -> AssertionResult:
+    """Say that what a suite asserts is not known, as a result in the place of those of its assertions."""
+    name = f"{path.name.removesuffix(SUFFIX)}.suite"
+    return AssertionResult(
+        id=name,
+        persona="suite",
+        family="suite",
+        suite=place.file,
+        line=place.line or 1,
+        verdict=Verdict.ERROR,
+        raw_verdict=Verdict.ERROR,
+        sentence=sentence_of(name, Verdict.ERROR, "pass", None, why),
+    )
 
 
 class InconclusiveWarning(pytest.PytestWarning):

@@ -27,6 +27,24 @@ class Asked(NamedTuple):
         return self.file.parent if self.file else Path()
 
 
+_TRUTHS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+def _truth(written: str) -> bool:
+    if written.lower() not in _TRUTHS:
+        raise ArgumentTypeError(f"expected true or false, found {written!r}")
+    return _TRUTHS[written.lower()]
+
+
 _EXPECTED = {"string": "a text", "bool": "true or false", "linelist": "a list of texts"}
 
 
@@ -73,28 +91,12 @@ class Option:
             raise pytest.UsageError(f"{found.where}: {problem}") from None
 
 
-def _switched(written: str) -> bool:
-    found = {
-        "true": True,
-        "1": True,
-        "on": True,
-        "yes": True,
-        "false": False,
-        "0": False,
-        "off": False,
-        "no": False,
-    }
-    if written.lower() not in found:
-        raise ArgumentTypeError(f"expected true or false, found {written!r}")
-    return found[written.lower()]
-
-
 @dataclass(frozen=True)
 class Flag(Option):
     """On, or off."""
 
     default: Any = False
-    parse: Callable[[str], Any] = _switched
+    parse: Callable[[str], Any] = _truth
 
     ini = "bool"
 
@@ -237,6 +239,12 @@ _DECLARED = (
     File(
         "--coherence-store-from",
         "Another store, which is only read: what the own one lacks is taken from there.",
+        in_environment=True,
+    ),
+    Flag(
+        "--coherence-rehash",
+        "Read every file of the release for its digest, also those that look as they did in an earlier run.",
+        default=False,
         in_environment=True,
     ),
     Option(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coherence import __version__
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.errors import StoreError, SuiteError
 from coherence.gate import Gate, results_of
 from coherence.plugin.against_baseline import Against, baseline
@@ -21,14 +22,16 @@ from coherence.plugin.message import Message
 from coherence.plugin.options import asked
 from coherence.plugin.outputs import Outputs
 from coherence.plugin.provenance import commit, device
+from coherence.plugin.signals import Signals
 from coherence.plugin.suites import SUITES, Suites
+from coherence.plugin.unjudged import Unjudged
 from coherence.reports.annotations import annotations
 from coherence.reports.controls import controls
 from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results
 from coherence.store import Lender, Store, store_root
-from coherence.suite import SUFFIX
+from coherence.suite import SUFFIX, Overrides
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
 WIDTH = 100
@@ -50,9 +53,16 @@ class CoherenceSession:
         self._seed = self._overrides.seed
         self._misuse: str | None = None
         self._gate: Gate | None = None
+        self._rehash = asked(config, "--coherence-rehash").value
         self._files: list[SuiteCollector] = []
         self._suites = config.stash[SUITES] = Suites(
-            config.rootpath, self._overrides, self._store, self._engine, self._policy, self._files
+            config.rootpath,
+            self._overrides,
+            self._store,
+            self._engine,
+            self._policy,
+            self._files,
+            self._rehash,
         )
 
     @property
@@ -62,6 +72,11 @@ class CoherenceSession:
         if self._files or self._config.pluginmanager.hasplugin("dsession"):
             return ""
         return f"; there is no *{SUFFIX} file, and `coherence init` writes a first one"
+
+    @property
+    def overrides(self) -> Overrides:
+        """What the command line replaces."""
+        return self._overrides
 
     def message(self) -> Message:
         """Say at the end what no report has said."""
@@ -169,6 +184,9 @@ class CoherenceSession:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Measure everything before the first assertion is judged."""
         if session.items and not self._config.option.collectonly:
+            if self._rehash:
+                for suite in {item.suite for item in session.items if isinstance(item, AssertionItem)}:
+                    Artefacts.of(suite.scene, suite.places).forget()
             with self._display:
                 self._config.stash[GATE].measure()
         return (yield)
@@ -186,22 +204,27 @@ class CoherenceSession:
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
                 crash.message = item.result.sentence
-        Message(results=results, required=self._suites.required()).send_with(report)
+        Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
 
 class Summary:
     """Hears what was found, and shows and writes it, in the process that pytest's terminal belongs to."""
 
-    def __init__(self, config: pytest.Config, session: CoherenceSession) -> None:
+    def __init__(
+        self, config: pytest.Config, session: CoherenceSession, unjudged: Unjudged, signals: Signals
+    ) -> None:
         self._config = config
         self._session = session
+        self._unjudged = unjudged
+        self._signals = signals
         self._started = datetime.now(UTC)
         self._policy = policy(config)
         self._against = Against(config, self._policy.adjust == "holm")
         self._annotates = asked(config, "--coherence-annotations").value
         self._outputs = Outputs(config)
         self._results: dict[str, AssertionResult] = {}
+        self._missing: dict[str, AssertionResult] = {}
         self._left_out: set[tuple[str, str]] = set()
         self._remarks: dict[str, None] = {}
         self._seed: int | None = None
@@ -231,9 +254,12 @@ class Summary:
         """Write the reports. A run that judged nothing, or cannot say what it judged, is no success."""
         if self._config.option.collectonly:
             return
-        self.hear(self._session.message())
-        if self._results:
-            self._outputs.write(self._document)
+        with self._signals.held():
+            self.hear(self._session.message())
+            self._missing = self._unjudged.results(session, self._results.keys())
+            self._results.update(self._missing)
+            if self._results:
+                self._outputs.write(self._document)
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_code()
 
@@ -242,7 +268,7 @@ class Summary:
             return pytest.ExitCode.NO_TESTS_COLLECTED
         if self._outputs.problems or self._against.problems:
             return pytest.ExitCode.USAGE_ERROR
-        failing = self._document.comparison and self._document.comparison.failing
+        failing = self._missing or (self._document.comparison and self._document.comparison.failing)
         return pytest.ExitCode.TESTS_FAILED if failing else pytest.ExitCode.OK
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -275,10 +301,12 @@ class Summary:
     @cached_property
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
-        results = results_of(self._results.values(), self._started, self._seed or 0, self._policy)
+        seed = self._unjudged.seed if self._seed is None else self._seed
+        results = results_of(self._results.values(), self._started, seed or 0, self._policy)
         suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
         made = {"commit": commit(suite.parent), "device": self._device, "remarks": tuple(self._remarks)}
-        return self._against.compared(results.model_copy(update=made), self._left_out)
+        passed_over = {(one.suite, one.id) for one in self._missing.values()} | self._left_out
+        return self._against.compared(results.model_copy(update=made), passed_over)
 
     @property
     def _annotations(self) -> Iterable[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from coherence.api import OpenSuite
+from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.plugin.item import SuiteCollector
 from coherence.results import AssertionResult
@@ -27,11 +28,13 @@ class Suites:
         executor: MakeExecutor,
         policy: Policy,
         collected: Sequence[SuiteCollector],
+        rehash: bool,
     ) -> None:
         self._root = root
         self._overrides = overrides
         self._with = store, executor, policy
         self._collected = collected
+        self._rehash = rehash
         self._opened: dict[Path, OpenSuite] = {}
         self._required: list[AssertionResult] = []
 
@@ -63,4 +66,6 @@ class Suites:
         suite = load_suite(path, self._overrides, must_assert=False)
         collected = [file.suite.scene.release for file in self._collected if file.suite]
         self._overrides.require_use([suite.scene.release, *collected])
+        if self._rehash:
+            Artefacts.of(suite.scene, suite.places).forget()
         return OpenSuite(suite, *self._with, heard=self._required.append)

@@ -1,5 +1,6 @@
 """What only a run with several processes needs: their last messages, from workers to the controller."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ from coherence.plugin.message import Message
 
 if TYPE_CHECKING:
     from coherence.plugin.session import CoherenceSession, Summary
+    from coherence.plugin.unjudged import Unjudged
 
 _KEY = "coherence"
 
@@ -39,8 +41,13 @@ class Worker:
 class Controller:
     """Takes in what its workers send."""
 
-    def __init__(self, summary: "Summary") -> None:
+    def __init__(self, summary: "Summary", unjudged: "Unjudged") -> None:
         self._summary = summary
+        self._unjudged = unjudged
+
+    def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
+        """Hear what a worker selected, before any of it can crash."""
+        self._unjudged.select(dict.fromkeys(ids))
 
     def pytest_testnodedown(self, node: object) -> None:
         """Hear a worker out, unless it crashed; what is wrong with the options ends the run."""

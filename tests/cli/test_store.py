@@ -5,12 +5,14 @@ import pty
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from coherence.cli import main
+from coherence.engine.artefacts.memo import remember, stamp_of
 from coherence.plan import Answer
 from coherence.store import Store
 
@@ -78,6 +80,27 @@ def test_store_verify_says_what_is_damaged_and_removes_only_when_told(store, cap
     assert capsys.readouterr().out.endswith("1 of 4 entries are damaged and removed\n")
     assert main(["store", "verify"]) == 0
     assert capsys.readouterr().out == "0 of 3 entries are damaged\n"
+
+
+def test_store_verify_reads_the_artefacts_whose_digests_are_remembered(store, tmp_path, capsys):
+    paths = [tmp_path / name for name in ("good.safetensors", "rotten.safetensors", "written.safetensors")]
+    for path in paths:
+        path.write_bytes(b"weights")
+        remember(path, stamp_of(path.stat()), sha256(b"weights").hexdigest())
+    _, rotten, written = paths
+    remember(rotten, stamp_of(rotten.stat()), "0" * 64)
+    written.write_bytes(b"other weights")
+    assert main(["store", "verify"]) == 0
+    capsys.readouterr()
+    for removes in ([], ["--remove"]):
+        assert main(["store", "verify", "--artefacts", *removes]) == 1
+        _, line, total = capsys.readouterr().out.splitlines()
+        assert line.startswith(
+            f"{rotten}: its digest is {sha256(b'weights').hexdigest()[:12]} and was 000000000000"
+        )
+        assert total == "1 of 3 digests are wrong" + " and forgotten" * bool(removes)
+    assert main(["store", "verify", "--artefacts"]) == 0
+    assert capsys.readouterr().out.endswith("0 of 2 digests are wrong\n")
 
 
 def test_store_prune_says_what_it_freed(store, capsys, monkeypatch):

@@ -55,12 +55,6 @@ def test_only_what_is_selected_is_measured(bench, tmp_path):
     assert "residuals" not in run.stdout.str()
 
 
-def test_x_stops_at_the_first_failure(bench):
-    bench.suite("passes", "fails", "unsure")
-    assert bench.run("-x").ret == 1
-    assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "fail"}
-
-
 def test_lf_runs_what_failed_and_sw_goes_on_from_there(bench):
     bench.suite("passes", "fails", "unsure")
     bench.run()

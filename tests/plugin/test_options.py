@@ -16,6 +16,7 @@ CONFIGURED = {
     "--coherence-seed": ("7", lambda folder: 7),
     "--coherence-store": ("store", lambda folder: folder / "store"),
     "--coherence-store-from": ("theirs", lambda folder: folder / "theirs"),
+    "--coherence-rehash": ("true", lambda folder: True),
     "--coherence-engine": ("ray=127.0.0.1:6379", lambda folder: "ray=127.0.0.1:6379"),
     "--coherence-actors": ("2", lambda folder: 2),
     "--coherence-budget": ("2m, 5000 calls", lambda folder: "2m, 5000 calls"),
@@ -44,6 +45,7 @@ VARIABLES = {
     "--coherence-dtype": ("COHERENCE_DTYPE", "float16"),
     "--coherence-engine": ("COHERENCE_ENGINE", "ray"),
     "--coherence-inconclusive": ("COHERENCE_INCONCLUSIVE", "warn"),
+    "--coherence-rehash": ("COHERENCE_REHASH", "false"),
     "--coherence-store-from": ("COHERENCE_STORE_FROM", "mounted"),
     "--coherence-strict": ("COHERENCE_STRICT", "false"),
     "--coherence-tier": ("COHERENCE_TIER", "smoke"),
@@ -110,6 +112,16 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
     assert asked(config, flag).value == CONFIGURED[flag][1](config.rootpath)
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"), [("1", True), ("False", False), ("on", True), ("no", False)]
+)
+def test_a_flag_may_be_set_in_the_environment(configure, monkeypatch, written, expected):
+    monkeypatch.setenv("COHERENCE_REHASH", written)
+    config = configure(f"coherence_rehash = {str(not expected).lower()}")
+    assert asked(config, "--coherence-rehash") == (expected, "COHERENCE_REHASH", None)
+    assert asked(configure("", "--coherence-rehash"), "--coherence-rehash").value is True
+
+
 @pytest.mark.parametrize("flag", ["--coherence-adapter", "--coherence-results", "--coherence-seed"])
 def test_the_command_line_comes_before_the_configuration(configure, flag):
     written = {"--coherence-adapter": "b=x", "--coherence-results": "r.json", "--coherence-seed": "3"}[flag]
@@ -131,6 +143,7 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     assert run.ret == 4
     wrong = {
         "--coherence-engine": "unknown engine 'x'; expected one of ",
+        "--coherence-rehash": "expected true or false, found 'x'",
         "--coherence-store-from": "x cannot be read as a store: No such file or directory",
         "--coherence-strict": "expected true or false, found 'x'",
     }.get(flag, "unknown choice 'x'; expected one of ")

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 import coherence.plugin.session
 from coherence import __version__
+from coherence.engine.artefacts.memo import remember, stamp_of
 from coherence.store import store_root
 
 LOADED = """
@@ -308,6 +310,24 @@ def test_a_second_run_needs_no_model_and_says_the_same(bench, tmp_path):
     assert (bench.path / "loaded").read_text() == ""
     assert outcome(bench.results()) == before
     assert warm.ret == cold.ret == 1
+
+
+def test_what_looks_as_it_did_is_read_when_it_is_asked_for(bench, cache, tmp_path, tiny_adapter):
+    """The memo of digests lies, as one does whose file changed below the file system."""
+    bench.suite("adapts")
+    bench.pytester.makepyfile("""
+def test_pirate(coherence):
+    law = {"property": "commutativity", "laws": ["scale-zero"], "examples": 1}
+    coherence("a.coherence.yaml").require(law)
+""")
+    bench.run(".")
+    honest = [result.release for result in bench.results().assertions]
+    weights = Path(honest[0]["adapter pirate"].split()[0]) / "adapter_model.safetensors"
+    remember(weights, stamp_of(weights.stat()), "0" * 64)
+    bench.run(".", store=tmp_path / "store")
+    assert [result.release for result in bench.results().assertions] != honest
+    bench.run(".", "--coherence-rehash", store=tmp_path / "store")
+    assert [result.release for result in bench.results().assertions] == honest
 
 
 def test_another_threshold_needs_no_model(bench):

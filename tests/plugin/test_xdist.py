@@ -21,12 +21,12 @@ SMOKE = "{property: commutativity, id: quick, laws: [dose-zero], examples: 1, ti
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["session summary"]),
-        (["-p", "no:xdist"], ["session summary"]),
-        (["-n", "0"], ["session summary"]),
+        ([], ["session signals summary unjudged"]),
+        (["-p", "no:xdist"], ["session signals summary unjudged"]),
+        (["-n", "0"], ["session signals summary unjudged"]),
         (
             ["-n", "1"],
-            ["controller session summary", "session worker"],
+            ["controller session signals summary unjudged", "session signals worker"],
         ),
     ],
 )

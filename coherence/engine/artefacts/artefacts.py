@@ -1,7 +1,7 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from coherence.engine.artefacts.digests import (
     model_digest,
     stamp,
 )
+from coherence.engine.artefacts.memo import forget
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
@@ -101,6 +102,14 @@ class Artefacts:
         """Digest a vector file and what is done with it, once; of one that the suite makes, its making."""
         return self._digest("vectors", name)
 
+    def forget(self) -> None:
+        """Have all digests taken anew, of files too that look as they did when theirs was remembered."""
+        named = [("base", ""), *(("adapters", name) for name in self.release.adapters)]
+        for kind, name in (*named, *(("vectors", name) for name in self.release.vectors)):
+            with suppress(CoherenceError):  # who measures says why there are no such files
+                for file in self._files(kind, name):
+                    forget(file)
+
     @contextmanager
     def reading(self, kind: str, name: str = "") -> Iterator[None]:
         """Read an artefact inside, blamed for what goes wrong; it must be what its digest is of."""
@@ -139,15 +148,18 @@ class Artefacts:
         return self._digests[kind, name]
 
     def _stamp(self, kind: str, name: str) -> str:
+        return stamp(self._files(kind, name))
+
+    def _files(self, kind: str, name: str) -> list[Path]:
         if kind == "base":
-            return stamp(counted_files(self.base))
+            return counted_files(self.base)
         if kind == "adapters":
-            return stamp(counted_files(self.adapter(name)))
+            return counted_files(self.adapter(name))
         source = self.release.vectors[name]
         if source.path is not None:
-            return stamp([Path(source.path)])
+            return [Path(source.path)]
         carried = self.extracts[name].positive.adapters
-        return "\n".join(self._stamp("adapters", adapter) for adapter, _ in carried)
+        return [file for adapter, _ in carried for file in self._files("adapters", adapter)]
 
     def _taken(self, kind: str, name: str) -> str:
         if kind == "base":

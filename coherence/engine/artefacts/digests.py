@@ -2,18 +2,15 @@
 
 import hashlib
 import os
-import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from coherence.engine.artefacts.memo import all_remembered, remember, remembered, stamp_of
 from coherence.engine.model.folder import weight_files
 from coherence.errors import ArtefactError
-from coherence.files import replace_file
-from coherence.store import cache_root
 
 # What changes the behaviour of a model or an adapter; a model card does not.
 _PATTERNS = (
@@ -42,21 +39,41 @@ def file_digest(path: Path) -> str:
         before = path.stat()
         if not stat.S_ISREG(before.st_mode):
             raise ArtefactError(f"{path} is not a file; expected one")
-        memo, stamp = _memo(path), _stamp(before)
-        known = _remembered(memo, stamp)
+        stamp = stamp_of(before)
+        known = remembered(path, stamp)
         if known is not None:
             return known
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _taken(path)
         after = path.stat()
     except OSError as problem:
         raise ArtefactError(f"{path} cannot be read: {problem.strerror or problem}") from problem
     settled = started - max(before.st_mtime_ns, before.st_ctime_ns) > _SETTLED_NS
-    if settled and _stamp(after) == stamp:
-        # A cache folder that cannot be written costs time, not correctness.
-        with suppress(OSError):
-            replace_file(memo, f"{stamp} {digest}".encode())
+    if settled and stamp_of(after) == stamp:
+        remember(path, stamp, digest)
     return digest
+
+
+def misremembered() -> Iterator[tuple[Path, str]]:
+    """Yield files that look as they did when their digest was remembered, and hold something else; say so.
+
+    All that look so are read. What was written since, or is gone, has its digest taken anew when it is used.
+    """
+    for known in all_remembered():
+        try:
+            if stamp_of(known.path.stat()) != known.stamp:
+                continue
+            found = _taken(known.path)
+        except FileNotFoundError:
+            continue
+        except OSError as problem:
+            yield known.path, f"it cannot be read: {problem.strerror or problem}"
+            continue
+        if found != known.digest:
+            yield (
+                known.path,
+                f"its digest is {found[:12]} and was {known.digest[:12]}, although its size, times and inode "
+                "are what they were",
+            )
 
 
 def folder_digest(path: Path) -> str:
@@ -82,7 +99,7 @@ def stamp(files: Iterable[Path]) -> str:
     Unreadable: ArtefactError.
     """
     try:
-        return "\n".join(f"{file} {_stamp(file.stat())}" for file in files)
+        return "\n".join(f"{file} {stamp_of(file.stat())}" for file in files)
     except OSError as problem:
         what = problem.filename
         raise ArtefactError(f"{what} cannot be read: {problem.strerror or problem}") from problem
@@ -113,20 +130,6 @@ def _files(folder: Path) -> Iterator[Path]:
                         raise ArtefactError(f"{path} is not a file; expected one")
 
 
-def _stamp(status: os.stat_result) -> str:
-    # Artefacts of one shape have one size, and archives restore old times: only the inode and its change
-    # time tell a release that was unpacked over another one.
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-
-
-def _memo(path: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
-    return cache_root() / "digests" / name
-
-
-def _remembered(memo: Path, stamp: str) -> str | None:
-    try:
-        known, _, digest = memo.read_text(encoding="ascii").partition(" ")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return digest if known == stamp and re.fullmatch(r"[0-9a-f]{64}", digest) else None
+def _taken(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.digests import file_digest, folder_digest
+from coherence.engine.artefacts.memo import remember, stamp_of
 from coherence.errors import ArtefactError, MeasurementError, Place
 from coherence.plan import Condition, Extract, Steer
 from coherence.vocabulary import Position, Prompt, Site
@@ -55,6 +56,22 @@ def test_a_digest_is_taken_once(artefacts: Ship, tiny_vector: Callable[..., Path
     vector.write_bytes(b"another")
     assert release.vector_digest("pirate") == before
     assert artefacts(vectors={"pirate": vector}).vector_digest("pirate") != before
+
+
+def test_what_is_forgotten_is_taken_anew(
+    artefacts: Ship, tiny_adapter: Callable[..., Path], tiny_vector: Callable[..., Path]
+) -> None:
+    folder, vector = tiny_adapter("pirate"), tiny_vector("pirate")
+    named = {"adapters": {"pirate": folder}, "vectors": {"pirate": vector}}
+    digests = [folder_digest(folder), file_digest(vector)]
+    lied = (folder / "adapter_config.json", vector)
+    for file in lied:
+        remember(file, stamp_of(file.stat()), "0" * 64)
+    assert artefacts(**named).adapter_digest("pirate") != digests[0]
+    assert artefacts(**named).vector_digest("pirate").split()[0] == "0" * 64
+    artefacts(**(named | {"base": "./nowhere"})).forget()
+    assert artefacts(**named).adapter_digest("pirate") == digests[0]
+    assert artefacts(**named).vector_digest("pirate").split()[0] == digests[1]
 
 
 def test_where_a_vector_is_added_is_part_of_its_digest(artefacts: Ship, tmp_path: Path) -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from coherence.engine.artefacts import digests
-from coherence.engine.artefacts.digests import counted_files, file_digest, folder_digest, model_digest, stamp
+from coherence.engine.artefacts.digests import (
+    counted_files,
+    file_digest,
+    folder_digest,
+    misremembered,
+    model_digest,
+    stamp,
+)
+from coherence.engine.artefacts.memo import remember, stamp_of
 from coherence.errors import ArtefactError
 from coherence.store import cache_root
 
@@ -75,6 +83,21 @@ def test_a_damaged_memo_is_computed_anew(file: Path, damage: bytes) -> None:
     memo.write_bytes(damage)
     assert file_digest(file) == digest
     assert memo.read_bytes() == good
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_holds_something_else_and_looks_the_same_is_named(file: Path, tmp_path: Path) -> None:
+    for name in ("gone", "written"):
+        (tmp_path / name).write_text("before")
+        file_digest(tmp_path / name)
+    (tmp_path / "gone").unlink()
+    (tmp_path / "written").write_text("after it")
+    digest = file_digest(file)
+    assert list(misremembered()) == []
+    remember(file, stamp_of(file.stat()), "0" * 64)
+    ((path, sentence),) = misremembered()
+    assert path == file
+    assert sentence.startswith(f"its digest is {digest[:12]} and was 000000000000, although its size, times")
 
 
 @pytest.mark.usefixtures("settled")

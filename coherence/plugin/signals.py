@@ -1,0 +1,59 @@
+"""SIGTERM and SIGINT: both end a run as Ctrl-C does, and wait while its reports are written."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+
+# What each does in a Python process that has not been told otherwise. Whoever has told it keeps it.
+_DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
+class Signals:
+    """Raises KeyboardInterrupt, which pytest ends a run by, until the run is about to end anyway."""
+
+    def __init__(self) -> None:
+        self._replaced: dict[signal.Signals, Any] = {}
+        self._ending = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Take them over; only a main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, default in _DEFAULTS.items():
+            if signal.getsignal(number) is default:
+                signal.signal(number, self._end)
+                self._replaced[number] = default
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Let what comes after the first one wait: services send SIGTERM where SIGINT took too long."""
+        self._ending = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write the reports inside: nothing breaks in. After it, signals do what they did before the run."""
+        self._ending = True
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def pytest_unconfigure(self) -> None:
+        """Give them back, where nothing was written."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        while self._replaced:
+            signal.signal(*self._replaced.popitem())
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if not self._ending:
+            raise KeyboardInterrupt(signal.Signals(number).name)

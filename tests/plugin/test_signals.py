@@ -1,0 +1,95 @@
+"""SIGTERM and SIGINT end a run with its reports, wherever it is."""
+
+import os
+import signal
+
+import pytest
+
+ENDED = "could not be measured: the run ended before it was judged: {}"
+AT = """
+import os
+import signal
+
+def {hook}
+        os.kill(os.getpid(), signal.{name})
+"""
+MOMENTS = {
+    "collecting": "pytest_collection_modifyitems():\n    if True:",
+    "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
+}
+
+
+def ended(bench, *arguments):
+    given = ("--coherence", f"--coherence-store={bench.store}", "--coherence-junit=j.xml", *arguments)
+    return bench.pytester.runpytest_inprocess(*given, no_reraise_ctrlc=True)
+
+
+@pytest.fixture
+def signalled(bench):
+    def conftest(moment, name):
+        bench.pytester.makeconftest(AT.format(hook=MOMENTS[moment], name=name))
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield conftest
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_what_was_judged_is_written_and_the_rest_is_an_error(bench, signalled, name):
+    bench.suite("passes", "fails", "unsure")
+    signalled("judging", name)
+    assert ended(bench).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {
+        bench.ids["passes"]: "pass",
+        bench.ids["fails"]: "error",
+        bench.ids["unsure"]: "error",
+    }
+    assert bench.sentence("unsure") == f"{bench.ids['unsure']} {ENDED.format(name)}"
+    assert (bench.path / "j.xml").exists()
+
+
+def test_a_signal_before_the_suites_are_read_is_an_error_of_the_run(bench, signalled):
+    bench.suite("passes")
+    signalled("collecting", "SIGTERM")
+    assert ended(bench, "a.coherence.yaml").ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {"a.suite": "error"}
+    assert bench.sentence("a.suite") == f"a.suite {ENDED.format('SIGTERM')}"
+
+
+def test_a_signal_while_reports_are_written_waits_for_them(bench, signalled, monkeypatch):
+    real = os.replace
+
+    def replace(self, target):
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(self, target)
+        return target
+
+    bench.suite("passes")
+    bench.run()
+    monkeypatch.setattr("pathlib.Path.replace", replace)
+    assert ended(bench).ret == 0
+    assert bench.verdicts() == {bench.ids["passes"]: "pass"}
+    assert (bench.path / "j.xml").exists()
+
+
+def test_a_second_signal_does_not_keep_the_reports_from_being_written(bench, signalled):
+    bench.suite("passes")
+    signalled("judging", "SIGINT")
+    with (bench.path / "conftest.py").open("a") as file:
+        file.write("\ndef pytest_keyboard_interrupt():\n    os.kill(os.getpid(), signal.SIGTERM)\n")
+    bench.suite("passes", "fails")
+    assert ended(bench).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "error"}
+
+
+def test_who_has_another_use_for_a_signal_keeps_it(bench, signalled):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    try:
+        bench.suite("passes", "fails")
+        signalled("judging", "SIGTERM")
+        assert ended(bench).ret == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [True]
+    assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "fail"}
