@@ -129,12 +129,18 @@ class Baseline(_Frozen):
 
     @classmethod
     def of(cls, results: Results) -> Self:
-        """Take what a run came to. What it could not measure is not in it."""
+        """Take what a run came to. What it could not measure is not in it.
+
+        A CoherenceError where it has an assertion twice: neither could be compared.
+        """
         judged = sorted(
             (result for result in results.assertions if result.evidence), key=lambda one: one.suite
         )
         names = dict.fromkeys(result.suite for result in judged)
-        suites = {name: SuiteLines.of(one for one in judged if one.suite == name) for name in names}
+        try:
+            suites = {name: SuiteLines.of(one for one in judged if one.suite == name) for name in names}
+        except ValidationError as problem:
+            raise CoherenceError(_said(problem)) from None
         return cls(started=results.started, versions=results.versions, suites=suites)
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import hypot, isinf, sqrt
+from math import hypot, isinf
 from statistics import NormalDist
 from typing import Literal
 
@@ -83,7 +83,7 @@ def _unpaired(before: _Side, now: _Side) -> Interval:
     """
     value = now.value - before.value
     below, above = (
-        sqrt(one**2 + other**2) for one, other in ((now.below, before.above), (now.above, before.below))
+        hypot(one, other) for one, other in ((now.below, before.above), (now.above, before.below))
     )
     normal = NormalDist()
 

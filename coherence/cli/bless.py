@@ -37,7 +37,10 @@ def _run(options: Namespace) -> None:
     from coherence.results import Results
 
     results = Results.read(options.results)
-    baseline = Baseline.of(results)
+    try:
+        baseline = Baseline.of(results)
+    except CoherenceError as problem:
+        raise CoherenceError(problem.sentence, Place(str(options.results))) from None
     if not baseline.size:
         raise CoherenceError("nothing was measured: there is nothing to bless", Place(str(options.results)))
     if not options.replace:

@@ -85,8 +85,8 @@ def _explain(result: "AssertionResult") -> None:
     except (SuiteError, KeyError) as problem:
         why = "does not state it any more" if isinstance(problem, KeyError) else f"cannot be read: {problem}"
         print(f"the suite {result.suite} {why}\n")
-        if (name := result.id.split(".")[1]) in _properties():
-            _show(of_property(name))
+        if result.property and result.property in _properties():
+            _show(of_property(result.property))
 
 
 def _show(markdown: str) -> None:

@@ -63,11 +63,12 @@ class Against:
             self._first(self._path, results)
             return results
         passed_over = {*left_out, *((one.suite, one.id) for one in results.assertions if one.unmeasured)}
-        before, now = _without(self._baseline, passed_over), Baseline.of(results)
-        if passed_over and not (before.size and now.size):
-            self.notes.append(f"nothing of the baseline {self._path} was measured: nothing was compared")
-            return results
+        before = _without(self._baseline, passed_over)
         try:
+            now = Baseline.of(results)
+            if passed_over and not (before.size and now.size):
+                self.notes.append(f"nothing of the baseline {self._path} was measured: nothing was compared")
+                return results
             found = compare(str(self._path), before, now, self._terms)
         except CoherenceError as problem:
             self.problems.append(f"{self._where} {self._path}: {problem}")
@@ -85,11 +86,12 @@ class Against:
             self._record(path, results)
 
     def _record(self, path: Path, results: Results) -> None:
-        baseline = Baseline.of(results)
         try:
+            baseline = Baseline.of(results)
             baseline.write(path.absolute())
-        except OSError as problem:
-            self.problems.append(f"{self._where} {path} cannot be written: {problem.strerror or problem}")
+        except (OSError, CoherenceError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else problem
+            self.problems.append(f"{self._where} {path} cannot be written: {reason or problem}")
             return
         self.notes.append(f"recorded as the baseline {path}, of {baseline.size} criteria: commit it")
 

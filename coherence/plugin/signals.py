@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -32,6 +32,14 @@ class Signals:
             if signal.getsignal(number) is default:
                 signal.signal(number, self._end)
                 self._replaced[number] = default
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Let what comes once all is judged wait: nothing would catch it before the reports are written."""
+        try:
+            return (yield)
+        finally:
+            self._ending = True
 
     def pytest_keyboard_interrupt(self) -> None:
         """Let what comes after the first one wait: services send SIGTERM where SIGINT took too long."""

@@ -1,10 +1,10 @@
 """What a verdict rests on."""
 
-from math import inf, isnan
+from math import inf, isclose, isnan
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from coherence.vocabulary.figures import Figures
 from coherence.vocabulary.frozen import Frozen, Statistic, Text
@@ -49,11 +49,25 @@ class Estimate(Frozen):
     value: Statistic
     low: Statistic
     high: Statistic
-    n: int
+    n: int = Field(ge=0)
     of: Sampled = Field("probes", description="What n counts.")
     influence: Influence | None = Field(
         None, description="What each cluster of probes adds to the value: pairs it with another release's."
     )
+
+    @model_validator(mode="after")
+    def _is_inside(self) -> Self:
+        # What rounding moves an end past the value by is no contradiction.
+        beyond = [
+            end
+            for end, past in ((self.low, self.value < self.low), (self.high, self.value > self.high))
+            if past
+        ]
+        if self.low > self.high or not all(
+            isclose(self.value, end, rel_tol=1e-6, abs_tol=1e-6) for end in beyond
+        ):
+            raise ValueError(f"{self.name} is {self.value:g}, outside of [{self.low:g}, {self.high:g}]")
+        return self
 
     @property
     def spread(self) -> str:
@@ -78,7 +92,7 @@ class Estimate(Frozen):
 class Adjusted(Frozen):
     """A p-value when all claims of a run are looked at together."""
 
-    p: float
+    p: float = Field(ge=0, le=1)
     among: int = Field(
         ge=0, description="How many criteria of its family are counted; 0 where it is not counted itself."
     )
@@ -108,9 +122,17 @@ class Criterion(Frozen):
     )
     p: float | None = Field(
         None,
+        ge=0,
+        le=1,
         description="One-sided p of a truth inside the range, for an estimate that is outside it.",
     )
     adjusted: Adjusted | None = Field(None, description="The same among all claims of the run.")
+
+    @model_validator(mode="after")
+    def _is_of_a_p(self) -> Self:
+        if self.adjusted and self.p is None:
+            raise ValueError(f"{self.estimate.name} has a p among all claims; expected one alone, too")
+        return self
 
     @property
     def verdict(self) -> Verdict:
@@ -213,7 +235,7 @@ class Control(Frozen):
 class Evidence(Figures):
     """Criteria and controls decide; the rest is what a person reads to believe it."""
 
-    criteria: tuple[Criterion, ...]
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
     controls: tuple[Control, ...] = Field(
         (), description="What the claim was held against; only claims that pass by themselves are."
     )

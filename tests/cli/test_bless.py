@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from judged import judged
+from judged import judged, mean
 from judged import run as judged_run
 
 from coherence.baseline import Baseline
 from coherence.cli import main
 from coherence.results import Results
+
+HIGH = [0.6, 0.7, 0.8, 0.9]
 
 
 def test_bless_stores_what_a_release_came_to(measured, capsys):
@@ -32,6 +34,10 @@ def test_bless_replaces_the_baseline_that_it_is_told(measured):
         (None, "results.json: cannot be read: No such file or directory"),
         ("{", "results.json: not a results document of format 5 to 2: the document: Invalid JSON"),
         ('{"format": 1}', "results.json: not a results document of format 5 to 2: format: "),
+        (
+            judged_run(judged(mean(HIGH)), judged(mean(HIGH))).model_dump_json(),
+            "results.json: the document: cosine of pirate.cosine.adapter is there 2 times",
+        ),
         (judged_run(judged()).model_dump_json(), "results.json: nothing was measured: there is nothing to"),
     ],
 )
@@ -40,6 +46,30 @@ def test_bless_refuses_what_holds_no_results(measured, text, said, capsys):
     assert main(["bless", "results.json"]) == 4
     assert capsys.readouterr().err.startswith(f"coherence: {said}")
     assert not Path("coherence-baseline.json").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "bless", "explain pirate.margin"])
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            '"low":0.',
+            '"low":0.99',
+            "assertions.0.evidence.criteria.0.estimate: Value error, cosine is 0.8, out",
+        ),
+        (
+            '"criteria":[',
+            '"criteria":[],"was":[',
+            "assertions.0.evidence.criteria: Tuple should have at least 1",
+        ),
+    ],
+)
+def test_every_command_refuses_results_that_were_edited(measured, command, old, new, said, capsys):
+    written = measured.read_text().replace(" ", "").replace("\n", "")
+    measured.write_text(written.replace(old, new, 1))
+    assert main([*command.split(), "results.json"]) == 4
+    said = f"coherence: results.json: not a results document of format 5 to 2: {said}"
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_bless_says_where_it_cannot_write(measured, capsys):

@@ -52,12 +52,22 @@ def test_with_results_what_was_found_comes_first(measured, files, suite, capsys)
 
 def test_results_are_explained_without_their_suite(measured, capsys):
     results = Results.read(measured)
-    renamed = results.assertions[0].model_copy(update={"id": "pirate.markers.prompt-adapter"})
+    renamed = results.assertions[0].model_copy(
+        update={"id": "pirate.markers.prompt-adapter", "property": "markers"}
+    )
     results.model_copy(update={"assertions": (renamed,)}).write(measured)
     assert main(["explain", "pirate.markers.prompt-adapter", "results.json"]) == 0
     said = capsys.readouterr().out
     assert "the suite a.yaml cannot be read: there is no file a.yaml" in said
     assert "# markers" in said
+
+
+def test_an_assertion_that_somebody_renamed_is_explained_by_what_was_found(measured, capsys):
+    results = Results.read(measured)
+    renamed = results.assertions[0].model_copy(update={"id": "mine"})
+    results.model_copy(update={"assertions": (renamed,)}).write(measured)
+    assert main(["explain", "mine", "results.json"]) == 0
+    assert "the suite a.yaml cannot be read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

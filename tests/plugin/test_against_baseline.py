@@ -145,6 +145,7 @@ def test_a_baseline_of_another_suite_is_no_comparison(bench, blessed):
     [
         ('"format": 1', '"format": 7', "not a baseline of format 1: format: *"),
         ('"asked"', '"asking"', "not a baseline of format 1: suites.a.coherence.yaml.asked: *"),
+        ('"low":', '"low":9,"was":', "not a baseline of format 1: suites.a.coherence.yaml.criteria.0*"),
         ('"n":', '"n":,', "not a baseline of format 1: the document: Invalid JSON*"),
     ],
 )
