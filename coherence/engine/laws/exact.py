@@ -181,7 +181,7 @@ class Law(LawExamples):
 
     def _adapters(self, name: str, weight: float) -> Weights:
         condition = self._conditions[name]
-        self._runner.builder.mount(condition)
+        self._runner.builder.mounted.mount(condition)
         return tuple((adapter, weight) for adapter, _ in condition.adapters)
 
     def _pair(self, example: Example) -> tuple[Weights, Weights]:

@@ -144,7 +144,7 @@ class Branch:
         return (self._prompt(edit.donor) - prompt for edit in self._edits.values())
 
     def _prompt(self, condition: Condition) -> int:
-        return len(self._builder.prompt(condition, self._reply.probe))
+        return len(self._builder.mounted.prompt(condition, self._reply.probe))
 
     def _donor(self, count: int, row: Row) -> Donor:
         edit = self._edits[count]

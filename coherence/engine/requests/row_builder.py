@@ -1,19 +1,18 @@
 """Rows: a condition and a probe, with its artefacts mounted, as one row of a forward pass."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.batch.rows import Push, Row, RowSteer
 from coherence.engine.interventions.orthonormal import orthonormal
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
-from coherence.errors import ArtefactError, CoherenceError
+from coherence.engine.requests.mounted import Mounted
+from coherence.errors import ArtefactError
 from coherence.plan import Condition, Steer, Way
 from coherence.vocabulary import Operation, Probe, Site, Tokens
 
@@ -22,34 +21,28 @@ Unit = Mapping[int, Tensor]
 
 
 class RowBuilder:
-    """Loads base and adapters when a row first needs them.
+    """Makes rows under whatever their conditions name. `unit` gives a vector of the release by name."""
 
-    `unit` gives a vector of the release by name; `tell` hears an adapter's name and a remark on its weights.
-    """
+    def __init__(self, mounted: Mounted, unit: Callable[[str], Unit]) -> None:
+        self.mounted = mounted
+        self.artefacts = mounted.artefacts
+        self._unit = unit
 
-    def __init__(
-        self, artefacts: Artefacts, unit: Callable[[str], Unit], tell: Callable[[str, str], None]
-    ) -> None:
-        self.artefacts = artefacts
-        self._unit, self._tell = unit, tell
-        self._mounted: dict[str, CoherenceError | None] = {}
-
-    @cached_property
+    @property
     def host(self) -> Host:
-        """The base model; an ArtefactError names the suite's line when it cannot be loaded."""
-        with self.artefacts.reading("base"):
-            return Host.load(self.artefacts.base, self.artefacts.release.dtype)
+        """The base model, loaded when it is first asked for."""
+        return self.mounted.host
 
-    @cached_property
+    @property
     def chat(self) -> Chat:
-        """The base's tokenizer and chat template, told what the suite says."""
-        return Chat(self.host.tokenizer, self.artefacts.templating)
+        """The base's tokenizer and chat template."""
+        return self.mounted.chat
 
     def row(self, condition: Condition, probe: Probe, response: Sequence[int] = ()) -> Row:
         """Make the row of a probe under a condition, its artefacts mounted, followed by response tokens."""
-        self.mount(condition)
+        self.mounted.mount(condition)
         release = self.artefacts.release
-        prompt = self.prompt(condition, probe)
+        prompt = self.mounted.prompt(condition, probe)
         adapters, way = self.host.fit(condition.adapters, condition.way)
         by_row = self.host.by_row(adapters, way)
         steers = [self._steered(steer) for steer in condition.steers]
@@ -72,11 +65,6 @@ class RowBuilder:
             group=condition,
         )
 
-    def prompt(self, condition: Condition, probe: Probe) -> list[int]:
-        """Token ids of a prompt."""
-        with self.artefacts.blaming("base"):
-            return self.chat.encode(condition, probe)
-
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
         """Map depths to what steering adds there, [width], to whichever tokens: dose * median |h|, or raw."""
         return _summed(map(self._steered, condition.steers))
@@ -96,25 +84,6 @@ class RowBuilder:
         with self.artefacts.blaming("vectors", steer.vector):
             _require_the_same_sites(found)
             return {depth: _orthonormalised([unit[depth] for unit in found], own) for depth in found[own]}
-
-    def mount(self, condition: Condition) -> None:
-        """Mount the adapters of a condition beside those that are there; each is tried once."""
-        for name, _ in condition.adapters:
-            if name not in self._mounted:
-                self._mounted[name] = self._mounting_problem(name)
-            problem = self._mounted[name]
-            if problem is not None:
-                raise problem
-
-    def _mounting_problem(self, name: str) -> CoherenceError | None:
-        try:
-            with self.artefacts.reading("adapters", name):
-                remark = self.host.mount(name, self.artefacts.adapter(name))
-            if remark:
-                self._tell(name, remark)
-        except CoherenceError as problem:
-            return problem
-        return None
 
 
 def _is_everywhere(steer: RowSteer) -> bool:

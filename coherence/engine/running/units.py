@@ -1,51 +1,28 @@
 """Vectors of a release as steering adds them: loaded or extracted, and as long as the base's residuals."""
 
-from collections.abc import Iterable
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import extract_key, vector_remark_key
 from coherence.engine.artefacts.vectors import Directions, load_vector, spread_over
 from coherence.engine.artefacts.vectors.unfit import UnfitError
-from coherence.engine.model.host import Host
-from coherence.engine.requests.job import Job, jobs, waves
-from coherence.engine.requests.row_builder import Unit
-from coherence.errors import ArtefactError, CoherenceError
+from coherence.engine.requests.job import jobs, waves
+from coherence.engine.requests.row_builder import RowBuilder, Unit
+from coherence.engine.running.passes import Passes
+from coherence.errors import ArtefactError, CoherenceError, MeasurementError
 from coherence.plan import CALIBRATION, Answer, Condition, Extract, Measurement, Outcome, Plan, Reading, Reply
 from coherence.plan.record import Array
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Part, Position, Site, VectorSource
 
 
-class Base(Protocol):
-    """What makes vectors: a loaded base that measures."""
-
-    artefacts: Artefacts
-
-    @property
-    def host(self) -> Host:
-        """The base model, loaded when it is first asked for and kept."""
-        ...
-
-    @property
-    def norms(self) -> Array:
-        """Median norms of residuals, [blocks + 1]."""
-        ...
-
-    def measured(self, job: Job) -> Iterable[tuple[Measurement, Outcome]]:
-        """Yield the outcome of each measurement of a job."""
-        ...
-
-
 class Units:
     """Loads or extracts each vector once."""
 
-    def __init__(self, base: Base, store: Store) -> None:
+    def __init__(self, base: Passes, store: Store) -> None:
         self._base, self._store = base, store
+        self._builder = RowBuilder(base.mounted, _unsteered)
         self._made: dict[str, Unit | CoherenceError] = {}
 
     def __call__(self, name: str) -> Unit:
@@ -125,9 +102,13 @@ class Units:
         outcomes: dict[Measurement, Outcome] = {}
         for wave in waves([*Plan(readings)]):
             (job,) = jobs(wave, outcomes)
-            outcomes |= self._base.measured(job)
+            outcomes |= self._base.measured(job, self._builder)
         collected = [_sound(outcomes[reading]) for reading in readings]
         return np.asarray(np.mean(collected, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def _unsteered(name: str) -> Unit:
+    raise MeasurementError(f"a vector is extracted under no other; found {name!r}")
 
 
 def _sound(outcome: Outcome) -> Array:

@@ -110,7 +110,7 @@ def broken(outcome: LawOutcome) -> dict[str, Any]:
 
 def test_batch_mates_may_be_under_other_adapters(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     for condition in ADAPTERS:
-        runner.builder.mount(condition)
+        runner.builder.mounted.mount(condition)
     # Every row gets the adapters of its neighbour, which shows in rows of different adapters alone. Mounting
     # would notice.
     monkeypatch.setattr(
@@ -196,14 +196,14 @@ def test_dora_can_be_merged_and_swapped(
 
 def test_an_adapter_that_does_not_come_back_is_found(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     for condition in ADAPTERS:
-        runner.builder.mount(condition)
+        runner.builder.mounted.mount(condition)
     monkeypatch.setattr(adapters._LayerState, "restore", lambda state: None)
     assert broken(search(runner, law(LawName.ADAPTER_SWAPPED)))["probe"] == "p0"
 
 
 def test_adapters_that_rows_exchange_are_found(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     for condition in ADAPTERS:
-        runner.builder.mount(condition)
+        runner.builder.mounted.mount(condition)
     monkeypatch.setattr(
         host, "mixed", lambda layers, rows, bounds: mixed(layers, [rows[-1], *rows[:-1]], bounds)
     )
@@ -227,8 +227,8 @@ def test_the_same_seed_gives_the_same_outcome(runner: Runner, tmp_path: Path) ->
 
 def test_the_budget_bounds_the_shrinking(runner: Runner, capfd: pytest.CaptureFixture[str]) -> None:
     calls = []
-    runner.builder.mount(ADAPTERS[0])
-    runner.builder.mount(ADAPTERS[1])
+    runner.builder.mounted.mount(ADAPTERS[0])
+    runner.builder.mounted.mount(ADAPTERS[1])
     for condition in VECTORS:
         runner.builder.deltas(condition)
     assert runner.host.packs > 0
@@ -245,7 +245,7 @@ def test_the_budget_bounds_the_shrinking(runner: Runner, capfd: pytest.CaptureFi
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf])
 def test_logits_that_are_not_finite_are_an_error_within_the_budget(runner: Runner, odd: float) -> None:
     for condition in ADAPTERS:
-        runner.builder.mount(condition)
+        runner.builder.mounted.mount(condition)
     runner.host.blocks[1].register_forward_hook(lambda module, args, output: torch.full_like(output, odd))
     with pytest.raises(
         MeasurementError, match=r"NaN or infinite logits while testing the law adapter-order on .*'p0'"
@@ -287,8 +287,8 @@ def test_a_counterexample_is_kept_and_tried_first_on_the_next_release(
     assert first.examples > 1
     assert kept(store) == [broken(first)]
     runner, calls = releases(2), []
-    runner.builder.mount(ADAPTERS[0])
-    runner.builder.mount(ADAPTERS[1])
+    runner.builder.mounted.mount(ADAPTERS[0])
+    runner.builder.mounted.mount(ADAPTERS[1])
     runner.host.model.register_forward_hook(lambda module, args, output: calls.append(1))
     again = search(runner, law(LawName.SCALE_ZERO))
     assert broken(again) == broken(first)
@@ -325,8 +325,8 @@ def test_a_counterexample_on_a_probe_that_is_gone_is_forgotten(
 
 
 def test_logits_that_are_not_finite_are_met_first_too(runner: Runner) -> None:
-    runner.builder.mount(ADAPTERS[0])
-    runner.builder.mount(ADAPTERS[1])
+    runner.builder.mounted.mount(ADAPTERS[0])
+    runner.builder.mounted.mount(ADAPTERS[1])
     calls: list[int] = []
     runner.host.blocks[1].register_forward_hook(
         lambda module, args, output: torch.full_like(output, torch.nan)

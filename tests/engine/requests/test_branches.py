@@ -346,7 +346,9 @@ def test_a_donor_may_have_a_longer_prompt(measure: Measure, runner: Runner) -> N
     plainly = Reply(BARE, PROBE, GREEDY, (Turn(FIRST), Turn(SECOND)))
     edited = replace(plainly, turns=(Turn(FIRST), Turn(SECOND, edit=there)))
     found = measure(plainly, edited, mean(plainly), mean(edited))
-    assert len(runner.builder.prompt(PROMPT, PROBE)) != len(runner.builder.prompt(BARE, PROBE))
+    assert len(runner.builder.mounted.prompt(PROMPT, PROBE)) != len(
+        runner.builder.mounted.prompt(BARE, PROBE)
+    )
     assert np.abs(found[mean(plainly)] - found[mean(edited)]).max() > 1e-3  # type: ignore[operator]
     undone = replace(plainly, turns=(Turn(FIRST, edit=there), Turn(SECOND, edit=back)))
     assert isinstance(measure(undone)[undone], Answer)
@@ -446,7 +448,7 @@ def test_a_conversation_ends_with_the_models_window(runner: Runner, store: Store
     whole = dict(runner.measured(Job(reply.conversation, {})))
     first = whole[reply.conversation[0]]
     assert isinstance(first, Answer)
-    runner.host.window = len(runner.builder.prompt(BARE, PROBE)) + len(first.ids) + 1
+    runner.host.window = len(runner.builder.mounted.prompt(BARE, PROBE)) + len(first.ids) + 1
     found = dict(runner.measured(Job((*reply.conversation, Reading(BARE, PROBE)), {})))
     assert found[reply.conversation[0]] == first
     sentence = rf"\d+ tokens are more than the model's window of {runner.host.window}: probe 'order', .*; "
