@@ -133,16 +133,15 @@ def mean(reply: Reply) -> Reading:
 
 
 def wanted_of(condition: Condition, probe: Probe) -> list[Measurement]:
-    """All that is measured of a row: read, said over two turns, heard, and scored."""
+    """What is measured of a row: read, said over two turns, and heard."""
     replies = talk(condition, probe).conversation
-    return [
-        Reading(condition, probe, Position.PROMPT_LAST),
-        NextToken(condition, probe),
-        *replies,
-        *map(mean, replies),
-        *talk(BARE, probe).conversation,
-        Likelihood(condition, probe, talk(BARE, probe)),
-    ]
+    read = [Reading(condition, probe, Position.PROMPT_LAST), NextToken(condition, probe)]
+    return [*read, *replies, *map(mean, replies)]
+
+
+def scored(condition: Condition, probe: Probe) -> list[Measurement]:
+    """Score what the bare model said."""
+    return [*talk(BARE, probe).conversation, Likelihood(condition, probe, talk(BARE, probe))]
 
 
 class Plain:
@@ -214,8 +213,9 @@ class Plain:
         # What is added comes first.
         acts = sorted(map(self._act, condition.steers), key=lambda act: act[0] is not Operation.ADD)
         for operation, tokens, at, dose in acts:
-            for token in chosen(tokens, parts) if depth in at else ():
-                hidden[0, token] = moved(operation, hidden[0, token], at[depth], dose)
+            if depth in at:
+                places = chosen(tokens, parts)
+                hidden[0, places] = moved(operation, hidden[0, places], at[depth], dose)
         return hidden
 
     def _act(self, steer: Steer) -> Act:
@@ -228,13 +228,13 @@ class Plain:
 
 
 def moved(operation: Operation, h: Tensor, v: Tensor, dose: float) -> Tensor:
-    """The formulas of the documents, for one token."""
+    """The formulas of the documents, for residuals [tokens, width]."""
     if operation is Operation.ADD:
         return h + dose * v
     r = v / v.norm()
     if operation is Operation.ABLATE:
-        return h - dose * (h @ r) * r
-    return h - (h @ r) * r + dose * v
+        return h - dose * torch.outer(h @ r, r)
+    return h - torch.outer(h @ r, r) + dose * v
 
 
 def chosen(tokens: Tokens, parts: Sequence[Sequence[int]]) -> list[int]:
@@ -291,7 +291,7 @@ def plain(animal: Animal, runner: Runner) -> Plain:
 def mixed(runner: Runner) -> dict[Measurement, Outcome]:
     """One plan: rows of every deployment, of the bare model and of an adapter beside each other."""
     rows = [*product([*CONDITIONS.values(), ADAPTED], PROBES)]
-    return measured(runner, [one for row in rows for one in wanted_of(*row)])
+    return measured(runner, [one for row in rows for one in (*wanted_of(*row), *scored(*row))])
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
