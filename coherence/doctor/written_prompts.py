@@ -24,8 +24,9 @@ def written_prompts(chat: Chat, measurements: Iterable[Measurement], probe: Prob
             chat.turns_after(condition, probe, turns)
         if place := _PLACES.get(position):
             place(chat, condition, probe, turns)
+    written = f"writes the suite's prompts, {len(kinds)} kind{'s' if len(kinds) > 1 else ''} of them"
     folded = "; it refuses a system turn, whose text stands in the first turn of the user"
-    return f"writes the suite's {len(kinds)} kinds of prompts{folded if chat.refuses_system else ''}"
+    return f"{written}{folded if chat.refuses_system else ''}"
 
 
 _PLACES: dict[Position, Callable[[Chat, Condition, Probe, tuple[str, ...]], object]] = {

@@ -31,10 +31,10 @@ def written(template, *measurements):
 
 def test_each_kind_of_prompt_is_written_once():
     needs = (Reply(BARE, PROBE, Decoding()), Reply(PIRATE, PROBE, Decoding()), Reading(PIRATE, PROBE), TALK)
-    assert written(CHATML, *needs) == "writes the suite's 3 kinds of prompts"
+    assert written(CHATML, *needs) == "writes the suite's prompts, 3 kinds of them"
     folded = written(GEMMA, *needs)
     assert folded.endswith(
-        "kinds of prompts; it refuses a system turn, whose text stands in the first turn of the user"
+        "kinds of them; it refuses a system turn, whose text stands in the first turn of the user"
     )
 
 
@@ -69,7 +69,7 @@ def test_a_position_that_nobody_reads_is_not_asked_for():
 
 def test_the_doctor_blames_the_base(look, tiny, tmp_path):
     folder = Path(shutil.copytree(tiny, tmp_path / "base"))
-    assert look(base=folder)["template"].found.startswith("writes the suite's ")
+    assert look(base=folder)["template"].found.startswith("writes the suite's prompts, ")
     (folder / "chat_template.jinja").write_text(DUMB)
     check = look(base=folder)["template"]
     assert check.state == "fail"
