@@ -113,6 +113,12 @@ def _raised_at(problem: Exception) -> tuple[str, int]:
     return raised
 
 
+def shortened(found: object, most: int = 60) -> str:
+    """Quote what was found, and of what is very long only the beginning."""
+    quoted = repr(found)
+    return quoted if len(quoted) <= most else f"{quoted[: most - 3]}..."
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return a suffix such as `; did you mean 'pirate'?`, or list the options when none is close."""
     known = sorted(options)

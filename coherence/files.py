@@ -1,5 +1,7 @@
-"""Files that are either the old one or the new one, never half of one."""
+"""Files that are either the old one or the new one, never half of one, and are read within a size."""
 
+import errno
+import stat
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,3 +17,16 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Read a file of at most `most` bytes. Raises OSError, for a larger one, a pipe or a device as well."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # Before it is opened, which would wait for whoever is to write into a pipe.
+        raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file", str(path))
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content

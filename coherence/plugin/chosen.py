@@ -58,4 +58,7 @@ def _all_located(pairs: Asked) -> dict[str, str]:
 
 
 def _located(text: str, file: Path | None) -> str:
-    return artefact(file, text) if file else text
+    try:
+        return artefact(file, text) if file else text
+    except CoherenceError as problem:
+        raise pytest.UsageError(f"{file}: {problem}") from None

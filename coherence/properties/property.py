@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from coherence import limits
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Scene
 from coherence.properties.case import Case
@@ -42,6 +43,7 @@ class Property(BaseModel, ABC):
     id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
+        max_length=limits.NAME,
         description="Replaces the property's name in the ids of its assertions.",
     )
     personas: tuple[str, ...] | None = Field(

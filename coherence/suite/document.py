@@ -9,14 +9,18 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from coherence.errors import Place, SuiteError
+from coherence import limits
+from coherence.errors import Place, SuiteError, shortened
+from coherence.suite.extent import ExtentError, values_in
 from coherence.suite.problem import Problem, refuse
+from coherence.suite.quota import Quota
 
 Key = tuple[str | int, ...]
 
 # libyaml reads ten times as fast; an installation of PyYAML without it reads the same.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
 @dataclass
@@ -34,19 +38,26 @@ class Document:
         return self.places.get(key) or Place(shown(self.path), 1)
 
 
-def read_document(path: Path, named_at: Place | None = None) -> Document:
-    """Read a YAML file; a SuiteError says what is wrong on which line."""
-    text = read_text(path, named_at)
-    try:
-        return _parsed(text, path)
-    except RecursionError:
-        raise SuiteError("the file is nested too deeply to be a suite", Place(shown(path), 1)) from None
+def read_document(path: Path, quota: Quota, named_at: Place | None = None) -> Document:
+    """Read a YAML file; a SuiteError says what is wrong on which line, or that it is too much."""
+    document = Document(path, {})
+    node = _compose(read_text(path, quota, named_at), shown(path), quota)
+    if node is None:
+        raise SuiteError(
+            "the file is empty; expected a suite, starting with 'coherence: 1'", Place(shown(path), 1)
+        )
+    if not isinstance(node, MappingNode):
+        raise SuiteError("expected keys such as 'coherence: 1' and 'personas:'", document.place(()))
+    reader = _Reader(shown(path), document.places)
+    document.data = reader.mapping(node, ())
+    refuse(reader.problems)
+    return document
 
 
-def read_text(path: Path, named_at: Place | None = None) -> str:
+def read_text(path: Path, quota: Quota, named_at: Place | None = None) -> str:
     """Read a UTF-8 file; a SuiteError says why it cannot be read, or which line is not UTF-8."""
     try:
-        content = path.read_bytes()
+        content = quota.read(path)
     except FileNotFoundError:
         raise SuiteError(f"there is no file {shown(path)}", named_at) from None
     except OSError as problem:
@@ -65,28 +76,18 @@ def shown(path: Path) -> str:
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
-def _parsed(text: str, path: Path) -> Document:
-    document = Document(path, {})
-    node = _compose(text, shown(path))
-    if node is None:
-        raise SuiteError(
-            "the file is empty; expected a suite, starting with 'coherence: 1'", Place(shown(path), 1)
-        )
-    if not isinstance(node, MappingNode):
-        raise SuiteError("expected keys such as 'coherence: 1' and 'personas:'", document.place(()))
-    reader = _Reader(shown(path), document.places)
-    document.data = reader.mapping(node, ())
-    refuse(reader.problems)
-    return document
-
-
-def _compose(text: str, file: str) -> Node | None:
+def _compose(text: str, file: str, quota: Quota) -> Node | None:
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control:
         line = text.count("\n", 0, control.start()) + 1
         raise SuiteError(f"found the control character {control[0]!r}", Place(file, line))
     try:
+        # Before it is composed, which takes the stack of the process, and the memory of every alias.
+        quota.values -= values_in(yaml.parse(text, Loader=LOADER), quota.values)
         node: Node | None = yaml.compose(text, Loader=LOADER)
+    except ExtentError as problem:
+        mark = problem.event.start_mark
+        raise SuiteError(str(problem), Place(file, mark.line + 1, mark.column + 1)) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -126,13 +127,17 @@ class _Reader:
         return value
 
     def _scalar(self, node: ScalarNode) -> object:
+        if node.tag in _NUMBERS and len(node.value) > limits.NUMBER:
+            found = f"found the number {shortened(node.value)} of {len(node.value):,} characters"
+            self._refuse(node, f"{found}; expected at most {limits.NUMBER}")
+            return None
         try:
             return self._constructor.construct_object(node)
         except yaml.constructor.ConstructorError:
             self._refuse(node, f"the tag {node.tag!r} has no meaning in a suite")
         # PyYAML lets pass whatever its converters of dates and numbers happen to raise.
         except (ArithmeticError, AttributeError, LookupError, ValueError) as problem:
-            self._refuse(node, f"{node.value[:60]!r} cannot be read ({problem}); a text needs quotes")
+            self._refuse(node, f"{shortened(node.value)} cannot be read ({problem}); a text needs quotes")
         return None
 
     def _sequence(self, node: Node, key: Key) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
+from coherence import limits
 from coherence.properties.installed import BUILT_IN, AnyProperty, added
 from coherence.vocabulary import REGIMES, Decoding, Name, Persona, Regime, Release
 from coherence.vocabulary.persona import Kin
@@ -65,7 +66,9 @@ class SuiteFile(BaseModel):
         REGIMES, min_length=1, description="The regimes to hold against each other."
     )
     decoding: Decoding = Field(default_factory=Decoding, description="How replies are drawn.")
-    seed: int = Field(0, ge=0, description="Seeds every random choice: resampling, splits, searches.")
+    seed: int = Field(
+        0, ge=0, le=limits.SEED, description="Seeds every random choice: resampling, splits, searches."
+    )
     assertions: tuple[AnyProperty, ...] = Field((), description="What must hold.")
 
     @field_validator("regimes")

@@ -12,6 +12,7 @@ from coherence.suite.file import suite_file
 from coherence.suite.paths import beside, resolve_release
 from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, ProblemsError, problems_in, refuse
+from coherence.suite.quota import Quota
 from coherence.suite.sentence import problems_of
 
 _DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
@@ -44,6 +45,7 @@ class _Reading:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._done: set[Path] = set()
+        self._quota = Quota()
 
     def parts(self, path: Path, named_at: Place | None, trail: tuple[Path, ...]) -> Iterator[Document]:
         """Yield the documents, each after what it includes. They are valid if there are no problems."""
@@ -53,13 +55,14 @@ class _Reading:
         if path in self._done:
             return
         self._done.add(path)
-        document = read_document(path, named_at)
+        document = read_document(path, self._quota, named_at)
         try:
-            _validate(document, included=bool(trail))
+            _validate(document, self._quota, included=bool(trail))
         except ProblemsError as error:
             self.problems += error.problems
         for index, name in enumerate(_included(document)):
-            yield from self.parts(beside(path, name), document.place(("include", index)), (*trail, path))
+            place = document.place(("include", index))
+            yield from self.parts(beside(path, name, place), place, (*trail, path))
         yield document
 
 
@@ -68,8 +71,8 @@ def _included(document: Document) -> list[str]:
     return [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
 
 
-def _validate(document: Document, included: bool) -> None:
-    expand_probes(document)
+def _validate(document: Document, quota: Quota, included: bool) -> None:
+    expand_probes(document, quota)
     misplaced = Problem(
         document.place(("assertions",)), "assertions belong in the suite, not in a file it includes"
     )
@@ -80,7 +83,7 @@ def _validate(document: Document, included: bool) -> None:
         raise
     if included and file.assertions:
         refuse([misplaced])
-    resolve_release(document.data.get("release", {}), document.path)
+    resolve_release(document)
 
 
 def _merge(below: Document, above: Document) -> Document:

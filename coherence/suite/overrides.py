@@ -33,15 +33,21 @@ class Overrides:
 
         A name that this release does not have may be that of another suite's: see `require_use`.
         """
-        adapters = {name: _here(path) for name, path in self.adapters.items() if name in release.adapters}
+        adapters = {
+            name: self._here(path, "adapters")
+            for name, path in self.adapters.items()
+            if name in release.adapters
+        }
         vectors = {
-            name: release.vectors[name].model_copy(update={"path": _here(path), "extract": None})
+            name: release.vectors[name].model_copy(
+                update={"path": self._here(path, "vectors"), "extract": None}
+            )
             for name, path in self.vectors.items()
             if name in release.vectors
         }
         return release.model_copy(
             update={
-                "base": _here(self.base) if self.base else release.base,
+                "base": self._here(self.base, "base") if self.base else release.base,
                 "dtype": self.dtype or release.dtype,
                 "adapters": release.adapters | adapters,
                 "vectors": release.vectors | vectors,
@@ -75,12 +81,11 @@ class Overrides:
     def _place(self, key: str) -> Place:
         return self.stated.get(key, self.place)
 
+    def _here(self, text: str, key: str) -> str:
+        return artefact(Path.cwd() / "command line", text, self._place(key))
+
     def _refuse_strangers(self, kind: str, names: Iterable[str], known: Collection[str]) -> None:
         for name in names:
             if name not in known:
                 hint = did_you_mean(name, set(known)) or "; there is none at all"
                 raise SuiteError(f"no release has the {kind} {name!r}{hint}", self._place(f"{kind}s"))
-
-
-def _here(text: str) -> str:
-    return artefact(Path.cwd() / "command line", text)

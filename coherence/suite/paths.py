@@ -1,33 +1,65 @@
 """Paths in a suite are relative to the file that states them; what is no path is the id of a hub."""
 
 from pathlib import Path
-from typing import Any
 
+from coherence import limits
+from coherence.errors import Place, SuiteError, shortened
+from coherence.suite.document import Document
 from coherence.vocabulary.release import REFERENCE, VECTOR_FILES
 
 _FILES = (*VECTOR_FILES, ".jsonl")
+# What file systems take for the name of a file, in bytes.
+_LONGEST_NAME = 255
 
 
-def beside(file: Path, text: str) -> Path:
-    """Return the absolute path of what `file` calls `text`; a link keeps its own name and suffix."""
-    path = file.parent / Path(text).expanduser()
+def beside(file: Path, text: str, place: Place | None = None) -> Path:
+    """Return the absolute path of what `file` calls `text`; a link keeps its own name and suffix.
+
+    A SuiteError, at the place where it is called so, says why the text can be no path.
+    """
+    if why := _no_path(text):
+        raise SuiteError(f"{shortened(text)} cannot be a path: {why}", place)
+    try:
+        path = file.parent / Path(text).expanduser()
+    except RuntimeError:
+        user = text.partition("/")[0]
+        raise SuiteError(f"{shortened(text)} cannot be a path: no user is called {user[1:]}", place) from None
     return path.parent.resolve() / path.name
 
 
-def artefact(file: Path, text: str) -> str:
-    """Return an absolute path where the text is one, or else the text: a hub id, or `reference`."""
-    path = beside(file, text)
+def artefact(file: Path, text: str, place: Place | None = None) -> str:
+    """Return an absolute path where the text is one, or else the text: a hub id, or `reference`.
+
+    A SuiteError as `beside` raises.
+    """
+    path = beside(file, text, place)
     local = text.startswith(("./", "../", "/", "~/")) or text.endswith(_FILES) or path.exists()
     return str(path) if local and text != REFERENCE else text
 
 
-def resolve_release(release: dict[str, Any], file: Path) -> None:
-    """Make the paths of a validated `release:` mapping absolute, in place."""
+def resolve_release(document: Document) -> None:
+    """Make the paths of a validated `release:` absolute, in place. A SuiteError as `beside` raises."""
+
+    def absolute(text: str, *key: str) -> str:
+        return artefact(document.path, text, document.place(("release", *key)))
+
+    release = document.data.get("release", {})
     if "base" in release:
-        release["base"] = artefact(file, release["base"])
+        release["base"] = absolute(release["base"], "base")
     for name, text in release.get("adapters", {}).items():
-        release["adapters"][name] = artefact(file, text)
+        release["adapters"][name] = absolute(text, "adapters", name)
     for name, source in release.get("vectors", {}).items():
         spelled = {"path": source} if isinstance(source, str) else source
         path = spelled.get("path")
-        release["vectors"][name] = {**spelled, "path": artefact(file, path)} if path else spelled
+        release["vectors"][name] = {**spelled, "path": absolute(path, "vectors", name)} if path else spelled
+
+
+def _no_path(text: str) -> str | None:
+    if "\0" in text:
+        return "it holds the character NUL"
+    if len(text) > limits.PATH:
+        return f"it has {len(text):,} characters, expected at most {limits.PATH:,}"
+    longest = max(len(name.encode("utf-8", "surrogatepass")) for name in text.split("/"))
+    if longest > _LONGEST_NAME:
+        return f"a name in it has {longest} bytes, expected at most {_LONGEST_NAME}"
+    return None

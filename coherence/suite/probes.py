@@ -1,41 +1,56 @@
 """Probes as a suite writes them: questions in place, or JSONL files with a probe per line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from coherence.errors import Place, SuiteError
+from coherence import limits
+from coherence.errors import Place, SuiteError, shortened
 from coherence.suite.document import Document, read_text, shown
 from coherence.suite.paths import beside
 from coherence.suite.problem import Problem, refuse
+from coherence.suite.quota import Quota
 
 
-def expand_probes(document: Document) -> None:
-    """Put the lines of JSONL files in the place of their paths, each with its own file and line."""
+def expand_probes(document: Document, quota: Quota) -> None:
+    """Put the lines of JSONL files in the place of their paths, each with its own file and line.
+
+    A SuiteError says what is wrong with one.
+    """
     written = document.data.get("probes")
     if isinstance(written, str):
-        probes = list(_lines_of(written, document, document.place(("probes",))))
+        probes = list(_lines_of(written, document, document.place(("probes",)), quota))
     elif isinstance(written, list):
-        probes = [found for index, item in enumerate(written) for found in _expanded(item, index, document)]
+        probes = [
+            found for index, item in enumerate(written) for found in _expanded(item, index, document, quota)
+        ]
     else:
         return
     document.data["probes"] = [probe for probe, _ in probes]
     document.places.update({("probes", index): place for index, (_, place) in enumerate(probes)})
 
 
-def _expanded(item: object, index: int, document: Document) -> Iterator[tuple[object, Place]]:
+def _expanded(item: object, index: int, document: Document, quota: Quota) -> Iterator[tuple[object, Place]]:
     place = document.place(("probes", index))
     if isinstance(item, str) and item.endswith(".jsonl"):
-        return _lines_of(item, document, place)
+        return _lines_of(item, document, place, quota)
+    _count([place], quota)
     return iter([(item, place)])
 
 
-def _lines_of(name: str, document: Document, named_at: Place) -> Iterator[tuple[object, Place]]:
-    path = beside(document.path, name)
-    lines = read_text(path, named_at).split("\n")
+def _count(places: Sequence[Place], quota: Quota) -> None:
+    if len(places) > quota.probes:
+        raise SuiteError(f"the suite has more than {limits.PROBES:,} probes", places[quota.probes])
+    quota.probes -= len(places)
+
+
+def _lines_of(name: str, document: Document, named_at: Place, quota: Quota) -> Iterator[tuple[object, Place]]:
+    path = beside(document.path, name, named_at)
+    lines = read_text(path, quota, named_at).split("\n")
     places = [Place(shown(path), number) for number in range(1, len(lines) + 1)]
     written = [(line, place) for line, place in zip(lines, places, strict=True) if line.strip()]
     if not written:
         raise SuiteError("the file is empty; expected one probe per line", Place(shown(path), 1))
+    _count([place for _, place in written], quota)
     refuse(Problem(place, sentence) for line, place in written if (sentence := _broken(line)))
     return ((json.loads(line), place) for line, place in written)
 
@@ -44,5 +59,5 @@ def _broken(line: str) -> str | None:
     try:
         json.loads(line)
     except (RecursionError, ValueError) as problem:
-        return f'expected JSON such as {{"id": "order", "text": "..."}}, found {line[:60]!r} ({problem})'
+        return f'expected JSON such as {{"id": "order", "text": "..."}}, found {shortened(line)} ({problem})'
     return None

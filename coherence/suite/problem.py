@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from coherence import limits
 from coherence.errors import Place, SuiteError
 
 
@@ -28,10 +30,11 @@ class ProblemsError(SuiteError):
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise one SuiteError for all problems, if there are any, the topmost first."""
-    ordered = sorted(
-        dict.fromkeys(problems), key=lambda problem: (problem.place.file, problem.place.line or 0)
-    )
+    """Raise one SuiteError for all problems, if there are any, the topmost first; of very many, for some."""
+    found = dict.fromkeys(islice(problems, limits.PROBLEMS + 1))
+    ordered = sorted(found, key=lambda problem: (problem.place.file, problem.place.line or 0))
+    if len(ordered) > limits.PROBLEMS:
+        ordered[-1] = Problem(ordered[-1].place, f"there are more problems than these {limits.PROBLEMS}")
     if ordered:
         raise ProblemsError(ordered)
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from coherence.errors import did_you_mean
+from coherence import limits
+from coherence.errors import did_you_mean, shortened
 from coherence.properties.installed import added
 from coherence.suite.allowed import allowed_keys, allowed_range
 from coherence.suite.document import Document, Key
@@ -32,6 +33,9 @@ _EXPECTED = {
     "string_too_short": "a text that is not empty",
     "string_pattern_mismatch": "a short ASCII name (letters, digits, - and _)",
 }
+
+# Of a longer key, more would hide what is said of it.
+_LONGEST_STEP = 60
 
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
@@ -81,12 +85,12 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
         place = document.place((*key, "property"))
         if tag in added().problems:
             return Problem(place, f"the property {tag!r} cannot be used: {added().problems[tag]}")
-        return Problem(place, f"{tag!r} is not a property{did_you_mean(tag, options)}")
+        return Problem(place, f"{shortened(tag)} is not a property{did_you_mean(tag, options)}")
     if name == "[key]":
         number = kind == "float_parsing"
-        expected = "a number" if number else "ASCII letters, digits, - and _"
+        expected = "a number" if number else f"at most {limits.NAME} ASCII letters, digits, - and _"
         where = f"a {'key' if number else 'name'} in {_spelled(key[:-1])}"
-        sentence = f"{found!r} cannot be {where}; expected {expected}"
+        sentence = f"{shortened(found)} cannot be {where}; expected {expected}"
         return Problem(document.place(key), sentence)
     if kind in _BOUNDS and (span := allowed_range(key, document.data)):
         sentence = f"{_spelled(key)}: expected a number {span}, found {_described(found)}"
@@ -128,7 +132,7 @@ def _bound(message: str) -> str:
 def _unknown_key(key: Key, data: object) -> str:
     *around, name = key
     hint = did_you_mean(str(name), allowed_keys(tuple(around), data))
-    return f"unknown key {name!r}{_within(tuple(around))}{hint}"
+    return f"unknown key {shortened(name)}{_within(tuple(around))}{hint}"
 
 
 def _no_property(key: Key, found: object, document: Document) -> Problem:
@@ -142,7 +146,9 @@ def _no_property(key: Key, found: object, document: Document) -> Problem:
 
 def _spelled(key: Key) -> str:
     """Spell a key as `personas.pirate.markers[0]`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key).lstrip(".")
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step[:_LONGEST_STEP]}" for step in key
+    ).lstrip(".")
 
 
 def _within(key: Key) -> str:
@@ -156,8 +162,7 @@ def _described(found: object) -> str:
         return "a list" if found else "an empty list"
     if found is None:
         return "nothing"
-    text = repr(found) if isinstance(found, str | int | float) else str(found)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(found) if isinstance(found, str | int | float) else str(found)
 
 
 def _quoted(expected: str) -> list[str]:

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from coherence.errors import shortened
 from coherence.vocabulary.bound import Bound
+from coherence.vocabulary.pattern import Pattern
 
 
 class _Frozen(BaseModel):
@@ -22,27 +24,32 @@ class Marker(_Frozen):
     @model_validator(mode="after")
     def _compiles(self) -> "Marker":
         try:
-            re.compile(self._pattern_text)
-        except re.error as problem:
-            raise ValueError(f"the marker {self.text!r} is not a regular expression: {problem}") from None
+            _ = self._regex
+        except ValueError as problem:
+            said = f"the marker {shortened(self.text)} is not a regular expression: {problem}"
+            raise ValueError(said) from None
         return self
 
     @property
     def _pattern_text(self) -> str:
         escaped = re.escape(self.text)
-        forms = {"stem": rf"(?<!\w){escaped}", "regex": self.text}
-        return forms.get(self.kind, rf"(?<!\w){escaped}(?!\w)")
+        return rf"(?<!\w){escaped}" if self.kind == "stem" else rf"(?<!\w){escaped}(?!\w)"
 
     def found_in(self, reply: str) -> bool:
-        """Case-insensitive; words and phrases end at word boundaries, a stem takes any ending."""
+        """Case-insensitive; words and phrases end at word boundaries, a stem takes any ending.
+
+        A MeasurementError when a regular expression takes too long.
+        """
         return self._regex.search(reply) is not None
 
     def places(self, reply: str) -> list[tuple[int, int]]:
-        """Find where it occurs: start and end of each."""
+        """Find where it occurs: start and end of each. A MeasurementError as `found_in` raises."""
         return [match.span() for match in self._regex.finditer(reply) if match[0]]
 
     @cached_property
-    def _regex(self) -> re.Pattern[str]:
+    def _regex(self) -> re.Pattern[str] | Pattern:
+        if self.kind == "regex":
+            return Pattern(self.text)
         return re.compile(self._pattern_text, re.IGNORECASE)
 
 

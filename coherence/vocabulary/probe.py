@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from coherence import limits
+
 _LONGEST_ID = 48
 
 
@@ -15,7 +17,11 @@ class Probe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Short ASCII name, unique within the suite.")
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        max_length=limits.NAME,
+        description="Short ASCII name, unique within the suite.",
+    )
     text: str = Field(min_length=1, description="What the user says.")
     template: str | None = Field(None, description="Name of the template it was filled from, if any.")
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from coherence import limits
 from coherence.vocabulary.operation import Operation
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.tokens import Tokens
@@ -11,7 +12,7 @@ from coherence.vocabulary.tokens import Tokens
 REFERENCE = "reference"
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=limits.NAME)]
 Layers = Literal["hidden_states", "block_outputs", "block_inputs"]
 Sites = Literal["all"] | tuple[Band, ...]
 

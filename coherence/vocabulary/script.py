@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from coherence import limits
 from coherence.errors import did_you_mean
 from coherence.vocabulary.probe import slug
 
@@ -34,7 +35,11 @@ class Script(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Short ASCII name, unique within the suite.")
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        max_length=limits.NAME,
+        description="Short ASCII name, unique within the suite.",
+    )
     turns: tuple[ScriptTurn, ...] = Field(min_length=1, description="The user's turns, in their order.")
 
     @property

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
 
+from coherence import limits
+from coherence.errors import shortened
 from coherence.vocabulary.spelled import Spelled
+
+_BLOCK = f"[0-9]{{1,{limits.DIGITS}}}"
 
 
 class Position(StrEnum):
@@ -32,7 +36,7 @@ class Site(Spelled):
     block: int
     stream: Literal["pre", "post"]
 
-    pattern: ClassVar[str] = r"resid_(pre|post)\.([0-9]+)"
+    pattern: ClassVar[str] = rf"resid_(pre|post)\.({_BLOCK})"
     example: ClassVar[str] = "resid_post.14"
 
     @classmethod
@@ -43,7 +47,8 @@ class Site(Spelled):
         match = re.fullmatch(cls.pattern, str(text))
         if match is None:
             raise ValueError(
-                f"{text!r} is not a site; expected resid_pre.N or resid_post.N, such as {cls.example}"
+                f"{shortened(text)} is not a site; "
+                f"expected resid_pre.N or resid_post.N, such as {cls.example}"
             )
         return cls(int(match[2]), "pre" if match[1] == "pre" else "post")
 
@@ -67,7 +72,7 @@ class Band(Spelled):
 
     sites: tuple[Site, ...]
 
-    pattern: ClassVar[str] = r"(resid_(?:pre|post))\.([0-9]+)(?:\.\.([0-9]+))?"
+    pattern: ClassVar[str] = rf"(resid_(?:pre|post))\.({_BLOCK})(?:\.\.({_BLOCK}))?"
     example: ClassVar[str] = "resid_post.14..22"
 
     @classmethod
@@ -78,11 +83,16 @@ class Band(Spelled):
         match = re.fullmatch(cls.pattern, str(text))
         if match is None:
             raise ValueError(
-                f"{text!r} is not a band of sites; expected resid_post.14, or {cls.example} for several"
+                f"{shortened(text)} is not a band of sites; "
+                f"expected resid_post.14, or {cls.example} for several"
             )
         first, last = int(match[2]), int(match[3] or match[2])
         if last < first:
             raise ValueError(f"the band {text!r} runs backwards; expected the lower block first")
+        if last - first >= limits.SITES:
+            raise ValueError(
+                f"the band {text!r} has {last - first + 1:,} sites; expected at most {limits.SITES:,}"
+            )
         return cls(tuple(Site.parse(f"{match[1]}.{block}") for block in range(first, last + 1)))
 
     @property
