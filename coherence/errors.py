@@ -23,7 +23,8 @@ class CoherenceError(Exception):
     """A sentence for the person who can mend it, with the place that caused it where one is known."""
 
     def __init__(self, sentence: str, place: Place | None = None) -> None:
-        super().__init__(f"{place}: {sentence}" if place else sentence)
+        sentence = printable(sentence)
+        super().__init__(f"{printable(str(place))}: {sentence}" if place else sentence)
         self.sentence = sentence
         self.place = place
 
@@ -54,6 +55,23 @@ class EngineError(CoherenceError):
 
 class ExtensionError(CoherenceError):
     """What another distribution adds cannot be used; the sentence names the distribution."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or not show, and leave out the rest of lines that nobody reads."""
+    lines = (_cut(line, _LONGEST_LINE) for line in text.split("\n"))
+    return "\n".join("".join(map(_shown, line)) for line in lines)
+
+
+_LONGEST_LINE = 1_500
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else ascii(letter)[1:-1]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def listed(names: Sequence[str], shown: int = 24) -> str:
@@ -115,8 +133,7 @@ def _raised_at(problem: Exception) -> tuple[str, int]:
 
 def shortened(found: object, most: int = 60) -> str:
     """Quote what was found, and of what is very long only the beginning."""
-    quoted = repr(found)
-    return quoted if len(quoted) <= most else f"{quoted[: most - 3]}..."
+    return _cut(repr(found), most)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -37,3 +37,14 @@ REPEATS: Final = 1_000
 """How often nested repeats of a pattern repeat what is in them, all together."""
 PATTERN_SECONDS: Final = 1.0
 """Seconds that a pattern may search one text for."""
+
+HEADER_BYTES: Final = 16_000_000
+"""The header of a safetensors file, and what a GGUF file says before its tensors."""
+RANK: Final = 8
+"""Axes of a tensor."""
+PARTS: Final = 200_000
+"""Parts of a file of vectors or of weights: tensors, names, members of an archive."""
+CONFIG_BYTES: Final = 64_000_000
+"""A JSON file beside weights; tokenizers are the largest."""
+DOCUMENT_BYTES: Final = 64_000_000
+"""A results document or a baseline."""

@@ -1,14 +1,17 @@
 """The results of a run: one versioned JSON document, the source of every report."""
 
 import builtins
+from collections import Counter
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from coherence import limits
 from coherence.errors import CoherenceError, Place
-from coherence.files import replace_file
+from coherence.files import read_file, replace_file
 from coherence.older_results import FORMATS, upgraded
 from coherence.vocabulary import (
     Comparison,
@@ -155,7 +158,7 @@ class Results(Frozen):
     def read(cls, path: Path) -> "Results":
         """Read a results document back; a CoherenceError says why it is not one."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            results = cls.model_validate_json(read_file(path, limits.DOCUMENT_BYTES))
         except OSError as problem:
             raise CoherenceError(f"cannot be read: {problem.strerror or problem}", Place(str(path))) from None
         except ValidationError as problem:
@@ -163,6 +166,23 @@ class Results(Frozen):
             where = ".".join(map(str, first["loc"])) or "the document"
             sentence = f"not a results document of format {FORMAT} to {FORMATS[0]}: {where}: {first['msg']}"
             raise CoherenceError(sentence, Place(str(path))) from None
+        if edited := next(_edited(results), None):
+            raise CoherenceError(f"not what a run wrote: {edited}", Place(str(path)))
+        return results
+
+
+def _edited(results: Results) -> Iterator[str]:
+    """Find what no run writes: an assertion that is there twice, a value outside of its own interval."""
+    ids = Counter((result.suite, result.id) for result in results.assertions)
+    yield from (
+        f"{name} of {suite} is there {times} times" for (suite, name), times in ids.items() if times > 1
+    )
+    for result in results.assertions:
+        for criterion in result.evidence.criteria if result.evidence else ():
+            found = criterion.estimate
+            if found.value < found.low or found.value > found.high:
+                interval = f"[{found.low:g}, {found.high:g}]"
+                yield f"{found.name} of {result.id} is {found.value:g}, outside of {interval}"
 
 
 _CLAIMS: dict[tuple[Verdict, bool], str] = {

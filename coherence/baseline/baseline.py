@@ -9,8 +9,9 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
+from coherence import limits
 from coherence.errors import CoherenceError, Place
-from coherence.files import replace_file
+from coherence.files import read_file, replace_file
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Criterion, Influence
 from coherence.vocabulary.frozen import Statistic
@@ -169,7 +170,7 @@ class Baseline(_Frozen):
     def read(cls, path: Path) -> Self:
         """Read a baseline back; a CoherenceError says why it is not one."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_file(path, limits.DOCUMENT_BYTES))
         except OSError as problem:
             raise CoherenceError(f"cannot be read: {problem.strerror or problem}", Place(str(path))) from None
         except ValidationError as problem:

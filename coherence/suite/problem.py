@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from coherence import limits
-from coherence.errors import Place, SuiteError
+from coherence.errors import Place, SuiteError, printable
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,9 @@ class Problem:
 
     place: Place
     sentence: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", printable(self.sentence))
 
     def __str__(self) -> str:
         return f"{self.place}: {self.sentence}"

@@ -2,13 +2,16 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from time import monotonic
 
 import regex
 
 from coherence import limits
 from coherence.errors import MeasurementError, shortened
 
+# Seconds for a name when the time is over, which is enough for what matches at once.
+_LEAST = 0.01
 _TOKEN = re.compile(
     r"\\. | \[\^?\]? (?: \\. | [^\]\\] )* \] | \{ (?P<least>\d*) (?: , (?P<most>\d*) )? \} | .",
     re.DOTALL | re.VERBOSE,
@@ -16,12 +19,12 @@ _TOKEN = re.compile(
 
 
 class Pattern:
-    """A regular expression, searched without regard to case; a MeasurementError where that takes too long.
+    """A regular expression, searched within a time; a MeasurementError where that takes longer.
 
     A ValueError says why the text is none: Python's `re` does not take it, or it is larger than one may be.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, ignore_case: bool = True) -> None:
         self._text = text
         if len(text) > limits.PATTERN:
             raise ValueError(f"it has {len(text):,} characters, expected at most {limits.PATTERN:,}")
@@ -36,8 +39,9 @@ class Pattern:
                 f"it repeats a part {repeats:,} times, expected at most {limits.REPEATS:,} with all repeats "
                 "around it"
             )
+        flags = regex.IGNORECASE if ignore_case else 0
         try:
-            self._compiled = regex.compile(_in_dialect(text), regex.IGNORECASE | regex.VERSION0)
+            self._compiled = regex.compile(_in_dialect(text), flags | regex.VERSION0)
         except (regex.error, RecursionError) as problem:
             raise ValueError(str(problem)) from None
 
@@ -50,10 +54,24 @@ class Pattern:
         try:
             yield from self._compiled.finditer(text, timeout=limits.PATTERN_SECONDS)
         except TimeoutError:
-            raise MeasurementError(
-                f"the regular expression {shortened(self._text)} takes more than {limits.PATTERN_SECONDS:g} "
-                f"seconds on {shortened(text)}; expected one without repeats of what matches in several ways"
-            ) from None
+            raise self._too_long(text) from None
+
+    def all_of(self, names: Iterable[str]) -> list[str]:
+        """Return the names that match as a whole; all of them together have the time of one text."""
+        found, until = [], monotonic() + limits.PATTERN_SECONDS
+        for name in names:
+            try:
+                if self._compiled.fullmatch(name, timeout=max(until - monotonic(), _LEAST)):
+                    found.append(name)
+            except TimeoutError:
+                raise self._too_long(name) from None
+        return found
+
+    def _too_long(self, text: str) -> MeasurementError:
+        return MeasurementError(
+            f"the regular expression {shortened(self._text)} takes more than {limits.PATTERN_SECONDS:g} "
+            f"seconds on {shortened(text)}; expected one without repeats of what matches in several ways"
+        )
 
 
 def _repeats(text: str) -> int:

@@ -53,19 +53,21 @@ def _text(folder: Path, tokenizer: dict[str, Any]) -> str:
 def _stops(folder: Path, tokenizer: dict[str, Any]) -> Iterator[str]:
     ids = _ids(folder)
     written = tokenizer.get("added_tokens_decoder")
-    listed = {int(token): one for token, one in written.items()} if isinstance(written, dict) else {}
+    listed = dict(written) if isinstance(written, dict) else {}
     if not ids <= listed.keys():
-        added = json_told(folder / "tokenizer.json").get("added_tokens", [])
-        listed |= {one["id"]: one for one in added}
+        added = json_told(folder / "tokenizer.json").get("added_tokens")
+        found = [one for one in added if isinstance(one, dict)] if isinstance(added, list) else []
+        listed |= {str(one.get("id")): one for one in found}
     said = (_content(token) for token in [*map(listed.get, ids), tokenizer.get("eos_token")])
     yield from filter(None, said)
 
 
-def _ids(folder: Path) -> set[int]:
+def _ids(folder: Path) -> set[str]:
+    """Return ids of tokens as JSON spells a key."""
     for name in ("generation_config.json", CONFIG):
         found = json_told(folder / name).get("eos_token_id")
         if found is not None:
-            return set(found) if isinstance(found, list) else {found}
+            return set(map(str, found if isinstance(found, list) else [found]))
     return set()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from peft import LoraConfig
+from torch import Tensor
 
 from coherence.engine.interventions.adapter_keys import Tensors
 from coherence.errors import listed
@@ -44,10 +45,20 @@ def _rank(expected: Tensors, found: Tensors) -> str:
         return ""
     key, here, wanted = differing[0]
     axis = _rank_axis(key)
+    return other_rank(key, here[axis], wanted[axis])
+
+
+def other_rank(key: str, rank: int, told: int) -> str:
+    """Say that weights have one rank, and the config another."""
     return (
-        f"holds weights of rank {here[axis]} ({key}), and {_CONFIG} says rank {wanted[axis]}; expected the "
-        "config that it was trained with"
+        f"holds weights of rank {rank} ({key}), and {_CONFIG} says rank {told}; expected the config that it "
+        "was trained with"
     )
+
+
+def rank_in(key: str, weight: Tensor) -> int:
+    """Return the rank that a weight shows; 0 where it shows none."""
+    return weight.shape[_rank_axis(key)] if ".lora_" in key and weight.dim() == 2 else 0
 
 
 def _of_rank(key: str, here: Sequence[int], wanted: Sequence[int]) -> bool:

@@ -1,18 +1,17 @@
 """The adapter regime: PEFT LoRA adapters mounted beside each other, switched and scaled."""
 
-import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any
 
 import torch
 from peft import (
     LoraConfig,
-    PeftConfig,
     PeftModel,
     get_peft_model_state_dict,
     set_peft_model_state_dict,
@@ -23,26 +22,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from coherence import limits
 from coherence.engine.batch.rows import Weights
+from coherence.engine.interventions.adapter_config import read_config
 from coherence.engine.interventions.adapter_keys import Named, fits, named_as_expected
-from coherence.engine.interventions.adapter_misfit import misfit
+from coherence.engine.interventions.adapter_misfit import misfit, other_rank, rank_in
+from coherence.engine.interventions.adapter_patterns import spell_out
 from coherence.errors import ArtefactError, CoherenceError, reason
-
-# Settings that may differ from PEFT's defaults. All others make an adapter more than a low-rank change of
-# weights: they replace modules, write to the base, or act on some tokens only.
-_PLAIN = frozenset(
-    {
-        *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
-        *("r", "lora_alpha", "use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern"),
-        *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
-        *("inference_mode", "lora_dropout", "init_lora_weights", "loftq_config", "eva_config"),
-        *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
-    }
-)
-# What PEFT would take for what a config does not say, in silence.
-_MUST_SAY = {"r": "the rank of its weights", "lora_alpha": "the alpha that it was trained with"}
-# The others subtract what they start with from the base weights.
-_HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
+from coherence.pickled import unsafe_to_load
 
 
 class Adapters:
@@ -111,8 +98,10 @@ def mount(model: nn.Module, folder: Path, name: str, files: Sequence[Path]) -> t
     with _in_one_sentence(), warnings.catch_warnings():
         # PEFT warns those who train; what matters here is checked here.
         warnings.simplefilter("ignore")
-        config = _read_config(folder)
+        config = read_config(folder)
         weights = _read_weights(files)
+        _check_ranks(config, weights)
+        spell_out(config, [name for name, _ in _bare(model).named_modules()])
         try:
             mounted = _injected(model, config, slot)
             named = _named(mounted, config, slot, weights)
@@ -135,8 +124,27 @@ def _read_weights(files: Sequence[Path]) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             weights |= load_file(path)
         else:
-            weights |= torch.load(path, map_location="cpu", weights_only=True)
+            weights |= _unpickled(path)
     return weights
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    if unsafe := unsafe_to_load(path, limits.HEADER_BYTES):
+        raise ArtefactError(f"cannot be loaded: {path.name}: {unsafe}")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as problem:
+        # torch's own words are advice to run the code.
+        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole file of tensors") from problem
+    if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
+        raise ArtefactError(f"cannot be loaded: {path.name} holds other things than dense tensors by name")
+    return {str(name): weight for name, weight in weights.items()}
+
+
+def _is_plain(weight: object) -> bool:
+    if not isinstance(weight, Tensor) or weight.is_nested or weight.layout != torch.strided:
+        return False
+    return not (weight.is_meta or weight.is_quantized)
 
 
 def _named(mounted: PeftModel, config: LoraConfig, slot: str, weights: Mapping[str, Tensor]) -> Named:
@@ -153,6 +161,19 @@ def _named(mounted: PeftModel, config: LoraConfig, slot: str, weights: Mapping[s
         rows: int = mounted.get_input_embeddings().weight.shape[0]
         raise ArtefactError(misfit(expected, named.weights, config, rows))
     return named
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _check_ranks(config: LoraConfig, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a rank that no weight has, before PEFT takes the memory for it."""
+    ranks = {key: rank for key in sorted(weights) if (rank := rank_in(key, weights[key]))}
+    told = max([config.r, *(config.rank_pattern or {}).values()])
+    highest = max(ranks, key=ranks.__getitem__, default="")
+    if ranks and told > ranks[highest]:
+        raise ArtefactError(other_rank(highest, ranks[highest], told))
 
 
 def _is_skeleton(model: nn.Module) -> bool:
@@ -186,35 +207,6 @@ def _in_one_sentence() -> Iterator[None]:
         raise
     except Exception as problem:  # PEFT raises nearly anything for a folder that it did not write
         raise ArtefactError(f"cannot be mounted: {reason(problem, SafetensorError)}") from problem
-
-
-def _read_config(folder: Path) -> LoraConfig:
-    if not (folder / "adapter_config.json").is_file():
-        raise ArtefactError("has no adapter_config.json; expected a PEFT adapter folder")
-    config = PeftConfig.from_pretrained(str(folder))
-    if not isinstance(config, LoraConfig):
-        raise ArtefactError(f"is of the PEFT type {config.peft_type.value}; expected LORA")
-    # As they are written: PEFT drops the settings that it does not know.
-    written = json.loads((folder / "adapter_config.json").read_bytes())
-    for name in sorted(written.keys() - _PLAIN):
-        if written[name] and written[name] != getattr(LoraConfig(), name, None):
-            raise ArtefactError(
-                f"sets {name} to {written[name]!r}; expected plain LoRA, rsLoRA or DoRA weights"
-            )
-    for name, what in _MUST_SAY.items():
-        if name not in written:
-            raise ArtefactError(
-                f"says no {name} in adapter_config.json, and PEFT would take {getattr(config, name)}; "
-                f"expected {what}"
-            )
-    start = config.init_lora_weights
-    if isinstance(start, str) and start not in _HARMLESS_STARTS:
-        raise ArtefactError(
-            f"changes the base weights when it is loaded (init_lora_weights: {start}); "
-            "expected an adapter converted to plain LoRA"
-        )
-    config.inference_mode = True
-    return config
 
 
 def _injected(model: nn.Module, config: LoraConfig, slot: str) -> PeftModel:

@@ -9,10 +9,13 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from coherence import limits
 from coherence.errors import ArtefactError, listed
+from coherence.files import read_file
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -20,6 +23,13 @@ _ADAPTER = "adapter_model"
 _SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
 _NONE = f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}"
+
+
+# Bits of a value; those of other types may have any.
+_BITS = {
+    **{"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8},
+    **{"U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8},
+}
 
 
 @dataclass(frozen=True)
@@ -67,14 +77,11 @@ def tensors(path: Path) -> dict[str, Stored]:
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        written = file.read(length) if length <= size else b""
+        written = file.read(length) if length <= min(size, limits.HEADER_BYTES) else b""
     try:
-        header = json.loads(written)
-        parts = {name: part for name, part in header.items() if name != "__metadata__"}
-        ends = [int(part["data_offsets"][1]) for part in parts.values()]
-        stored = {
-            name: Stored(str(part["dtype"]), tuple(map(int, part["shape"]))) for name, part in parts.items()
-        }
+        parts = {name: part for name, part in json.loads(written).items() if name != "__metadata__"}
+        ends = [_offsets(part)[1] for part in parts.values()]
+        stored = {name: Stored(str(part["dtype"]), _shape(part)) for name, part in parts.items()}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as problem:
         raise ArtefactError(f"cannot be loaded: {path.name} is not a whole safetensors file") from problem
     told = 8 + length + max(ends, default=0)
@@ -84,6 +91,30 @@ def tensors(path: Path) -> dict[str, Stored]:
             f"header tells of {told:,}"
         )
     return stored
+
+
+def _offsets(part: Mapping[str, Any]) -> tuple[int, int]:
+    start, end = _counts(part["data_offsets"])
+    if start > end:
+        raise ValueError("a tensor that ends before it begins")
+    return start, end
+
+
+def _shape(part: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return a shape; a ValueError where it is not that of the bytes that are there for it."""
+    shape, (start, end) = _counts(part["shape"]), _offsets(part)
+    # The smallest types have eight values in a byte.
+    most = 8 * (end - start) // _BITS.get(part["dtype"], 1)
+    if len(shape) > limits.RANK or prod(shape) > most:
+        raise ValueError("a shape that its bytes have no room for")
+    return shape
+
+
+def _counts(written: object) -> tuple[int, ...]:
+    """Return counts; a ValueError where they are none."""
+    if not isinstance(written, list) or not all(type(one) is int and one >= 0 for one in written):
+        raise ValueError("expected a list of counts")
+    return tuple(written)
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -200,7 +231,7 @@ def _object(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ArtefactError(f"has no {path.name}; expected one beside its weights")
     try:
-        read = json.loads(_file(path.parent, path.name).read_bytes())
+        read = json.loads(read_file(_file(path.parent, path.name), limits.CONFIG_BYTES))
     except (ValueError, RecursionError) as problem:
         raise ArtefactError(f"cannot be loaded: {path.name} is not JSON: {problem}") from problem
     except OSError as problem:

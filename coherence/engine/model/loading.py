@@ -189,7 +189,8 @@ def _class_for(config: PreTrainedConfig) -> type[Any]:
     families = _families(config)
     if not families:
         raise ArtefactError(f"is of the type {config.model_type}; expected a causal language model")
-    named = (auto for auto, family in families.items() if family.__name__ in (config.architectures or ()))
+    told = config.architectures if isinstance(config.architectures, list) else []
+    named = (auto for auto, family in families.items() if family.__name__ in told)
     return next(named, next(iter(families)))
 
 

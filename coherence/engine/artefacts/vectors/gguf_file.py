@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coherence.engine.artefacts.vectors.content import Content, Values, floats_only
+from coherence.engine.artefacts.vectors.gguf_header import check_header
 from coherence.engine.artefacts.vectors.unfit import whole
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def read_gguf(path: Path) -> Content:
     """Read names and shapes of directions, and the header."""
     from gguf import GGUFReader
 
+    check_header(path)
     with whole("GGUF"), np.errstate(all="ignore"):
         reader = GGUFReader(path)
         metadata = {name: str(field.contents()) for name, field in reader.fields.items() if "." in name}

@@ -1,6 +1,7 @@
 """Vectors in numpy's .npy and .npz, whose headers are read first; objects, which are pickles, never are."""
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZipFile, ZipInfo
@@ -9,12 +10,15 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from coherence import limits
 from coherence.engine.artefacts.vectors.content import Content, Held, Values, floats_only, nested
 from coherence.engine.artefacts.vectors.unfit import UnfitError, whole
 
 _ENDING = ".npy"
 # A number or a name that stands beside a vector.
 _LONGEST = 512
+# Of what numpy reads by itself, and takes for safe.
+_LONGEST_HEADER = 10_000
 
 
 def read_npy(path: Path) -> Content:
@@ -27,6 +31,8 @@ def read_npy(path: Path) -> Content:
 def read_npz(path: Path) -> Content:
     """Read the headers of several arrays."""
     with whole("npz"), ZipFile(path) as file:
+        if len(file.infolist()) > limits.PARTS:
+            raise UnfitError(f"it has more than {limits.PARTS:,} members")
         members = [info for info in file.infolist() if info.filename.endswith(_ENDING)]
         held = {info.filename.removesuffix(_ENDING): _member(path, file, info) for info in members}
     return Content(nested(held))
@@ -42,11 +48,18 @@ def _member(path: Path, file: ZipFile, info: ZipInfo) -> Held:
 
 
 def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    readers = {(1, 0): (2, npy.read_array_header_1_0), (2, 0): (4, npy.read_array_header_2_0)}
     version = npy.read_magic(file)
     if version not in readers:
         raise UnfitError(f"it is of version {version} of numpy's format, expected 1.0 or 2.0")
-    shape, _, dtype = readers[version](file)
+    length, reader = readers[version]
+    told = file.read(length)
+    if int.from_bytes(told, "little") > _LONGEST_HEADER:
+        # Before numpy reads it, however long it is.
+        raise UnfitError(f"it is not a whole npy file: its header has more than {_LONGEST_HEADER:,} bytes")
+    shape, _, dtype = reader(BytesIO(told + file.read(int.from_bytes(told, "little"))))
+    if len(shape) > limits.RANK:
+        raise UnfitError(f"found an array of {len(shape)} axes, expected at most {limits.RANK}")
     needed = math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and needed > size - file.tell():
         raise UnfitError(

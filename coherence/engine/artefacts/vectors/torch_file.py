@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import ZIP_STORED, ZipFile, is_zipfile
+from zipfile import is_zipfile
 
 import numpy as np
 
+from coherence import limits
 from coherence.engine.artefacts.vectors.content import DEEPEST, Content, Held, Values, floats_only
 from coherence.engine.artefacts.vectors.unfit import UnfitError, whole
+from coherence.pickled import unsafe_to_load
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MOST = 200_000
 _LARGE = 10**9
 
 
@@ -32,11 +33,10 @@ def read_pt(path: Path) -> Content:
 def _loaded(path: Path) -> object:
     import torch
 
-    mapped = is_zipfile(path)
-    if mapped:
-        _check_parts(path)
+    if unsafe := unsafe_to_load(path, limits.HEADER_BYTES):
+        raise UnfitError(unsafe)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError as problem:
         code = re.search(r"GLOBAL (\S+)", str(problem))
         if code is None:
@@ -45,15 +45,6 @@ def _loaded(path: Path) -> object:
         raise UnfitError(
             f"it cannot be read without running code ({code[1]}); save its tensors alone, or in dicts"
         ) from problem
-
-
-def _check_parts(path: Path) -> None:
-    """Refuse compressed parts: torch takes memory for what they say they are, or reads them as they lie."""
-    length = path.stat().st_size
-    with ZipFile(path) as file:
-        for part in file.infolist():
-            if part.compress_type != ZIP_STORED or part.file_size > length:
-                raise UnfitError(f"its part {part.filename} is compressed; save it again with torch.save")
 
 
 class _Parts:
@@ -66,8 +57,8 @@ class _Parts:
         """Take from a part what says something of vectors."""
         import torch
 
-        if depth > DEEPEST or next(self._seen) > _MOST:
-            raise UnfitError(f"its parts are more than {DEEPEST} deep, or more than {_MOST:,}")
+        if depth > DEEPEST or next(self._seen) > limits.PARTS:
+            raise UnfitError(f"its parts are more than {DEEPEST} deep, or more than {limits.PARTS:,}")
         if isinstance(part, torch.Tensor):
             return _values(part)
         if isinstance(part, Mapping):
@@ -97,6 +88,8 @@ def _values(tensor: "Tensor") -> Held:
     import torch
 
     refused = "" if tensor.dtype.is_floating_point else floats_only(tensor.dtype)
+    if tensor.is_nested:
+        return Values((0,), lambda: np.zeros(0), "found a nested tensor, expected one of one shape")
     if tensor.layout != torch.strided:
         refused = f"found values in the layout {tensor.layout}, expected {torch.strided}"
     elif tensor.is_meta:

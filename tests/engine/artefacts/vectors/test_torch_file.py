@@ -10,7 +10,7 @@ import pytest
 import torch
 from vector_files import BLOCKS, WIDTH, constant, load, refused, rows
 
-from coherence.engine.artefacts.vectors import torch_file
+from coherence import limits
 
 
 class Code:
@@ -110,7 +110,7 @@ def test_what_holds_itself_is_refused(saved: Any) -> None:
 
 
 def test_the_same_part_many_times_over_is_refused(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_file, "_MOST", 1000)
+    monkeypatch.setattr(limits, "PARTS", 1000)
     many: Any = [0]
     for _ in range(12):
         many = [many] * 10

@@ -1,0 +1,107 @@
+"""The config of an adapter, read as it is written: what PEFT would pass over, or believe, is refused here."""
+
+import json
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftConfig
+
+from coherence import limits
+from coherence.errors import ArtefactError, shortened
+from coherence.files import read_file
+
+_NAME = "adapter_config.json"
+# Settings that may differ from PEFT's defaults. All others make an adapter more than a low-rank change of
+# weights: they replace modules, write to the base, or act on some tokens only.
+_PLAIN = frozenset(
+    {
+        *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
+        *("r", "lora_alpha", "use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern"),
+        *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
+        *("inference_mode", "lora_dropout", "init_lora_weights", "loftq_config", "eva_config"),
+        *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
+    }
+)
+# What PEFT would take for what a config does not say, in silence.
+_MUST_SAY = {"r": "the rank of its weights", "lora_alpha": "the alpha that it was trained with"}
+# The others subtract what they start with from the base weights.
+_HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
+
+
+def read_config(folder: Path) -> LoraConfig:
+    """Read the config of an adapter folder; an ArtefactError says what it asks for beyond plain LoRA."""
+    if not (folder / _NAME).is_file():
+        raise ArtefactError(f"has no {_NAME}; expected a PEFT adapter folder")
+    # As it is written: PEFT drops the settings that it does not know.
+    written = json.loads(read_file(folder / _NAME, limits.CONFIG_BYTES))
+    if not isinstance(written, dict):
+        raise ArtefactError(f"holds {shortened(written)} in {_NAME}; expected the settings of an adapter")
+    _check_types(written)
+    config = PeftConfig.from_pretrained(str(folder))
+    if not isinstance(config, LoraConfig):
+        found = getattr(config.peft_type, "value", config.peft_type)
+        raise ArtefactError(f"is of the PEFT type {found}; expected LORA")
+    _check_plain(written)
+    for name, what in _MUST_SAY.items():
+        if name not in written:
+            raise ArtefactError(
+                f"says no {name} in {_NAME}, and PEFT would take {getattr(config, name)}; expected {what}"
+            )
+    start = config.init_lora_weights
+    if isinstance(start, str) and start not in _HARMLESS_STARTS:
+        raise ArtefactError(
+            f"changes the base weights when it is loaded (init_lora_weights: {start}); "
+            "expected an adapter converted to plain LoRA"
+        )
+    config.inference_mode = True
+    return config
+
+
+def _check_plain(written: Mapping[str, Any]) -> None:
+    for name in sorted(written.keys() - _PLAIN):
+        if written[name] and written[name] != getattr(LoraConfig(), name, None):
+            raise ArtefactError(
+                f"sets {name} to {shortened(written[name])}; expected plain LoRA, rsLoRA or DoRA weights"
+            )
+
+
+def _check_types(written: Mapping[str, Any]) -> None:
+    for name, (expected, is_one) in _TYPES.items():
+        value = written.get(name)
+        if value is not None and not is_one(value):
+            raise ArtefactError(f"sets {name} to {shortened(value)} in {_NAME}; expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_rank(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _are_layers(value: object) -> bool:
+    return all(isinstance(one, int) for one in (value if isinstance(value, list) else [value]))
+
+
+def _maps_to(is_one: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, dict) and all(map(is_one, value.values()))
+
+
+_TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "r": ("a rank, such as 8", _is_rank),
+    "lora_alpha": ("a number", _is_number),
+    "lora_dropout": ("a number", _is_number),
+    "rank_pattern": ("ranks by names of modules", _maps_to(_is_rank)),
+    "alpha_pattern": ("numbers by names of modules", _maps_to(_is_number)),
+    "target_modules": ("names of modules", _are_names),
+    "exclude_modules": ("names of modules", _are_names),
+    "layers_pattern": ("names of lists of layers", _are_names),
+    "layers_to_transform": ("numbers of layers", _are_layers),
+}
