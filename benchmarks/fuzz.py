@@ -3,13 +3,15 @@
 It must return, or raise an error of its own that is a sentence, within bounded time and memory.
 """
 
+import json
 import re
+import shutil
 import sys
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -23,6 +25,8 @@ from work import ROOT
 
 from coherence.errors import CoherenceError, UnforeseenError
 
+# What became of each kind when it was published last.
+RESULTS = ROOT / "benchmarks" / "results" / "fuzz.json"
 PAGE = ROOT / "docs" / "robustness.md"
 BEGIN, END = "<!-- begin: python benchmarks/fuzz.py -->", "<!-- end -->"
 _AT_ONCE = 200
@@ -77,11 +81,20 @@ def harvest(kind: Kind, seed: int, mutants: int | None, seconds: float | None) -
     raise AssertionError
 
 
-def tried(kind: Kind, seed: int, number: int, folder: Path) -> str:
+def tried(kind: Kind, seed: int, number: int, folder: Path, keep: bool = False) -> str:
     """Make a mutant and read it; return what went wrong, that it was refused as it should, or nothing."""
     folder.mkdir()
     random = Random(f"{seed} {kind.name} {number}")
     kind.write(random, folder)
+    try:
+        return read(kind, random, folder)
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+
+
+def read(kind: Kind, random: Random, folder: Path) -> str:
+    """Read a mutant; return as `tried` does."""
     try:
         kind.read(random, folder)
     except UnforeseenError as problem:
@@ -130,12 +143,17 @@ def _last_line(wrong: str) -> str:
     return re.sub(r"[0-9]+|'.*'", "", wrong.strip().splitlines()[-1])[:80]
 
 
-def publish(found: list[Harvest], seed: int) -> None:
-    """Write the table into its page."""
+def publish(found: Harvest) -> None:
+    """Keep what became of a kind, and write the table of all of them into its page."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept[found.kind] = asdict(found)
+    RESULTS.write_text(
+        json.dumps({kind.name: kept[kind.name] for kind in KINDS if kind.name in kept}, indent=1)
+    )
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    lines = "\n".join(table(found))
-    PAGE.write_text(f"{before}{BEGIN}\n\nSeed {seed}, minutes of one core.\n\n{lines}\n\n{END}{after}")
+    lines = "\n".join(table([Harvest(**one) for one in kept.values()]))
+    PAGE.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}")
 
 
 def _options() -> Namespace:
@@ -154,7 +172,7 @@ def main() -> int:
     options = _options()
     kinds = [kind for kind in KINDS if not options.only or kind.name in options.only]
     if options.number is not None:
-        print(tried(kinds[0], options.seed, options.number, Path("mutant")))
+        print(tried(kinds[0], options.seed, options.number, Path("mutant"), keep=True))
         return 0
     seconds = None if options.seconds is None else options.seconds / len(kinds)
     if seconds is None and options.mutants is None:
@@ -163,9 +181,9 @@ def main() -> int:
     for kind in kinds:
         found.append(harvest(kind, options.seed, options.mutants, seconds))
         show(found[-1])
+        if options.publish:
+            publish(found[-1])
     print("\n".join(table(found)))
-    if options.publish:
-        publish(found, options.seed)
     return int(any(one.wrong for one in found))
 
 

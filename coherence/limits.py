@@ -38,6 +38,11 @@ REPEATS: Final = 1_000
 PATTERN_SECONDS: Final = 1.0
 """Seconds that a pattern may search one text for."""
 
+TEMPLATE_SECONDS: Final = 5
+"""Seconds of a processor that a chat template may render one conversation for."""
+TEMPLATE_BYTES: Final = 500_000_000
+"""Memory that it may take for that."""
+
 HEADER_BYTES: Final = 16_000_000
 """The header of a safetensors file, and what a GGUF file says before its tensors."""
 RANK: Final = 8

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coherence.engine.batch.marks import Marks, marks_of
+from coherence.engine.model.bounded_call import BoundedCall, StoppedError
 from coherence.engine.model.clock import pinned
 from coherence.engine.model.reasoning import told
 from coherence.errors import ArtefactError, MeasurementError, first_line
@@ -77,6 +78,7 @@ class Chat:
         self._tokenizer = tokenizer
         self._templating = templating
         self._name = f"the chat template of {tokenizer.name_or_path!r}"
+        self._rendered = BoundedCall(partial(_rendered, tokenizer))
         self._told: dict[tuple[Probe, tuple[int, ...]], int] = {}
         self._switches: dict[tuple[Thinking, Thinking], bool] = {}
 
@@ -283,24 +285,41 @@ class Chat:
             )
         try:
             template, dated = pinned(tokenizer.get_chat_template(), self._templating)
-            text = tokenizer.apply_chat_template(
-                list(conversation),
-                chat_template=template,
-                tokenize=False,
-                add_generation_prompt=header,
-                **told(thinking),
-                **dated,
-            )
-        except Exception as problem:  # a template is a program, and may raise anything
-            said = first_line(problem) if "jinja2" in type(problem).__module__ else repr(problem)
-            raise ArtefactError(f"{self._name} refuses the conversation: {said}") from problem
-        assert isinstance(text, str)
-        return text
+            text, refusal = self._rendered(list(conversation), template, header, told(thinking) | dated)
+        except (ValueError, StoppedError) as problem:
+            said = f"{self._name} {problem}"
+            raise ArtefactError(f"{said}; expected one that only writes the conversation out") from problem
+        if refusal:
+            raise ArtefactError(f"{self._name} refuses the conversation: {refusal}")
+        return str(text)
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         """Return where each token begins and ends in a text."""
         found: Any = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return list(found["offset_mapping"])
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase,
+    conversation: list[Message],
+    template: str,
+    header: bool,
+    switches: dict[str, Any],
+) -> tuple[str, str]:
+    """Return what a template makes of a conversation, and why it refuses it; one of them is empty."""
+    try:
+        text = tokenizer.apply_chat_template(
+            conversation,
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=header,
+            **switches,
+        )
+    except MemoryError:
+        raise
+    except Exception as problem:  # a template is a program, and may raise anything
+        return "", first_line(problem) if "jinja2" in type(problem).__module__ else repr(problem)
+    return str(text), ""
 
 
 _LEFT_OUT = {

@@ -1,5 +1,6 @@
 """From a model folder to a model on its devices: whether it fits, where it goes, how it attends."""
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.chat import Chat
+from coherence.engine.model.config_counts import check_counts, check_size
 from coherence.engine.model.folder import CONFIG, tensors, weight_files
 from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
 from coherence.plan import CALIBRATION
@@ -63,6 +65,8 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
         made_by, implementation = _class_for(config), attention(config)
         tokenizer = load_tokenizer(folder)
         device = room(folder, dtype)
+        # Before its parameters are made: those that no weights fill would be made up in any size.
+        check_size(_empty(made_by, config, implementation), weight_files(folder))
         loaded: Any = made_by.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
@@ -90,10 +94,16 @@ def load_skeleton(folder: Path) -> PreTrainedModel:
         config = _config(folder)
         made_by, implementation = _class_for(config), attention(config)
         load_tokenizer(folder)
-        with torch.device("meta"):
-            model: PreTrainedModel = made_by.from_config(
-                config, attn_implementation=implementation, trust_remote_code=False
-            )
+        model = _empty(made_by, config, implementation)
+        check_size(model, weight_files(folder))
+    return model
+
+
+def _empty(made_by: type[Any], config: PreTrainedConfig, implementation: str) -> PreTrainedModel:
+    with torch.device("meta"):
+        model: PreTrainedModel = made_by.from_config(
+            copy.deepcopy(config), attn_implementation=implementation, trust_remote_code=False
+        )
     return model
 
 
@@ -120,6 +130,7 @@ def _in_one_sentence() -> Iterator[None]:
 
 
 def _config(folder: Path) -> PreTrainedConfig:
+    check_counts(folder, weight_files(folder))
     config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     quantized: Any = getattr(config, "quantization_config", None)
     # transformers warns of one that it does not know, and takes the weights as they are.

@@ -423,3 +423,22 @@ def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
     last = Chat(WORDS).user_tokens(BARE, probe("Why?"))[-1]
     ids = Chat(WORDS).encode(BARE, probe("Why?"))
     assert [*ids[: last + 1], *Chat(WORDS).generation_suffix(BARE, probe("Why?"))] == ids
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "5 seconds"),
+        ("{{ 'x' * 10 ** 12 }}", "500,000,000 bytes of memory"),
+        (
+            "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}",
+            "memory",
+        ),
+        ("{{ '%1000000000000d' | format(1) }}", "memory"),
+    ],
+)
+def test_a_template_that_never_ends_is_stopped(template: str, sentence: str) -> None:
+    with pytest.raises(
+        ArtefactError, match=rf"^the chat template of '.*' takes more than .*{sentence}; expected"
+    ):
+        Chat(templated(template)).render(BARE, probe("Why?"))

@@ -41,6 +41,7 @@ from coherence.engine.model.loading import (
     check_memory,
     cpu_quota,
     load_model,
+    load_skeleton,
     placement,
     weights_size,
 )
@@ -485,3 +486,27 @@ def test_a_quota_is_rounded_up(quota: int, period: int) -> None:
     cores = cpu_quota(f"{quota} {period}\n")
     assert cores is not None
     assert (cores - 1) * period < quota <= cores * period
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"num_hidden_layers": 10**9},
+            "sets num_hidden_layers to 1,000,000,000, and its weights are 39 tensors",
+        ),
+        (
+            {"vocab_size": 10**9},
+            r"speaks of [0-9,]+ parameters, and its weights have [0-9,]+ bytes; expected",
+        ),
+        ({"intermediate_size": 10**7}, "speaks of [0-9,]+ parameters, and its weights have"),
+    ],
+)
+def test_a_config_is_believed_only_as_far_as_its_weights_go(
+    copy: Path, settings: dict[str, Any], sentence: str
+) -> None:
+    config = copy / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | settings))
+    for load in (load_skeleton, lambda folder: load_model(folder, "float32")):
+        with pytest.raises(ArtefactError, match=f"cannot be loaded: its config.json {sentence}"):
+            load(copy)
