@@ -80,7 +80,10 @@ def _work(call: Callable[[int], str], numbers: Sequence[int], tell: Connection) 
         for number in numbers:
             used, before = _used(), _peak()
             resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS + 1), resource.RLIM_INFINITY))
-            wrong = call(number)
+            try:
+                wrong = call(number)
+            except MemoryError:
+                wrong = f"asked for more than {MEMORY:,} bytes"
             tell.send(Fate(number, wrong, _used() - used, _peak() - before))
     os._exit(0)
 

@@ -110,6 +110,8 @@ def _spoken(sentence: str) -> str:
     """Say what is wrong with the sentence of an error."""
     if "is a mistake of coherence" in sentence:
         return f"not foreseen: {sentence}"
+    if "out of memory" in sentence or "allocate memory" in sentence:
+        return f"asked for too much memory: {sentence}"
     lines = sentence.split("\n")
     if max(map(len, lines)) > _LONGEST:
         return f"says too much: {sentence[:_LONGEST]}"

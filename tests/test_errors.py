@@ -13,7 +13,9 @@ from coherence.errors import (
     first_line,
     in_a_sentence,
     listed,
+    printable,
     reason,
+    shortened,
 )
 
 KINDS = [CoherenceError, *CoherenceError.__subclasses__()]
@@ -86,3 +88,15 @@ def test_a_first_line_that_says_nothing_goes_on():
     assert first_line(ValueError("Field 'r':\n    expected int\nmore")) == "Field 'r': expected int"
     assert first_line(ValueError("Field:")) == "Field:"
     assert first_line(ValueError()) == "ValueError"
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    problem = CoherenceError("found \x1b[31m and \u202e\ud800", Place("a\x07b.yaml", 3))
+    assert str(problem) == r"a\x07b.yaml:3: found \x1b[31m and \u202e\ud800"
+    assert printable("caf\u00e9 \u4f60\n2") == "caf\u00e9 \u4f60\n2"
+
+
+def test_a_line_that_nobody_reads_to_its_end_is_cut():
+    assert len(str(CoherenceError("x" * 10**6))) == 1_500
+    assert shortened("x" * 100) == f"'{'x' * 56}..."
+    assert shortened([1, 2]) == "[1, 2]"

@@ -348,3 +348,47 @@ def test_writing_replaces_the_old_document_and_leaves_nothing_else(tmp_path):
     run().write(path)
     assert Results.read(path) == run()
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (
+            lambda one: one["assertions"].append(one["assertions"][0]),
+            "ID of a.coherence.yaml is there 2 times",
+        ),
+        (
+            lambda one: one["assertions"][0]["evidence"]["criteria"][0]["estimate"].update(low=0.6),
+            "cosine of ID is 0.4, outside of [0.6, 0.6]",
+        ),
+    ],
+)
+def test_a_document_that_no_run_wrote_is_refused(tmp_path, edit, sentence):
+    evidence = found(0.4, 0.2, 0.6)
+    result = AssertionResult(
+        id=ID,
+        persona="pirate",
+        family="collinearity",
+        suite="a.coherence.yaml",
+        line=1,
+        verdict=evidence.verdict,
+        raw_verdict=evidence.raw_verdict,
+        sentence="",
+        evidence=evidence,
+    )
+    whole = Results(started="", seconds=0.0, seed=0, versions={}, assertions=(result,))
+    path = tmp_path / "results.json"
+    whole.write(path)
+    assert Results.read(path) == whole
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(CoherenceError) as caught:
+        Results.read(path)
+    assert caught.value.sentence == f"not what a run wrote: {sentence.replace('ID', ID)}"
+
+
+def test_a_document_that_is_a_device_is_not_read_for_ever(tmp_path):
+    (tmp_path / "results.json").symlink_to("/dev/zero")
+    with pytest.raises(CoherenceError, match="cannot be read: it is a pipe or a device, expected a file"):
+        Results.read(tmp_path / "results.json")

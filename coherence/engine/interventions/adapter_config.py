@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ _PLAIN = frozenset(
 )
 # What PEFT would take for what a config does not say, in silence.
 _MUST_SAY = {"r": "the rank of its weights", "lora_alpha": "the alpha that it was trained with"}
+# No scale of anything that was trained; NaN is not below it.
+_LARGEST = 1e9
 # The others subtract what they start with from the base weights.
 _HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 
@@ -75,7 +76,7 @@ def _check_types(written: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _is_rank(value: object) -> bool:
