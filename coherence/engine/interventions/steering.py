@@ -1,5 +1,6 @@
 """The steering regime: vectors added to residuals, or taken out of them, while a forward pass runs."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,8 @@ from coherence.engine.batch.rows import Deltas, Push, Row
 from coherence.engine.interventions.hooks import Hooks
 
 Spread = Callable[[Tensor], Tensor]
+_Moving = tuple[Push, list[int]]
+_Turn = dict[int, _Moving]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +32,16 @@ class Pushes:
     deltas: Tensor
 
     @classmethod
-    def of(cls, several: Sequence[tuple[Sequence[int], Push]]) -> Self:
+    def of(cls, several: Sequence[_Moving]) -> Self:
         """Stack pushes, each with the tokens that it moves."""
-        places = [place for of, _ in several for place in of]
-        owners = [owner for owner, (of, _) in enumerate(several) for _ in of]
+        places = [place for _, of in several for place in of]
+        owners = [owner for owner, (_, of) in enumerate(several) for _ in of]
         return cls(
             torch.tensor(places),
             torch.tensor(owners),
-            torch.stack([push.axis for _, push in several]),
-            torch.tensor([push.share for _, push in several]),
-            torch.stack([push.delta for _, push in several]),
+            torch.stack([push.axis for push, _ in several]),
+            torch.tensor([push.share for push, _ in several]),
+            torch.stack([push.delta for push, _ in several]),
         )
 
     def moved(self, hidden: Tensor) -> Tensor:
@@ -101,15 +104,16 @@ def stack_deltas(rows: Sequence[Deltas], width: int) -> dict[int, Tensor]:
 
 def pushes_of(rows: Sequence[Row], layout: Layout) -> dict[int, list[Pushes]]:
     """Map depths to what else is done there to tokens of a layout that run now, in the order of each row."""
-    found: dict[int, list[list[tuple[Sequence[int], Push]]]] = {}
+    found: dict[int, list[_Turn]] = {}
     for index, row in enumerate(rows):
-        done: dict[int, int] = {}
+        done: Counter[int] = Counter()
         for steer in row.steered:
             places = layout.places(index, row, steer.tokens)
             for depth, push in steer.pushes.items() if places else ():
-                turns, turn = found.setdefault(depth, []), done.get(depth, 0)
-                if turn == len(turns):
-                    turns.append([])
-                turns[turn].append((places, push))
-                done[depth] = turn + 1
-    return {depth: [Pushes.of(several) for several in turns] for depth, turns in found.items()}
+                turns = found.setdefault(depth, [])
+                if done[depth] == len(turns):
+                    turns.append({})
+                # Rows under one condition have the same, which is stacked once.
+                turns[done[depth]].setdefault(id(push), (push, []))[1].extend(places)
+                done[depth] += 1
+    return {depth: [Pushes.of([*turn.values()]) for turn in turns] for depth, turns in found.items()}

@@ -27,6 +27,8 @@ class RowBuilder:
         self.mounted = mounted
         self.artefacts = mounted.artefacts
         self._unit = unit
+        # One for all rows, by which a batch knows that they are under the same.
+        self._steers: dict[Steer, RowSteer] = {}
 
     @property
     def host(self) -> Host:
@@ -70,6 +72,11 @@ class RowBuilder:
         return _summed(map(self._steered, condition.steers))
 
     def _steered(self, steer: Steer) -> RowSteer:
+        if steer not in self._steers:
+            self._steers[steer] = self._row_steer(steer)
+        return self._steers[steer]
+
+    def _row_steer(self, steer: Steer) -> RowSteer:
         source = self.artefacts.release.vectors[steer.vector]
         unit = self._apart(steer) if steer.among else self._unit(steer.vector)
         if steer.drawn is not None:

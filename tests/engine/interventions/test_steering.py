@@ -201,6 +201,34 @@ def test_pushes_follow_each_other_after_what_is_added(host: Host) -> None:
     assert torch.allclose(both[len(ROWS[1].ids) :], h, atol=1e-5)
 
 
+def test_what_rows_have_in_common_is_stacked_once(host: Host) -> None:
+    common, own = (steer(2, noise(seed)[0, 0], 1.0, torch.ones(WIDTH)) for seed in (8, 9))
+    rows = [replace(row, steered=(each,)) for row, each in zip(ROWS, (common, own, common), strict=True)]
+    layout = host.laid_out([replace(row, arrangement=Arrangement.PACKED) for row in rows])
+    (pushes,) = pushes_of(rows, layout)[2]
+    assert (len(pushes.shares), len(pushes.places)) == (2, 9)
+    hidden = torch.randn(1, 9, WIDTH)
+    first, *_, last = pushes.moved(hidden)[0] - hidden[0]
+    assert torch.allclose(pushes.moved(hidden)[0, 4:6], _alone(own, hidden[0, 4:6]), atol=1e-5)
+    assert torch.allclose(hidden[0, 0] + first, _alone(common, hidden[0, :1])[0], atol=1e-5)
+    assert torch.allclose(hidden[0, -1] + last, _alone(common, hidden[0, -1:])[0], atol=1e-5)
+
+
+def _alone(steer: RowSteer, hidden: Tensor) -> Tensor:
+    r = steer.pushes[2].axis
+    return hidden - torch.outer(hidden @ r, r) + steer.pushes[2].delta
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_push_leaves_residuals_in_their_dtype(host: Host, dtype: torch.dtype) -> None:
+    row = replace(ROWS[0], steered=(steer(1, noise(1)[0, 0], 1.0, torch.ones(WIDTH)),))
+    (pushes,) = pushes_of([row], host.laid_out([replace(row, arrangement=Arrangement.PACKED)]))[1]
+    hidden = torch.randn(1, 4, WIDTH)
+    moved = pushes.moved(hidden.to(dtype))
+    assert moved.dtype is dtype
+    assert torch.allclose(moved.float(), pushes.moved(hidden), atol=0.05)
+
+
 def test_no_hook_is_there_for_tokens_that_do_not_run(host: Host) -> None:
     row = replace(ROWS[0], steered=(steer(2, noise(7)[0, 0], 1.0, torch.ones(WIDTH), Tokens.ASSISTANT),))
     assert pushes_of([row], host.laid_out([replace(row, arrangement=Arrangement.PACKED)])) == {}
