@@ -149,6 +149,7 @@ def spaced(name: str) -> str:
 ROW = np.random.default_rng(0).normal(size=WIDTH).astype(np.float32)
 STACK = np.stack([ROW] * BLOCKS)
 AT = {"site": "resid_post.1"}
+THINKING = CHATML + "{% if enable_thinking %}<think>\n{% endif %}"
 _OTHER_WORDS = json.dumps({"model": {"vocab": {"a": 0}}})
 
 KINDS = [
@@ -169,6 +170,8 @@ KINDS = [
         CHATML.replace("in messages", "in messages if message.role != 'system'"),
         says="system: fold",
     ),
+    template("reasons when it is told to, and the suite says so", THINKING, says="thinking: 'on'"),
+    template("always writes the same, and the suite says `thinking: 'on'`", CHATML, says="thinking: 'on'"),
     template("drops every turn", "{% if add_generation_prompt %}{% endif %}"),
     *(base("Chat templates", spaced(name), spoil) for name, spoil in BASES.items() if "template" in name),
     adapter("Adapters", "LoRA"),
@@ -219,5 +222,9 @@ KINDS = [
     vector("Vectors", "a row for each block, .pt", held("v.pt", STACK), layers="block_outputs", **AT),
     vector("Vectors", "a row for each block, and nothing said of layers", held("v.pt", STACK), **AT),
     vector("Vectors", "a control vector, .gguf", held("v.gguf", {1: ROW, 2: ROW}), **AT),
+    vector("Vectors", "one row, ablated at all sites", held("v.npy", ROW), operation="ablate", sites="all"),
+    vector("Vectors", "one row, clamped", held("v.npy", ROW), operation="clamp", **AT),
+    vector("Vectors", "one row, on what the assistant says", held("v.npy", ROW), tokens="assistant", **AT),
+    vector("Vectors", "one row, as long as it is in the file", held("v.npy", ROW), unit="raw", **AT),
     *(vector("Vectors that are refused", spaced(name), make, **AT) for name, make in VECTORS.items()),
 ]

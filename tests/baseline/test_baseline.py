@@ -50,6 +50,17 @@ def test_nothing_of_the_machine_is_in_it():
     assert baseline.suites["a.yaml"].release == {"base": "tiny 12ab", "adapter pirate": "34cd"}
 
 
+def test_it_has_the_scales_of_adapters_where_they_are_known(tmp_path):
+    one, two = (
+        judged(mean(VALUES), scales={"pirate": 2.0}),
+        judged(mean(VALUES), name="b.c.d", scales={"a": 0.5}),
+    )
+    baseline = Baseline.of(run(one, two))
+    baseline.write(tmp_path / "b.json")
+    assert Baseline.read(tmp_path / "b.json").suites["a.yaml"].scales == {"a": 0.5, "pirate": 2.0}
+    assert "scales" not in Baseline.of(run(judged(mean(VALUES)))).text
+
+
 def test_two_of_a_name_are_told_apart():
     baseline = Baseline.of(run(judged(mean(VALUES), mean(VALUES))))
     assert [line.statistic for line in baseline.suites["a.yaml"].criteria] == ["cosine", "cosine (2)"]

@@ -1,7 +1,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.plan import Condition, Measurement, NextToken, Plan, Reading, Reply
+from coherence.plan import (
+    CacheEdit,
+    Condition,
+    Divergence,
+    LawName,
+    LawSearch,
+    Measurement,
+    NextToken,
+    Plan,
+    Reading,
+    Reply,
+    Turn,
+    WeightError,
+    conditions_of,
+)
 from coherence.vocabulary import Decoding, Position, Probe
 
 CONDITION = Condition("Neutral.")
@@ -42,3 +56,17 @@ def test_measurements_that_say_the_same_are_one() -> None:
     same = [Reply(Condition("Neutral."), Probe(id="a", text="Why?"), Decoding()) for _ in range(2)]
     assert len(Plan(same)) == 1
     assert len(Plan([*same, Reply(CONDITION, Probe(id="a", text="Why?"), Decoding(seed=1))])) == 2
+
+
+def test_every_condition_that_a_measurement_is_made_under_is_found() -> None:
+    others = [Condition(name) for name in ("one", "two")]
+    turns = (Turn("Why?", condition=others[0]), Turn("How?", edit=CacheEdit(others[1], ())))
+    talk = Reply(CONDITION, PROBES[0], Decoding(), turns)
+    search = LawSearch(LawName.BATCH_MATES, tuple(others), tuple(PROBES), 0.1, 1, 0)
+    for measurement, expected in (
+        (talk, [CONDITION, *others]),
+        (Divergence(CONDITION, PROBES[0], others[0], REPLIES[0]), [CONDITION, others[0]]),
+        (search, others),
+        (WeightError(CONDITION), [CONDITION]),
+    ):
+        assert list(conditions_of(measurement)) == expected

@@ -4,6 +4,7 @@ import pytest
 
 from coherence.plugin import pytest_addoption
 from coherence.reports.reproduce import command
+from coherence.vocabulary import Policy
 
 
 def said(results, *changes):
@@ -38,3 +39,9 @@ def test_what_differs_between_suites_is_left_to_them(results):
 
 def test_a_whole_run_asks_for_no_tier(results):
     assert "--coherence-tier=smoke" not in said(results, {"tier": "smoke"}, {"tier": "full"})
+
+
+def test_a_strict_run_is_strict_again(results):
+    strict = results.model_copy(update={"policy": Policy(strict=True)})
+    assert said(strict, {})[-1] == "--coherence-strict"
+    assert "strict" not in " ".join(said(results, {}))

@@ -48,6 +48,18 @@ def test_vectors_that_are_orthonormalised_with_are_named(
     assert list(release.named_in(Condition("", steers=steers))) == ["vector counsel", "vector pirate"]
 
 
+def test_what_a_vector_is_extracted_under_is_carried_too(artefacts: Ship) -> None:
+    under = Extract(replace(BARE, adapters=(("mate", 1.0),)), BARE, Site.parse("resid_post.1"), Position.G1)
+    source = {"extract": {"persona": "pirate", "site": "resid_post.1", "under": "mate"}}
+    release = artefacts(vectors={"pirate": source}, extracts={"pirate": under})
+    condition = replace(BARE, adapters=(("counsel", 0.5),), steers=(Steer("pirate", 0.5),))
+    assert list(release.carried_by(condition)) == [
+        ("adapters", "counsel"),
+        ("vectors", "pirate"),
+        ("adapters", "mate"),
+    ]
+
+
 def test_a_digest_is_taken_once(artefacts: Ship, tiny_vector: Callable[..., Path]) -> None:
     # What was measured at the start of a run must not be stored under what lies there at its end.
     vector = tiny_vector("pirate")
