@@ -1,6 +1,8 @@
 """Suites on bases that reason before they answer: what is judged is the answer."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from thinkers import CHANNELS, HARMONY, OPENED, SWITCHED, THINK, V3, thinker, words
 from tiny import CHATML, QUESTIONS
-from transformers import LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -278,3 +280,20 @@ def test_a_regime_lets_it_reason(judge: Judge, tmp_path: Path) -> None:
     assert found.verdict is Verdict.PASS, found.sentence
     (found,) = judge(base, CHANNEL, dose=0.5)
     assert "none of 8 replies has any reasoning" in found.sentence
+
+
+def test_the_reference_model_is_asked_by_a_template_that_opens_reasoning(
+    reference: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(reference, tmp_path / "base", copy_function=os.symlink)
+    template = base / "chat_template.jinja"
+    text = template.read_text()
+    template.unlink()
+    opens = "{% if add_generation_prompt and thinking is defined %}{{ '<think>' if thinking else "
+    template.write_text(text + opens + "'<think></think>\n\n' }}{% endif %}")
+    # Its tokenizer has no token for the marks.
+    assert len(AutoTokenizer.from_pretrained(base)("</think>")["input_ids"]) > 1
+    on, off = (told(base, tmp_path / "store", thinking) for thinking in ("on", "off"))
+    assert (on.text, on.reasoning.tokens, on.reasoning.closed) == ("", 8, False)
+    assert off.text
+    assert off.reasoning is None

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,12 +31,13 @@ from coherence.suite import Suite
 from coherence.suite.document import shown
 from coherence.suite.load import assertions_of
 from coherence.suite.written import properties_of
-from coherence.vocabulary import Policy, Position, Regime, Site
+from coherence.vocabulary import Part, Policy, Position, Regime, Site
 
 Stated = Property | Mapping[str, Any]
 """A property, or its keys as a suite writes them."""
 
 _Read = TypeVar("_Read")
+_Word = TypeVar("_Word", bound=StrEnum)
 
 _LEAST_OTHERS = 2
 _POLICY = Policy()
@@ -82,12 +84,16 @@ class OpenSuite:
         """Personas, probes, release and the rest, as properties see them; its conditions can be measured."""
         return self._suite.scene
 
-    def replies(self, persona: str, regime: str | Regime) -> dict[str, str]:
-        """Let the model answer every probe under a regime: texts by probe id."""
+    def replies(self, persona: str, regime: str | Regime, part: str | Part = Part.ANSWER) -> dict[str, str]:
+        """Let the model answer every probe under a regime: texts by probe id.
+
+        Of a base that reasons first, a part of what it says; an answer is empty where it did not come to one.
+        """
+        which = _part(part)
         condition = self._condition(persona, _regime(regime))
         needs = [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
         record = self.measure(needs)
-        return {reply.probe.id: record.reply(reply) for reply in needs}
+        return {reply.probe.id: record.reply(reply, which) for reply in needs}
 
     def residuals(
         self,
@@ -203,10 +209,18 @@ def _site(written: str | Site) -> Site:
 
 
 def _position(written: str | Position) -> Position:
-    known = [position.value for position in Position]
+    return _one_of(Position, written, "a position")
+
+
+def _part(written: str | Part) -> Part:
+    return _one_of(Part, written, "a part of a reply")
+
+
+def _one_of(words: type[_Word], written: str, what: str) -> _Word:
+    known = [word.value for word in words]
     if written not in known:
-        raise SuiteError(f"{written!r} is not a position{did_you_mean(written, known)}")
-    return Position(written)
+        raise SuiteError(f"{written!r} is not {what}{did_you_mean(written, known)}")
+    return words(written)
 
 
 def _read(read: Callable[[object], _Read], written: object) -> _Read:

@@ -33,6 +33,12 @@ def test_replies_are_those_of_the_condition(suite):
     assert found == suite.replies("pirate", Regime.parse("prompt"))
 
 
+def test_a_base_that_does_not_reason_only_answers(suite):
+    answers = suite.replies("pirate", "prompt")
+    assert suite.replies("pirate", "prompt", "both") == suite.replies("pirate", "prompt", "answer") == answers
+    assert set(suite.replies("pirate", "prompt", "reasoning").values()) == {""}
+
+
 def test_every_persona_is_bare_without_a_regime(suite):
     assert suite.replies("pirate", "bare") == suite.replies("mute", "bare")
 
@@ -81,6 +87,11 @@ def test_with_nobody_else_the_common_part_stays(suite):
             lambda s: s.replies("pirate", "promt"),
             SuiteError,
             "'promt' is not a regime; did you mean 'prompt'?",
+        ),
+        (
+            lambda s: s.replies("pirate", "prompt", "reason"),
+            SuiteError,
+            "'reason' is not a part of a reply; did you mean 'reasoning'?",
         ),
         (
             lambda s: s.replies("pirate", "steering"),
