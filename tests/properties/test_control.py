@@ -363,6 +363,12 @@ def test_nothing_in_the_place_of_a_prompt_is_the_bare_model():
     assert empty.condition("pirate", PROMPT) == scene.bare
 
 
+def test_nothing_in_the_place_of_a_prompt_reasons_as_the_persona_does():
+    scene, regime = test_collinearity.a_scene(), Regime.parse("prompt+thinking")
+    ((_, [empty]),) = nothing(scene, "pirate", [PROMPT, regime])
+    assert empty.condition("pirate", regime) == replace(scene.bare, thinking="on")
+
+
 def test_the_others_of_a_mixture_stay_where_one_is_not_there():
     _, empty = emptied("prompt+adapter")
     weights = {"counsel": 0.5, "pirate": 0.5}
