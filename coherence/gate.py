@@ -46,6 +46,7 @@ from coherence.suite import Assertion, Suite
 from coherence.vocabulary import (
     Adjusted,
     Criterion,
+    Decoding,
     Evidence,
     Expectation,
     Part,
@@ -182,6 +183,7 @@ class Gate:
                 notes = (
                     *controlled.notes,
                     *measured.remarks,
+                    *_decoded(needed.needs, suite.scene.decoding, measured.artefacts),
                     *_of_artefacts(_carried(needed.needs, measured.artefacts), measured.of_artefacts),
                     *_unlike_answers(needed.needs, measured.record),
                 )
@@ -450,6 +452,14 @@ def _unlike_answers(needs: Iterable[Measurement], record: Record) -> Iterator[st
         yield lacking
     if ran_on := sum(map(record.ran_on, replies)):
         yield f"{ran_on} of {len(replies)} replies run on into a turn of the user, and are cut there"
+
+
+def _decoded(needs: Iterable[Measurement], decoding: Decoding, artefacts: Artefacts) -> Iterator[str]:
+    """Yield what becomes of the base's own settings, where replies are among what is needed."""
+    if any(isinstance(one, Reply) for one in Plan(needs)):
+        remark = artefacts.generation.remark(decoding)
+        if remark:
+            yield remark
 
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:

@@ -148,6 +148,22 @@ def test_the_date_that_a_template_is_told_is_said(judge: Judge, base: Callable[[
     assert "the chat template writes the date: it is told 2026-01-31" in notes(found)
 
 
+def test_what_of_the_bases_own_decoding_is_not_followed_is_said(
+    judge: Judge, base: Callable[[str], Path]
+) -> None:
+    folder = base(CHATML)
+    config = json.loads((folder / "generation_config.json").read_text())
+    settings = {"do_sample": True, "temperature": 0.6, "repetition_penalty": 1.1}
+    (folder / "generation_config.json").write_text(json.dumps(config | settings))
+    markers, law = judge(folder, MARKERS, LAW)
+    said = (
+        "and not temperature 0.6, top_k 50, repetition_penalty 1.1; under `decoding: {as: shipped}` they do"
+    )
+    assert said in notes(markers)
+    # Nothing is said of replies where there are none.
+    assert said not in notes(law)
+
+
 def test_a_token_that_should_end_replies_is_named(judge: Judge, base: Callable[[str], Path]) -> None:
     folder = base(CHATML)
     for name in ("config.json", "generation_config.json"):

@@ -55,6 +55,7 @@ class _Examination:
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
         yield tried("template", partial(self._template, base))
+        yield tried("decoding", self._decoding)
         remarks = ReleaseRemarks(self.artefacts)
         for name in self.release.adapters:
             check = tried(f"adapter {name}", partial(self._adapter, base, name))
@@ -76,6 +77,10 @@ class _Examination:
         with self.artefacts.blaming("base"):
             chat = Chat(load_tokenizer(base.folder), self.artefacts.templating)
             return written_prompts(chat, _measurements(self.suite.assertions), self.suite.scene.probes[0])
+
+    def _decoding(self) -> str:
+        remark = self.artefacts.generation.remark(self.suite.scene.decoding)
+        return remark or "replies follow all that the base ships for decoding"
 
     def _adapter(self, base: Skeleton, name: str) -> str | Check:
         named = self.release.adapters[name]

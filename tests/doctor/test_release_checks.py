@@ -52,6 +52,16 @@ def test_a_base_that_does_not_fit_into_memory_fails(look, monkeypatch):
     assert "are free; expected a smaller base" in look()["room"].found
 
 
+def test_what_a_base_ships_for_decoding_is_said(look, tiny, tmp_path):
+    assert look()["decoding"].found == "replies follow all that the base ships for decoding"
+    folder = Path(shutil.copytree(tiny, tmp_path / "base"))
+    settings = {"do_sample": True, "temperature": 0.6, "eos_token_id": 2}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    assert "and not temperature 0.6, top_k 50" in look(base=folder)["decoding"].found
+    (folder / "generation_config.json").write_text("{")
+    assert look(base=folder)["decoding"].state == "fail"
+
+
 def test_an_adapter_of_another_rank_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):
     folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
     config = json.loads((folder / "adapter_config.json").read_text())

@@ -14,13 +14,14 @@ from coherence.engine.artefacts.digests import (
     model_digest,
     stamp,
 )
+from coherence.engine.artefacts.generation_settings import GenerationSettings
 from coherence.engine.artefacts.memo import forget
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
 from coherence.errors import ArtefactError, CoherenceError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
-from coherence.vocabulary import Release, Templating
+from coherence.vocabulary import Decoding, Release, Templating
 from coherence.vocabulary.templating import AS_IT_IS
 
 Named = tuple[str, str]
@@ -71,6 +72,19 @@ class Artefacts:
         """The day that the chat template is told, ISO 8601; None where it asks for none."""
         asked = self.template.writes_date(self.templating)
         return self.templating.day.isoformat() if asked else None
+
+    @cached_property
+    def generation(self) -> GenerationSettings:
+        """What the base ships for decoding."""
+        with self.blaming("base"):
+            return GenerationSettings.of(self.base)
+
+    def decoding(self, written: Decoding) -> Decoding:
+        """Return decoding with the base's own settings in it, where a suite leaves it to those."""
+        if not written.as_:
+            return written
+        with self.blaming("base"):
+            return self.generation.applied(written)
 
     @cached_property
     def base(self) -> Path:

@@ -167,7 +167,8 @@ def _continued(reply: Reply, artefacts: Artefacts) -> dict[str, Any]:
     # Such a reply was its answer as a whole once, and was stored so.
     apart = artefacts.template.sets_apart(reply.condition.thinking)
     reasoning = {"reasoning": "apart"} if apart else {}
-    return {"decoding": reply.decoding.model_dump(), "turns": turns, **ends, **reasoning}
+    decoding = artefacts.decoding(reply.decoding).model_dump()
+    return {"decoding": decoding, "turns": turns, **ends, **reasoning}
 
 
 def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:

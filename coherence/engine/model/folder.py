@@ -135,7 +135,7 @@ def _refuse_adapter(folder: Path) -> None:
 
 
 def _refuse_weights_of_another_name(folder: Path) -> None:
-    named = _object(folder / CONFIG).get("transformers_weights")
+    named = json_object(folder / CONFIG).get("transformers_weights")
     if named is not None:
         raise ArtefactError(
             f"{CONFIG} names {named!r} as its weights (transformers_weights); remove that, and expected "
@@ -209,7 +209,7 @@ def _check_placed(placed: Mapping[str, str], files: Collection[Path], index: str
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    placed = _object(index).get("weight_map")
+    placed = json_object(index).get("weight_map")
     if (
         not isinstance(placed, dict)
         or not placed
@@ -222,12 +222,13 @@ def _weight_map(index: Path) -> dict[str, str]:
 def json_told(path: Path) -> dict[str, Any]:
     """Read a JSON object; one that cannot be read tells nothing: loading it says what is wrong."""
     try:
-        return _object(path)
+        return json_object(path)
     except ArtefactError:
         return {}
 
 
-def _object(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object that lies beside weights; an ArtefactError says why it cannot be read."""
     if not path.exists():
         raise ArtefactError(f"has no {path.name}; expected one beside its weights")
     try:

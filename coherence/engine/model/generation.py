@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from coherence.engine.batch.budget import Found
@@ -14,6 +13,7 @@ from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Mean, Row
 from coherence.engine.interventions.taps import Taps, sum_over
+from coherence.engine.model.choice import TokenChoice
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.engine.model.reasoning import Split, missing
@@ -193,7 +193,7 @@ class _Said:
 
 
 class _Draft:
-    """A conversation so far: greedy, or sampled from a generator of its own. `next` is what is to be run."""
+    """A conversation so far, with a choice of tokens of its own. `next` is what is to be run."""
 
     def __init__(
         self, host: Host, row: Row, continuation: Continuation, stops: set[int], turn: tuple[int, ...]
@@ -214,9 +214,9 @@ class _Draft:
         ]
         self._now, *self._later = self._said
         self._ran = len(row.ids)
-        self._decoding = continuation.decoding
+        self._limit = continuation.decoding.max_new_tokens
         self._stops, self._turn, self._window = stops, turn, host.window
-        self._generator = torch.Generator().manual_seed(_seed_of(row, continuation.decoding.seed))
+        self._choice = TokenChoice(continuation.decoding, _seed_of(row, continuation.decoding.seed))
 
     def extend(self, logits: Tensor) -> None:
         """Append the next token to the answer, or end it. What is said already has ended."""
@@ -228,15 +228,16 @@ class _Draft:
         if self._now.turn.said is not None:
             self.ended = not self._later
             return
-        limit = self._decoding.max_new_tokens
-        if len(self._now.ids) == limit or self._is_end(token := self._choose(logits)):
+        if len(self._now.ids) == self._limit or self._is_end(
+            token := self._choice.token(self._context, logits)
+        ):
             self.ended = not self._later
             return
         self._now.say(token)
         if self._turn and tuple(self._now.ids[-len(self._turn) :]) == self._turn:
             self._cut()
             return
-        self.ended = len(self._now.ids) == limit and not self._later and not self._now.turn.means
+        self.ended = len(self._now.ids) == self._limit and not self._later and not self._now.turn.means
         if not self.ended:
             self._go_on([token])
 
@@ -281,9 +282,13 @@ class _Draft:
 
     def whole(self) -> Row:
         """Return the row with everything that was said, up to what is to be run."""
+        return replace(self._begun, ids=self._context, said=self.row.said)
+
+    @property
+    def _context(self) -> tuple[int, ...]:
         begun = self._said[: len(self._said) - len(self._later)]
         said = [token for one in begun for token in (*one.turn.before, *one.ids)]
-        return replace(self._begun, ids=(*self._begun.ids, *said), said=self.row.said)
+        return (*self._begun.ids, *said)
 
     @property
     def is_heard(self) -> bool:
@@ -308,13 +313,6 @@ class _Draft:
 
     def _is_end(self, token: int) -> bool:
         return token in self._stops and not self._now.split.passes(token)
-
-    def _choose(self, logits: Tensor) -> int:
-        temperature = self._decoding.temperature
-        if temperature == 0:
-            return int(logits.argmax())
-        probabilities = (logits / temperature).softmax(dim=-1)
-        return int(torch.multinomial(probabilities, 1, generator=self._generator))
 
 
 def _answer(host: Host, said: _Said) -> Answer:

@@ -63,7 +63,8 @@ class Branch:
         # What was read has ended: the first of them begins with what comes before it.
         begun = (Exchange(said=()),) if self._read else ()
         marks = self._builder.chat.marks(self._condition.thinking)
-        continuation = Continuation(self._reply.decoding, (*begun, *exchanges), marks)
+        decoding = self._builder.artefacts.decoding(self._reply.decoding)
+        continuation = Continuation(decoding, (*begun, *exchanges), marks)
         if continuation.keeps_its_cache and len(row.ids) + continuation.tokens > self._builder.host.packs:
             raise self._unchangeable(row)
         return continuation

@@ -33,6 +33,9 @@ from coherence.vocabulary import Decoding, Part, Tokens
 WIDTH, LIMIT, DEPTH = 32, 12, 4
 TOLERANCE = 1e-5  # float32, relative to the largest value of a reading
 GREEDY, SAMPLED = Decoding(max_new_tokens=LIMIT), Decoding(max_new_tokens=LIMIT, temperature=1.0, seed=3)
+FILTERED = Decoding(
+    max_new_tokens=LIMIT, temperature=1.5, seed=3, top_k=40, top_p=0.9, min_p=0.01, repetition_penalty=1.3
+)
 STEM = (250, 11, 12)
 ENDS = [(5, 9, 40, 41, 77), (7, 8), (60, 3, 17), (100, 200, 300, 20, 21, 22, 23), (44,), (9, 9, 9, 31)]
 PROMPTS = [STEM + end for end in ENDS]
@@ -158,7 +161,7 @@ def test_bare_replies_are_those_of_transformers(ready: Host) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
-@given(data=st.data(), decoding=st.sampled_from([GREEDY, SAMPLED]))
+@given(data=st.data(), decoding=st.sampled_from([GREEDY, SAMPLED, FILTERED]))
 def test_a_reply_does_not_depend_on_its_batch_mates(
     ready: Host, data: st.DataObject, decoding: Decoding
 ) -> None:
