@@ -88,7 +88,7 @@ class Artefacts:
 
     @cached_property
     def base(self) -> Path:
-        """Folder of the base model."""
+        """Folder of the base model, or its GGUF file."""
         with self.blaming("base"):
             return base_folder(self.release.base)
 
@@ -99,7 +99,7 @@ class Artefacts:
 
     @property
     def base_digest(self) -> str:
-        """Digest of the base model's folder: weights, config, tokenizer and chat template."""
+        """Digest of the base model's files: weights, config, tokenizer and chat template."""
         return self._digest("base")
 
     @cached_property

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coherence.engine.artefacts.memo import all_remembered, remember, remembered, stamp_of
-from coherence.engine.model.folder import weight_files
+from coherence.engine.model.folder import is_gguf, weight_files
 from coherence.errors import ArtefactError
 
 # What changes the behaviour of a model or an adapter; a model card does not.
@@ -88,9 +88,12 @@ def folder_digest(path: Path) -> str:
 
 
 def model_digest(path: Path) -> str:
-    """Return the digest of a folder whose weights are certain: `weight_files` says why others are refused."""
+    """Return the digest of a model whose weights are certain: `weight_files` says why others are refused.
+
+    Of a GGUF file it is that of the file: what lies beside it is not read.
+    """
     weight_files(path)
-    return folder_digest(path)
+    return file_digest(path) if is_gguf(path) else folder_digest(path)
 
 
 def stamp(files: Iterable[Path]) -> str:
@@ -106,10 +109,12 @@ def stamp(files: Iterable[Path]) -> str:
 
 
 def counted_files(path: Path) -> list[Path]:
-    """List the files of a folder that its digest is of.
+    """List the files of a folder that its digest is of; a GGUF file is its own.
 
     An ArtefactError where there is none, or where one is a pipe or a device, which would be read forever.
     """
+    if is_gguf(path):
+        return [path]
     if not path.is_dir():
         raise ArtefactError(f"{path} is not a folder; expected one with the files of a model or an adapter")
     found = [file for folder in (path, path / _TEMPLATES) for file in _files(folder)]

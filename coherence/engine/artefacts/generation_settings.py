@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coherence.engine.model.folder import CONFIG, json_object
+from coherence.engine.model.folder import CONFIG, is_gguf, json_object
 from coherence.errors import ArtefactError
 from coherence.vocabulary import Decoding
 from coherence.vocabulary.decoding import SHIPPED
@@ -40,7 +40,9 @@ class GenerationSettings:
 
     @classmethod
     def of(cls, folder: Path) -> "GenerationSettings":
-        """Read those of a model folder; an ArtefactError says why they cannot be read."""
+        """Read those of a model; a GGUF file has none. An ArtefactError says why they cannot be read."""
+        if is_gguf(folder):
+            return cls(folder.name, {})
         file = _FILE if (folder / _FILE).exists() else CONFIG
         return cls(file, json_object(folder / file))
 

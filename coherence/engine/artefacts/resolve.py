@@ -1,8 +1,12 @@
-"""From what a release names (hub id with a revision or none, local folder, `reference`) to a folder here."""
+"""From what a release names (hub id with a revision or none, local path, `reference`) to what is here."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from coherence.engine.artefacts.reference_model import fetched, reference_model
+from coherence.engine.model.folder import model_at
+from coherence.engine.model.gguf_header import GGUF
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
 
@@ -11,8 +15,8 @@ _ADAPTER_FILES = ["adapter_config.json", "adapter_model*"]
 
 
 def base_folder(named: str) -> Path:
-    """Folder of a base model; fetches the reference model or a hub model when it is not here yet."""
-    return reference_model() if named == REFERENCE else _folder(named, _BASE_FILES)
+    """Folder or GGUF file of a base; fetches the reference model or a hub model when it is not here yet."""
+    return reference_model() if named == REFERENCE else _model(named)
 
 
 def adapter_folder(named: str) -> Path:
@@ -21,13 +25,13 @@ def adapter_folder(named: str) -> Path:
 
 
 def base_here(named: str) -> Path | None:
-    """Folder of a base model if it is on this machine; nothing is fetched."""
-    return fetched() if named == REFERENCE else _folder_here(named, _BASE_FILES)
+    """Folder or GGUF file of a base if it is on this machine; nothing is fetched."""
+    return fetched() if named == REFERENCE else _here(partial(_model, named))
 
 
 def adapter_here(named: str) -> Path | None:
     """Folder of an adapter if it is on this machine; nothing is fetched."""
-    return _folder_here(named, _ADAPTER_FILES)
+    return _here(partial(_folder, named, _ADAPTER_FILES))
 
 
 def pinned(named: str, folder: Path) -> str:
@@ -36,15 +40,24 @@ def pinned(named: str, folder: Path) -> str:
     return f"{named.partition('@')[0]}@{folder.name}" if is_commit else named
 
 
-def _folder_here(named: str, files: list[str]) -> Path | None:
+def _here(find: Callable[..., Path]) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return _folder(named, files, local_files_only=True)
+        return find(local_files_only=True)
     except ArtefactError as problem:
         if isinstance(problem.__cause__, LocalEntryNotFoundError | HfHubHTTPError):
             return None
         raise
+
+
+def _model(named: str, local_files_only: bool = False) -> Path:
+    if not named.endswith(GGUF) or Path(named).is_dir():
+        return model_at(_folder(named, _BASE_FILES, local_files_only))
+    file = Path(named)
+    if not file.is_file():
+        raise ArtefactError(f"there is no file {named}")
+    return file
 
 
 def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:

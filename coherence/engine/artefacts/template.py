@@ -7,7 +7,9 @@ from typing import Any
 
 from coherence.engine.batch.marks import marks_of
 from coherence.engine.model.clock import writes_date
-from coherence.engine.model.folder import CONFIG, json_told
+from coherence.engine.model.folder import CONFIG, is_gguf, json_told
+from coherence.engine.model.gguf_header import GgufHeader
+from coherence.errors import ArtefactError
 from coherence.vocabulary import Templating, Thinking
 
 
@@ -21,8 +23,18 @@ class Template:
     @classmethod
     def of(cls, folder: Path) -> "Template":
         """Read it. What cannot be read says nothing here: loading it says what is wrong."""
+        if is_gguf(folder):
+            return cls._of_gguf(folder)
         tokenizer = json_told(folder / "tokenizer_config.json")
         return cls(_text(folder, tokenizer), tuple(_stops(folder, tokenizer)))
+
+    @classmethod
+    def _of_gguf(cls, path: Path) -> "Template":
+        try:
+            header = GgufHeader.of(path)
+        except ArtefactError:
+            return cls("", ())
+        return cls(header.template, (header.end,) if header.end else ())
 
     def writes_date(self, templating: Templating) -> bool:
         """Whether it writes a date that it is told."""

@@ -8,7 +8,8 @@ from zipfile import BadZipFile, ZipFile
 from torch import nn
 
 from coherence import limits
-from coherence.engine.model.folder import CONFIG, json_told, tensors
+from coherence.engine.model.folder import CONFIG, is_gguf, json_told, tensors
+from coherence.engine.model.gguf_header import GgufHeader
 from coherence.errors import ArtefactError
 
 # What modules are made for, one by one. Each layer has a tensor; its experts may lie in one together.
@@ -21,7 +22,8 @@ _MOST_IN_A_BYTE = 8
 def check_counts(folder: Path, files: Sequence[Path]) -> None:
     """Refuse a config with more layers or experts than its weights could be of. Raises ArtefactError."""
     parts = sum(map(_parts, files))
-    for name, count in _counted(json_told(folder / CONFIG)):
+    config = GgufHeader.of(folder).counts if is_gguf(folder) else json_told(folder / CONFIG)
+    for name, count in _counted(config):
         most = _most(name.rpartition("_")[2], parts)
         if most is not None and count > most:
             raise ArtefactError(
@@ -59,6 +61,8 @@ def _counted(config: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401
 def _parts(path: Path) -> int:
     if path.suffix == ".safetensors":
         return len(tensors(path))
+    if is_gguf(path):
+        return len(GgufHeader.of(path).tensors)
     try:
         with ZipFile(path) as file:
             return len(file.infolist())

@@ -1,8 +1,9 @@
 """What a model folder holds: one rule for which files are its weights, by their names and headers alone.
 
 transformers takes the first that it finds of a single safetensors file, safetensors shards, a single .bin
-file and .bin shards, and passes over the rest. That order is kept. What would leave open which weights are
-meant, or give others than were named, is an ArtefactError.
+file and .bin shards, and passes over the rest. That order is kept. A GGUF file is a whole model by itself,
+and stands for a folder that has no other weights. What would leave open which weights are meant, or give
+others than were named, is an ArtefactError.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from coherence import limits
+from coherence.engine.model.gguf_header import GGUF, GgufHeader
 from coherence.errors import ArtefactError, listed
 from coherence.files import read_file
 
@@ -22,7 +24,10 @@ ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER = "adapter_model"
 _SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
-_NONE = f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}"
+_NONE = (
+    f"has no weights; expected {_SAFETENSORS}, or shards with {_SAFETENSORS}{_INDEX}, beside {CONFIG}, or a "
+    f"{GGUF} file"
+)
 
 
 # Bits of a value; those of other types may have any.
@@ -41,10 +46,12 @@ class Stored:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that the weights of a model folder are loaded from: all safetensors, or all .bin.
+    """Return the files that the weights of a model are loaded from: all safetensors, all .bin, or one GGUF.
 
-    An ArtefactError says what is missing, or what to remove, where the folder leaves open which they are.
+    An ArtefactError says what is missing, or what to remove, where a folder leaves open which they are.
     """
+    if is_gguf(folder):
+        return [_whole(folder)]
     if not folder.is_dir():
         raise ArtefactError(f"{folder} is not a folder; expected one with the files of a model")
     _refuse_adapter(folder)
@@ -53,6 +60,39 @@ def weight_files(folder: Path) -> list[Path]:
     if not found:
         raise ArtefactError(_NONE)
     return found
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a path is that of a GGUF file, and not of a folder."""
+    return path.suffix == GGUF and not path.is_dir()
+
+
+def model_at(folder: Path) -> Path:
+    """Return the GGUF file that is all that a folder has for weights, or else the folder.
+
+    An ArtefactError where there are several.
+    """
+    files = sorted(folder.glob(f"*{GGUF}"))
+    others = [path for name in (_SAFETENSORS, _BIN) for path in folder.glob(f"{Path(name).stem}[.-]*")]
+    if not files or others:
+        return folder
+    if len(files) > 1:
+        raise ArtefactError(
+            f"holds {listed([path.name for path in files], shown=3)}; expected the file that is meant to be "
+            f"named, such as {files[0]}"
+        )
+    return files[0]
+
+
+def _whole(path: Path) -> Path:
+    header = GgufHeader.of(path)
+    if header.parts > 1:
+        raise ArtefactError(
+            f"is one of {header.parts} parts of a model; join them first, by `llama-gguf-split --merge`"
+        )
+    if not header.tensors:
+        raise ArtefactError(f"cannot be loaded: {path.name} holds no weights")
+    return path
 
 
 def adapter_files(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from coherence.engine.batch.budget import Found

@@ -32,7 +32,9 @@ from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.config_counts import check_counts, check_size
-from coherence.engine.model.folder import CONFIG, tensors, weight_files
+from coherence.engine.model.folder import CONFIG, is_gguf, tensors, weight_files
+from coherence.engine.model.gguf_header import GgufHeader
+from coherence.engine.model.source import Source
 from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
 from coherence.plan import CALIBRATION
 
@@ -55,20 +57,22 @@ _CLASSES: tuple[tuple[type[Any], Any], ...] = (
 def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal LM and its tokenizer on the best devices there are, or on COHERENCE_DEVICE.
 
+    `folder` is that of the model, or its GGUF file.
+
     An ArtefactError says why that cannot be done, or why its numbers would be wrong in that dtype.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     _cap_threads()
     weight_files(folder)
-    with _in_one_sentence():
-        config = _config(folder)
+    with _in_one_sentence(), Source.of(folder) as source:
+        config = _config(source)
         made_by, implementation = _class_for(config), attention(config)
-        tokenizer = load_tokenizer(folder)
+        tokenizer = _tokenizer(source)
         device = room(folder, dtype)
         # Before its parameters are made: those that no weights fill would be made up in any size.
         check_size(_empty(made_by, config, implementation), weight_files(folder))
         loaded: Any = made_by.from_pretrained(
-            folder,
+            source.folder,
             dtype=DTYPES[dtype],
             device_map=device,
             attn_implementation=implementation,
@@ -76,6 +80,8 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
             output_loading_info=True,
             # Else it says that they are, and not which.
             ignore_mismatched_sizes=True,
+            **source.named,
+            **source.dequantized,
         )
     model, info = loaded
     _check_keys(model, info)
@@ -90,13 +96,19 @@ def load_skeleton(folder: Path) -> PreTrainedModel:
     An ArtefactError says why that folder is no causal LM with a tokenizer.
     """
     weight_files(folder)
-    with _in_one_sentence():
-        config = _config(folder)
+    with _in_one_sentence(), Source.of(folder) as source:
+        config = _config(source)
         made_by, implementation = _class_for(config), attention(config)
-        load_tokenizer(folder)
+        _tokenizer(source)
         model = _empty(made_by, config, implementation)
         check_size(model, weight_files(folder))
     return model
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a base's folder or GGUF file; an ArtefactError when there is none."""
+    with Source.of(folder) as source:
+        return _tokenizer(source)
 
 
 def _empty(made_by: type[Any], config: PreTrainedConfig, implementation: str) -> PreTrainedModel:
@@ -129,9 +141,11 @@ def _in_one_sentence() -> Iterator[None]:
         raise ArtefactError(f"cannot be loaded: {reason(problem, SafetensorError)}") from problem
 
 
-def _config(folder: Path) -> PreTrainedConfig:
-    check_counts(folder, weight_files(folder))
-    config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+def _config(source: Source) -> PreTrainedConfig:
+    check_counts(source.path, weight_files(source.path))
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        source.folder, trust_remote_code=False, **source.named
+    )
     quantized: Any = getattr(config, "quantization_config", None)
     # transformers warns of one that it does not know, and takes the weights as they are.
     quantizers: Any = AutoHfQuantizer
@@ -177,14 +191,16 @@ def _is_within(model: PreTrainedModel, key: str) -> bool:
     return True
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a base's folder; an ArtefactError when there is none."""
+def _tokenizer(source: Source) -> PreTrainedTokenizerBase:
     # Without them transformers makes an empty tokenizer for some families, and says nothing.
-    if not any(file.is_file() for name in _TOKENIZER_FILES for file in folder.glob(name)):
+    if not source.named and not any(
+        file.is_file() for name in _TOKENIZER_FILES for file in source.folder.glob(name)
+    ):
         raise ArtefactError("has no tokenizer; expected tokenizer.json beside the weights")
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        folder, padding_side="left", trust_remote_code=False
+        source.folder, padding_side="left", trust_remote_code=False, **source.named
     )
+    tokenizer.name_or_path = str(source.path)
     return tokenizer
 
 
@@ -247,6 +263,8 @@ def weights_size(folder: Path, dtype: str) -> int:
     """Bytes that the weights of a folder need in a dtype; quantized ones count a byte each."""
     size = DTYPES[dtype].itemsize
     files = weight_files(folder)
+    if is_gguf(folder):
+        return GgufHeader.of(folder).parameters * size
     if files[0].suffix == ".bin":
         return sum(path.stat().st_size for path in files)
     parts = (part for path in files for part in tensors(path).values())
