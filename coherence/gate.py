@@ -29,6 +29,8 @@ from coherence.errors import ArtefactError, CoherenceError, ExtensionError, Unme
 from coherence.plan import (
     Answer,
     Condition,
+    LawName,
+    LawSearch,
     Measurement,
     Plan,
     Record,
@@ -184,6 +186,7 @@ class Gate:
                     *controlled.notes,
                     *measured.remarks,
                     *_decoded(needed.needs, suite.scene.decoding, measured.artefacts),
+                    *_rounded(needed.needs, measured.artefacts),
                     *_of_artefacts(_carried(needed.needs, measured.artefacts), measured.of_artefacts),
                     *_unlike_answers(needed.needs, measured.record),
                 )
@@ -460,6 +463,15 @@ def _decoded(needs: Iterable[Measurement], decoding: Decoding, artefacts: Artefa
         remark = artefacts.generation.remark(decoding)
         if remark:
             yield remark
+
+
+def _rounded(needs: Iterable[Measurement], artefacts: Artefacts) -> Iterator[str]:
+    """Yield what laws hold to on this base, where one is held to less."""
+    for one in needs:
+        if isinstance(one, LawSearch) and isinstance(one.law, LawName):
+            remark = artefacts.rounding(one.tolerance)
+            if remark:
+                yield remark
 
 
 def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:

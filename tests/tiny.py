@@ -72,23 +72,23 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def model(words: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def model(words: PreTrainedTokenizerFast, **sizes: int) -> LlamaForCausalLM:
     """Random weights, wide enough that two prompts get two different replies."""
-    config = LlamaConfig(
-        vocab_size=len(words),
-        num_hidden_layers=BLOCKS,
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=1024,
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-        bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
-    return LlamaForCausalLM(config).eval()
+    settings: dict[str, Any] = {
+        "vocab_size": len(words),
+        "num_hidden_layers": BLOCKS,
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 1024,
+        "initializer_range": 0.3,
+        "tie_word_embeddings": False,
+        "bos_token_id": words.bos_token_id,
+        "eos_token_id": words.eos_token_id,
+        "pad_token_id": words.pad_token_id,
+    }
+    return LlamaForCausalLM(LlamaConfig(**settings | sizes)).eval()
 
 
 def write_base(folder: Path) -> Path:

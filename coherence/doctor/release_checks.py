@@ -16,7 +16,7 @@ from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.loading import load_tokenizer
 from coherence.errors import CoherenceError, SuiteError
-from coherence.plan import Measurement, Plan
+from coherence.plan import LawName, LawSearch, Measurement, Plan
 from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Site
 
@@ -56,6 +56,7 @@ class _Examination:
         yield tried("room", partial(self._room, base))
         yield tried("template", partial(self._template, base))
         yield tried("decoding", self._decoding)
+        yield tried("laws", self._laws)
         remarks = ReleaseRemarks(self.artefacts)
         for name in self.release.adapters:
             check = tried(f"adapter {name}", partial(self._adapter, base, name))
@@ -81,6 +82,15 @@ class _Examination:
     def _decoding(self) -> str:
         remark = self.artefacts.generation.remark(self.suite.scene.decoding)
         return remark or "replies follow all that the base ships for decoding"
+
+    def _laws(self) -> str | Check:
+        """Hold the tolerances of laws against what this base rounds."""
+        needs = (need for assertion in self.suite.assertions for need in assertion.case.needs())
+        laws = (one for one in needs if isinstance(one, LawSearch) and isinstance(one.law, LawName))
+        found = next(filter(None, (self.artefacts.rounding(law.tolerance) for law in laws)), None)
+        if found:
+            return Check("warn", "laws", found, "state a larger `tolerance`")
+        return f"none is held to less than what {self.release.dtype} rounds"
 
     def _adapter(self, base: Skeleton, name: str) -> str | Check:
         named = self.release.adapters[name]

@@ -62,6 +62,17 @@ def test_what_a_base_ships_for_decoding_is_said(look, tiny, tmp_path):
     assert look(base=folder)["decoding"].state == "fail"
 
 
+def test_a_law_that_is_held_to_less_than_rounding_is_a_warning(look, tiny, tmp_path):
+    assert look()["laws"].found == "none is held to less than what float32 rounds"
+    folder = Path(shutil.copytree(tiny, tmp_path / "base"))
+    config = json.loads((folder / "config.json").read_text())
+    named = {"quantization_config": {"quant_method": "fp8", "activation_scheme": "dynamic"}}
+    (folder / "config.json").write_text(json.dumps(config | named))
+    check = look(base=folder)["laws"]
+    assert check.state == "warn"
+    assert "with weights quantized by fp8 and all else in float32, laws hold to 0.1" in check.found
+
+
 def test_an_adapter_of_another_rank_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):
     folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
     config = json.loads((folder / "adapter_config.json").read_text())

@@ -19,6 +19,8 @@ from coherence.engine.artefacts.memo import forget
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
+from coherence.engine.model.quantization import Quantization
+from coherence.engine.model.rounding import remark
 from coherence.errors import ArtefactError, CoherenceError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
 from coherence.vocabulary import Decoding, Release, Templating
@@ -107,6 +109,15 @@ class Artefacts:
         """What the base's config.json says that it is; None when it says nothing that can be read."""
         said = json_told(self.base / CONFIG).get("model_type")
         return None if said is None else str(said)
+
+    @cached_property
+    def quantization(self) -> Quantization | None:
+        """How the base's weights are quantized, by its config.json; a GGUF file is dequantized."""
+        return Quantization.of(json_told(self.base / CONFIG))
+
+    def rounding(self, tolerance: float) -> str | None:
+        """Say that a law's tolerance is less than what this base rounds; None where it is not."""
+        return remark(tolerance, self.release.dtype, self.quantization)
 
     def adapter_digest(self, name: str) -> str:
         """Digest an adapter's folder, once."""

@@ -98,11 +98,12 @@ def extract_key(extract: Extract, artefacts: Artefacts) -> Key:
 
 
 def _of_base(kind: str, artefacts: Artefacts) -> Key:
+    read_by = artefacts.quantization.versions if artefacts.quantization else {}
     return {
         "engine": ENGINE_VERSION,
         "base": artefacts.base_digest,
         "dtype": artefacts.release.dtype,
-        "libraries": _libraries(),
+        "libraries": _libraries() | read_by,
         "kind": kind,
         **({"arranged": "as tried"} if artefacts.model_type in _PADDED_ONCE else {}),
     }
@@ -115,7 +116,7 @@ def _told(artefacts: Artefacts) -> dict[str, str]:
 
 
 @cache
-def _libraries() -> dict[str, str]:
+def _libraries() -> dict[str, str | None]:
     # An upgrade can change what a model says; that must be seen, not remembered away.
     return {library: version(library) for library in ("torch", "transformers", "peft")}
 

@@ -10,7 +10,7 @@ from coherence.engine.artefacts.vectors import Vector, load_vector
 from coherence.engine.interventions.adapters import mount
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.folder import adapter_files
-from coherence.engine.model.loading import load_skeleton, room, weights_size
+from coherence.engine.model.loading import load_skeleton, room
 from coherence.vocabulary import VectorSource
 
 
@@ -24,7 +24,7 @@ class Skeleton:
         counted_files(folder)
         self.folder = folder
         model = load_skeleton(folder)
-        self.parameters = weights_size(folder, "float32") // 4
+        self.parameters = sum(weight.numel() for weight in model.parameters())
         text_config: Any = model.config.get_text_config()
         self.width: int = text_config.hidden_size
         self.blocks: int = text_config.num_hidden_layers

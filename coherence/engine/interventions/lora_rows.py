@@ -5,11 +5,15 @@ from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any
 
-from peft.tuners.lora import Linear, LoraLayer
+from peft.tuners.lora import LoraLayer
+from peft.tuners.lora.layer import MultiheadAttention, ParamWrapper
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
 from coherence.engine.interventions.adapters import lora_layers, slot_of
+
+# Layers of more than one matrix.
+_OF_SEVERAL = (MultiheadAttention, ParamWrapper)
 
 
 @contextmanager
@@ -67,12 +71,14 @@ def _adding(parts: Sequence[_Part]) -> Callable[[nn.Module, tuple[Tensor, ...], 
 def mixes(model: nn.Module, name: str) -> bool:
     """Tell whether a mounted adapter is plain LoRA on linear layers: no DoRA, no bias, no embedding."""
     # DoRA rescales what the base gives, a bias comes on top, and an embedding has ids for its input: none of
-    # them is a row's tokens times two factors, which is all that is added here.
+    # them is a row's tokens times two factors, which is all that is added here. Whatever gives the base's own
+    # part, quantized weights too, that is added to what comes out.
     slot = slot_of(name)
     layers = [layer for layer in lora_layers(model) if slot in {*layer.lora_A, *layer.lora_embedding_A}]
     return all(
-        isinstance(layer, Linear)
-        and slot in layer.lora_A
+        slot in layer.lora_A
+        and isinstance(layer.lora_A[slot], nn.Linear)
+        and not isinstance(layer, _OF_SEVERAL)
         and slot not in layer.lora_variant
         and layer.lora_B[slot].bias is None
         for layer in layers

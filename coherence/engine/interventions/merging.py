@@ -57,6 +57,9 @@ def combine(model: nn.Module, weights: Weights, way: Way, name: str) -> None:
 
 def require_place(model: nn.Module, weights: Weights) -> None:
     """Refuse adapters that cannot be merged into the base with a MeasurementError that says why."""
+    if getattr(model, "is_quantized", False):
+        # PEFT rounds the sum to few bits again, and adapters are small: little of one may be left.
+        raise MeasurementError(f"{_named(weights)} cannot be merged into the base: its weights are quantized")
     slots = {slot_of(name) for name, _ in weights}
     for layer in lora_layers(model):
         here = slots & set(layer.scaling)

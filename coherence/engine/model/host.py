@@ -28,6 +28,7 @@ from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_model
+from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.trial import BaseTrial, agree
 from coherence.errors import ArtefactError
 from coherence.plan import Way
@@ -67,6 +68,12 @@ class Host:
     def window(self) -> float:
         """Tokens that a context may have at most."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or inf
+
+    @cached_property
+    def quantization(self) -> Quantization | None:
+        """How the weights are quantized; None where they are not, or no longer since they were loaded."""
+        left = getattr(self.model, "is_quantized", False)
+        return Quantization.of(self.model.config.to_dict()) if left else None
 
     @cached_property
     def ends(self) -> Ends:
@@ -272,7 +279,7 @@ class Host:
                 found = self.logits(layout)
         except RuntimeError:
             return False
-        return agree(found, torch.cat([switched, base]))
+        return agree(found, torch.cat([switched, base]), self.quantization)
 
     @cached_property
     def shifts(self) -> bool:
@@ -284,7 +291,7 @@ class Host:
         layout = self.laid_out(rows)
         with self.switched(()), self.put(rows, layout):
             found = self.logits(layout)
-        return agree(found[1:], found[:1])
+        return agree(found[1:], found[:1], self.quantization)
 
     @cached_property
     def _sample(self) -> tuple[int, ...]:

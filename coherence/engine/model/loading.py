@@ -1,6 +1,7 @@
 """From a model folder to a model on its devices: whether it fits, where it goes, how it attends."""
 
 import copy
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from coherence.engine.model.chat import Chat
 from coherence.engine.model.config_counts import check_counts, check_size
 from coherence.engine.model.folder import CONFIG, is_gguf, tensors, weight_files
 from coherence.engine.model.gguf_header import GgufHeader
+from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.source import Source
 from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
 from coherence.plan import CALIBRATION
@@ -43,6 +45,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 _CGROUP = Path("/sys/fs/cgroup")
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json", "*.tiktoken")
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_SMALL_FLOATS = ("F8_E4M3", "F8_E5M2")
+# Of what kinds pack weights of a few bits into; all others have one.
+_BYTES = {"I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
 # What accelerate leaves free on a device for activations, too.
 _SHARE_FOR_WEIGHTS = 0.9
 _PROMPTS_THAT_MAY_OVERFLOW = CALIBRATION[:4]
@@ -62,6 +67,8 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     An ArtefactError says why that cannot be done, or why its numbers would be wrong in that dtype.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # It says in every layer of every pass that it computes in float16.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     _cap_threads()
     weight_files(folder)
     with _in_one_sentence(), Source.of(folder) as source:
@@ -85,6 +92,8 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
         )
     model, info = loaded
     _check_keys(model, info)
+    if Quantization.of(config.to_dict()):
+        _check_dtype(model, dtype)
     if dtype == "float16":
         _check_overflow(model, tokenizer)
     return model, tokenizer
@@ -155,6 +164,8 @@ def _config(source: Source) -> PreTrainedConfig:
             f"cannot be loaded: its {CONFIG} names the quantization {named!r}, which transformers does not "
             "know"
         )
+    if kind := Quantization.of(config.to_dict()):
+        kind.require()
     return config
 
 
@@ -173,6 +184,17 @@ def _check_keys(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
         raise ArtefactError(
             f"cannot be loaded: its weights hold {homeless[0]}, for which a model of this {CONFIG} has no "
             "place; expected the two to be of one model"
+        )
+
+
+def _check_dtype(model: PreTrainedModel, dtype: str) -> None:
+    """Refuse weights of another type than the one that every value would be reported in."""
+    embeddings: Any = model.get_input_embeddings()  # type: ignore[no-untyped-call]
+    found = str(embeddings.weight.dtype).removeprefix("torch.")
+    if found != dtype:
+        raise ArtefactError(
+            f"is computed in {found}, and not in {dtype}: weights that are not quantized keep the type "
+            f"that they are stored in; expected dtype: {found}"
         )
 
 
@@ -260,7 +282,7 @@ def _free(device: str) -> int:
 
 
 def weights_size(folder: Path, dtype: str) -> int:
-    """Bytes that the weights of a folder need in a dtype; quantized ones count a byte each."""
+    """Bytes that the weights of a folder need in a dtype; quantized ones keep the type that they are in."""
     size = DTYPES[dtype].itemsize
     files = weight_files(folder)
     if is_gguf(folder):
@@ -268,7 +290,11 @@ def weights_size(folder: Path, dtype: str) -> int:
     if files[0].suffix == ".bin":
         return sum(path.stat().st_size for path in files)
     parts = (part for path in files for part in tensors(path).values())
-    return sum(prod(part.shape) * (size if part.dtype in _FLOATS else 1) for part in parts)
+    # transformers has no kernels for them elsewhere, and dequantizes.
+    plain = _FLOATS if torch.cuda.is_available() else (*_FLOATS, *_SMALL_FLOATS)
+    return sum(
+        prod(part.shape) * (size if part.dtype in plain else _BYTES.get(part.dtype, 1)) for part in parts
+    )
 
 
 def check_memory(needed: int, available: int, dtype: str) -> None:

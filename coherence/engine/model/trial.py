@@ -14,11 +14,11 @@ from coherence.engine.batch.budget import out_of_memory
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.rows import Arrangement, Continuation, Exchange, Row
 from coherence.engine.interventions.taps import Taps, sum_over
+from coherence.engine.model.quantization import Quantization
+from coherence.engine.model.rounding import rounding
 from coherence.errors import ArtefactError, CoherenceError, first_line
 from coherence.vocabulary import Decoding
 
-# Largest deviation of our ways from the model's and PEFT's own, in units of a vector's largest value.
-_AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 # Of the sample, with which both texts begin. Short, for a sliding window may be.
 _BEGINNING = 6
 _AN_ANSWER = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
@@ -26,11 +26,12 @@ _AN_ANSWER = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
 _Compared = Iterator[tuple[str, Tensor, Tensor]]
 
 
-def agree(found: Tensor, expected: Tensor) -> bool:
-    """Tell whether vectors [..., size] are the same but for rounding in their dtype; NaN is like nothing."""
+def agree(found: Tensor, expected: Tensor, kind: Quantization | None = None) -> bool:
+    """Tell whether vectors [..., size] are the same but for rounding; NaN is like nothing."""
     if found.shape != expected.shape:
         return False
-    bounds = _AGREEMENT[expected.dtype] * expected.abs().amax(dim=-1, keepdim=True)
+    share = rounding(str(expected.dtype).removeprefix("torch."), kind)
+    bounds = share * expected.abs().amax(dim=-1, keepdim=True)
     return bool(((found - expected).abs() <= bounds).all())
 
 
@@ -47,6 +48,8 @@ class _Tried(Protocol):
     blocks: nn.ModuleList
     width: int
 
+    @property
+    def quantization(self) -> Quantization | None: ...
     def switched(self, adapters: tuple[()]) -> AbstractContextManager[None]: ...
     def arranged(self, row: Row) -> Row: ...
     def laid_out(self, rows: Sequence[Row]) -> Layout: ...
@@ -90,7 +93,7 @@ class BaseTrial:
         try:
             with self._host.switched(()):
                 compared = self._compared(arrangement, plain)
-                return next((f"{what} differ" for what, *both in compared if not agree(*both)), None)
+                return next((f"{what} differ" for what, *both in compared if not self._agree(*both)), None)
         except Exception as problem:
             if out_of_memory(problem):
                 raise ArtefactError(
@@ -112,7 +115,10 @@ class BaseTrial:
         except Exception:
             # As above; such a model is run as a whole.
             return False
-        return agree(found, plain.residuals[: depth + 1, len(row.ids) - 1])
+        return self._agree(found, plain.residuals[: depth + 1, len(row.ids) - 1])
+
+    def _agree(self, found: Tensor, expected: Tensor) -> bool:
+        return agree(found, expected, self._host.quantization)
 
     @cached_property
     def _plain(self) -> list[_Plain]:
