@@ -103,7 +103,7 @@ def told(problem: Exception) -> str:
     """Return what a command says of an exception: its own sentence, or what `said_by` does."""
     if isinstance(problem, CoherenceError):
         return str(problem)
-    return first_line(problem) if isinstance(problem, OSError | ImportError) else said_by(problem)
+    return printable(first_line(problem) if isinstance(problem, OSError | ImportError) else said_by(problem))
 
 
 def said_by(problem: Exception) -> str:

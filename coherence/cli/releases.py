@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from coherence import limits
 from coherence.cli import arguments
 from coherence.errors import Place, SuiteError
+from coherence.files import read_file
 
 if TYPE_CHECKING:
     from coherence.suite import Overrides, Suite
@@ -63,7 +65,7 @@ def _read(file: Path, seed: int | None) -> "Overrides":
 
     place = Place(str(file))
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = read_file(file, limits.SUITE_BYTES).decode().replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as problem:
         said = getattr(problem, "strerror", None) or "it is not text in UTF-8"
         raise SuiteError(f"the release cannot be read: {said}", place) from None

@@ -40,7 +40,7 @@ def blocks(base: str) -> int:
         folder = base_here(base)
         config: Any = json.loads((folder / "config.json").read_bytes()) if folder else {}
         count = config.get("text_config", config)["num_hidden_layers"]
-    except (CoherenceError, OSError, ValueError, LookupError, AttributeError):
+    except (CoherenceError, OSError, ValueError, TypeError, LookupError, AttributeError):
         return BLOCKS
     return count if isinstance(count, int) and count > 0 else BLOCKS
 

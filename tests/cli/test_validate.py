@@ -137,3 +137,19 @@ def test_it_takes_no_time():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0
     assert float(run.stdout.splitlines()[-1]) < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "sentence"),
+    [
+        ("x" * 5000, 4, "File name too long"),
+        ("/dev/zero", 1, "cannot be read: it is a pipe or a device, expected a file"),
+        ("~no-such-user/a", 4, "there is no file ~no-such-user/a"),
+    ],
+)
+def test_a_path_that_is_none_is_a_sentence(here, capsys, path, code, sentence):
+    assert main(["validate", path]) == code
+    said = "".join(capsys.readouterr())
+    assert sentence in said
+    assert "Traceback" not in said
+    assert len(said) < 2000

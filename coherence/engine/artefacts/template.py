@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coherence import limits
 from coherence.engine.batch.marks import marks_of
 from coherence.engine.model.clock import writes_date
+<<<<<<< HEAD
 from coherence.engine.model.folder import CONFIG, is_gguf, json_told
 from coherence.engine.model.gguf_header import GgufHeader
 from coherence.errors import ArtefactError
+=======
+from coherence.engine.model.folder import CONFIG, json_told
+from coherence.files import read_file
+>>>>>>> cabea24 (Read releases and templates within limits, and say what a command met in printable words)
 from coherence.vocabulary import Templating, Thinking
 
 
@@ -53,7 +59,7 @@ class Template:
 def _text(folder: Path, tokenizer: dict[str, Any]) -> str:
     written = folder / "chat_template.jinja"
     if written.is_file():
-        return written.read_text(encoding="utf-8", errors="replace")
+        return read_file(written, limits.CONFIG_BYTES).decode(errors="replace").replace("\r\n", "\n")
     beside = json_told(folder / "chat_template.json")
     found = tokenizer.get("chat_template") or beside.get("chat_template") or ""
     if isinstance(found, list):
