@@ -52,7 +52,7 @@ def _calls(file: IO[bytes]) -> str | None:
 def _called(file: IO[bytes]) -> str | None:
     """Look at one pickle; what is none is told by torch."""
     try:
-        found = any(_GREEDY in name for name in _names(file))
+        found = any(name.rpartition(" ")[2] == _GREEDY for name in _names(file))
     except (ValueError, EOFError, IndexError, UnicodeDecodeError):
         return None
     return f"it asks for memory ({_GREEDY}); save its tensors alone, or in dicts" if found else None

@@ -38,7 +38,7 @@ def test_a_pickle_has_so_many_bytes(tmp_path):
 
 @pytest.mark.parametrize("new", [True, False])
 def test_what_torch_saves_is_safe(tmp_path, new):
-    held = {"bytes": torch.ones(3), "list": [torch.zeros(2)]}
+    held = {"bytearray of it": torch.ones(3), "list": [torch.zeros(2)]}
     torch.save(held, tmp_path / "v.pt", _use_new_zipfile_serialization=new)
     assert unsafe_to_load(tmp_path / "v.pt", 10**6) is None
 
