@@ -1,7 +1,8 @@
 """A suite as the properties see it: personas, probes and the conditions that put one into the model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan.calibration import CALIBRATION
@@ -27,7 +28,7 @@ from coherence.vocabulary.templating import AS_IT_IS
 
 @dataclass(frozen=True)
 class Scene:
-    """Pure values; no model behind them."""
+    """Pure values; no model behind them. What all assertions ask of it is found once."""
 
     release: Release
     personas: Mapping[str, Persona]
@@ -41,10 +42,15 @@ class Scene:
     templating: Templating = AS_IT_IS
     thinking: Thinking = "auto"
 
-    @property
+    @cached_property
     def clusters(self) -> list[str]:
         """The cluster of each probe."""
         return [probe.cluster for probe in self.probes]
+
+    @cached_property
+    def templates(self) -> frozenset[str]:
+        """The clusters, each once."""
+        return frozenset(self.clusters)
 
     @property
     def bare(self) -> Condition:
@@ -66,7 +72,35 @@ class Scene:
 
     def kin_of(self, persona: str) -> frozenset[str]:
         """Find the other personas that are nearly the same: they say nothing against a claim about it."""
-        return frozenset().union(*(group for group in self.kin if persona in group)) - {persona}
+        return self._kin.get(persona, frozenset())
+
+    def supporting(self, regimes: Collection[Regime]) -> tuple[str, ...]:
+        """Find all personas that each of the regimes can put into the model."""
+        asked = frozenset(regimes)
+        if asked not in self._supporting:
+            self._supporting[asked] = tuple(
+                persona for persona in self.personas if all(self.supports(persona, one) for one in asked)
+            )
+        return self._supporting[asked]
+
+    def units(self, personas: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """Put personas that are kin together: as controls they count as one."""
+        grouped: list[list[str]] = []
+        unit_of: dict[str, list[str]] = {}
+        for persona in personas:
+            unit = next((unit_of[one] for one in self.kin_of(persona) if one in unit_of), None)
+            if unit is None:
+                grouped.append(unit := [])
+            unit.append(persona)
+            unit_of[persona] = unit
+        return tuple(map(tuple, grouped))
+
+    def by_kin(self, regimes: Collection[Regime]) -> tuple[tuple[str, ...], ...]:
+        """Put those of `supporting` together that are kin."""
+        asked = frozenset(regimes)
+        if asked not in self._by_kin:
+            self._by_kin[asked] = self.units(self.supporting(asked))
+        return self._by_kin[asked]
 
     def supports(self, persona: str, regime: Regime) -> bool:
         """Tell whether the persona has what every layer of the regime needs. No such persona: SuiteError."""
@@ -112,6 +146,22 @@ class Scene:
         towards, last = self.condition(bound.persona or persona, Regime.PROMPT), bound.sites.sites[-1]
         low, high = (self._answers(end, last) for end in (self.bare, towards))
         return replace(condition, cap=Cap(low, high, bound.sites.sites, bound.at, bound.tokens))
+
+    @cached_property
+    def _kin(self) -> dict[str, frozenset[str]]:
+        related: dict[str, frozenset[str]] = {}
+        for group in self.kin:
+            for persona in group:
+                related[persona] = related.get(persona, frozenset()) | (group - {persona})
+        return related
+
+    @cached_property
+    def _by_kin(self) -> dict[frozenset[Regime], tuple[tuple[str, ...], ...]]:
+        return {}
+
+    @cached_property
+    def _supporting(self) -> dict[frozenset[Regime], tuple[str, ...]]:
+        return {}
 
     @property
     def extracts(self) -> dict[str, Extract]:

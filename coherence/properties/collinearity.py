@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from math import isnan
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NoReturn
 
 import numpy as np
 from pydantic import Field
@@ -27,13 +27,11 @@ from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
     Between,
     Pair,
-    apart_from,
     cast,
     pairs,
     require_probes,
     slug,
     supporting,
-    units,
 )
 from coherence.properties.lengths import by_length
 from coherence.properties.ranges import COSINE, DIFFERENCE
@@ -82,7 +80,9 @@ class CollinearityCase(Case[CollinearitySample]):
     spec: "Collinearity"
     scene: Scene
     regimes: Pair
-    controls_by_kin: tuple[tuple[str, ...], ...]
+    by_kin: tuple[tuple[str, ...], ...]
+    aside: tuple[str, ...]
+    """Whose kin are no controls: the persona, and whoever stands in for it."""
 
     def needs(self) -> Iterable[Measurement]:
         """Read bare, the judged persona and its controls in both regimes, on every probe."""
@@ -140,11 +140,11 @@ class CollinearityCase(Case[CollinearitySample]):
     def _stand_ins(self) -> Iterator[tuple[str, list["CollinearityCase"]]]:
         """Another persona in this one's place, and then among the controls no more."""
         regime = artefact_regime(self.regimes)
+        if len(self.controls_by_kin) <= LEAST_BYSTANDERS:
+            return
         for name in chain.from_iterable(self.controls_by_kin):
-            rest = apart_from(name, self.controls_by_kin)
-            if len(rest) >= LEAST_BYSTANDERS:
-                for control, scenes in stand_ins(self.scene, self.persona, regime, [name]):
-                    yield control, [replace(self, scene=scene, controls_by_kin=rest) for scene in scenes]
+            for control, scenes in stand_ins(self.scene, self.persona, regime, [name]):
+                yield control, [replace(self, scene=scene, aside=(*self.aside, name)) for scene in scenes]
 
     def _worst(self, band: Directions) -> Iterator[ProbeNote]:
         between = f"between {self.regimes[0]} and {self.regimes[1]}"
@@ -174,6 +174,11 @@ class CollinearityCase(Case[CollinearitySample]):
             "random null": series(moved.chance(pair[0], sample.seed)),
         }
         return over_depth(lines, np.logical_or(*map(moved.still, pair)))
+
+    @cached_property
+    def controls_by_kin(self) -> tuple[tuple[str, ...], ...]:
+        """The other personas, kin together."""
+        return tuple(unit for unit in self.by_kin if not any(name in unit for name in self.aside))
 
     @property
     def _examples(self) -> ExampleReplies:
@@ -240,15 +245,14 @@ class Collinearity(Directed):
     def _case(self, persona: str, pair: Pair, scene: Scene) -> Case:
         for regime in pair:
             scene.condition(persona, regime)  # complains of an artefact that is missing
-        related = {persona} | scene.kin_of(persona)
-        controls = units((other for other in supporting(pair, scene) if other not in related), scene)
-        self._require(controls, persona, pair)
-        return CollinearityCase(persona, slug(pair), self, scene, pair, tuple(map(tuple, controls)))
+        by_kin = scene.by_kin(pair)
+        case = CollinearityCase(persona, slug(pair), self, scene, pair, by_kin, (persona,))
+        # All but its own, which is not looked for among the thousands that there may be.
+        if len(by_kin) - 1 < LEAST_BYSTANDERS + (self.min_margin is not None):
+            self._refuse(case.controls_by_kin, persona, pair)
+        return case
 
-    def _require(self, controls: Sequence[Sequence[str]], persona: str, pair: Pair) -> None:
-        needed = LEAST_BYSTANDERS + (self.min_margin is not None)
-        if len(controls) >= needed:
-            return
+    def _refuse(self, controls: Sequence[Sequence[str]], persona: str, pair: Pair) -> NoReturn:
         named = ", ".join(name for unit in controls for name in unit) or "none"
         why = "" if self.min_margin is None else " for min_margin, one of them the foreign one"
         raise SuiteError(

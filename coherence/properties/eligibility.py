@@ -1,6 +1,6 @@
 """Who is judged and between which regimes, when the suite's author leaves it open."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import combinations, product
 from typing import Annotated
 
@@ -73,22 +73,7 @@ def cast(named: tuple[str, ...] | None, scene: Scene, able: Callable[[str], bool
 
 def supporting(regimes: Collection[Regime], scene: Scene) -> list[str]:
     """Find all personas that each of the regimes can put into the model."""
-    return [
-        persona for persona in scene.personas if all(scene.supports(persona, regime) for regime in regimes)
-    ]
-
-
-def units(personas: Iterable[str], scene: Scene) -> list[list[str]]:
-    """Put personas that are kin together: as controls they count as one."""
-    grouped: list[list[str]] = []
-    for persona in personas:
-        kin = scene.kin_of(persona)
-        known = next((unit for unit in grouped if kin.intersection(unit)), None)
-        if known is None:
-            grouped.append([persona])
-        else:
-            known.append(persona)
-    return grouped
+    return list(scene.supporting(regimes))
 
 
 def apart_from(persona: str, by_kin: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
@@ -137,9 +122,8 @@ def require_probes(scene: Scene, least: int, purpose: str) -> None:
     """Refuse a suite with too few probes, or templates of probes, to decide anything."""
     if len(scene.probes) < least:
         raise SuiteError(f"{purpose} needs at least {least} probes; the suite has {len(scene.probes)}")
-    clusters = set(scene.clusters)
-    if len(clusters) < LEAST_CLUSTERS:
+    if len(scene.templates) < LEAST_CLUSTERS:
         raise SuiteError(
             f"{purpose} needs probes of at least {LEAST_CLUSTERS} templates, as those of one are resampled "
-            f"together; the suite's {len(scene.probes)} probes are of {', '.join(sorted(clusters))}"
+            f"together; the suite's {len(scene.probes)} probes are of {', '.join(sorted(scene.templates))}"
         )

@@ -45,19 +45,18 @@ def _count(places: Sequence[Place], quota: Quota) -> None:
 
 def _lines_of(name: str, document: Document, named_at: Place, quota: Quota) -> Iterator[tuple[object, Place]]:
     path = beside(document.path, name, named_at)
-    lines = read_text(path, quota, named_at).split("\n")
-    places = [Place(shown(path), number) for number in range(1, len(lines) + 1)]
-    written = [(line, place) for line, place in zip(lines, places, strict=True) if line.strip()]
+    lines, file = read_text(path, quota, named_at).split("\n"), shown(path)
+    written = [(line, Place(file, number)) for number, line in enumerate(lines, start=1) if line.strip()]
     if not written:
-        raise SuiteError("the file is empty; expected one probe per line", Place(shown(path), 1))
+        raise SuiteError("the file is empty; expected one probe per line", Place(file, 1))
     _count([place for _, place in written], quota)
-    refuse(Problem(place, sentence) for line, place in written if (sentence := _broken(line)))
-    return ((json.loads(line), place) for line, place in written)
-
-
-def _broken(line: str) -> str | None:
-    try:
-        json.loads(line)
-    except (RecursionError, ValueError) as problem:
-        return f'expected JSON such as {{"id": "order", "text": "..."}}, found {shortened(line)} ({problem})'
-    return None
+    read: list[tuple[object, Place]] = []
+    problems: list[Problem] = []
+    for line, place in written:
+        try:
+            read.append((json.loads(line), place))
+        except (RecursionError, ValueError) as problem:
+            expected = 'expected JSON such as {"id": "order", "text": "..."}'
+            problems.append(Problem(place, f"{expected}, found {shortened(line)} ({problem})"))
+    refuse(problems)
+    return iter(read)

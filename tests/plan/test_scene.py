@@ -54,6 +54,15 @@ def test_kin_are_the_others_of_the_group() -> None:
     assert family.kin_of("nobody") == scene().kin_of("pirate") == frozenset()
 
 
+def test_personas_that_can_be_put_in_are_grouped_with_their_kin() -> None:
+    family = replace(scene(clerk=Persona(prompt=ARR)), kin=(frozenset({"pirate", "clerk", "mute"}),))
+    assert family.supporting([Regime.PROMPT]) == ("pirate", "gloomy", "clerk")
+    assert family.by_kin([Regime.PROMPT]) == (("pirate", "clerk"), ("gloomy",))
+    both = [Regime.PROMPT, Regime.ADAPTER]
+    assert family.by_kin(both) == family.by_kin(both[::-1]) == (("pirate",), ("gloomy",))
+    assert family.units(["mute", "gloomy", "pirate"]) == (("mute", "pirate"), ("gloomy",))
+
+
 def test_bare_is_the_neutral_prompt_alone() -> None:
     assert scene().bare == condition("pirate", "bare") == Condition("Neutral.")
 

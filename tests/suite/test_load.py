@@ -1,7 +1,9 @@
+import json
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 
 from coherence.errors import Place, SuiteError
 from coherence.explanation import properties
+from coherence.plan import Scene
 from coherence.suite import SUFFIX, Overrides, load_suite
-from coherence.vocabulary import Incoherence, Regime
+from coherence.vocabulary import Incoherence, Probe, Regime
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "fixtures" / "company.yaml"
@@ -225,6 +228,42 @@ def test_a_key_misspelt_by_one_letter_is_named_with_its_line(data, tmp_path_fact
         load_suite(path, Overrides())
     (told,) = [line for line in str(caught.value).splitlines() if repr(wrong) in line]
     assert told.startswith(f"{path}:{number + 1}: unknown key {wrong!r}")
+
+
+def test_more_assertions_look_no_more_often_through_all_personas_and_probes(write, monkeypatch):
+    looked = Counter()
+
+    def counted(name, asked):
+        def ask(*given):
+            looked[name] += 1
+            return asked(*given)
+
+        return ask
+
+    monkeypatch.setattr(Scene, "supports", counted("persona", Scene.supports))
+    monkeypatch.setattr(Probe, "cluster", property(counted("probe", Probe.cluster.fget)))
+    names = [f"p{number}" for number in range(20)]
+    suite = {
+        "coherence": 1,
+        "release": {
+            "vectors": {name: {"extract": {"persona": name, "site": "resid_post.1"}} for name in names}
+        },
+        "personas": {name: {"prompt": f"You are {name}."} for name in names},
+        "regimes": ["prompt", "steering"],
+        "probes": [f"What is {number}?" for number in range(50)],
+    }
+
+    def load(number):
+        looked.clear()
+        stated = {"property": "collinearity", "min_cosine": 0, "sites": "resid_post.1", "personas": ["p1"]}
+        assertions = [stated | {"id": f"a{one}"} for one in range(number)]
+        load_suite(write(json.dumps(suite | {"assertions": assertions})), Overrides())
+        return dict(looked)
+
+    one, many = load(1), load(41)
+    assert one["probe"] == many["probe"] == len(suite["probes"])
+    # Each asks about its own persona, in either regime.
+    assert many["persona"] - one["persona"] == 40 * 2
 
 
 def test_loading_is_fast_and_brings_no_model_or_test_runner(write):

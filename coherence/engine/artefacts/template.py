@@ -8,14 +8,10 @@ from typing import Any
 from coherence import limits
 from coherence.engine.batch.marks import marks_of
 from coherence.engine.model.clock import writes_date
-<<<<<<< HEAD
 from coherence.engine.model.folder import CONFIG, is_gguf, json_told
 from coherence.engine.model.gguf_header import GgufHeader
 from coherence.errors import ArtefactError
-=======
-from coherence.engine.model.folder import CONFIG, json_told
 from coherence.files import read_file
->>>>>>> cabea24 (Read releases and templates within limits, and say what a command met in printable words)
 from coherence.vocabulary import Templating, Thinking
 
 

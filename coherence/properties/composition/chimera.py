@@ -32,7 +32,6 @@ from coherence.properties.eligibility import (
     marked,
     require_adapter,
     require_probes,
-    units,
 )
 from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
@@ -252,6 +251,6 @@ class Chimera(Directed):
     def _case(self, regime: Regime, scene: Scene) -> Case:
         scene.mixture(dict.fromkeys(self.of, 1.0), regime)  # complains of an artefact that is missing
         markers = marked(scene, self.of, "chimera")
-        others = units(bystanders(self.personas, scene, self.of, (regime, Regime.ADAPTER), "chimera"), scene)
-        by_kin = tuple(map(tuple, others))
+        others = bystanders(self.personas, scene, self.of, (regime, Regime.ADAPTER), "chimera")
+        by_kin = scene.units(others)
         return ChimeraCase("+".join(self.of), str(regime), self, scene, (regime,), by_kin, markers)

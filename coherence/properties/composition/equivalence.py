@@ -32,7 +32,6 @@ from coherence.properties.eligibility import (
     marked,
     require_adapter,
     require_probes,
-    units,
 )
 from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
@@ -355,7 +354,7 @@ class Equivalence(Directed):
         used = dict.fromkeys(regime for way in (*ways.values(), *null) for regime in way.regimes)
         markers = marked(scene, self.of, "equivalence")
         others = bystanders(self.personas, scene, self.of, tuple(used), "equivalence")
-        by_kin = tuple(map(tuple, units(others, scene)))
+        by_kin = scene.units(others)
         return [
             EquivalenceCase(
                 "+".join(self.of), f"{one}-vs-{other}", self, scene, (ways[one], ways[other]), null,
