@@ -150,6 +150,7 @@ ROW = np.random.default_rng(0).normal(size=WIDTH).astype(np.float32)
 STACK = np.stack([ROW] * BLOCKS)
 AT = {"site": "resid_post.1"}
 THINKING = CHATML + "{% if enable_thinking %}<think>\n{% endif %}"
+SERVED = {"sites": "all", "unit": "raw"}
 _OTHER_WORDS = json.dumps({"model": {"vocab": {"a": 0}}})
 
 KINDS = [
@@ -222,6 +223,7 @@ KINDS = [
     vector("Vectors", "a row for each block, .pt", held("v.pt", STACK), layers="block_outputs", **AT),
     vector("Vectors", "a row for each block, and nothing said of layers", held("v.pt", STACK), **AT),
     vector("Vectors", "a control vector, .gguf", held("v.gguf", {1: ROW, 2: ROW}), **AT),
+    vector("Vectors", "a control vector as servers take it", held("v.gguf", {1: ROW, 2: ROW}), **SERVED),
     vector("Vectors", "one row, ablated at all sites", held("v.npy", ROW), operation="ablate", sites="all"),
     vector("Vectors", "one row, clamped", held("v.npy", ROW), operation="clamp", **AT),
     vector("Vectors", "one row, on what the assistant says", held("v.npy", ROW), tokens="assistant", **AT),

@@ -52,7 +52,9 @@ def judged(kind: Kind, shipped: Shipped, folder: Path, store: Store) -> Row:
     (result,) = (gate.judge(suite, assertion) for assertion in suite.assertions)
     if result.evidence is None or result.verdict is Verdict.ERROR:
         return Row(kind.group, kind.name, "refused", _plain(result.sentence))
-    notes = (note for note in result.evidence.notes if note.startswith((_OF_TEMPLATES, "adapter ")))
+    notes = (
+        note for note in result.evidence.notes if note.startswith((_OF_TEMPLATES, "adapter ", "vector "))
+    )
     return Row(kind.group, kind.name, "measured", "; ".join(map(_plain, [*gate.remarks, *notes])))
 
 
