@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coherence.engine.artefacts.vectors.content import Content, Values, floats_only
-from coherence.engine.artefacts.vectors.gguf_header import check_header
+from coherence.engine.artefacts.vectors.control_header import check_header
 from coherence.engine.artefacts.vectors.unfit import whole
 
 if TYPE_CHECKING:

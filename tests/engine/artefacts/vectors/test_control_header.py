@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from vector_files import WIDTH, control, refused
 
-from coherence.engine.artefacts.vectors.gguf_header import check_header
+from coherence.engine.artefacts.vectors.control_header import check_header
 
 
 def header(tensors: int = 0, said: int = 0, then: bytes = b"", order: str = "little") -> bytes:
