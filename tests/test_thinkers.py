@@ -13,6 +13,7 @@ from thinkers import CHANNELS, HARMONY, OPENED, SWITCHED, THINK, V3, thinker, wo
 from tiny import CHATML, QUESTIONS
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from coherence.api import open_suite
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.model.chat import Chat
@@ -28,6 +29,7 @@ from coherence.plan import (
     Reading,
     Reasoning,
     Reply,
+    Turn,
 )
 from coherence.results import AssertionResult
 from coherence.store import Store
@@ -109,6 +111,19 @@ def test_the_first_token_of_a_response_is_that_of_a_part(tmp_path: Path, part: P
     )
     embedded = LlamaForCausalLM.from_pretrained(base).model.embed_tokens.weight.detach().numpy()
     assert read[-1] == pytest.approx(embedded[said.ids[token]], abs=1e-5)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["heard", "read"])
+def test_every_answer_of_a_conversation_has_its_own_reasoning(tmp_path: Path, known: bool) -> None:
+    base = thinker(tmp_path / "base", OPENED, *SAID)
+    second = Reply(Condition(None), PROBE, Decoding(max_new_tokens=8), (Turn("And now?"),))
+    if known:
+        measured(base, tmp_path / "store", second)
+    mean = Reading(second.condition, PROBE, Position.RESPONSE_MEAN, second)
+    first, said, read = measured(base, tmp_path / "store", second.conversation[0], second, mean)
+    assert first == said == Answer("Arr matey", first.ids, reasoning=Reasoning("Hm so", 3))
+    embedded = LlamaForCausalLM.from_pretrained(base).model.embed_tokens.weight.detach().numpy()
+    assert read[-1] == pytest.approx(embedded[list(said.ids[3:])].mean(0), abs=1e-5)
 
 
 def test_a_divergence_begins_with_the_answer(tmp_path: Path) -> None:
@@ -282,18 +297,42 @@ def test_a_regime_lets_it_reason(judge: Judge, tmp_path: Path) -> None:
     assert "none of 8 replies has any reasoning" in found.sentence
 
 
-def test_the_reference_model_is_asked_by_a_template_that_opens_reasoning(
-    reference: Path, tmp_path: Path
-) -> None:
-    base = shutil.copytree(reference, tmp_path / "base", copy_function=os.symlink)
+@pytest.fixture
+def opening(reference: Path, tmp_path: Path) -> Path:
+    """The reference model with a template that opens reasoning, or closes it, where it is told to."""
+    base = Path(shutil.copytree(reference, tmp_path / "opening", copy_function=os.symlink))
     template = base / "chat_template.jinja"
     text = template.read_text()
     template.unlink()
     opens = "{% if add_generation_prompt and thinking is defined %}{{ '<think>' if thinking else "
     template.write_text(text + opens + "'<think></think>\n\n' }}{% endif %}")
-    # Its tokenizer has no token for the marks.
-    assert len(AutoTokenizer.from_pretrained(base)("</think>")["input_ids"]) > 1
-    on, off = (told(base, tmp_path / "store", thinking) for thinking in ("on", "off"))
+    return base
+
+
+def test_marks_need_no_token_of_their_own(opening: Path, tmp_path: Path) -> None:
+    assert len(AutoTokenizer.from_pretrained(opening)("</think>")["input_ids"]) > 1
+    on, off = (told(opening, tmp_path / "store", thinking) for thinking in ("on", "off"))
     assert (on.text, on.reasoning.tokens, on.reasoning.closed) == ("", 8, False)
     assert off.text
     assert off.reasoning is None
+
+
+def test_the_shipped_personas_are_judged_on_a_base_that_reasons(opening: Path, tmp_path: Path) -> None:
+    suite = load_suite(Path(__file__).parent.parent / "suites" / "personas.coherence.yaml", Overrides())
+    scene = replace(
+        suite.scene,
+        probes=suite.scene.probes[:8],
+        decoding=Decoding(max_new_tokens=4),
+        thinking="on",
+    )
+    smoke = [one for one in suite.assertions if one.tier == "smoke" and one.case.persona == "pirate"]
+    with open_suite(scene, base=opening, store=tmp_path / "store") as opened:
+        found = opened.judge(*dict.fromkeys(one.property for one in smoke))
+    assert {one.property for one in found} == {"collinearity", "markers"}
+    assert {one.sentence for one in found if one.verdict is Verdict.ERROR} == set()
+    cut = "24 of 24 replies were still reasoning at 4 tokens, and have no answer; raise max_new_tokens"
+    for one in found:
+        if one.property == "markers":
+            assert one.evidence is not None
+            assert cut in one.evidence.notes
+            assert one.verdict is Verdict.INCONCLUSIVE

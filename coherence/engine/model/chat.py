@@ -211,8 +211,9 @@ class Chat:
 
     def marks(self, thinking: Thinking) -> Marks | None:
         """Return how replies set their reasoning apart; None where they are answers as a whole."""
-        template = self._tokenizer.chat_template
-        return marks_of(template, thinking) if isinstance(template, str) else None
+        if self._tokenizer.chat_template is None:
+            return None
+        return marks_of(self._tokenizer.get_chat_template(), thinking)
 
     def _refuses(self, conversation: Sequence[Message]) -> bool:
         try:
