@@ -86,14 +86,17 @@ def _compose(text: str, file: str, quota: Quota) -> Node | None:
         quota.values -= values_in(yaml.parse(text, Loader=LOADER), quota.values)
         node: Node | None = yaml.compose(text, Loader=LOADER)
     except ExtentError as problem:
-        mark = problem.event.start_mark
-        raise SuiteError(str(problem), Place(file, mark.line + 1, mark.column + 1)) from None
+        raise SuiteError(str(problem), _at(problem.event.start_mark, file)) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        place = Place(file, line + 1, column + 1)
-        raise SuiteError(_syntax(error, text.split("\n")[line : line + 1]), place) from None
+        place = _at(error.problem_mark or error.context_mark, file)
+        line = text.split("\n")[place.line - 1 : place.line] if place.line else []
+        raise SuiteError(_syntax(error, line), place) from None
     return node
+
+
+def _at(mark: Any, file: str) -> Place:  # noqa: ANN401
+    """Return the place of one of YAML's marks, which are of two types, or none."""
+    return Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
 
 
 def _syntax(error: yaml.MarkedYAMLError, line: list[str]) -> str:

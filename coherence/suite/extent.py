@@ -44,7 +44,7 @@ class _Extent:
         self.count = 0
         self._most = most
         self._around: list[_Part] = []
-        self._named: dict[str, _Part] = {}
+        self._named: dict[str | None, _Part] = {}
 
     def take(self, event: Event) -> None:
         if isinstance(event, CollectionStartEvent):

@@ -11,6 +11,7 @@ from coherence.vocabulary.pattern import Pattern
 
 _Value = TypeVar("_Value")
 
+_TARGETS = "target_modules"
 # What PEFT takes for every linear layer.
 _ALL = "all-linear"
 # Without any of them a pattern matches in so many ways as it has alternatives.
@@ -23,10 +24,11 @@ def spell_out(config: LoraConfig, modules: Sequence[str]) -> None:
     An ArtefactError says which pattern is none, or cannot be spelled out; a MeasurementError, which takes too
     long.
     """
-    if isinstance(config.target_modules, str) and config.target_modules.lower() != _ALL:
-        config.target_modules = set(_named("target_modules", config.target_modules, modules))
-    if isinstance(config.exclude_modules, str):
-        config.exclude_modules = set(_named("exclude_modules", config.exclude_modules, modules))
+    # Sets, which PEFT makes of lists itself.
+    for setting in (_TARGETS, "exclude_modules"):
+        pattern = getattr(config, setting)
+        if isinstance(pattern, str) and pattern.lower() != _ALL:
+            setattr(config, setting, set(_named(setting, pattern, modules)))
     config.rank_pattern = _by_name("rank_pattern", config.rank_pattern or {}, modules)
     config.alpha_pattern = _by_name("alpha_pattern", config.alpha_pattern or {}, modules)
     layers = config.layers_pattern or ()
@@ -39,7 +41,7 @@ def spell_out(config: LoraConfig, modules: Sequence[str]) -> None:
 
 def _named(setting: str, pattern: str, modules: Sequence[str]) -> list[str]:
     found = _matching(setting, pattern, modules)
-    if not found:
+    if not found and setting == _TARGETS:
         raise ArtefactError(
             f"sets {setting} to {shortened(pattern)}, which matches no module of this base; "
             "expected one that names what was trained"

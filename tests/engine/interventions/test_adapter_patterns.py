@@ -26,6 +26,7 @@ def config(**settings: Any) -> LoraConfig:
         {"target_modules": r".*\.(q|v)_proj"},
         {"target_modules": r"model\.layers\.1\d?\..*_proj|lm_head"},
         {"target_modules": r".*_proj", "exclude_modules": r".*layers\.[0-5]\..*"},
+        {"target_modules": r".*_proj", "exclude_modules": "nothing.*"},
         {"target_modules": ["q_proj", "layers.1.mlp.down_proj"]},
         {"target_modules": ["q_proj"], "layers_to_transform": [1, 2], "layers_pattern": "layers"},
     ],
