@@ -89,8 +89,8 @@ def _compose(text: str, file: str, quota: Quota) -> Node | None:
         raise SuiteError(str(problem), _at(problem.event.start_mark, file)) from None
     except yaml.MarkedYAMLError as error:
         place = _at(error.problem_mark or error.context_mark, file)
-        line = text.split("\n")[place.line - 1 : place.line] if place.line else []
-        raise SuiteError(_syntax(error, line), place) from None
+        written = text.split("\n")[place.line - 1 : place.line] if place.line else []
+        raise SuiteError(_syntax(error, written), place) from None
     return node
 
 

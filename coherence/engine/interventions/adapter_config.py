@@ -71,7 +71,8 @@ def _check_plain(written: Mapping[str, Any]) -> None:
 def _check_types(written: Mapping[str, Any]) -> None:
     for name, (expected, is_one) in _TYPES.items():
         value = written.get(name)
-        if value is not None and not is_one(value):
+        unsaid = value is None and not (name in _MUST_SAY and name in written)
+        if not unsaid and not is_one(value):
             raise ArtefactError(f"sets {name} to {shortened(value)} in {_NAME}; expected {expected}")
 
 
