@@ -20,12 +20,13 @@ from tiny_release import write_release
 from work import ROOT
 
 # What every run needs is imported here, once: each is a fork of this process.
-import coherence.engine.executors.measurer
-import coherence.plugin.session  # noqa: F401
+import coherence.plugin.session
+import coherence.plugin.unjudged  # noqa: F401
 from coherence.errors import CoherenceError
 from coherence.files import replace_file
 from coherence.results import Results
 from coherence.store import Store
+from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Verdict
 
 PAGE = ROOT / "docs" / "robustness.md"
@@ -69,6 +70,8 @@ class Bench:
         self._workers = workers
         self.suite = write_release(folder / "release")
         self.warm = folder / "warm"
+        # No fork has to build what reads suites. Nothing is measured here: threads do not survive a fork.
+        load_suite(self.suite, Overrides())
         self._run(self.warm)
         self.seconds = {"full": self._run(self.warm), "empty": self._run(folder / "store")}
         self.expected = said(Results.read(self._at(RESULTS)))
@@ -142,12 +145,21 @@ class Bench:
         silent = os.open("output", os.O_WRONLY | os.O_CREAT)
         for stream in (1, 2):
             os.dup2(silent, stream)
-        several = [f"-n{self._workers}"] if self._workers else ["-pno:xdist"]
+        several = ["-pxdist", f"-n{self._workers}"] if self._workers else []
         written = [
             f"--coherence-{what}={name}"
             for what, name in {"results": RESULTS, "junit": JUNIT, "html": PAGE_HTML}.items()
         ]
-        given = ["--coherence", f"--coherence-store={store}", "-pno:cacheprovider", *written, *several]
+        # No other plugin, whose import would take longer than the run.
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        given = [
+            "-pcoherence.plugin",
+            "--coherence",
+            f"--coherence-store={store}",
+            "-pno:cacheprovider",
+            *written,
+            *several,
+        ]
         try:
             os._exit(pytest.main([*given, str(self.suite)]))
         except BaseException:  # it must not get to what this process cleans up
