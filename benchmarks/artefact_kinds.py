@@ -14,6 +14,8 @@ from work import ROOT
 
 sys.path.append(str(ROOT / "tests"))
 
+from kinds import KINDS as OF_PEFT
+from kinds import SOFT, saved, tuned
 from spoilt import (
     ADAPTER,
     ADAPTERS,
@@ -107,6 +109,20 @@ def adapter(group: str, name: str, *spoils: Spoil, **lora: object) -> Kind:
     return Kind(group, name, make)
 
 
+def other_kind(name: str) -> Kind:
+    """Let PEFT make an adapter of a kind."""
+
+    def make(tiny: Tiny, folder: Path) -> Shipped:
+        return Shipped(tiny.base, {"pirate": saved(name, tiny.base, folder / "adapter")})
+
+    return Kind("Kinds of adapters", name, make)
+
+
+def fine_tune(tiny: Tiny, folder: Path) -> Shipped:
+    """Ship a whole model in the place of an adapter."""
+    return Shipped(tiny.base, {"pirate": tuned(tiny.base, folder / "tuned")})
+
+
 def vector(group: str, name: str, make_file: Callable[[Path], Path], **source: object) -> Kind:
     """Write a vector file, of which the suite says `source`."""
 
@@ -198,6 +214,8 @@ KINDS = [
     adapter("Adapters", "another tokenizer beside it", text("tokenizer.json", _OTHER_WORDS)),
     adapter("Adapters", "a huge weight", value(1e6)),
     Kind("Adapters", "the same under two names", twice),
+    *map(other_kind, [*OF_PEFT, *SOFT]),
+    Kind("Kinds of adapters", "a checkpoint", fine_tune),
     *(adapter("Adapters that are refused", spaced(name), spoil) for name, spoil in ADAPTERS.items()),
     *(
         adapter("Adapters that are refused", spaced(name), spoil, **lora)

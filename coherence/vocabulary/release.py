@@ -141,7 +141,9 @@ class Release(_Frozen):
 
     base: str = Field(REFERENCE, description="Hub id, local folder, or `reference` for the embedded default.")
     dtype: Dtype = "float32"
-    adapters: dict[Name, str] = Field(default_factory=dict, description="Name to PEFT LoRA folder or hub id.")
+    adapters: dict[Name, str] = Field(
+        default_factory=dict, description="Name to PEFT folder, or to a fine-tuned model's; or hub id."
+    )
     vectors: dict[
         Name, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
     ] = Field(default_factory=dict, description="Name to vector file or extraction.")

@@ -4,13 +4,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, sqrt
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
 from coherence.engine.artefacts.model_folder import ModelFolder
 from coherence.engine.artefacts.remark import Remark
-from coherence.engine.model.folder import ADAPTER_CONFIG, adapter_files, json_told, tensors
+from coherence.engine.model.folder import (
+    ADAPTER_CONFIG,
+    adapter_files,
+    is_checkpoint,
+    json_told,
+    tensors,
+)
 
 # Steps of two are habits of trainers; what is four times as strong was trained or written otherwise.
 _TIMES = 4.0
@@ -38,7 +44,13 @@ _Found = Iterator[tuple[str, str]]
 
 @dataclass(frozen=True)
 class AdapterFolder(ModelFolder):
-    """The folder of an adapter."""
+    """The folder of an adapter, or of a checkpoint."""
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Safetensors files of an adapter's weights; those of a checkpoint are not looked at."""
+        found = [] if is_checkpoint(self.path) else adapter_files(self.path)
+        return [file for file in found if file.suffix == ".safetensors"]
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -61,8 +73,7 @@ class AdapterFolder(ModelFolder):
         # Imported here because a run whose measurements are all stored needs no torch.
         from safetensors.torch import load_file
 
-        files = (file for file in adapter_files(self.path) if file.suffix == ".safetensors")
-        stored = {key: tensor for file in files for key, tensor in load_file(file).items()}
+        stored = {key: tensor for file in self.files for key, tensor in load_file(file).items()}
         largest = {key: float(tensor.float().abs().max()) for key, tensor in stored.items() if tensor.numel()}
         return {key: value for key, value in sorted(largest.items()) if not value <= _HUGE}
 
@@ -109,7 +120,8 @@ class AdapterFolder(ModelFolder):
             )
 
     def _own_template(self, base: ModelFolder) -> _Found:
-        own, other = self.template, base.template
+        # Of a checkpoint it is said when it is held against the base.
+        own, other = "" if is_checkpoint(self.path) else self.template, base.template
         if own and other and own.split() != other.split():
             yield (
                 "a chat template lies beside it that is not the base's; prompts are written by the base's",
@@ -129,8 +141,7 @@ class AdapterFolder(ModelFolder):
             )
 
     def _tied(self, base: ModelFolder) -> _Found:
-        files = (file for file in adapter_files(self.path) if file.suffix == ".safetensors")
-        changed = {end for file in files for key in tensors(file) for end in _ENDS if f".{end}." in key}
+        changed = {end for file in self.files for key in tensors(file) for end in _ENDS if f".{end}." in key}
         if len(changed) == 1 and not base.has_a_head:
             (one,) = changed
             (other,) = {*_ENDS} - changed
@@ -165,6 +176,12 @@ class AdapterFolder(ModelFolder):
         return "alpha / sqrt(r)" if self.config.get("use_rslora") else "alpha / r"
 
     def _served(self) -> _Found:
+        kind = self.config.get("peft_type", "LORA")
+        if kind != "LORA":
+            yield (
+                f"is an adapter of the kind {kind}; vLLM and the converter of llama.cpp take LoRA alone",
+                "serve it by PEFT, or merge it into the base where PEFT can",
+            )
         for setting, found in _ELSEWHERE.items():
             if self.config.get(setting):
                 yield found, "merge it into the base to serve it there"

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from coherence.engine.artefacts.reference_model import fetched, reference_model
-from coherence.engine.model.folder import model_at
+from coherence.engine.model.folder import ADAPTER_CONFIG, model_at
 from coherence.engine.model.gguf_header import GGUF
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
@@ -20,8 +20,8 @@ def base_folder(named: str) -> Path:
 
 
 def adapter_folder(named: str) -> Path:
-    """Folder of an adapter, fetched if it is not on this machine; an ArtefactError says why there is none."""
-    return _folder(named, _ADAPTER_FILES)
+    """Folder of an adapter or checkpoint, fetched if it is not here; an ArtefactError says why not."""
+    return _adapter(named)
 
 
 def base_here(named: str) -> Path | None:
@@ -30,8 +30,8 @@ def base_here(named: str) -> Path | None:
 
 
 def adapter_here(named: str) -> Path | None:
-    """Folder of an adapter if it is on this machine; nothing is fetched."""
-    return _here(partial(_folder, named, _ADAPTER_FILES))
+    """Folder of an adapter or checkpoint if it is on this machine; nothing is fetched."""
+    return _here(partial(_adapter, named))
 
 
 def pinned(named: str, folder: Path) -> str:
@@ -58,6 +58,13 @@ def _model(named: str, local_files_only: bool = False) -> Path:
     if not file.is_file():
         raise ArtefactError(f"there is no file {named}")
     return file
+
+
+def _adapter(named: str, local_files_only: bool = False) -> Path:
+    folder = _folder(named, _ADAPTER_FILES, local_files_only)
+    # Of a hub's model an adapter's files are none.
+    is_whole = Path(named).is_dir() or (folder / ADAPTER_CONFIG).exists()
+    return folder if is_whole else _folder(named, _BASE_FILES, local_files_only)
 
 
 def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from coherence.engine.artefacts.digests import counted_files
 from coherence.engine.artefacts.vectors import Vector, load_vector
-from coherence.engine.interventions.adapters import mount
+from coherence.engine.interventions.carrier import Carrier
 from coherence.engine.model.blocks import blocks_of
-from coherence.engine.model.folder import adapter_files
-from coherence.engine.model.loading import load_skeleton, room
+from coherence.engine.model.checkpoints import check_checkpoint
+from coherence.engine.model.folder import adapter_files, is_checkpoint
+from coherence.engine.model.loading import load_skeleton, load_tokenizer, room
 from coherence.vocabulary import VectorSource
 
 
@@ -32,7 +31,8 @@ class Skeleton:
         matrices = [one for one in blocks_of(model).parameters() if one.ndim > 1]
         self._in_blocks = sum(one.numel() for one in matrices)
         self._in_head: int = text_config.vocab_size * self.width
-        self._mounted: nn.Module = model
+        self._model = model
+        self._carrier = Carrier(model, blocks_of(model))
 
     def flops(self, tokens: float, said: float) -> float:
         """Count operations, 2 per weight and token; the head is needed for tokens that are said.
@@ -46,13 +46,15 @@ class Skeleton:
         return room(self.folder, dtype)
 
     def carry(self, folder: Path, name: str) -> str:
-        """Mount an adapter, all of its checks included; an ArtefactError says why it cannot be used.
+        """Mount an adapter or a checkpoint, all of its checks included; an ArtefactError says why not.
 
-        Return a remark on how its weights are named, empty where PEFT names them so.
+        Return a remark on what is unusual of it, empty where nothing is.
         """
         counted_files(folder)
-        self._mounted, remark = mount(self._mounted, folder, name, adapter_files(folder))
-        return remark
+        if is_checkpoint(folder):
+            weights = self._carrier.grafts.weights
+            return check_checkpoint(folder, self._model, load_tokenizer(self.folder), weights)
+        return self._carrier.mount(name, folder, adapter_files(folder))
 
     def vector(self, source: VectorSource, name: str) -> Vector:
         """Read a vector file; an ArtefactError says why it cannot be used."""

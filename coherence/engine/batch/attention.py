@@ -15,12 +15,26 @@ Attend = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
 """From layer, queries [heads, tokens, width], keys and values [key heads, tokens, width] and scale to values
 [tokens, heads, width]."""
 
+Give = Callable[[int, Tensor, Tensor], None]
+"""Changes keys and values [key heads, tokens, width] of a layer where they lie."""
+
 # Scores of one step; more rows than that are taken in turn.
 _SCORES = 1 << 24
 # What families tell their attention that changes nothing here: rows that pack are shorter than any window.
 _HARMLESS = frozenset({"sliding_window", "position_ids", "cache_position", "use_cache", "output_attentions"})
 # Transformers looks attention up by its name, for all models: this tells it of the rows of this pass.
 _running: ContextVar[Attend] = ContextVar("running")
+_giving: ContextVar[Give] = ContextVar("giving", default=lambda layer, keys, values: None)
+
+
+@contextmanager
+def giving(give: Give) -> Iterator[None]:
+    """Let keys and values be changed before packed rows attend to them."""
+    token = _giving.set(give)
+    try:
+        yield
+    finally:
+        _giving.reset(token)
 
 
 @contextmanager
@@ -59,6 +73,7 @@ def _attention(
     if told or mask is not None:
         raise NotImplementedError(f"attention with {', '.join(sorted(told)) or 'a mask'}")
     layer, scale = int(module.layer_idx), scaling or query.shape[-1] ** -0.5  # type: ignore[arg-type]
+    _giving.get()(layer, key[0], value[0])
     return _running.get()(layer, query[0], key[0], value[0], scale)[None], None
 
 

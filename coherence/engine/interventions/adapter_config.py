@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftConfig
+from peft import LoraConfig, PeftConfig, PeftType
 
 from coherence import limits
-from coherence.errors import ArtefactError, shortened
+from coherence.engine.interventions.adapter_kinds import GRAFTED, is_set, kind_of, type_of
+from coherence.errors import ArtefactError, did_you_mean, shortened
 from coherence.files import read_file
 
 _NAME = "adapter_config.json"
@@ -23,16 +25,20 @@ _PLAIN = frozenset(
         *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
     }
 )
-# What PEFT would take for what a config does not say, in silence.
-_MUST_SAY = {"r": "the rank of its weights", "lora_alpha": "the alpha that it was trained with"}
+_WHY_NOT: Mapping[str, str] = {
+    "alora_invocation_tokens": ", with which it begins at some token (activated LoRA)",
+    "layer_replication": ", with which it copies layers",
+}
+# PEFT computes with what is written there.
+_NEVER_NULL = frozenset({"r", "lora_alpha"})
 # No scale of anything that was trained; NaN is not below it.
 _LARGEST = 1e9
 # The others subtract what they start with from the base weights.
 _HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")
 
 
-def read_config(folder: Path) -> LoraConfig:
-    """Read the config of an adapter folder; an ArtefactError says what it asks for beyond plain LoRA."""
+def read_config(folder: Path) -> PeftConfig:
+    """Read the config of an adapter folder; an ArtefactError says what it asks for that cannot be had."""
     if not (folder / _NAME).is_file():
         raise ArtefactError(f"has no {_NAME}; expected a PEFT adapter folder")
     # As it is written: PEFT drops the settings that it does not know.
@@ -40,17 +46,18 @@ def read_config(folder: Path) -> LoraConfig:
     if not isinstance(written, dict):
         raise ArtefactError(f"holds {shortened(written)} in {_NAME}; expected the settings of an adapter")
     _check_types(written)
-    config = PeftConfig.from_pretrained(str(folder))
-    if not isinstance(config, LoraConfig):
-        found = getattr(config.peft_type, "value", config.peft_type)
-        raise ArtefactError(f"is of the PEFT type {found}; expected LORA")
-    _check_plain(written)
-    for name, what in _MUST_SAY.items():
+    config: PeftConfig = PeftConfig.from_pretrained(str(folder))
+    kind = kind_of(config)
+    if type_of(config) is PeftType.LORA:
+        _check_lora(written)
+    else:
+        _check_known(config, written)
+    for name, what in kind.must_say.items():
         if name not in written:
             raise ArtefactError(
                 f"says no {name} in {_NAME}, and PEFT would take {getattr(config, name)}; expected {what}"
             )
-    start = config.init_lora_weights
+    start = getattr(config, "init_lora_weights", None)
     if isinstance(start, str) and start not in _HARMLESS_STARTS:
         raise ArtefactError(
             f"changes the base weights when it is loaded (init_lora_weights: {start}); "
@@ -60,18 +67,31 @@ def read_config(folder: Path) -> LoraConfig:
     return config
 
 
-def _check_plain(written: Mapping[str, Any]) -> None:
-    for name in sorted(written.keys() - _PLAIN):
-        if written[name] and written[name] != getattr(LoraConfig(), name, None):
+def _check_lora(written: Mapping[str, Any]) -> None:
+    for name in sorted(written.keys() - _PLAIN - GRAFTED):
+        if is_set(written[name], getattr(LoraConfig(), name, None)):
             raise ArtefactError(
-                f"sets {name} to {shortened(written[name])}; expected plain LoRA, rsLoRA or DoRA weights"
+                f"sets {name} to {shortened(written[name])}{_WHY_NOT.get(name, '')}; expected plain LoRA, "
+                f"rsLoRA or DoRA weights, with no more than {', '.join(sorted(GRAFTED))} beside them"
+            )
+
+
+def _check_known(config: PeftConfig, written: Mapping[str, Any]) -> None:
+    known = {each.name for each in fields(config)}
+    for name in sorted(written.keys() - known):
+        if written[name]:
+            raise ArtefactError(
+                f"sets {name} to {shortened(written[name])} in {_NAME}, which the PEFT here does not know of "
+                f"{type_of(config).value}{did_you_mean(name, known)}"
             )
 
 
 def _check_types(written: Mapping[str, Any]) -> None:
-    for name, (expected, is_one) in _TYPES.items():
+    # Other kinds have ranks of 0 where they are told sizes of blocks.
+    of_all = _TYPES.keys() - ({"r"} if written.get("peft_type", "LORA") != "LORA" else set())
+    for name, (expected, is_one) in ((name, _TYPES[name]) for name in _TYPES if name in of_all):
         value = written.get(name)
-        unsaid = value is None and not (name in _MUST_SAY and name in written)
+        unsaid = value is None and not (name in _NEVER_NULL and name in written)
         if not unsaid and not is_one(value):
             raise ArtefactError(f"sets {name} to {shortened(value)} in {_NAME}; expected {expected}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from peft import LoraConfig
+from peft import PeftConfig
 from torch import Tensor
 
 from coherence.engine.interventions.adapter_keys import Tensors
@@ -14,7 +14,7 @@ _VOCABULARY = ("embed", "lm_head", "wte", "output_layer")
 _OTHER_BASE = "was made for another base"
 
 
-def misfit(expected: Tensors, found: Tensors, config: LoraConfig, vocabulary: int) -> str:
+def misfit(expected: Tensors, found: Tensors, config: PeftConfig, vocabulary: int) -> str:
     """Say why weights are not those that are expected, by the most telling cause that there is.
 
     `vocabulary` is the number of rows of the base's embeddings.
@@ -96,15 +96,16 @@ def _shape(expected: Tensors, found: Tensors) -> str:
     return ""
 
 
-def _magnitudes(expected: Tensors, found: Tensors, config: LoraConfig) -> str:
+def _magnitudes(expected: Tensors, found: Tensors, config: PeftConfig) -> str:
     wanted, here = _of_magnitudes(expected), _of_magnitudes(found)
-    if config.use_dora and wanted - here:
+    says_dora = getattr(config, "use_dora", False)
+    if says_dora and wanted - here:
         return (
             f"says use_dora in {_CONFIG}, and its weights lack the magnitudes of {len(wanted - here)} of "
             f"{len(wanted)} modules ({min(wanted - here)}); expected weights saved with them, or use_dora: "
             "false if it was trained as plain LoRA"
         )
-    if here and not config.use_dora:
+    if here and not says_dora:
         return (
             f"holds magnitudes of DoRA ({min(here)}), and {_CONFIG} does not say use_dora; expected "
             "use_dora: true"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from peft import LoraConfig
+from peft import PeftConfig
 
 from coherence.errors import ArtefactError, shortened
 from coherence.vocabulary.pattern import Pattern
@@ -18,20 +18,21 @@ _ALL = "all-linear"
 _REPEATS = frozenset("*+{")
 
 
-def spell_out(config: LoraConfig, modules: Sequence[str]) -> None:
+def spell_out(config: PeftConfig, modules: Sequence[str]) -> None:
     """Put names of modules in the place of patterns that match them, in place.
 
     An ArtefactError says which pattern is none, or cannot be spelled out; a MeasurementError, which takes too
     long.
     """
-    # Sets, which PEFT makes of lists itself.
+    # Kinds differ in which of these they have. Sets, which PEFT makes of lists itself.
     for setting in (_TARGETS, "exclude_modules"):
-        pattern = getattr(config, setting)
+        pattern = getattr(config, setting, None)
         if isinstance(pattern, str) and pattern.lower() != _ALL:
             setattr(config, setting, set(_named(setting, pattern, modules)))
-    config.rank_pattern = _by_name("rank_pattern", config.rank_pattern or {}, modules)
-    config.alpha_pattern = _by_name("alpha_pattern", config.alpha_pattern or {}, modules)
-    layers = config.layers_pattern or ()
+    for setting in ("rank_pattern", "alpha_pattern"):
+        if hasattr(config, setting):
+            setattr(config, setting, _by_name(setting, getattr(config, setting) or {}, modules))
+    layers = getattr(config, "layers_pattern", None) or ()
     for name in [layers] if isinstance(layers, str) else layers:
         if not re.fullmatch(r"[\w.]+", name):
             raise ArtefactError(

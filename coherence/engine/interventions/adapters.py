@@ -1,35 +1,17 @@
 """The adapter regime: PEFT LoRA adapters mounted beside each other, switched and scaled."""
 
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from pickle import UnpicklingError
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-import torch
-from peft import (
-    LoraConfig,
-    PeftModel,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from coherence import limits
 from coherence.engine.batch.rows import Weights
-from coherence.engine.interventions.adapter_config import read_config
-from coherence.engine.interventions.adapter_keys import Named, fits, named_as_expected
-from coherence.engine.interventions.adapter_misfit import misfit, other_rank, rank_in
-from coherence.engine.interventions.adapter_patterns import spell_out
-from coherence.errors import ArtefactError, CoherenceError, reason
-from coherence.pickled import unsafe_to_load
+from coherence.engine.interventions.adapter_weights import named
+from coherence.errors import ArtefactError
 
 
 class Adapters:
@@ -87,97 +69,28 @@ def lora_layers(model: nn.Module) -> Iterator[LoraLayer]:
     return (module for module in model.modules() if isinstance(module, LoraLayer))
 
 
-def mount(model: nn.Module, folder: Path, name: str, files: Sequence[Path]) -> tuple[PeftModel, str]:
-    """Load a PEFT LoRA folder, its weights from `files`, beside the adapters that are there, inactive.
+def mount(
+    model: nn.Module, config: LoraConfig, slot: str, weights: Mapping[str, Tensor], is_skeleton: bool
+) -> tuple[PeftModel, str]:
+    """Put plain LoRA weights beside the adapters that are there, inactive.
 
-    `model` is the causal LM, or the PeftModel that an earlier mount returned; a remark says where weights are
-    not named as PEFT names them. An ArtefactError says why the adapter cannot be used (not LoRA, more than
-    LoRA, or weights that do not fit); the model is then as before.
+    `model` is the causal LM, or the PeftModel that an earlier mount returned, and may be a skeleton without
+    weights; a remark says where weights are not named as PEFT names them. An exception, an ArtefactError
+    where weights do not fit, leaves the model as it was.
     """
-    slot = slot_of(name)
-    with _in_one_sentence(), warnings.catch_warnings():
-        # PEFT warns those who train; what matters here is checked here.
-        warnings.simplefilter("ignore")
-        config = read_config(folder)
-        weights = _read_weights(files)
-        _check_ranks(config, weights)
-        spell_out(config, [name for name, _ in _bare(model).named_modules()])
-        try:
-            mounted = _injected(model, config, slot)
-            named = _named(mounted, config, slot, weights)
-            for layer in lora_layers(mounted):
-                _place(layer, slot)
-            set_peft_model_state_dict(
-                mounted, named.weights, adapter_name=slot, low_cpu_mem_usage=_is_skeleton(mounted)
-            )
-        except Exception:
-            _remove(model, slot)
-            raise
+    try:
+        mounted = _injected(model, config, slot, is_skeleton)
+        expected = get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False)
+        found = named(mounted, config, slot, expected, weights)
+        for layer in lora_layers(mounted):
+            _place(layer, slot)
+        set_peft_model_state_dict(mounted, found.weights, adapter_name=slot, low_cpu_mem_usage=is_skeleton)
+    except Exception:
+        _remove(model, slot)
+        raise
     for layer in lora_layers(mounted):
         layer.enable_adapters(False)
-    return mounted.eval(), named.remark
-
-
-def _read_weights(files: Sequence[Path]) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = {}
-    for path in files:
-        if path.suffix == ".safetensors":
-            weights |= load_file(path)
-        else:
-            weights |= _unpickled(path)
-    return weights
-
-
-def _unpickled(path: Path) -> dict[str, Tensor]:
-    if unsafe := unsafe_to_load(path, limits.HEADER_BYTES):
-        raise ArtefactError(f"cannot be loaded: {path.name}: {unsafe}")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as problem:
-        # torch's own words are advice to run the code.
-        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole file of tensors") from problem
-    if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
-        raise ArtefactError(f"cannot be loaded: {path.name} holds other things than dense tensors by name")
-    return {str(name): weight for name, weight in weights.items()}
-
-
-def _is_plain(weight: object) -> bool:
-    if not isinstance(weight, Tensor) or weight.is_nested or weight.layout != torch.strided:
-        return False
-    return not (weight.is_meta or weight.is_quantized)
-
-
-def _named(mounted: PeftModel, config: LoraConfig, slot: str, weights: Mapping[str, Tensor]) -> Named:
-    expected = get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False)
-
-    def by_peft(found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        read: Mapping[str, Tensor] = convert_peft_adapter_state_dict_for_transformers(
-            mounted, config, dict(found), slot
-        )
-        return read
-
-    named = named_as_expected(expected, weights, by_peft)
-    if not fits(expected, named.weights):
-        rows: int = mounted.get_input_embeddings().weight.shape[0]
-        raise ArtefactError(misfit(expected, named.weights, config, rows))
-    return named
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
-def _check_ranks(config: LoraConfig, weights: Mapping[str, Tensor]) -> None:
-    """Refuse a rank that no weight has, before PEFT takes the memory for it."""
-    ranks = {key: rank for key in sorted(weights) if (rank := rank_in(key, weights[key]))}
-    told = max([config.r, *(config.rank_pattern or {}).values()])
-    highest = max(ranks, key=ranks.__getitem__, default="")
-    if ranks and told > ranks[highest]:
-        raise ArtefactError(other_rank(highest, ranks[highest], told))
-
-
-def _is_skeleton(model: nn.Module) -> bool:
-    return all(weight.is_meta for weight in model.parameters())
+    return mounted.eval(), found.remark
 
 
 def _place(layer: LoraLayer, slot: str) -> None:
@@ -199,23 +112,12 @@ def slot_of(name: str) -> str:
     return f"adapter-{name}"
 
 
-@contextmanager
-def _in_one_sentence() -> Iterator[None]:
-    try:
-        yield
-    except CoherenceError:
-        raise
-    except Exception as problem:  # PEFT raises nearly anything for a folder that it did not write
-        raise ArtefactError(f"cannot be mounted: {reason(problem, SafetensorError)}") from problem
-
-
-def _injected(model: nn.Module, config: LoraConfig, slot: str) -> PeftModel:
+def _injected(model: nn.Module, config: LoraConfig, slot: str, is_skeleton: bool) -> PeftModel:
     # DoRA reckons with the base's weights when it begins, which a skeleton has not.
-    without_weights = _is_skeleton(model)
     if isinstance(model, PeftModel):
-        model.add_adapter(slot, config, low_cpu_mem_usage=without_weights)
+        model.add_adapter(slot, config, low_cpu_mem_usage=is_skeleton)
         return model
-    return PeftModel(model, config, adapter_name=slot, low_cpu_mem_usage=without_weights)
+    return PeftModel(model, config, adapter_name=slot, low_cpu_mem_usage=is_skeleton)
 
 
 def _remove(model: nn.Module, slot: str) -> None:

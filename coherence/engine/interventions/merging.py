@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
 from coherence.engine.interventions.adapters import Adapters, lora_layers, slot_of
+from coherence.engine.interventions.grafts import writing
 from coherence.errors import MeasurementError, reason
 from coherence.plan import Way
 
@@ -32,7 +33,7 @@ def combine(model: nn.Module, weights: Weights, way: Way, name: str) -> None:
         raise MeasurementError(f"{_named(weights)} cannot be put in by {way}: the base is offloaded")
     try:
         # DARE drops weights at random (arXiv 2311.03099).
-        with _writing(), torch.random.fork_rng():
+        with writing(), torch.random.fork_rng():
             torch.manual_seed(0)
             peft.base_model.add_weighted_adapter(
                 slots,
@@ -134,7 +135,7 @@ def _merged(
     # A module may lend its weights to another.
     own = {parameter: parameter.data for layer in layers for parameter in layer.get_base_layer().parameters()}
     try:
-        with _writing():
+        with writing():
             for parameter, kept in own.items():
                 parameter.data = kept.to(dtype or kept.dtype, copy=True)
             for layer in layers:
@@ -143,7 +144,7 @@ def _merged(
                 parameter.data = parameter.data.to(then or kept.dtype)
         yield
     finally:
-        with _writing():
+        with writing():
             for parameter, kept in own.items():
                 parameter.data = kept
         for layer in layers:
@@ -151,16 +152,9 @@ def _merged(
 
 
 def _unmerge(layers: Sequence[LoraLayer]) -> None:
-    with _writing():
+    with writing():
         for layer in layers:
             layer.unmerge()
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    # What is written in inference mode could be used nowhere else.
-    with torch.inference_mode(mode=False), torch.no_grad():
-        yield
 
 
 def _offloaded(layer: LoraLayer) -> bool:

@@ -111,6 +111,11 @@ def adapter_files(folder: Path) -> list[Path]:
     return found
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a whole model and not an adapter."""
+    return (folder / CONFIG).is_file() and not (folder / ADAPTER_CONFIG).exists()
+
+
 def tensors(path: Path) -> dict[str, Stored]:
     """Read the header of a safetensors file; an ArtefactError when the file is not what that tells of."""
     # Not by safetensors, which maps the whole file, and cannot where it is larger than the memory.

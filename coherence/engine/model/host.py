@@ -18,19 +18,21 @@ from coherence.engine.batch.attention import configs_of
 from coherence.engine.batch.layout import Alone, Layout, Padded
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.rows import Arrangement, Deltas, Row, Weights
-from coherence.engine.interventions.adapters import lora_layers, mount
+from coherence.engine.interventions.adapters import lora_layers
 from coherence.engine.interventions.capping_hooks import CappingHooks, bounds_of
+from coherence.engine.interventions.carrier import Carrier
 from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, pushes_of, stack_deltas
 from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.chat import Chat, Ends
-from coherence.engine.model.folder import adapter_files
+from coherence.engine.model.checkpoints import checkpoint
+from coherence.engine.model.folder import adapter_files, is_checkpoint
 from coherence.engine.model.loading import load_model
 from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.trial import BaseTrial, agree
-from coherence.errors import ArtefactError
+from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import Way
 
 _UNPACKED = (Arrangement.PADDED, Arrangement.REREAD, Arrangement.ALONE)
@@ -48,7 +50,10 @@ class Host:
         self.width: int = text_config.hidden_size
         self.blocks: nn.ModuleList = blocks_of(model)
         self._configs = configs_of(model)
-        self._mounted: nn.Module = model
+        # Not what an adapter may put in their place.
+        self._embeddings: Any = model.get_input_embeddings()
+        self._carrier = Carrier(model, self.blocks)
+        self._grafts, self._soft = self._carrier.grafts, self._carrier.soft
         # Listed when they are mounted, and not in every pass.
         self._layers: list[LoraLayer] = []
         self._by_row: set[str] = set()
@@ -83,7 +88,7 @@ class Host:
     @property
     def device(self) -> torch.device:
         """The device of the input embeddings, to which token ids are put, wherever other parts are."""
-        device: torch.device = self.model.get_input_embeddings().weight.device
+        device: torch.device = self._embeddings.weight.device
         return device
 
     @property
@@ -98,18 +103,31 @@ class Host:
         return core
 
     def mount(self, name: str, folder: Path) -> str:
-        """Mount an adapter, inactive. One that cannot be used, or changes nothing, is an ArtefactError.
+        """Mount an adapter or a checkpoint, inactive.
 
-        Return a remark on how its weights are named, empty where PEFT names them so.
+        One that cannot be used, or changes nothing, is an ArtefactError. Return a remark on what is unusual
+        of it, empty where nothing is.
         """
-        self._mounted, remark = mount(self._mounted, folder, name, adapter_files(folder))
+        if is_checkpoint(folder):
+            graft, remark = checkpoint(folder, self.model, self.tokenizer, self._grafts.weights)
+            self._grafts.add(name, graft)
+        else:
+            remark = self._carrier.mount(name, folder, adapter_files(folder))
         self._layers = list(lora_layers(self.model))
-        base, switched = self._signature(()), self._signature(((name, 1.0),))
+        if self._soft.kind(name):
+            self._try_soft_prompt(name)
+            return remark
+        text = (*self._sample, *self._grafts.tokens(name))
+        base = self._signature((), text)
+        switched = self._grafts.try_out(name, lambda: self._signature(((name, 1.0),), text))
         if torch.equal(switched, base):
             raise ArtefactError("changes nothing: the logits are those of the base model")
         if not switched.isfinite().all():
             raise ArtefactError("holds weights that make NaN or infinite logits")
-        self._try_by_row(name, base, switched)
+        if self._grafts.kind(name):
+            self._require_row_by_row(name, text, switched)
+        else:
+            self._try_by_row(name, base, switched)
         return remark
 
     def by_row(self, adapters: Weights, way: Way = Way.STACKED) -> bool:
@@ -119,8 +137,11 @@ class Host:
     def fit(self, adapters: Weights, way: Way) -> tuple[Weights, Way]:
         """Find what to switch to for mounted adapters in a way; of a combination, PEFT's new adapter.
 
-        A MeasurementError says why they cannot be put in so.
+        What stands before the text is none of it (`ahead`). A MeasurementError says why they cannot be put in
+        so.
         """
+        self._require_place(adapters, way)
+        adapters, _ = self._soft.split(adapters)
         if way not in COMBINED:
             if way is not Way.STACKED:
                 require_place(self.model, adapters)
@@ -128,13 +149,28 @@ class Host:
         name = self._combined.get((adapters, way)) or self._combine(adapters, way)
         return ((name, 1.0),), Way.STACKED
 
+    def ahead(self, adapters: Weights) -> tuple[int, ...]:
+        """Token ids of soft prompts among mounted adapters; they stand before all that a row says."""
+        return self._soft.ids(self._soft.split(adapters)[1])
+
     @contextmanager
     def switched(self, adapters: Weights, way: Way = Way.STACKED) -> Iterator[None]:
         """Put the whole model under adapters, by PEFT's own switching or merging, without gradients.
 
         The base model's own state is back afterwards, bit for bit, also after an exception.
         """
-        with torch.inference_mode(), fused(self.model, adapters, way):
+        self._require_place(adapters, way)
+        if self.ahead(adapters):
+            named = self._named(self._soft.split(adapters)[1])
+            raise MeasurementError(f"{named} stands before a text, and is no state of the model")
+        adapters, _ = self._soft.split(adapters)
+        plain, grafted = self._grafts.split(adapters)
+        with (
+            torch.inference_mode(),
+            self._grafts.put(()),
+            fused(self.model, plain, way),
+            self._grafts.put(grafted),
+        ):
             yield
 
     def weight_errors(self, adapters: Weights, way: Way) -> Tensor:
@@ -211,6 +247,7 @@ class Host:
         """Put each row of the passes inside, laid out so, under its adapters, steering, patch and cap."""
         with ExitStack() as stack:
             stack.enter_context(layout.attending())
+            stack.enter_context(self._soft.read(rows))
             stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
             deltas = stack_deltas([row.deltas for row in rows], self.width)
             steering = SteeringHooks(self.blocks, deltas, pushes_of(rows, layout), layout.spread)
@@ -255,18 +292,61 @@ class Host:
         """Steering alone, {depth: [lines, tokens or 1, width]}."""
         return SteeringHooks(self.blocks, deltas) if deltas else nullcontext()
 
+    def _require_place(self, adapters: Weights, way: Way) -> None:
+        others = self._named(adapters)
+        self._grafts.require_scales(adapters)
+        if others and way is not Way.STACKED:
+            raise MeasurementError(
+                f"{others} cannot be put in by {way}: that is for plain LoRA and DoRA only"
+            )
+
+    def _named(self, adapters: Weights) -> str:
+        """Name those of adapters that are more than plain LoRA and DoRA, each with its kind."""
+        kinds = {name: self._grafts.kind(name) or self._soft.kind(name) for name, _ in adapters}
+        return " and ".join(f"adapter {name!r} ({kind})" for name, kind in kinds.items() if kind)
+
     def _combine(self, adapters: Weights, way: Way) -> str:
         # No adapter of a release has a name with a blank.
         name = f"{way} {len(self._combined)}"
-        combine(self._mounted, adapters, way, name)
+        combine(self._carrier.mounted, adapters, way, name)
         self._combined[adapters, way] = name
         self._layers = list(lora_layers(self.model))
-        self._try_by_row(name, self._signature(()), self._signature(((name, 1.0),)))
+        whole = ((name, 1.0),)
+        self._try_by_row(name, self._signature((), self._sample), self._signature(whole, self._sample))
         return name
 
     def _try_by_row(self, name: str, base: Tensor, switched: Tensor) -> None:
         if mixes(self.model, name) and self._agrees(name, base, switched):
             self._by_row.add(name)
+
+    def _try_soft_prompt(self, name: str) -> None:
+        """Refuse a soft prompt before which a text is not what it is in PEFT's own model."""
+        ahead, ids = self.ahead(((name, 1.0),)), self._sample
+        rows = [self.arranged(Row(row, label="a text")) for row in ((*ahead, *ids), ids)]
+        if rows[0].arrangement is Arrangement.ALONE:
+            rows = rows[:1]
+        layout = self.laid_out(rows)
+        with self.switched(()):
+            expected = self._soft.plainly(name, torch.tensor([ids], device=self.device))[:, -1]
+            if not expected.isfinite().all():
+                raise ArtefactError("holds weights that make NaN or infinite logits")
+            with self.put(rows, layout):
+                found = self.logits(layout)
+        if not agree(found[:1], expected):
+            raise ArtefactError("is not what PEFT makes of it: the logits behind it are others")
+
+    def _require_row_by_row(self, name: str, ids: tuple[int, ...], switched: Tensor) -> None:
+        """Refuse an adapter under which a text is another one among others, or in our way of running it."""
+        rows = [self.arranged(Row(row)) for row in (ids, ids[:-1])]
+        if rows[0].arrangement is Arrangement.ALONE:
+            rows = rows[:1]
+        layout = self.laid_out(rows)
+        with self.switched(((name, 1.0),)), self.put(rows, layout):
+            found = self.logits(layout)
+        if not agree(found[:1], switched):
+            raise ArtefactError(
+                "does not act on each token by itself: beside another text the logits of a text are others"
+            )
 
     def _agrees(self, name: str, base: Tensor, switched: Tensor) -> bool:
         # What lies behind a layer may fold rows together, as routed experts do; only trying tells.
@@ -298,9 +378,9 @@ class Host:
         ids: Any = self.tokenizer("A short text.", add_special_tokens=False)["input_ids"]
         return tuple(ids)
 
-    def _signature(self, adapters: Weights) -> Tensor:
+    def _signature(self, adapters: Weights, ids: Sequence[int]) -> Tensor:
         with self.switched(adapters):
-            return self.called(self._sample)[:, -1]
+            return self.called(ids)[:, -1]
 
 
 def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:

@@ -123,13 +123,16 @@ class Branch:
 
     def _under(self, condition: Condition, row: Row) -> Under:
         reply = self._reply
-        if _prompted(condition) != _prompted(self._condition):
+        if self._begins(condition) != self._begins(self._condition):
             raise MeasurementError(
                 f"the prompt changes on the way, and the cache is kept: {row.label}; "
                 "expected a cache that is rebuilt, for what is kept holds the prompt as it was"
             )
         new = self._alike(self._resolved.row(condition, reply.probe), row)
         return Under(new.adapters, new.deltas, new.steered, new.capped)
+
+    def _begins(self, condition: Condition) -> tuple[object, ...]:
+        return _prompted(condition), self._builder.mounted.ahead(condition)
 
     def _alike(self, other: Row, row: Row) -> Row:
         if (other.switched, other.way) != (row.switched, row.way):

@@ -34,9 +34,15 @@ class Mounted:
         return Chat(self.host.tokenizer, self.artefacts.templating)
 
     def prompt(self, condition: Condition, probe: Probe) -> list[int]:
-        """Token ids of a prompt."""
+        """Token ids of a prompt, the soft prompts of its condition before it."""
+        ahead = self.ahead(condition)
         with self.artefacts.blaming("base"):
-            return self.chat.encode(condition, probe)
+            return [*ahead, *self.chat.encode(condition, probe)]
+
+    def ahead(self, condition: Condition) -> tuple[int, ...]:
+        """Token ids of the soft prompts of a condition, which stand before all that the template writes."""
+        self.mount(condition)
+        return self.host.ahead(condition.adapters)
 
     def mount(self, condition: Condition) -> None:
         """Mount the adapters of a condition beside those that are there; each is tried once."""

@@ -152,7 +152,7 @@ class Resolved:
     ) -> range:
         """Return the tokens of a position, after a prompt of so many and a transcript with further turns."""
         if position in (Position.TURN_LAST, Position.USER_LAST, Position.USER_MEAN):
-            start = prompt + said.turned if turns else 0
+            start = prompt + said.turned if turns else len(self._builder.mounted.ahead(condition))
             asked = self._asked(position, condition, probe, turns)
             return range(start + asked.start, start + asked.stop)
         begun, end = (prompt + token for token in (said.said[-1] if said.said else (0, 0)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from kinds import tuned
 from safetensors.torch import load_file, save_file
 
 from coherence.engine.artefacts.adapter_remarks import AdapterFolder, of_extremes
@@ -79,6 +80,10 @@ def odd(tiny_adapter: Callable[..., Path], tiny: Path, tmp_path: Path) -> Callab
             _config(use_dora=True),
             "is a DoRA adapter, which vLLM and the converter of llama.cpp refuse; merge",
         ),
+        (
+            _config(peft_type="IA3"),
+            "is an adapter of the kind IA3; vLLM and the converter of llama.cpp take LoRA alone; serve it by",
+        ),
         (_config(use_rslora=True), "is an rsLoRA adapter, whose scale is alpha / r in llama.cpp; merge it"),
         (_config(lora_bias=True), "has biases, which vLLM and the converter of llama.cpp refuse; merge it"),
         (_config(alpha_pattern={"q_proj": 2}), "sets alpha_pattern, which llama.cpp and older versions of"),
@@ -96,6 +101,14 @@ def test_what_does_not_go_with_the_release_is_said(odd, change, said):
     (remark,) = odd(change)
     assert said in str(remark)
     assert remark.fatal == ("train it again" in said)
+
+
+def test_of_a_checkpoint_nothing_is_said_that_is_of_adapters(tiny: Path, tmp_path: Path) -> None:
+    folder = tuned(tiny, tmp_path / "tuned")
+    assert _remarks(folder, tiny) == []
+    (folder / "tokenizer.json").write_text(OTHER_WORDS)
+    (remark,) = _remarks(folder, tiny)
+    assert remark.found.startswith("a tokenizer lies beside it with other tokens")
 
 
 def test_an_rslora_scale_is_reckoned_by_the_root(odd):

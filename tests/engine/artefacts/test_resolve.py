@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,25 @@ def test_what_is_here_is_found_and_nothing_is_fetched(
     monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path))
     assert base_here("reference") is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("holds", "fetched"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"], 2),
+        (["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"], 4),
+    ],
+    ids=["adapter", "checkpoint"],
+)
+def test_of_a_hub_all_files_of_a_checkpoint_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: list[str], fetched: int
+) -> None:
+    # The tests run offline: what a hub would send, by the names that are asked for.
+    def send(repository: str, allow_patterns: list[str], **how: object) -> str:
+        for name in holds:
+            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (tmp_path / name).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", send)
+    assert len([*adapter_folder("org/persona").iterdir()]) == fetched

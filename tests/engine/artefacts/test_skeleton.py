@@ -12,7 +12,7 @@ def test_it_is_the_model_without_its_weights(tiny):
     skeleton, host = Skeleton(tiny), Host.load(tiny, "float32")
     assert (skeleton.width, skeleton.blocks) == (host.width, len(host.blocks))
     assert skeleton.parameters == sum(weight.numel() for weight in host.model.parameters())
-    assert {weight.device for weight in skeleton._mounted.parameters()} == {torch.device("meta")}
+    assert {weight.device for weight in skeleton._carrier.mounted.parameters()} == {torch.device("meta")}
 
 
 def test_it_carries_what_the_model_carries(tiny, tiny_adapter, tmp_path):

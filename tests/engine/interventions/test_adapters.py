@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoHaConfig, LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -203,6 +203,18 @@ def lora(**settings: Any) -> LoraConfig:
     return LoraConfig(**{"target_modules": ["q_proj"], "init_lora_weights": False} | settings)
 
 
+def ia3() -> IA3Config:
+    return IA3Config(target_modules=["q_proj"], feedforward_modules=[])
+
+
+def unsaid(folder: Path, name: str) -> Path:
+    path = folder / "adapter_config.json"
+    path.write_text(
+        json.dumps({key: told for key, told in json.loads(path.read_text()).items() if key != name})
+    )
+    return folder
+
+
 def reworded(folder: Path, **changes: Any) -> Path:
     path = folder / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -230,14 +242,17 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: reworded(other_base(folder, lora()), target_modules=["q_proj", "mlp"]),
         r"cannot be mounted: Target module LlamaMLP",
     ),
-    "modules to save": (
-        lambda folder: other_base(folder, lora(modules_to_save=["lm_head"])),
-        r"sets modules_to_save to \['lm_head'\]; expected plain LoRA, rsLoRA or DoRA weights",
+    "modules to save of another size": (
+        lambda folder: other_base(folder, lora(modules_to_save=["lm_head"]), vocab_size=322),
+        r"was trained with a vocabulary of 322 tokens \(\S+lm_head.weight is \[322, 32\]\)",
     ),
-    "bias": (lambda folder: other_base(folder, lora(bias="all")), "sets bias to 'all'; expected plain LoRA"),
-    "new tokens": (
-        lambda folder: other_base(folder, lora(trainable_token_indices=[1, 2])),
-        r"sets trainable_token_indices to \[1, 2\]",
+    "modules that hold blocks": (
+        lambda folder: reworded(other_base(folder, lora()), modules_to_save=["layers"]),
+        "cannot be mounted: No modules were targeted for adaptation",
+    ),
+    "the decoder": (
+        lambda folder: other_base(folder, lora(target_modules=["lm_head"], modules_to_save=["model"])),
+        "replaces model, which holds blocks of the model; expected an adapter of modules inside of blocks",
     ),
     "replicated layers": (
         lambda folder: other_base(folder, lora(layer_replication=[[0, 3], [1, 4]])),
@@ -245,7 +260,7 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "activated LoRA": (
         lambda folder: other_base(folder, lora(alora_invocation_tokens=[1])),
-        r"sets alora_invocation_tokens to \[1\]",
+        r"sets alora_invocation_tokens to \[1\], with which it begins at some token",
     ),
     "pissa": (
         lambda folder: reworded(other_base(folder, lora()), init_lora_weights="pissa"),
@@ -255,9 +270,25 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: reworded(other_base(folder, lora()), telepathic=True),
         "sets telepathic to True; expected plain LoRA",
     ),
-    "IA3": (
-        lambda folder: other_base(folder, IA3Config(target_modules=["q_proj"], feedforward_modules=[])),
-        "is of the PEFT type IA3; expected LORA",
+    "a kind that writes to the base": (
+        lambda folder: reworded(other_base(folder, lora()), peft_type="OSF"),
+        "is of the PEFT type OSF, which writes to the base when it begins; expected one of ADALORA, BOFT",
+    ),
+    "a kind of which nothing is known": (
+        lambda folder: reworded(other_base(folder, lora()), peft_type="SHIRA"),
+        "is of the PEFT type SHIRA, which is none of those that are held equal to PEFT's own model",
+    ),
+    "IA3 from a PEFT to come": (
+        lambda folder: reworded(other_base(folder, ia3()), feedforward_module=["down_proj"]),
+        r"sets feedforward_module to \['down_proj'\] .* does not know of IA3; did you mean",
+    ),
+    "IA3 of another base": (
+        lambda folder: other_base(folder, ia3(), hidden_size=48),
+        r"made for another base: \S+q_proj.ia3_l is \[48, 1\], expected \[32, 1\]",
+    ),
+    "no alpha": (
+        lambda folder: unsaid(other_base(folder, LoHaConfig(target_modules=["q_proj"])), "alpha"),
+        "says no alpha in adapter_config.json, and PEFT would take 8; expected the alpha that it was trained",
     ),
     "no config": (lambda folder: without(folder, "adapter_config.json"), "has no adapter_config.json"),
     "no weights": (

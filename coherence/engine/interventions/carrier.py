@@ -1,0 +1,90 @@
+"""The carrier: a base with all adapters that were mounted on it, each in the way of its kind."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from coherence.engine.interventions.adapter_config import read_config
+from coherence.engine.interventions.adapter_kinds import is_plain
+from coherence.engine.interventions.adapter_patterns import spell_out
+from coherence.engine.interventions.adapter_weights import check_ranks, copies, read_weights
+from coherence.engine.interventions.adapters import mount, slot_of
+from coherence.engine.interventions.grafting import grafted
+from coherence.engine.interventions.grafts import Graft, Grafts
+from coherence.engine.interventions.soft_prompts import SoftPrompts, soft_prompt
+from coherence.errors import ArtefactError, CoherenceError, reason
+
+
+class Carrier:
+    """A causal LM and its adapters: plain LoRA in layers that stay, inactive; soft prompts; and grafts.
+
+    `mounted` is the model as PEFT has it, with the layers that stay.
+    """
+
+    def __init__(self, model: nn.Module, blocks: nn.ModuleList) -> None:
+        self.mounted = model
+        self.grafts = Grafts(model)
+        self.soft = SoftPrompts(model)
+        self._model, self._blocks = model, blocks
+        self._names = [name for name, _ in model.named_modules()]
+
+    def mount(self, name: str, folder: Path, files: Sequence[Path]) -> str:
+        """Mount a PEFT folder, its weights from `files`; an ArtefactError says why it cannot be used.
+
+        Return a remark on how its weights are named, empty where PEFT names them so.
+        """
+        with _in_one_sentence(), warnings.catch_warnings():
+            # PEFT warns those who train; what matters here is checked here.
+            warnings.simplefilter("ignore")
+            config, weights = read_config(folder), read_weights(files)
+            spell_out(config, self._names)
+            if is_plain(config):
+                check_ranks(config, weights)
+                weights = self._changed(weights)
+                if not copies(weights, self.grafts.weights):
+                    self.mounted, remark = mount(
+                        self.mounted, config, slot_of(name), weights, self.grafts.is_of_skeleton
+                    )
+                    return remark
+            if config.is_prompt_learning:
+                self.soft.add(name, soft_prompt(self._model, self.grafts, config, slot_of(name), weights))
+                return ""
+            graft, remark = grafted(self._model, self.grafts, config, slot_of(name), weights)
+            self._require_blocks(graft)
+        self.grafts.add(name, graft)
+        return remark
+
+    def _changed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Leave out embeddings that PEFT has saved beside an adapter as the base has them."""
+        own = self.grafts.weights
+        same = {
+            key
+            for key, name in copies(weights, own).items()
+            if self.grafts.is_of_skeleton or weights[key].to(own[name]).equal(own[name])
+        }
+        return {key: tensor for key, tensor in weights.items() if key not in same}
+
+    def _require_blocks(self, graft: Graft) -> None:
+        """Refuse what would take blocks away, at whose ends residuals are read and steered."""
+        blocks = set(self._blocks)
+        for parent, name in graft.modules:
+            own = parent._modules[name]
+            if own is not None and not blocks.isdisjoint(own.modules()):
+                raise ArtefactError(
+                    f"replaces {name}, which holds blocks of the model; expected an adapter of modules "
+                    "inside of blocks, of the embeddings or of the head"
+                )
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except CoherenceError:
+        raise
+    except Exception as problem:  # PEFT raises nearly anything for a folder that it did not write
+        raise ArtefactError(f"cannot be mounted: {reason(problem, SafetensorError)}") from problem
