@@ -250,10 +250,6 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: reworded(other_base(folder, lora()), modules_to_save=["layers"]),
         "cannot be mounted: No modules were targeted for adaptation",
     ),
-    "the decoder": (
-        lambda folder: other_base(folder, lora(target_modules=["lm_head"], modules_to_save=["model"])),
-        "replaces model, which holds blocks of the model; expected an adapter of modules inside of blocks",
-    ),
     "replicated layers": (
         lambda folder: other_base(folder, lora(layer_replication=[[0, 3], [1, 4]])),
         r"sets layer_replication to \[\[0, 3\], \[1, 4\]\]",
