@@ -47,5 +47,5 @@ def test_values_of_other_types_are_told(tmp_path: Path, setting: str, value: Any
 
 @pytest.mark.parametrize("settings", [[], "LORA", 4, None])
 def test_what_is_no_object_is_told(tmp_path: Path, settings: Any) -> None:
-    with pytest.raises(ArtefactError, match=r"in adapter_config\.json; expected the settings of an adapter"):
+    with pytest.raises(ArtefactError, match=r"in adapter_config\.json; expected the settings"):
         read_config(written(tmp_path, settings))
