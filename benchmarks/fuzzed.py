@@ -30,7 +30,8 @@ from coherence.engine.artefacts.digests import counted_files, model_digest
 from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.template import Template
 from coherence.engine.artefacts.vectors import load_vector
-from coherence.engine.interventions.adapters import mount
+from coherence.engine.interventions.carrier import Carrier
+from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_model
 from coherence.reports.html import write_html
@@ -401,7 +402,8 @@ class Adapters(_Folders):
 
     def read(self, random: Random, folder: Path) -> None:
         counted_files(folder)
-        mount(copy.deepcopy(_base()[1]), folder, "a", adapter_files(folder))
+        model = copy.deepcopy(_base()[1])
+        Carrier(model, blocks_of(model)).mount("a", folder, adapter_files(folder))
 
 
 class Bases(_Folders):

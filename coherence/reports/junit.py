@@ -44,10 +44,16 @@ def _suite(results: Results, persona: str, strict: bool) -> TestSuite:
     )
 
 
+def _class_of(suite: str) -> str:
+    path = PurePosixPath(suite)
+    # A document may have been edited, and name no file.
+    return ".".join((path.with_suffix("") if path.name else path).parts)
+
+
 def _case(result: AssertionResult, strict: bool) -> TestCase:
     case = TestCase(
         one_line(result.id),
-        classname=one_line(".".join(PurePosixPath(result.suite).with_suffix("").parts)),
+        classname=one_line(_class_of(result.suite)),
         elapsed_sec=result.seconds,
         stdout=clipped(_numbers(result), _TEXT_BYTES),
         file=None if strict else one_line(result.suite),

@@ -200,3 +200,10 @@ def test_controls_are_properties(controlled, tmp_path, strict, junit_schema):
         assert f"[[PROPERTY|control.{line}]]" in case.system_out
     if strict:
         junit_schema.assertValid(etree.parse(written(controlled, tmp_path, strict)))
+
+
+@pytest.mark.parametrize("suite", ["/", "", ".", ".."])
+def test_a_suite_that_is_no_file_is_written_as_well(results, tmp_path, strict, suite):
+    first, *others = results.assertions
+    edited = results.model_copy(update={"assertions": (first.model_copy(update={"suite": suite}), *others)})
+    assert len(written(edited, tmp_path, strict).read_text()) > 0
