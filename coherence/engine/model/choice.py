@@ -1,6 +1,7 @@
 """The choice of the next token: what transformers does to logits before one is taken, and how one is."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,8 +27,9 @@ class TokenChoice:
 
     def token(self, context: Sequence[int], logits: Tensor) -> int:
         """Id of the token after a context, by its float32 logits [vocabulary]."""
-        ids = torch.tensor([context])
-        scores: Tensor = self._processors(ids, logits[None])[0]
+        ids: Any = torch.tensor([context])
+        given: Any = logits[None]
+        scores: Tensor = self._processors(ids, given)[0]
         if not self._draws:
             return int(scores.argmax())
         return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._generator))

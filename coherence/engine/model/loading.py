@@ -189,7 +189,7 @@ def _check_keys(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
 
 def _check_dtype(model: PreTrainedModel, dtype: str) -> None:
     """Refuse weights of another type than the one that every value would be reported in."""
-    embeddings: Any = model.get_input_embeddings()  # type: ignore[no-untyped-call]
+    embeddings: Any = model.get_input_embeddings()
     found = str(embeddings.weight.dtype).removeprefix("torch.")
     if found != dtype:
         raise ArtefactError(
