@@ -188,7 +188,7 @@ def _said(problem: ValidationError) -> str:
 
 def _digests(release: dict[str, str]) -> dict[str, str]:
     """Leave out where artefacts lay on the machine; the base keeps its name."""
-    return {name: was if name == "base" else was.split()[-1] for name, was in release.items()}
+    return {name: was if name == "base" else was.rpartition(" ")[2] for name, was in release.items()}
 
 
 def _together(several: Iterable[dict[str, _Value]]) -> dict[str, _Value]:

@@ -77,7 +77,7 @@ def _obstacles(before: Baseline, now: Baseline) -> Iterator[str]:
 
 def _differing(suite: str, before: SuiteLines, now: SuiteLines) -> Iterator[str]:
     bases = [lines.release.get("base", "?") for lines in (before, now)]
-    if bases[0].split()[-1] != bases[1].split()[-1]:
+    if bases[0].split()[-1:] != bases[1].split()[-1:]:
         yield f"{suite} was judged on the base {bases[0]} and is now on {bases[1]}"
     others = [what for what in now.asked if before.asked.get(what, now.asked[what]) != now.asked[what]]
     if others:

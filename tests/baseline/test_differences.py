@@ -204,3 +204,11 @@ def test_an_older_document_is_compared_without_pairs():
     evidence = Evidence(criteria=(criterion.model_copy(update={"estimate": old}),))
     before = judged(criterion, asked={}).model_copy(update={"evidence": evidence})
     assert not only(compared(before, judged(mean(GOOD)))).difference.paired
+
+
+@pytest.mark.parametrize(
+    "release", [{"base": ""}, {"base": " "}, {"base": "tiny 12ab", "adapter pirate": ""}]
+)
+def test_a_release_whose_digests_were_taken_out_is_compared(release):
+    before, now = judged(mean(GOOD), release=release), judged(mean(GOOD))
+    assert only(compared(before, now, anyway=True)).kind == "level"
