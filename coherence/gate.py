@@ -47,6 +47,7 @@ from coherence.store import Store
 from coherence.suite import Assertion, Suite
 from coherence.vocabulary import (
     Adjusted,
+    ArtefactFiles,
     Criterion,
     Decoding,
     Evidence,
@@ -132,6 +133,12 @@ class Gate:
         self._spending = Spending(allowance)
         self._baseline = baseline
         self._remarked: dict[str, None] = {}
+        self._artefacts: dict[tuple[str, str], ArtefactFiles] = {}
+
+    @property
+    def artefacts(self) -> tuple[ArtefactFiles, ...]:
+        """What took part in the assertions that were judged so far, with its files, each once."""
+        return tuple(self._artefacts.values())
 
     def measure(self) -> None:
         """Measure everything that the selected assertions need, now."""
@@ -193,7 +200,7 @@ class Gate:
                 evidence = controlled.model_copy(update={"notes": notes})
         except Exception as error:
             problem = in_a_sentence(error)
-        release = _described(needed.needs, measured.artefacts)
+        release = self._described(needed.needs, measured.artefacts)
         carried = _carried(needed.needs, measured.artefacts)
         scales = {
             name: measured.scales[name]
@@ -202,6 +209,14 @@ class Gate:
         }
         seconds = round(time.perf_counter() - started, 3)
         return _Alone(suite, assertion, evidence, problem, release, scales, seconds)
+
+    def _described(self, needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
+        try:
+            used = artefacts.files_in(_conditions(needs))
+        except CoherenceError as problem:
+            return {"base": artefacts.release.base, "problem": problem.sentence}
+        self._artefacts |= {(one.name, one.said): one for one in used}
+        return {one.name: one.said for one in used}
 
     def _require_measured(self, wanted: _Wanted, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
@@ -387,16 +402,27 @@ def among_all(judged: Sequence[tuple[Property, Expectation, Evidence]]) -> list[
 
 
 def results_of(
-    assertions: Iterable[AssertionResult], started: datetime, seed: int, policy: Policy = _DEFAULT
+    assertions: Iterable[AssertionResult],
+    started: datetime,
+    seed: int,
+    policy: Policy = _DEFAULT,
+    artefacts: Iterable[ArtefactFiles] = (),
 ) -> Results:
-    """Put the verdicts of a run into one document, in the order of the suites whatever order they came in."""
+    """Put the verdicts of a run into one document, in the order of the suites whatever order they came in.
+
+    Of the artefacts it has those that evidence is about.
+    """
+    ordered = sorted(assertions, key=lambda result: (result.suite, result.line, result.id))
+    named = {pair for result in ordered if result.evidence for pair in result.release.items()}
+    used = {(one.name, one.said): one for one in artefacts if (one.name, one.said) in named}
     return Results(
         started=started.isoformat(timespec="seconds"),
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
         seed=seed,
         policy=policy,
         versions={library: version(library) for library in _LIBRARIES},
-        assertions=tuple(sorted(assertions, key=lambda result: (result.suite, result.line, result.id))),
+        assertions=tuple(ordered),
+        artefacts=tuple(used[pair] for pair in sorted(used, key=lambda pair: (pair[0] != "base", pair))),
     )
 
 
@@ -472,17 +498,6 @@ def _rounded(needs: Iterable[Measurement], artefacts: Artefacts) -> Iterator[str
             remark = artefacts.rounding(one.tolerance)
             if remark:
                 yield remark
-
-
-def _described(needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
-    try:
-        described = {"base": artefacts.named_base}
-        for condition in _conditions(needs):
-            for name, digest in artefacts.named_in(condition).items():
-                described[name] = digest
-    except CoherenceError as problem:
-        return {"base": artefacts.release.base, "problem": problem.sentence}
-    return described
 
 
 def _of_artefacts(carried: Iterable[Named], remarks: Mapping[Named, str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from coherence.errors import CoherenceError, Place
 from coherence.files import read_file, replace_file
 from coherence.older_results import FORMATS, upgraded
 from coherence.vocabulary import (
+    ArtefactFiles,
     Comparison,
     Criterion,
     Evidence,
@@ -127,6 +128,9 @@ class Results(Frozen):
         (), description="What of the artefacts does not go together, said before they were measured."
     )
     assertions: tuple[AssertionResult, ...]
+    artefacts: tuple[ArtefactFiles, ...] = Field(
+        (), description="What evidence is about, with a digest of every file; absent in older documents."
+    )
     comparison: Comparison | None = Field(None, description="With a baseline, where there is one.")
 
     @property
@@ -141,6 +145,12 @@ class Results(Frozen):
         for assertion in self.assertions:
             groups.setdefault(assertion.persona, []).append(assertion)
         return groups
+
+    @property
+    def green(self) -> bool:
+        """Whether something was judged, all of it is as expected, and nothing failed against a baseline."""
+        failing = self.comparison and self.comparison.failing
+        return bool(self.assertions) and not failing and all(result.green for result in self.assertions)
 
     @model_validator(mode="before")
     @classmethod
@@ -157,10 +167,21 @@ class Results(Frozen):
     @classmethod
     def read(cls, path: Path) -> "Results":
         """Read a results document back; a CoherenceError says why it is not one."""
+        return cls.parse(cls.content(path), path)
+
+    @classmethod
+    def content(cls, path: Path) -> bytes:
+        """Return the bytes of a document; a CoherenceError says why they cannot be read."""
         try:
-            results = cls.model_validate_json(read_file(path, limits.DOCUMENT_BYTES))
+            return read_file(path, limits.DOCUMENT_BYTES)
         except OSError as problem:
             raise CoherenceError(f"cannot be read: {problem.strerror or problem}", Place(str(path))) from None
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> "Results":
+        """Take what was read from a file for a results document; a CoherenceError says why it is not one."""
+        try:
+            results = cls.model_validate_json(content)
         except ValidationError as problem:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the document"

@@ -31,7 +31,7 @@ from coherence.suite import Suite
 from coherence.suite.document import shown
 from coherence.suite.load import assertions_of
 from coherence.suite.written import properties_of
-from coherence.vocabulary import Part, Policy, Position, Regime, Site
+from coherence.vocabulary import ArtefactFiles, Part, Policy, Position, Regime, Site
 
 Stated = Property | Mapping[str, Any]
 """A property, or its keys as a suite writes them."""
@@ -78,6 +78,12 @@ class OpenSuite:
         self._executor = Kept(executor)
         self._policy = policy
         self._heard = heard
+        self._artefacts: dict[tuple[str, str], ArtefactFiles] = {}
+
+    @property
+    def artefacts(self) -> tuple[ArtefactFiles, ...]:
+        """What took part in what was judged so far, with a digest of every file, each once."""
+        return tuple(self._artefacts.values())
 
     @property
     def scene(self) -> Scene:
@@ -155,7 +161,8 @@ class OpenSuite:
         assertions = assertions_of(stated, self.scene)
         suite = replace(self._suite, assertions=assertions)
         gate = Gate({suite: assertions}, self._store, _Warnings(), self._executor, self._policy)
-        results = (gate.judge(suite, assertion) for assertion in assertions)
+        results = [gate.judge(suite, assertion) for assertion in assertions]
+        self._artefacts |= {(one.name, one.said): one for one in gate.artefacts}
         # `coherence replay` finds an assertion in a suite, and these are in none.
         return tuple(result.model_copy(update={"replay": None}) for result in results)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from coherence import __version__
 from coherence.cli import (
     bless,
+    bom,
     calibrate,
     completion,
     demo,
@@ -23,8 +24,10 @@ from coherence.cli import (
     replay,
     report,
     schema,
+    sign,
     store,
     validate,
+    verify,
 )
 from coherence.cli.command import Parser
 from coherence.errors import told
@@ -44,6 +47,9 @@ COMMANDS = tuple(
         report,
         replay,
         bless,
+        sign,
+        verify,
+        bom,
         schema,
         store,
         fetch,
@@ -56,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it worked, 4 when it was asked for something it cannot do (as pytest does).
 
     1 when it looked at something that is not well: a suite with problems (`validate`), an installation or
-    release that cannot work (`doctor`), damage (`store verify`), a law that is broken (`replay`).
+    release that cannot work (`doctor`), files that were not judged (`verify`), damage (`store verify`), a law
+    that is broken (`replay`).
     """
     parser = _parser()
     completion.answer(parser)

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from coherence.results import AssertionResult
+from coherence.vocabulary import ArtefactFiles
 
 Report = pytest.CollectReport | pytest.TestReport
 
@@ -32,6 +33,9 @@ class Message(BaseModel):
 
     device: str | None = None
     """What measured."""
+
+    artefacts: tuple[ArtefactFiles, ...] = ()
+    """What took part in what was judged, with its files."""
 
     misuse: str | None = None
     """What is wrong with the options, which only shows once suites are collected."""

@@ -32,6 +32,7 @@ from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results
 from coherence.store import Lender, Store, store_root
 from coherence.suite import SUFFIX, Overrides
+from coherence.vocabulary import ArtefactFiles
 
 # What the summary and the failures are laid out for; a log file has no width of its own.
 WIDTH = 100
@@ -85,6 +86,7 @@ class CoherenceSession:
             remarks=self._gate.remarks if self._gate else (),
             seed=self._seed,
             device=device(),
+            artefacts=(*(self._gate.artefacts if self._gate else ()), *self._suites.artefacts),
             misuse=self._misuse,
         )
 
@@ -131,7 +133,8 @@ class CoherenceSession:
         beyond = [item for item in items if isinstance(item, AssertionItem) and not self._is_asked(item)]
         if not beyond:
             return
-        items[:] = [item for item in items if item not in beyond]
+        left_out = frozenset(beyond)
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=beyond)
         self._left_out = frozenset((item.assertion.place.file, item.assertion.id) for item in beyond)
 
@@ -229,6 +232,7 @@ class Summary:
         self._remarks: dict[str, None] = {}
         self._seed: int | None = None
         self._device: str | None = None
+        self._artefacts: dict[tuple[str, str], ArtefactFiles] = {}
 
     def hear(self, message: Message) -> None:
         """Take in what was found, here or in another process."""
@@ -240,6 +244,7 @@ class Summary:
         self._remarks.update(dict.fromkeys(message.remarks))
         self._seed = message.seed if self._seed is None else self._seed
         self._device = self._device or message.device
+        self._artefacts |= {(one.name, one.said): one for one in message.artefacts}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Hear of a broken suite."""
@@ -302,7 +307,9 @@ class Summary:
     def _document(self) -> Results:
         """What all reports show, once all results are there."""
         seed = self._unjudged.seed if self._seed is None else self._seed
-        results = results_of(self._results.values(), self._started, seed or 0, self._policy)
+        results = results_of(
+            self._results.values(), self._started, seed or 0, self._policy, self._artefacts.values()
+        )
         suite = self._config.invocation_params.dir / next(iter(results.assertions)).suite
         made = {"commit": commit(suite.parent), "device": self._device, "remarks": tuple(self._remarks)}
         passed_over = {(one.suite, one.id) for one in self._missing.values()} | self._left_out

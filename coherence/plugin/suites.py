@@ -12,7 +12,7 @@ from coherence.plugin.item import SuiteCollector
 from coherence.results import AssertionResult
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
-from coherence.vocabulary import Policy
+from coherence.vocabulary import ArtefactFiles, Policy
 
 SUITES = pytest.StashKey["Suites"]()
 
@@ -55,6 +55,11 @@ class Suites:
         """Let the models go."""
         for suite in self._opened.values():
             suite.close()
+
+    @property
+    def artefacts(self) -> tuple[ArtefactFiles, ...]:
+        """What took part in what was judged, with its files."""
+        return tuple(one for suite in self._opened.values() for one in suite.artefacts)
 
     def required(self) -> tuple[AssertionResult, ...]:
         """Hand over, once, what was required and found since."""

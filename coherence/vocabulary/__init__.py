@@ -1,5 +1,6 @@
 """The words of the domain, each in a file of its own; everything else is said with them."""
 
+from coherence.vocabulary.artefact_files import ArtefactFiles
 from coherence.vocabulary.bound import Bound
 from coherence.vocabulary.comparison import Change, Comparison, Difference
 from coherence.vocabulary.decoding import Decoding
@@ -31,6 +32,7 @@ __all__ = [
     "Abscissa",
     "Adjusted",
     "Arrows",
+    "ArtefactFiles",
     "Band",
     "Bound",
     "Change",

@@ -12,9 +12,15 @@ import pytest
 from judged import judged, mean, run
 
 from coherence.cli import COMMANDS, main
+from coherence.engine.artefacts.digests import digest_of, folder_files
 from coherence.engine.artefacts.reference_model import VERSION
+from coherence.vocabulary import ArtefactFiles
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "commands.md"
+KEYS = """\
+openssl genpkey -algorithm ed25519 -out private.pem
+openssl pkey -in private.pem -pubout -out public.pem
+"""
 EXAMPLES = re.findall(r"^```sh\n(.+?)\n```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -27,7 +33,14 @@ def folder(tmp_path, tiny, tiny_adapter, reference):
     """The folder that the examples speak of."""
     shutil.copytree(tiny, tmp_path / "base")
     shutil.copytree(tiny_adapter("pirate"), tmp_path / "adapters" / "pirate")
-    run(judged(mean([0.6, 0.7, 0.8, 0.9]))).write(tmp_path / "coherence-results.json")
+    pirate = tmp_path / "adapters" / "pirate"
+    files = folder_files(pirate)
+    artefact = ArtefactFiles(
+        name="adapter pirate", named=str(pirate), digest=digest_of(pirate, files), files=files
+    )
+    results = run(judged(mean([0.6, 0.7, 0.8, 0.9]), release={artefact.name: artefact.said}))
+    results.model_copy(update={"artefacts": (artefact,)}).write(tmp_path / "coherence-results.json")
+    subprocess.run(["bash", "-ec", KEYS], cwd=tmp_path, check=True)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / f"reference-{VERSION}").symlink_to(reference)
     return tmp_path
@@ -44,6 +57,7 @@ def test_every_example_works(folder, monkeypatch, capsys):
         else:  # what takes a shell
             subprocess.run(["bash", "-c", f"set -e; {example}"], check=True)
     made = {"pirate.coherence.yaml", "report.html", "coherence-baseline.json", "pirate.safetensors"}
+    made |= {"coherence-results.json.sig", "bom.json"}
     assert made | {"coherence.schema.json"} <= {file.name for file in folder.iterdir()}
     said = capsys.readouterr().out
     assert "The right adapter passes: " in said

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from coherence.doctor.verification import Verification
 from coherence.plugin.provenance import commit, device
 
 
@@ -47,6 +48,51 @@ def test_a_run_from_the_store_has_no_device(bench, repository):
     bench.run()
     bench.run_apart()
     assert bench.results().device is None
+
+
+def names(results):
+    return [one.name for one in results.artefacts]
+
+
+def test_results_have_a_digest_of_every_file_of_what_was_judged(bench):
+    bench.suite("passes", "adapts")
+    assert bench.run().ret == 0
+    carried, steered = (
+        [f"{kind} {name}" for name in ("counsel", "oncall", "pirate")] for kind in ("adapter", "vector")
+    )
+    assert names(bench.results()) == ["base", *carried, *steered]
+    assert Verification(bench.results()).verdicts().state == "ok"
+    found = list(Verification(bench.results()).of_run())
+    assert {(check.state, check.found.rpartition(", ")[2]) for check in found} == {("ok", "as judged")}
+
+
+def test_workers_and_warm_runs_have_the_same_digests(bench, tmp_path):
+    bench.suite("steers", "adapts")
+    bench.run()
+    found = bench.results().artefacts
+    assert len(found) == 7
+    bench.run_apart("-n", "2")
+    assert bench.results().artefacts == found
+
+
+def test_what_a_test_requires_of_a_suite_was_judged(bench):
+    bench.suite("passes", name="held/a")
+    bench.pytester.makepyfile(
+        """
+        LAW = {"property": "commutativity", "laws": ["scale-zero"], "examples": 1}
+
+        def test_scale(coherence):
+            coherence("held/a.coherence.yaml").require(LAW)
+        """
+    )
+    assert bench.run("-k", "scale").ret == 0
+    assert "adapter pirate" in names(bench.results())
+
+
+def test_what_was_not_measured_was_not_judged(bench, tmp_path):
+    bench.suite("fails")
+    bench.run("--coherence-budget=1 calls", store=tmp_path / "store")
+    assert bench.results().artefacts == ()
 
 
 def test_without_a_repository_or_git_there_is_no_commit(tmp_path, monkeypatch):

@@ -1,17 +1,18 @@
 """The artefacts of a release as the engine uses them: where they are, and what identifies them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from coherence.engine.artefacts.digests import (
     counted_files,
+    digest_of,
     file_digest,
-    folder_digest,
-    model_digest,
+    folder_files,
+    model_files,
     stamp,
 )
 from coherence.engine.artefacts.generation_settings import GenerationSettings
@@ -23,7 +24,7 @@ from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.rounding import remark
 from coherence.errors import ArtefactError, CoherenceError, Place, in_a_sentence
 from coherence.plan import Condition, Extract, Scene
-from coherence.vocabulary import Decoding, Release, Templating
+from coherence.vocabulary import ArtefactFiles, Decoding, Release, Templating
 from coherence.vocabulary.templating import AS_IT_IS
 
 Named = tuple[str, str]
@@ -33,6 +34,13 @@ _CHANGED = (
     "is not what it was when its digest was taken: it was changed while the run went on, and what was "
     "measured of it is not kept; run again"
 )
+
+
+class _Taken(NamedTuple):
+    """The digest of an artefact, and of each of its files by its name."""
+
+    digest: str
+    files: dict[str, str]
 
 
 class Artefacts:
@@ -53,9 +61,10 @@ class Artefacts:
         self.extracts = extracts
         self.templating = templating
         self._places = places or {}
-        self._digests: dict[Named, str] = {}
+        self._digests: dict[Named, _Taken] = {}
         # When the files that digests are of had been written.
         self._stamps: dict[Named, str] = {}
+        self._artefact_files: dict[Named, ArtefactFiles] = {}
         # Those whose digests were asked for inside `unchanged`.
         self._asked: set[Named] = set()
 
@@ -142,7 +151,7 @@ class Artefacts:
             before = self._digest(kind, name)
             self._stamps.setdefault((kind, name), self._stamp(kind, name))
             yield
-            if self._taken(kind, name) != before:
+            if self._taken(kind, name).digest != before:
                 raise ArtefactError(_CHANGED)
 
     @contextmanager
@@ -170,7 +179,7 @@ class Artefacts:
                 # Before it is read: what is written meanwhile is then seen later.
                 self._stamps[kind, name] = self._stamp(kind, name)
                 self._digests[kind, name] = self._taken(kind, name)
-        return self._digests[kind, name]
+        return self._digests[kind, name].digest
 
     def _stamp(self, kind: str, name: str) -> str:
         return stamp(self._files(kind, name))
@@ -186,21 +195,25 @@ class Artefacts:
         carried = self.extracts[name].positive.adapters
         return [file for adapter, _ in carried for file in self._files("adapters", adapter)]
 
-    def _taken(self, kind: str, name: str) -> str:
-        if kind == "base":
-            return model_digest(self.base)
-        if kind == "adapters":
-            return folder_digest(self.adapter(name))
+    def _taken(self, kind: str, name: str) -> _Taken:
+        if kind != "vectors":
+            path = self.base if kind == "base" else self.adapter(name)
+            files = model_files(path) if kind == "base" else folder_files(path)
+            return _Taken(digest_of(path, files), files)
         deployed = self.release.vectors[name].deployed
-        own = self._vector_digest(name)
-        return sha256(f"{own} {deployed}".encode()).hexdigest() if deployed else own
+        own = self._vector_taken(name)
+        return (
+            own._replace(digest=sha256(f"{own.digest} {deployed}".encode()).hexdigest()) if deployed else own
+        )
 
-    def _vector_digest(self, name: str) -> str:
+    def _vector_taken(self, name: str) -> _Taken:
         source = self.release.vectors[name]
         if source.path is None:
-            return self._extract_digest(self.extracts[name])
-        where = f"{file_digest(Path(source.path))} {source.site} {source.layers}"
-        return where if source.key is None else f"{where} {source.key}"
+            return _Taken(self._extract_digest(self.extracts[name]), {})
+        path = Path(source.path)
+        file = file_digest(path)
+        where = f"{file} {source.site} {source.layers}"
+        return _Taken(where if source.key is None else f"{where} {source.key}", {path.name: file})
 
     def _extract_digest(self, extract: Extract) -> str:
         carried = [self.adapter_digest(adapter) for adapter, _ in extract.positive.adapters]
@@ -221,22 +234,12 @@ class Artefacts:
         place = self._places.get(".".join(part for part in ("release", kind, name) if part))
         return type(problem)(said, problem.place or place)
 
-    @property
-    def named_base(self) -> str:
-        """What the release calls the base, with the commit of a hub's, and the start of its digest."""
-        return f"{pinned(self.release.base, self.base)} {self.base_digest[:12]}"
-
-    def named_in(self, condition: Condition) -> dict[str, str]:
-        """Map the artefacts of a condition to what the release calls them and the start of their digests."""
-        named = {}
-        for kind, name in self._own(condition):
-            if kind == "adapters":
-                what = pinned(self.release.adapters[name], self.adapter(name))
-                named[f"adapter {name}"] = f"{what} {self.adapter_digest(name)[:12]}"
-            else:
-                what = self.release.vectors[name].path or "extracted"
-                named[f"vector {name}"] = f"{what} {self.vector_digest(name)[:12]}"
-        return named
+    def files_in(self, conditions: Iterable[Condition]) -> list[ArtefactFiles]:
+        """Return what takes part in conditions, each once, with its files: the base first."""
+        named: dict[Named, None] = {("base", ""): None}
+        for condition in conditions:
+            named |= dict.fromkeys(self._own(condition))
+        return [self._described(*one) for one in named]
 
     def carried_by(self, condition: Condition) -> Iterator[Named]:
         """Yield the artefacts of a condition, and those that its vectors are extracted under."""
@@ -251,3 +254,21 @@ class Artefacts:
         for steer in condition.steers:
             for name in steer.among or (steer.vector,):
                 yield "vectors", name
+
+    def _described(self, kind: str, name: str) -> ArtefactFiles:
+        if (kind, name) not in self._artefact_files:
+            digest = self._digest(kind, name)
+            self._artefact_files[kind, name] = ArtefactFiles(
+                name=f"{kind.removesuffix('s')} {name}".strip(),
+                named=self._named(kind, name),
+                digest=digest,
+                files=self._digests[kind, name].files,
+            )
+        return self._artefact_files[kind, name]
+
+    def _named(self, kind: str, name: str) -> str:
+        if kind == "base":
+            return pinned(self.release.base, self.base)
+        if kind == "adapters":
+            return pinned(self.release.adapters[name], self.adapter(name))
+        return self.release.vectors[name].path or "extracted"

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -76,24 +76,46 @@ def misremembered() -> Iterator[tuple[Path, str]]:
             )
 
 
+def read_digest(path: Path) -> str:
+    """Return the sha256 of what a file holds now, whatever is remembered of it. Unreadable: ArtefactError."""
+    try:
+        if not path.is_file():
+            raise ArtefactError(f"{path} is not a file; expected one")
+        return _taken(path)
+    except OSError as problem:
+        raise ArtefactError(f"{path} cannot be read: {problem.strerror or problem}") from problem
+
+
 def folder_digest(path: Path) -> str:
     """Return one sha256 over names and contents of the files that make a model or an adapter.
 
     Weights, configurations, tokenizer and templates count, at the top of the folder, and chat templates where
     transformers looks for more of them; README and logs do not. A folder without any of them: ArtefactError.
     """
-    files = counted_files(path)
-    lines = "".join(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n" for file in files)
-    return hashlib.sha256(os.fsencode(lines)).hexdigest()
+    return digest_of(path, folder_files(path))
 
 
-def model_digest(path: Path) -> str:
-    """Return the digest of a model whose weights are certain: `weight_files` says why others are refused.
-
-    Of a GGUF file it is that of the file: what lies beside it is not read.
-    """
+def model_files(path: Path) -> dict[str, str]:
+    """Return the `folder_files` of a model whose weights are certain, as `weight_files` says."""
     weight_files(path)
-    return file_digest(path) if is_gguf(path) else folder_digest(path)
+    return folder_files(path)
+
+
+def folder_files(path: Path, digest: Callable[[Path], str] = file_digest) -> dict[str, str]:
+    """Map the files that a folder's digest is of, by their paths in it, to the sha256 of each.
+
+    Of a GGUF file it is the file alone: what lies beside it is not read.
+    """
+    root = path.parent if is_gguf(path) else path
+    return {file.relative_to(root).as_posix(): digest(file) for file in counted_files(path)}
+
+
+def digest_of(path: Path, files: Mapping[str, str]) -> str:
+    """Return the digest of a folder, or of a GGUF file, that has these files."""
+    if is_gguf(path):
+        return files[path.name]
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in files.items())
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
 
 
 def stamp(files: Iterable[Path]) -> str:

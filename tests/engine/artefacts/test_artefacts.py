@@ -45,7 +45,8 @@ def test_vectors_that_are_orthonormalised_with_are_named(
 ) -> None:
     release = artefacts(vectors={name: tiny_vector(name) for name in ("pirate", "counsel", "oncall")})
     steers = (Steer("pirate", 0.5, among=("counsel", "pirate")),)
-    assert list(release.named_in(Condition("", steers=steers))) == ["vector counsel", "vector pirate"]
+    used = [one.name for one in release.files_in([Condition("", steers=steers)])]
+    assert used == ["base", "vector counsel", "vector pirate"]
 
 
 def test_what_a_vector_is_extracted_under_is_carried_too(artefacts: Ship) -> None:
@@ -153,11 +154,26 @@ def test_the_artefacts_of_a_condition(
     adapter = shutil.copytree(tiny_adapter("pirate"), tmp_path / "pirate")
     release = artefacts(adapters={"pirate": adapter, "other": tmp_path}, **own(extracted()))
     condition = Condition("Neutral.", (), (("pirate", 0.5),), (Steer("pirate", 1.0),))
-    assert release.named_in(condition) == {
+    assert {one.name: one.said for one in release.files_in([condition, BARE])} == {
+        "base": f"{release.release.base} {release.base_digest[:12]}",
         "adapter pirate": f"{adapter} {folder_digest(adapter)[:12]}",
         "vector pirate": f"extracted {release.vector_digest('pirate')[:12]}",
     }
-    assert release.named_in(BARE) == {}
+    assert [one.name for one in release.files_in([BARE])] == ["base"]
+
+
+def test_each_file_of_an_artefact_has_a_digest(
+    artefacts: Ship, tiny_adapter: Callable[..., Path], tiny_vector: Callable[..., Path]
+) -> None:
+    adapter, vector = tiny_adapter("pirate"), tiny_vector("pirate")
+    release = artefacts(adapters={"pirate": adapter}, vectors={"pirate": vector})
+    condition = Condition("", (), (("pirate", 1.0),), (Steer("pirate", 1.0),))
+    _, carried, steered = release.files_in([condition])
+    assert carried.files == {
+        name: file_digest(adapter / name) for name in ("adapter_config.json", "adapter_model.safetensors")
+    }
+    assert carried.digest == folder_digest(adapter)
+    assert steered.files == {vector.name: file_digest(vector)}
 
 
 def test_the_adapter_that_a_vector_is_extracted_under_is_part_of_its_digest(

@@ -8,10 +8,12 @@ import pytest
 from coherence.engine.artefacts import digests
 from coherence.engine.artefacts.digests import (
     counted_files,
+    digest_of,
     file_digest,
     folder_digest,
     misremembered,
-    model_digest,
+    model_files,
+    read_digest,
     stamp,
 )
 from coherence.engine.artefacts.memo import remember, stamp_of
@@ -56,6 +58,17 @@ def test_a_digest_is_remembered(file: Path) -> None:
     (memo,) = memos()
     memo.write_text(memo.read_text().replace(digest, "0" * 64))
     assert file_digest(file) == "0" * 64
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_is_remembered_can_be_passed_over(file: Path, tmp_path: Path) -> None:
+    file_digest(file)
+    (memo,) = memos()
+    memo.write_text(memo.read_text().replace(sha256(b"weights"), "0" * 64))
+    assert read_digest(file) == sha256(b"weights")
+    for lost in (tmp_path, tmp_path / "lost"):
+        with pytest.raises(ArtefactError, match=f"^{lost} is not a file; expected one$"):
+            read_digest(lost)
 
 
 def test_a_file_written_just_now_is_not_remembered(file: Path) -> None:
@@ -168,10 +181,10 @@ def test_chat_templates_of_other_names_count(folder: Path) -> None:
 
 def test_a_model_whose_weights_are_not_certain_has_no_digest(tiny: Path, tmp_path: Path) -> None:
     base = Path(shutil.copytree(tiny, tmp_path / "base"))
-    assert model_digest(base) == folder_digest(tiny)
+    assert digest_of(base, model_files(base)) == folder_digest(tiny)
     (base / "adapter_config.json").write_text("{}")
     with pytest.raises(ArtefactError, match=r"^holds adapter_config.json beside a model"):
-        model_digest(base)
+        model_files(base)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "more.json"])

@@ -1,0 +1,28 @@
+"""`coherence bom`: a bill of materials of what a run judged."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from coherence.cli.command import Command, Parser
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> None:
+    from coherence.reports.bom import bill_of_materials
+    from coherence.results import Results
+
+    print(bill_of_materials(Results.read(options.results)))
+
+
+COMMAND = Command(
+    name="bom",
+    help="print a bill of materials of what was judged",
+    about="Every artefact of the release with the sha256 of its files, the libraries that measured it, and "
+    "its criteria as a model card, in CycloneDX 1.6 (ML-BOM). Needs pytest-coherence[bom].",
+    example="coherence bom coherence-results.json > bom.json",
+    add=_add,
+)

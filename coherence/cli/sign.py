@@ -1,0 +1,43 @@
+"""`coherence sign`: the results of a run, vouched for by whoever owns a key."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from coherence.cli.command import Command, Parser
+from coherence.cli.show import tell
+from coherence.errors import CoherenceError, Place
+
+
+def _add(parser: Parser) -> None:
+    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    parser.add_argument("--key", type=Path, required=True, metavar="PATH", help="private Ed25519 key, in PEM")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: Namespace) -> None:
+    from coherence.files import replace_file
+    from coherence.results import Results
+    from coherence.signature import signature_of, signature_path
+
+    content = Results.content(options.results)
+    results = Results.parse(content, options.results)
+    path = signature_path(options.results)
+    signature = signature_of(content, options.key)
+    try:
+        replace_file(path, signature)
+    except OSError as problem:
+        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
+    print(f"{path} is written")
+    if not results.green:
+        tell("signed although not everything in it is as expected")
+
+
+COMMAND = Command(
+    name="sign",
+    help="sign the results of a run",
+    about="Write an Ed25519 signature beside the document, PATH.sig, which `coherence verify --key` asks "
+    "for. openssl genpkey -algorithm ed25519 -out private.pem makes a key, and openssl pkey -in private.pem "
+    "-pubout -out public.pem its public part. Needs pytest-coherence[sign].",
+    example="coherence sign coherence-results.json --key private.pem",
+    add=_add,
+)
