@@ -1,6 +1,7 @@
 """Files of torch.save looked at before torch reads them, which believes what they say of themselves."""
 
 import pickletools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,16 @@ def unsafe_to_load(path: Path, most: int) -> str | None:
         return _in_archive(path, most)
     with path.open("rb") as file:
         return _calls(file)
+
+
+def code_refused(problem: Exception) -> str | None:
+    """Say which code torch did not run, where that is what it complains of. Its words are advice to."""
+    code = re.search(r"GLOBAL (\S+)", str(problem))
+    return (
+        f"cannot be read without running code ({code[1]}); save its tensors alone, or in dicts"
+        if code
+        else None
+    )
 
 
 def _in_archive(path: Path, most: int) -> str | None:

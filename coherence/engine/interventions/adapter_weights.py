@@ -14,7 +14,7 @@ from coherence import limits
 from coherence.engine.interventions.adapter_keys import Named, fits, named_as_expected
 from coherence.engine.interventions.adapter_misfit import misfit, other_rank, rank_in
 from coherence.errors import ArtefactError
-from coherence.pickled import unsafe_to_load
+from coherence.pickled import code_refused, unsafe_to_load
 
 _PREFIX = "base_model.model."
 
@@ -75,8 +75,8 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as problem:
-        # torch's own words are advice to run the code.
-        raise ArtefactError(f"cannot be loaded: {path.name} is not a whole file of tensors") from problem
+        said = code_refused(problem) or "is not a whole file of tensors"
+        raise ArtefactError(f"cannot be loaded: {path.name} {said}") from problem
     if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
         raise ArtefactError(f"cannot be loaded: {path.name} holds other things than dense tensors by name")
     return {str(name): weight for name, weight in weights.items()}

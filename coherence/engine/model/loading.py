@@ -3,10 +3,11 @@
 import copy
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil, prod
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import psutil
@@ -29,6 +30,7 @@ from transformers import (
 from transformers.quantizers.auto import AutoHfQuantizer
 from transformers.utils import logging as transformers_logging
 
+from coherence import limits
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.chat import Chat
@@ -38,6 +40,7 @@ from coherence.engine.model.gguf_header import GgufHeader
 from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.source import Source
 from coherence.errors import ArtefactError, CoherenceError, did_you_mean, reason
+from coherence.pickled import code_refused, unsafe_to_load
 from coherence.plan import CALIBRATION
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,7 +73,7 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
     # It says in every layer of every pass that it computes in float16.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     _cap_threads()
-    weight_files(folder)
+    _require_safe(weight_files(folder))
     with _in_one_sentence(), Source.of(folder) as source:
         config = _config(source)
         made_by, implementation = _class_for(config), attention(config)
@@ -84,6 +87,7 @@ def load_model(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTok
             device_map=device,
             attn_implementation=implementation,
             trust_remote_code=False,
+            weights_only=True,
             output_loading_info=True,
             # Else it says that they are, and not which.
             ignore_mismatched_sizes=True,
@@ -147,7 +151,16 @@ def _in_one_sentence() -> Iterator[None]:
             raise ArtefactError(
                 "brings code of its own, which is never run; expected a model type that transformers knows"
             ) from problem
+        if isinstance(problem, UnpicklingError):
+            said = code_refused(problem) or "are no whole files of tensors"
+            raise ArtefactError(f"cannot be loaded: its weights {said}") from problem
         raise ArtefactError(f"cannot be loaded: {reason(problem, SafetensorError)}") from problem
+
+
+def _require_safe(files: Iterable[Path]) -> None:
+    for path in files:
+        if path.suffix == ".bin" and (unsafe := unsafe_to_load(path, limits.HEADER_BYTES)):
+            raise ArtefactError(f"cannot be loaded: {path.name}: {unsafe}")
 
 
 def _config(source: Source) -> PreTrainedConfig:

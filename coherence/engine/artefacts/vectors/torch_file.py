@@ -4,7 +4,6 @@ Tensors lie in the file until one is read.
 """
 
 import pickle
-import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from coherence import limits
 from coherence.engine.artefacts.vectors.content import DEEPEST, Content, Held, Values, floats_only
 from coherence.engine.artefacts.vectors.unfit import UnfitError, whole
-from coherence.pickled import unsafe_to_load
+from coherence.pickled import code_refused, unsafe_to_load
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,13 +37,7 @@ def _loaded(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError as problem:
-        code = re.search(r"GLOBAL (\S+)", str(problem))
-        if code is None:
-            # torch's own words are advice to run the code.
-            raise UnfitError("it is not a whole torch file") from problem
-        raise UnfitError(
-            f"it cannot be read without running code ({code[1]}); save its tensors alone, or in dicts"
-        ) from problem
+        raise UnfitError(f"it {code_refused(problem) or 'is not a whole torch file'}") from problem
 
 
 class _Parts:
