@@ -7,15 +7,15 @@ from typing import Final
 
 SUITE_FILES: Final = 64
 """Files of a suite: itself, what it includes, and files of probes."""
-SUITE_BYTES: Final = 4_000_000
+SUITE_BYTES: Final = 16_000_000
 """All of them together."""
 DEPTH: Final = 32
 """Mappings and lists within each other, in a suite or a document."""
-VALUES: Final = 100_000
+VALUES: Final = 250_000
 """Values of a suite: scalars, lists and mappings, as often as aliases repeat them."""
 NUMBER: Final = 40
 """Characters of a number."""
-PROBES: Final = 10_000
+PROBES: Final = 100_000
 """Probes of a suite."""
 SEED: Final = 2**63 - 1
 """A seed: what torch, numpy and a database of 64 bits take."""

@@ -12,7 +12,7 @@ def test_a_suite_has_so_many_bytes_in_all_of_its_files(write, refused):
     write(f'"{"x" * half}"\n', "one.jsonl")
     write(f'"{"y" * half}"\n', "two.jsonl")
     assert refused("coherence: 1\nprobes:\n  - one.jsonl\n  - two.jsonl\n") == (
-        "a.coherence.yaml:4: two.jsonl cannot be read: the suite has more than 4,000,000 bytes in its files"
+        "a.coherence.yaml:4: two.jsonl cannot be read: the suite has more than 16,000,000 bytes in its files"
     )
 
 
@@ -28,7 +28,7 @@ def test_a_suite_has_so_many_files(write, refused):
 def test_a_suite_has_so_many_probes(write, refused):
     write("".join(f'"{number}"\n' for number in range(limits.PROBES)), "many.jsonl")
     assert refused("coherence: 1\nprobes:\n  - one?\n  - many.jsonl\n") == (
-        "many.jsonl:10000: the suite has more than 10,000 probes"
+        "many.jsonl:100000: the suite has more than 100,000 probes"
     )
 
 
@@ -36,8 +36,8 @@ def test_values_of_all_files_count_together(write, refused):
     many = "\n".join(["kin:", *(f"- [a{number}]" for number in range(limits.VALUES // 3))])
     write(f"coherence: 1\n{many}\n", "one.yaml")
     said = refused(f"coherence: 1\ninclude: [one.yaml]\n{many}\n")
-    assert said.startswith("one.yaml:16")
-    assert said.endswith("the suite has more than 100,000 values, with those that aliases repeat")
+    assert said.startswith("one.yaml:41")
+    assert said.endswith("the suite has more than 250,000 values, with those that aliases repeat")
 
 
 @pytest.mark.parametrize(
