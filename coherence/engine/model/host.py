@@ -332,7 +332,7 @@ class Host:
                 raise ArtefactError("holds weights that make NaN or infinite logits")
             with self.put(rows, layout):
                 found = self.logits(layout)
-        if not agree(found[:1], expected):
+        if not agree(found[:1], expected, self.quantization):
             raise ArtefactError("is not what PEFT makes of it: the logits behind it are others")
 
     def _require_row_by_row(self, name: str, ids: tuple[int, ...], switched: Tensor) -> None:
@@ -343,7 +343,7 @@ class Host:
         layout = self.laid_out(rows)
         with self.switched(((name, 1.0),)), self.put(rows, layout):
             found = self.logits(layout)
-        if not agree(found[:1], switched):
+        if not agree(found[:1], switched, self.quantization):
             raise ArtefactError(
                 "does not act on each token by itself: beside another text the logits of a text are others"
             )

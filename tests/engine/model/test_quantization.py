@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import key_of
 from coherence.engine.artefacts.skeleton import Skeleton
-from coherence.engine.batch.rows import Row
+from coherence.engine.batch.rows import Row, Weights
 from coherence.engine.interventions.adapters import lora_layers
 from coherence.engine.model import quantization
 from coherence.engine.model.host import Host
@@ -137,22 +137,23 @@ def test_the_key_names_the_libraries_that_read_the_weights(
 
 # --- on the CPU
 
+IDS = (1, 9, 40, 11, 60, 3, 17, 200)
 
-def logits(host: Host) -> Tensor:
-    with torch.inference_mode():
-        found: Tensor = host.model(input_ids=torch.tensor([[1, 9, 40, 11, 60, 3, 17, 200]])).logits
-    return found
+
+def logits(host: Host, adapters: Weights = ()) -> Tensor:
+    with host.switched(adapters):
+        return host.called(IDS)
 
 
 def require_adapters(host: Host, pirate: Path) -> None:
     """Rows of one batch are under an adapter or none, as PEFT's switching has it."""
     host.mount("pirate", pirate)
     assert host.by_row(PIRATE)
-    rows = [host.arranged(Row(host._sample, PIRATE)), host.arranged(Row(host._sample))]
+    rows = [host.arranged(Row(IDS, PIRATE)), host.arranged(Row(IDS))]
     layout = host.laid_out(rows)
     with host.switched(()), host.put(rows, layout):
         found = host.logits(layout)
-    expected = torch.cat([host._signature(PIRATE), host._signature(())])
+    expected = torch.cat([logits(host, PIRATE), logits(host)])[:, -1]
     assert agree(found, expected, host.quantization)
     assert not agree(expected[:1], expected[1:], host.quantization)
     # What is added to what comes out of a layer is what the adapter says, whatever its weights are in.
