@@ -64,7 +64,7 @@ REFUSED = "refused"
 def harvest(kind: Kind, seed: int, mutants: int | None, seconds: float | None) -> Harvest:
     """Try mutants of a kind until there were so many, or the time is over."""
     found, started = Harvest(kind.name), monotonic()
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
 
         def call(number: int) -> str:
