@@ -26,7 +26,7 @@ import tiny
 
 from coherence.baseline.baseline import Baseline
 from coherence.baseline.differences import ComparisonTerms, compare
-from coherence.engine.artefacts.digests import counted_files, model_digest
+from coherence.engine.artefacts.digests import counted_files, model_files
 from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.template import Template
 from coherence.engine.artefacts.vectors import load_vector
@@ -417,7 +417,7 @@ class Bases(_Folders):
 
     def read(self, random: Random, folder: Path) -> None:
         Template.of(folder)
-        model_digest(folder)
+        model_files(folder)
         Skeleton(folder)
         if random.random() < _SELDOM:
             load_model(folder, "float32")
