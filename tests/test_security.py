@@ -123,4 +123,4 @@ def test_the_files_that_security_names_are_there():
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/.]+)`|\]\((docs/[\w/.]+)", page)
     assert all((ROOT / (test or link)).exists() for test, link in named)
-    assert len(named) == 4
+    assert len(named) == 5
