@@ -1,13 +1,15 @@
 """What is written on a command line, as values; an ArgumentTypeError says what was expected."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.errors import did_you_mean
 
 if TYPE_CHECKING:
+    from coherence.suite import Overrides
     from coherence.vocabulary import Position, Site
+    from coherence.vocabulary.release import Dtype
 
 # Types of the vocabulary are imported where one is read: pydantic takes longer than a completion may.
 
@@ -25,6 +27,27 @@ def add_results(parser: ArgumentParser) -> None:
         default=RESULTS,
         help="results document of a run of the gate; default: %(default)s",
     )
+
+
+def add_release(parser: ArgumentParser) -> None:
+    """Let a command take artefacts in the place of a suite's own, as the gate does."""
+    parser.add_argument("--base", metavar="PATH", help="as --coherence-base of the gate")
+    for kind in ("adapter", "vector"):
+        parser.add_argument(
+            f"--{kind}",
+            type=pair,
+            action="append",
+            default=[],
+            metavar="NAME=PATH",
+            help=f"as --coherence-{kind} of the gate; repeatable",
+        )
+
+
+def overrides_of(options: Namespace, dtype: "Dtype | None" = None) -> "Overrides":
+    """Make what `add_release` took into what a suite is loaded with."""
+    from coherence.suite import Overrides
+
+    return Overrides(options.base, dict(options.adapter), dict(options.vector), dtype=dtype)
 
 
 def site(written: str) -> "Site":

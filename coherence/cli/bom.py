@@ -1,13 +1,13 @@
 """`coherence bom`: a bill of materials of what a run judged."""
 
 from argparse import Namespace
-from pathlib import Path
 
+from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    arguments.add_results(parser)
     parser.set_defaults(run=_run)
 
 

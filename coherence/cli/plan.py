@@ -22,14 +22,7 @@ _TERA = 1e12
 
 def _add(parser: Parser) -> None:
     parser.add_argument("suites", type=Path, nargs="+", help="suites, or folders of *.coherence.yaml files")
-    parser.add_argument(
-        "--adapter",
-        type=arguments.pair,
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="an adapter in the place of the release's, as --coherence-adapter; repeatable",
-    )
+    arguments.add_release(parser)
     parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
     parser.add_argument("--json", action="store_true", help="write one object, for programs")
     parser.set_defaults(run=_run)
@@ -38,9 +31,9 @@ def _add(parser: Parser) -> None:
 def _run(options: Namespace) -> None:
     from coherence.forecast import forecast
     from coherence.store import Store, store_root
-    from coherence.suite import Overrides, load_suite, suites_at
+    from coherence.suite import load_suite, suites_at
 
-    overrides = Overrides(adapters=dict(options.adapter))
+    overrides = arguments.overrides_of(options)
     suites = [load_suite(path, overrides) for folder in options.suites for path in suites_at(folder)]
     overrides.require_use([suite.scene.release for suite in suites])
     found = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))

@@ -12,26 +12,16 @@ def _add(parser: Parser) -> None:
     parser.add_argument("suite", type=Path, help="the suite that asserts it")
     parser.add_argument("assertion", help="id, as reports have it")
     parser.add_argument("example", help="JSON, as reports have it")
-    parser.add_argument("--base", metavar="PATH", help="as --coherence-base of the gate")
+    arguments.add_release(parser)
     parser.add_argument("--dtype", metavar="DTYPE", help="as --coherence-dtype of the gate")
-    for kind in ("adapter", "vector"):
-        parser.add_argument(
-            f"--{kind}",
-            type=arguments.pair,
-            action="append",
-            default=[],
-            metavar="NAME=PATH",
-            help=f"as --coherence-{kind} of the gate",
-        )
     parser.set_defaults(run=_run)
 
 
 def _run(options: Namespace) -> int:
     from coherence.replay import replay
     from coherence.store import Store, store_root
-    from coherence.suite import Overrides
 
-    overrides = Overrides(options.base, dict(options.adapter), dict(options.vector), dtype=options.dtype)
+    overrides = arguments.overrides_of(options, options.dtype)
     store = Store(store_root())
     found = replay(options.suite, options.assertion, options.example, overrides, store, tell)
     print(f"{found.says}\nexample: {found.example}")

@@ -3,13 +3,14 @@
 from argparse import Namespace
 from pathlib import Path
 
+from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    arguments.add_results(parser)
     parser.add_argument("--key", type=Path, required=True, metavar="PATH", help="private Ed25519 key, in PEM")
     parser.set_defaults(run=_run)
 

@@ -15,23 +15,14 @@ if TYPE_CHECKING:
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="results document of a run of the gate")
+    arguments.add_results(parser)
     parser.add_argument(
         "--key", type=Path, metavar="PATH", help="public key that the document must be signed by"
     )
     parser.add_argument(
         "--release", type=Path, metavar="SUITE", help="suite whose whole release must be judged"
     )
-    parser.add_argument("--base", metavar="PATH", help="the base as it is deployed")
-    for kind in ("adapter", "vector"):
-        parser.add_argument(
-            f"--{kind}",
-            type=arguments.pair,
-            action="append",
-            default=[],
-            metavar="NAME=PATH",
-            help=f"{'an' if kind == 'adapter' else 'a'} {kind} as it is deployed; repeatable",
-        )
+    arguments.add_release(parser)
     parser.set_defaults(run=_run)
 
 
@@ -70,9 +61,9 @@ def _signed(options: Namespace, content: bytes) -> "Iterator[Check]":
 
 
 def _files(options: Namespace, verification: "Verification") -> "Iterator[Check]":
-    from coherence.suite import Overrides, load_suite
+    from coherence.suite import load_suite
 
-    overrides = Overrides(options.base, dict(options.adapter), dict(options.vector))
+    overrides = arguments.overrides_of(options)
     if options.release:
         suite = load_suite(options.release, overrides)
         overrides.require_use([suite.scene.release])
