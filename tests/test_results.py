@@ -350,20 +350,7 @@ def test_writing_replaces_the_old_document_and_leaves_nothing_else(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    ("edit", "sentence"),
-    [
-        (
-            lambda one: one["assertions"].append(one["assertions"][0]),
-            "ID of a.coherence.yaml is there 2 times",
-        ),
-        (
-            lambda one: one["assertions"][0]["evidence"]["criteria"][0]["estimate"].update(low=0.6),
-            "cosine of ID is 0.4, outside of [0.6, 0.6]",
-        ),
-    ],
-)
-def test_a_document_that_no_run_wrote_is_refused(tmp_path, edit, sentence):
+def test_a_document_that_no_run_wrote_is_refused(tmp_path):
     evidence = found(0.4, 0.2, 0.6)
     result = AssertionResult(
         id=ID,
@@ -381,11 +368,11 @@ def test_a_document_that_no_run_wrote_is_refused(tmp_path, edit, sentence):
     whole.write(path)
     assert Results.read(path) == whole
     document = json.loads(path.read_text())
-    edit(document)
+    document["assertions"] *= 2
     path.write_text(json.dumps(document))
     with pytest.raises(CoherenceError) as caught:
         Results.read(path)
-    assert caught.value.sentence == f"not what a run wrote: {sentence.replace('ID', ID)}"
+    assert caught.value.sentence == f"not what a run wrote: {ID} of a.coherence.yaml is there 2 times"
 
 
 def test_a_document_that_is_a_device_is_not_read_for_ever(tmp_path):

@@ -49,7 +49,7 @@ def test_a_wrong_command_line_is_a_sentence(arguments, sentence, capsys):
 HEAVY = {"torch", "transformers", "peft", "numpy", "scipy", "pydantic", "rich", "yaml", "argcomplete"}
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["calibrate", "--help"], ["validate"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["calibrate", "--help"], ["replay"]])
 def test_nothing_heavy_is_imported_before_a_command_runs(arguments):
     program = f"""
 import sys
