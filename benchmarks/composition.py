@@ -163,6 +163,9 @@ class _Tell:
     def warn(self, sentence: str) -> None:
         CONSOLE.print(sentence, style="yellow")
 
+    def wait(self, sentence: str) -> None:
+        self.warn(sentence)
+
 
 def _about(grids: Sequence[Grid], asked: Namespace) -> str:
     first, *_ = grids

@@ -146,6 +146,9 @@ class _Shown:
     def warn(self, sentence: str) -> None:
         self._display.console.print(sentence, style="yellow")
 
+    def wait(self, sentence: str) -> None:
+        self.warn(sentence)
+
 
 def judge(trial: Trial, store: Store, progress: Progress = SILENT) -> list[AssertionResult]:
     """Let the gate judge a trial. A release that cannot be loaded is a CoherenceError."""

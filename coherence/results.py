@@ -193,8 +193,8 @@ class Results(Frozen):
 
 
 def _edited(results: Results) -> Iterator[str]:
-    """Find what no run writes: an assertion that is there twice."""
-    ids = Counter((result.suite, result.id) for result in results.assertions)
+    """Find what no run writes: an assertion that is judged twice."""
+    ids = Counter((result.suite, result.id) for result in results.assertions if result.evidence)
     yield from (
         f"{name} of {suite} is there {times} times" for (suite, name), times in ids.items() if times > 1
     )

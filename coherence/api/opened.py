@@ -53,6 +53,9 @@ class _Warnings:
         """Hand the sentence to Python's warnings."""
         warnings.warn(sentence, stacklevel=2)
 
+    def wait(self, sentence: str) -> None:
+        """Wait in silence."""
+
 
 def _nobody(result: AssertionResult) -> None:
     """Let a result pass where nobody listens for each as it comes."""

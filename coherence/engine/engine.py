@@ -63,7 +63,7 @@ class Engine:
         """
         outcomes = self._looked_up(plan)
         if len(outcomes) < len(plan):
-            with self._store.lock("measuring", self._progress.warn), self._store.bounded():
+            with self._store.lock("measuring", self._progress.wait), self._store.bounded():
                 outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:

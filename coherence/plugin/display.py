@@ -29,6 +29,11 @@ class Display(Bar):
         with self._uncaptured():
             super().say(sentence)
 
+    def wait(self, sentence: str) -> None:
+        """Show whom a run waits for; workers of one run always wait for each other."""
+        if not self._is_worker:
+            super().wait(sentence)
+
     def _uncaptured(self) -> AbstractContextManager[None]:
         capture = self._config.pluginmanager.getplugin("capturemanager") if self._is_worker else None
         return capture.global_and_fixture_disabled() if capture else nullcontext()

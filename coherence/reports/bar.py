@@ -39,6 +39,11 @@ class Bar:
         """Show what a user should know about the machine, above the bar."""
         self.say(sentence)
 
+    def wait(self, sentence: str) -> None:
+        """Show whom it waits for, where progress is shown."""
+        if not self._silent:
+            self.say(sentence)
+
     def say(self, sentence: str) -> None:
         """Print a sentence on a line of its own, above the bar, which stays where it is."""
         self._console.print(f"coherence: {sentence}", highlight=False)

@@ -36,7 +36,7 @@ def test_bless_replaces_the_baseline_that_it_is_told(measured):
         ('{"format": 1}', "results.json: not a results document of format 5 to 2: format: "),
         (
             judged_run(judged(mean(HIGH)), judged(mean(HIGH))).model_dump_json(),
-            "results.json: the document: cosine of pirate.cosine.adapter is there 2 times",
+            "results.json: not what a run wrote: pirate.cosine.adapter of a.yaml is there 2 times",
         ),
         (judged_run(judged()).model_dump_json(), "results.json: nothing was measured: there is nothing to"),
     ],

@@ -99,13 +99,21 @@ def test_an_adapter_that_is_half_a_file(bench, adapter):
     )
 
 
-@pytest.mark.parametrize("factor", [float("nan"), 1e25])
-def test_an_adapter_that_makes_the_activations_explode(bench, adapter, factor):
+@pytest.mark.parametrize(
+    ("factor", "sentence"),
+    [
+        (
+            float("nan"),
+            "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has a value of nan, and 23 other tensors "
+            "have such values; train it again",
+        ),
+        (1e25, "holds weights that make NaN or infinite logits"),
+    ],
+)
+def test_an_adapter_that_makes_the_activations_explode(bench, adapter, factor, sentence):
     adapter(lambda tensor: tensor * factor)
     line = named(bench, "adapters", "spoilt")
-    assert complaint(bench, "speaks") == (
-        f"a.coherence.yaml:{line}: adapter 'pirate': holds weights that make NaN or infinite logits"
-    )
+    assert complaint(bench, "speaks") == f"a.coherence.yaml:{line}: adapter 'pirate': {sentence}"
 
 
 def test_the_command_line_is_named_where_it_is_to_blame(bench):

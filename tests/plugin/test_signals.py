@@ -29,9 +29,12 @@ def signalled(bench):
     def conftest(moment, name):
         bench.pytester.makeconftest(AT.format(hook=MOMENTS[moment], name=name))
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    # A worker of pytest-xdist has other uses for them.
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, use) for number, use in usual.items()}
     yield conftest
-    assert {number: signal.getsignal(number) for number in before} == before
+    found = {number: signal.signal(number, use) for number, use in before.items()}
+    assert found == usual
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

@@ -79,7 +79,7 @@ def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_wid
 
 
 def test_the_fact_is_in_how_many_replies_markers_are():
-    fact = judged({PROMPT: range(24), ADAPTER: range(6)}).fact
+    fact = judged({Regime.BARE: (), PROMPT: range(24), ADAPTER: range(6)}).fact
     assert fact == "markers of pirate are in 100% by prompt, 25% by adapter, of 24 replies each"
 
 

@@ -15,6 +15,7 @@ from coherence.properties.conversations.drift import Drift
 from coherence.suite import Overrides, Suite, load_suite
 from coherence.suite.load import assertions_of
 from coherence.thresholds import Bench, CalibrationTerms, proposals
+from coherence.vocabulary import Part
 
 TERMS = CalibrationTerms(false_alarm=0.05, power=0.9, halves=20, seed=0)
 KEYS = ["max_difference", "max_count_difference", "min_recovery"]  # nearly every reply has a marker
@@ -76,7 +77,7 @@ def test_the_weakest_assertion_sets_the_threshold(load, talk):
     }
 
     class Mixed(Record):
-        def reply(self, reply):
+        def reply(self, reply, part=Part.ANSWER):
             return healthy.reply(reply) if deaf[reply] is None else deaf[reply]
 
     (*_, recovery) = judged(bench, Mixed({}))
@@ -113,7 +114,7 @@ def test_a_release_in_which_everybody_sounds_alike_gets_no_thresholds(load, writ
     bench = Bench(load_suite(path, Overrides()), TERMS)
 
     class Alike(Record):
-        def reply(self, reply):
+        def reply(self, reply, part=Part.ANSWER):
             named = reply.condition.prompts or reply.condition.adapters
             return "pirate counsel oncall" if named else ""
 
@@ -129,7 +130,7 @@ def test_what_cannot_be_decided_is_not_calibrated(load):
     bench = Bench(load(), TERMS)
 
     class Mute(Record):
-        def reply(self, reply):
+        def reply(self, reply, part=Part.ANSWER):
             return ""
 
     found = judged(bench, Mute({}))
@@ -268,7 +269,7 @@ def test_agreement_that_halves_cannot_tell_is_not_calibrated(load, probes, told)
     suite = load(probes=probes)
 
     class Half(Record):
-        def reply(self, reply):
+        def reply(self, reply, part=Part.ANSWER):
             under = reply.condition
             names = [prompt.text.removeprefix("Be ").removesuffix(".") for prompt in under.prompts]
             names += [name for name, _ in under.adapters]

@@ -12,6 +12,9 @@ class Progress(Protocol):
     def warn(self, sentence: str) -> None:
         """Report what a user should know."""
 
+    def wait(self, sentence: str) -> None:
+        """Report whom it waits for."""
+
 
 class _Silent:
     """For callers who show nothing: neither progress nor sentences reach anybody."""
@@ -21,6 +24,9 @@ class _Silent:
 
     def warn(self, sentence: str) -> None:
         """Drop the sentence."""
+
+    def wait(self, sentence: str) -> None:
+        """Wait in silence."""
 
 
 SILENT: Progress = _Silent()

@@ -183,7 +183,9 @@ class TestTwoActors:
         for measurement, outcome in found:
             assert same(outcome, expected[measurement])
             assert not isinstance(outcome, np.ndarray) or outcome.flags.writeable
-        assert len(processes()) == executor.workers == 2
+        # Each has a fork that renders chat templates.
+        actors = {process.pid for process in processes()}
+        assert sum(process.ppid() not in actors for process in processes()) == executor.workers == 2
         for actor in executor._idle:
             assert ray.get(actor.__ray_call__.remote(lambda actor: torch.get_num_threads())) == 1
 

@@ -227,7 +227,7 @@ def test_what_cannot_be_capped_is_a_sentence(fields, sentence):
         ({}, "nothing is asserted; expected at least one of max_position, max_rate"),
         ({"max_position": 1, "max_worst_kl": 1}, "max_worst_kl goes with max_kl"),
         ({"max_kl": 1, "regimes": ["prompt+cap"]}, "prompt+cap has a cap already"),
-        ({"max_kl": 1, "cap": CAP | {"tokens": "user"}}, "'all' or 'assistant'"),
+        ({"max_kl": 1, "cap": CAP | {"tokens": "user"}}, "'prompt', 'reply' or 'assistant'"),
         ({"max_kl": 1, "cap": CAP | {"sites": "resid_post.9..2"}}, "runs backwards"),
     ],
 )
