@@ -104,8 +104,8 @@ def test_an_adapter_that_is_half_a_file(bench, adapter):
     [
         (
             float("nan"),
-            "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has a value of nan, and 23 other tensors "
-            "have such values; train it again",
+            "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has a value of nan, and 23 other "
+            "tensors have such values; train it again",
         ),
         (1e25, "holds weights that make NaN or infinite logits"),
     ],
