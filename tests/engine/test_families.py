@@ -52,6 +52,8 @@ from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Release, Site
 
 TOLERANCE = 1e-4  # float32, relative to the largest value
+# transformers' own passes: a linear attention sums its chunks in another order.
+BESIDE_PADDING = 2e-4
 GREEDY = Decoding(max_new_tokens=12)
 BARE = Condition(NEUTRAL)
 TOKENS = [Position.PROMPT_LAST, Position.TURN_LAST, Position.USER_LAST]
@@ -340,8 +342,8 @@ def test_a_row_alone_is_the_row_in_any_batch(
     for row, ids in enumerate(rows):
         present = inputs["attention_mask"][row].bool()
         residuals_alone, logits_alone = passed(host, {"input_ids": torch.tensor([ids])})
-        assert apart(residuals[row][:, present], residuals_alone[0]) < TOLERANCE
-        assert apart(logits[row][present], logits_alone[0]) < TOLERANCE
+        assert apart(residuals[row][:, present], residuals_alone[0]) < BESIDE_PADDING
+        assert apart(logits[row][present], logits_alone[0]) < BESIDE_PADDING
 
 
 @of_every_way
