@@ -129,11 +129,3 @@ class Workload:
 
 def _answers(text: Reply) -> int:
     return len(text.conversation) * text.decoding.max_new_tokens
-
-
-def in_letters(condition: Condition, probe: Probe) -> str:
-    """Write out what a prompt says, where there is no tokenizer: about four letters are a token."""
-    said = [condition.neutral or ""] if not condition.prompts else []
-    for prompt in condition.prompts:
-        said += [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
-    return "\n".join([*said, probe.text])

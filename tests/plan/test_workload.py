@@ -13,8 +13,8 @@ from coherence.plan import (
     Turn,
     WeightError,
 )
-from coherence.plan.workload import TokenCount, Workload, in_letters
-from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site
+from coherence.plan.workload import TokenCount, Workload
+from coherence.vocabulary import Decoding, Position, Probe, Site
 
 BARE = Condition("sys")
 PIRATE = Condition("sys", adapters=(("pirate", 1.0),))
@@ -81,9 +81,3 @@ def test_a_search_counts_both_sides_of_every_example():
 @given(st.permutations([NextToken(BARE, A), Reply(BARE, B, SHORT), Reading(PIRATE, A), Reading(PIRATE, B)]))
 def test_the_sum_does_not_depend_on_the_order(measurements):
     assert sum(tokens.all for tokens in counted(*measurements)) == 9 + 3 + 5 + 9 + 3
-
-
-def test_letters_stand_for_tokens_where_there_is_no_tokenizer():
-    shown = Prompt(text="Be a pirate.", examples=[{"user": "Hi", "reply": "Arr"}])
-    assert in_letters(Condition("sys", prompts=(shown,)), A) == "Be a pirate.\nHi\nArr\nwhy?"
-    assert in_letters(BARE, A) == "sys\nwhy?"
