@@ -52,8 +52,8 @@ from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Release, Site
 
 TOLERANCE = 1e-4  # float32, relative to the largest value
-# transformers' own passes: a linear attention sums its chunks in another order.
-BESIDE_PADDING = 2e-4
+# transformers' own passes: a linear attention sums its chunks in another order beside padding.
+BESIDE_PADDING = {"qwen3_next": 2e-4}
 GREEDY = Decoding(max_new_tokens=12)
 BARE = Condition(NEUTRAL)
 TOKENS = [Position.PROMPT_LAST, Position.TURN_LAST, Position.USER_LAST]
@@ -335,15 +335,16 @@ def test_a_family_is_run_in_the_fastest_way_that_is_right(
 @laws
 @given(rows=batches)
 def test_a_row_alone_is_the_row_in_any_batch(
-    host: Host, padded: Callable[..., dict[str, Tensor]], rows: list[tuple[int, ...]]
+    animal: Animal, host: Host, padded: Callable[..., dict[str, Tensor]], rows: list[tuple[int, ...]]
 ) -> None:
+    bound = BESIDE_PADDING.get(animal.family.model_type, TOLERANCE)
     inputs = padded(host, rows)
     residuals, logits = passed(host, inputs)
     for row, ids in enumerate(rows):
         present = inputs["attention_mask"][row].bool()
         residuals_alone, logits_alone = passed(host, {"input_ids": torch.tensor([ids])})
-        assert apart(residuals[row][:, present], residuals_alone[0]) < BESIDE_PADDING
-        assert apart(logits[row][present], logits_alone[0]) < BESIDE_PADDING
+        assert apart(residuals[row][:, present], residuals_alone[0]) < bound
+        assert apart(logits[row][present], logits_alone[0]) < bound
 
 
 @of_every_way
