@@ -16,6 +16,7 @@ from work import ROOT
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
+from coherence.engine.executors.progress import Silent
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.plan import Divergence, Plan, Record
@@ -155,7 +156,7 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-class _Tell:
+class _Tell(Silent):
     def __call__(self, what: str, done: int, total: int) -> None:
         if done == total:
             CONSOLE.print(f"{what}: {done}", style="dim")

@@ -23,7 +23,7 @@ from rounds import CONSOLE
 from shipped import Shipped
 from work import ROOT
 
-from coherence.engine.executors.progress import SILENT, Progress
+from coherence.engine.executors.progress import SILENT, Progress, Silent
 from coherence.errors import CoherenceError
 from coherence.gate import Gate
 from coherence.plan import LawSearch
@@ -134,7 +134,7 @@ def trials(given: Namespace) -> list[Trial]:
     return [trial for trial in found if (given.only or "") in f"{trial.kind} {trial.name}"]
 
 
-class _Shown:
+class _Shown(Silent):
     """Shows how far the measuring of one trial is."""
 
     def __init__(self, display: Display, task: TaskID) -> None:

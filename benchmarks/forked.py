@@ -1,5 +1,6 @@
 """Calls in a forked process that may take so much memory and so much time, and what became of each."""
 
+import faulthandler
 import gc
 import os
 import resource
@@ -10,7 +11,8 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
 
 MEMORY = 1_000_000_000
 """Bytes that a call may ask for beyond what the process had."""
@@ -43,23 +45,25 @@ def fates(call: Callable[[int], str], numbers: Sequence[int]) -> Iterator[Fate]:
 
 def _in_one_process(call: Callable[[int], str], numbers: Sequence[int]) -> Iterator[Fate]:
     told, tell = Pipe(duplex=False)
-    sys.stdout.flush()
-    gc.freeze()
-    child = os.fork()
-    if not child:
-        _work(call, numbers, tell)
-    tell.close()
-    done = 0
-    with told, suppress(EOFError):
-        while done < len(numbers):
-            if not told.poll(_PATIENCE):
-                os.kill(child, signal.SIGKILL)
-                break
-            yield told.recv()
-            done += 1
-    _, status = os.waitpid(child, 0)
-    if done < len(numbers):
-        yield Fate(numbers[done], _end(status), SECONDS, 0)
+    with TemporaryFile("w+") as where:
+        sys.stdout.flush()
+        gc.freeze()
+        child = os.fork()
+        if not child:
+            _work(call, numbers, tell, where)
+        tell.close()
+        done = 0
+        with told, suppress(EOFError):
+            while done < len(numbers):
+                if not told.poll(_PATIENCE):
+                    os.kill(child, signal.SIGKILL)
+                    break
+                yield told.recv()
+                done += 1
+        _, status = os.waitpid(child, 0)
+        if done < len(numbers):
+            where.seek(0)
+            yield Fate(numbers[done], f"{_end(status)}\n{where.read()}".strip(), SECONDS, 0)
 
 
 def _end(status: int) -> str:
@@ -73,17 +77,20 @@ def _end(status: int) -> str:
     return ends.get(number, f"ended the process with {signal.Signals(number).name}")
 
 
-def _work(call: Callable[[int], str], numbers: Sequence[int], tell: Connection) -> None:
+def _work(call: Callable[[int], str], numbers: Sequence[int], tell: Connection, where: IO[str]) -> None:
     with suppress(BaseException):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (_data() + MEMORY,) * 2)
         for number in numbers:
             used, before = _used(), _peak()
+            # Whoever waits for what never comes says where it stands, before it is killed.
+            faulthandler.dump_traceback_later(_PATIENCE / 2, file=where)
             resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS + 1), resource.RLIM_INFINITY))
             try:
                 wrong = call(number)
             except MemoryError:
                 wrong = f"asked for more than {MEMORY:,} bytes"
+            faulthandler.cancel_dump_traceback_later()
             tell.send(Fate(number, wrong, _used() - used, _peak() - before))
     os._exit(0)
 

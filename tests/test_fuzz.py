@@ -43,7 +43,9 @@ def misbehave(number: int) -> str:
 def test_what_ends_its_process_is_told_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr(forked, "SECONDS", 1.0)
     monkeypatch.setattr(forked, "_PATIENCE", 15.0)
-    told = {fate.number: fate.wrong for fate in forked.fates(misbehave, range(6))}
+    ends = {fate.number: fate.wrong for fate in forked.fates(misbehave, range(6))}
+    assert "in misbehave" in ends[4]
+    told = {number: wrong.partition("\n")[0] for number, wrong in ends.items()}
     assert told == {
         0: "",
         1: "ended the process with SIGABRT",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vector_files import control
 
 from coherence import __version__
+from coherence.engine.executors.progress import Silent
 from coherence.gate import Gate, among_all, results_of
 from coherence.properties import Property
 from coherence.properties.collinearity import CollinearityCase
@@ -36,7 +37,7 @@ ADAPTER, VECTOR, DISABLED = (
 )
 
 
-class Steps:
+class Steps(Silent):
     """What a gate measured, by kind."""
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import Silent
 from coherence.errors import Place, SuiteError, did_you_mean
 from coherence.gate import Gate
 from coherence.plan import Condition, Measurement, Plan, Record, Reply, Scene
@@ -43,18 +44,12 @@ _LEAST_OTHERS = 2
 _POLICY = Policy()
 
 
-class _Warnings:
+class _Warnings(Silent):
     """Says what a user should know about the machine as Python's warnings; progress is not shown."""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show no progress."""
 
     def warn(self, sentence: str) -> None:
         """Hand the sentence to Python's warnings."""
         warnings.warn(sentence, stacklevel=2)
-
-    def wait(self, sentence: str) -> None:
-        """Wait in silence."""
 
 
 def _nobody(result: AssertionResult) -> None:

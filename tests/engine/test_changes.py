@@ -14,6 +14,7 @@ from conditions import ADAPTER, BARE, STEERED
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import key_of, norms_key
 from coherence.engine.engine import LOADING, Engine
+from coherence.engine.executors.progress import Silent
 from coherence.errors import ArtefactError, CoherenceError
 from coherence.plan import Condition, Measurement, NextToken, Outcome, Plan, Reply
 from coherence.store import Store
@@ -32,7 +33,7 @@ ALL = [wanted for condition in CONDITIONS.values() for wanted in measurements(co
 
 
 @dataclass
-class Swap:
+class Swap(Silent):
     """Progress that does something once: before anything is loaded, or when the first value is there."""
 
     what: Callable[[], object]

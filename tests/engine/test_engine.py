@@ -16,6 +16,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import key_of
 from coherence.engine.engine import LOADING, Engine
 from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import Silent
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
     Answer,
@@ -64,7 +65,7 @@ def release(
     return lambda: artefacts(**shipped)
 
 
-class Log(list[str]):
+class Log(list[str], Silent):
     """Hears what is being measured."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
@@ -187,10 +188,11 @@ def test_a_killed_run_goes_on_where_it_stopped(
 import os, pickle, signal, sys
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine, LOADING
+from coherence.engine.executors.progress import Silent
 from coherence.plan import Plan
 from coherence.store import Store
 
-class Kill:
+class Kill(Silent):
     heard = 0
     def __call__(self, what, done, total):
         self.heard += what != LOADING
@@ -211,7 +213,7 @@ Engine(Artefacts(release, {{}}), Store(root), Kill()).measure(Plan(plan))
     assert all(alike(outcomes[measurement], value) for measurement, value in fresh.items())
 
 
-class Heard(list[tuple[str, int, int]]):
+class Heard(list[tuple[str, int, int]], Silent):
     """Hears progress, and whether what is done is stored by then."""
 
     def __init__(self, store: Store, artefacts: Artefacts) -> None:

@@ -16,8 +16,8 @@ class Progress(Protocol):
         """Report whom it waits for."""
 
 
-class _Silent:
-    """For callers who show nothing: neither progress nor sentences reach anybody."""
+class Silent(Progress):
+    """Shows nothing: neither progress nor sentences reach anybody. Who shows something derives from it."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show no progress."""
@@ -29,4 +29,4 @@ class _Silent:
         """Wait in silence."""
 
 
-SILENT: Progress = _Silent()
+SILENT = Silent()

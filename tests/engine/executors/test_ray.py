@@ -22,6 +22,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import key_of
 from coherence.engine.engine import LOADING, Engine
 from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import Silent
 from coherence.engine.executors.ray import LOSSES, RayExecutor
 from coherence.engine.requests.job import Job, jobs
 from coherence.errors import ArtefactError, EngineError, MeasurementError, Place
@@ -113,7 +114,7 @@ def unsaid(said: list[str]) -> None:
     said.clear()
 
 
-class Log(list[tuple[str, int, int]]):
+class Log(list[tuple[str, int, int]], Silent):
     """Hears progress and warnings."""
 
     def __init__(self) -> None:

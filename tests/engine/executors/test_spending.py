@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import LOADING, Engine
-from coherence.engine.executors.progress import SILENT
+from coherence.engine.executors.progress import SILENT, Silent
 from coherence.engine.executors.spending import Spending
 from coherence.engine.requests.job import BUDGETED, Job, jobs
 from coherence.errors import UnmeasuredError
@@ -36,7 +36,7 @@ ALL = Plan(chain.from_iterable(map(measurements, (BARE, PROMPT, ADAPTER))))
 PORTIONS = [Plan(measurements(condition)) for condition in (BARE, PROMPT, ADAPTER)]
 
 
-class Log(list[str]):
+class Log(list[str], Silent):
     """Hears what is being measured."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
