@@ -84,16 +84,16 @@ class Engine:
         return outcomes
 
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
-        found: dict[Measurement, Outcome] = {}
+        outcomes: dict[Measurement, Outcome] = {}
         for measurement in measurements:
             try:
                 value = self._store.get(keys.key_of(measurement, self._artefacts))
             except Exception as problem:
-                found[measurement] = in_a_sentence(problem)
+                outcomes[measurement] = in_a_sentence(problem)
                 continue
             if value is not None:
-                found[measurement] = value
-        return found
+                outcomes[measurement] = value
+        return outcomes
 
     def _measured(
         self, missing: Sequence[Measurement], known: dict[Measurement, Outcome], portions: Sequence[Plan]
@@ -132,9 +132,9 @@ def _waves(
     portions: Iterable[Plan], left: Iterable[Measurement], outcomes: Mapping[Measurement, Outcome]
 ) -> Iterator[list[Measurement]]:
     """Yield the waves of each portion, without what has an outcome by then."""
-    wanted = frozenset(left)
+    missing = frozenset(left)
     for portion in portions:
-        yield from waves([one for one in portion if one in wanted and one not in outcomes])
+        yield from waves([one for one in portion if one in missing and one not in outcomes])
 
 
 def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measurement, Outcome]:

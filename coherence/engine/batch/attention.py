@@ -55,8 +55,8 @@ def attending(configs: Sequence[PreTrainedConfig], attend: Attend) -> Iterator[N
 
 def configs_of(model: nn.Module) -> list[PreTrainedConfig]:
     """Every config that a module of the model reads, once."""
-    found = (getattr(module, "config", None) for module in model.modules())
-    return list({id(config): config for config in found if isinstance(config, PreTrainedConfig)}.values())
+    configs = (getattr(module, "config", None) for module in model.modules())
+    return list({id(config): config for config in configs if isinstance(config, PreTrainedConfig)}.values())
 
 
 def _attention(
@@ -118,17 +118,17 @@ def joint(
     # every row, and are read once for all its rows.
     times = heads // len(own[0])
     # Query heads of one key head are queries more of that head: no key and no value is copied for them.
-    asked = queries.view(-1, times, rows, tokens, width).transpose(1, 2).flatten(2, 3) * scale
+    queried = queries.view(-1, times, rows, tokens, width).transpose(1, 2).flatten(2, 3) * scale
     seen = visible[:, None].expand(-1, times, -1, -1).flatten(1, 2)
     # The least number and not -inf: a place without a token may see nothing, and a softmax of nothing is NaN.
-    scores = (asked @ own[0].transpose(2, 3)).masked_fill(~seen, torch.finfo(asked.dtype).min)
+    scores = (queried @ own[0].transpose(2, 3)).masked_fill(~seen, torch.finfo(queried.dtype).min)
     begun = shared[0].shape[1]
     if begun:
-        before = asked.flatten(1, 2) @ shared[0].transpose(1, 2)
+        before = queried.flatten(1, 2) @ shared[0].transpose(1, 2)
         scores = torch.cat([before.view(*scores.shape[:3], begun), scores], dim=-1)
     # In fp32, as transformers' own attention does it: half precision would round many small weights away.
-    weights = scores.softmax(dim=-1, dtype=torch.float32).to(asked.dtype)
-    found = weights[..., begun:] @ own[1]
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(queried.dtype)
+    attended = weights[..., begun:] @ own[1]
     if begun:
-        found += (weights[..., :begun].flatten(1, 2) @ shared[1]).view_as(found)
-    return found.view(-1, rows, times, tokens, found.shape[-1]).permute(1, 3, 0, 2, 4).flatten(2, 3)
+        attended += (weights[..., :begun].flatten(1, 2) @ shared[1]).view_as(attended)
+    return attended.view(-1, rows, times, tokens, attended.shape[-1]).permute(1, 3, 0, 2, 4).flatten(2, 3)

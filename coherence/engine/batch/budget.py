@@ -70,7 +70,7 @@ class Budget:
         longest = max(row.longest for row in batch)
         if len(batch) == 1:
             problem = MeasurementError(f"out of memory with {longest} tokens alone, for {batch[0].label}")
-            return [(name, problem) for name in batch[0].wanted]
+            return [(name, problem) for name in batch[0].outputs]
         self.tokens = size(batch) // 2
         self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
         waiting.extendleft(reversed(batch))
@@ -90,11 +90,11 @@ def _failed(batch: Iterable[Row], problem: Exception) -> Found:
         if not isinstance(problem, CoherenceError):
             error = type(error)(f"{error.sentence}; for {row.label}")
             error.__cause__ = problem
-        yield from dict.fromkeys(row.wanted, error).items()
+        yield from dict.fromkeys(row.outputs, error).items()
 
 
 def out_of_memory(problem: BaseException) -> bool:
     """Tell whether that is what a problem says, whoever says it."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
-        said in str(problem) for said in _SHORTAGES
+        shortage in str(problem) for shortage in _SHORTAGES
     )

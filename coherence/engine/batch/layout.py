@@ -53,12 +53,12 @@ class Layout(ABC):
         if tokens is Tokens.ALL:
             return list(range(first, end))
         ahead = int(tokens is Tokens.REPLY)
-        said = {
+        answered = {
             place
-            for since, until in row.said
+            for since, until in row.answers
             for place in range(max(first, start + since - ahead), min(end, start + until))
         }
-        return [place for place in range(first, end) if (place in said) != (tokens is Tokens.PROMPT)]
+        return [place for place in range(first, end) if (place in answered) != (tokens is Tokens.PROMPT)]
 
     def spread(self, values: Tensor) -> Tensor:
         """Give every token its row's values: from [rows, width] to [lines, tokens, width]."""

@@ -122,10 +122,10 @@ class Packed(Layout):
         raise IndexError(f"no row {row} beyond the last")
 
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        found = queries.new_empty(queries.shape[1], len(queries), values.shape[2])
+        attended = queries.new_empty(queries.shape[1], len(queries), values.shape[2])
         for group in self._groups:
-            group.attend(layer, queries, keys, values, scale, found)
-        return found
+            group.attend(layer, queries, keys, values, scale, attended)
+        return attended
 
 
 class _Group:
@@ -190,16 +190,16 @@ class _Group:
         self._of = present.flatten().nonzero().flatten().to(device)
 
     def attend(
-        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, found: Tensor
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float, into: Tensor
     ) -> None:
-        """Write what the group's tokens get from attention into `found` [tokens, heads, width]."""
+        """Write what the group's tokens get from attention into `into` [tokens, heads, width]."""
         # All of its rows wait for those of other groups.
         if not any(self.rows):
             return
         places, visible = self._places.to(queries.device), self._visible.to(queries.device)
         head = slice(self._first, self._first + len(self.head))
         if self.head:
-            found[head] = causal(queries[:, head], keys[:, head], values[:, head], scale).transpose(0, 1)
+            into[head] = causal(queries[:, head], keys[:, head], values[:, head], scale).transpose(0, 1)
         shared, own = (keys[:, head], values[:, head]), (self._own(keys), self._own(values))
         if self._memory is not None:
             # Only the first pass has a head; what is kept of it stands for it in all that follow.
@@ -207,7 +207,7 @@ class _Group:
                 self._memory[layer] = _Kept(shared)
             shared, own = self._memory[layer].shared, self._memory[layer].followed(own)
         rests = joint(queries[:, places], shared, own, visible, scale)
-        found.index_copy_(0, self._into.to(found.device), rests.flatten(0, 1)[self._of.to(found.device)])
+        into.index_copy_(0, self._into.to(into.device), rests.flatten(0, 1)[self._of.to(into.device)])
 
     def forget(self, row: int, tokens: int) -> None:
         """Forget the last tokens of a row: what is kept of them is seen by none."""

@@ -120,15 +120,15 @@ class Donor:
 class Exchange:
     """An answer, and the token ids that come `before` it: after the answer before, or none after the prompt.
 
-    `reply` is its name, if it is wanted; `means` names the means over its tokens. What is
-    `said` already is run, and not said again; an answer must be what was `expected`. From here on the row is
-    `under` something else, and its cache holds what a donor gave.
+    `reply` is its name, if it is wanted; `means` names the means over its tokens. Tokens that are `forced`
+    are run, and not generated; an answer must be what was `expected`. From here on the row is `under`
+    something else, and its cache holds what a donor gave.
     """
 
     reply: Hashable = None
     means: Mapping[Hashable, Mean] = field(default_factory=dict)
     before: tuple[int, ...] = ()
-    said: tuple[int, ...] | None = None
+    forced: tuple[int, ...] | None = None
     expected: tuple[int, ...] | None = None
     under: Under | None = None
     donor: Donor | None = None
@@ -146,7 +146,7 @@ class Continuation:
     marks: Marks | None = None
 
     @property
-    def wanted(self) -> list[Hashable]:
+    def outputs(self) -> list[Hashable]:
         """Names of all that is wanted."""
         replies = [turn.reply for turn in self.turns if turn.reply is not None]
         return [*replies, *(name for turn in self.turns for name in turn.means)]
@@ -155,7 +155,7 @@ class Continuation:
     def tokens(self) -> int:
         """Tokens that it has at most."""
         answers = (
-            self.decoding.max_new_tokens if turn.said is None else len(turn.said) for turn in self.turns
+            self.decoding.max_new_tokens if turn.forced is None else len(turn.forced) for turn in self.turns
         )
         return sum(answers) + sum(len(turn.before) for turn in self.turns)
 
@@ -196,8 +196,8 @@ class Row:
     that a common beginning need be run only once; without a group a row shares nothing. Of packed rows
     `shared` tokens are run once for the whole group.
 
-    `deltas` are added to all tokens, and `steered` is what else vectors do, in that order. The assistant
-    `said` the tokens [first, end) of each of its answers; one that is to begin has none yet.
+    `deltas` are added to all tokens, and `steered` is what else vectors do, in that order.
+    `answers` are the tokens [first, end) of each answer of the assistant; one that is to begin has none yet.
     """
 
     ids: tuple[int, ...]
@@ -213,7 +213,7 @@ class Row:
     way: Way = Way.STACKED
     steered: tuple[RowSteer, ...] = ()
     capped: RowCap | None = None
-    said: tuple[tuple[int, int], ...] = ()
+    answers: tuple[tuple[int, int], ...] = ()
     offset: int = 0
     continuations: tuple[Continuation, ...] = ()
     arrangement: Arrangement = Arrangement.PADDED
@@ -235,11 +235,11 @@ class Row:
         return any(len(one.turns) > 1 for one in self.continuations)
 
     @property
-    def wanted(self) -> list[Hashable]:
+    def outputs(self) -> list[Hashable]:
         """Names of all that is wanted."""
-        said = [name for one in self.continuations for name in one.wanted]
+        continued = [name for one in self.continuations for name in one.outputs]
         scored = [] if self.log_probs is None else [self.log_probs]
-        return [*self.spans, *scored, *said]
+        return [*self.spans, *scored, *continued]
 
     @property
     def first_read(self) -> int:
@@ -275,13 +275,14 @@ class Row:
         """Let the assistant say the tokens from `first` to `end` next: none, where it is about to begin."""
         if self._is_uniform:
             return self
-        *earlier, last = self.said or ((first, first),)
+        *earlier, last = self.answers or ((first, first),)
         joined = ((last[0], end),) if last[1] == first else (last, (first, end))
-        return replace(self, said=(*earlier, *joined))
+        return replace(self, answers=(*earlier, *joined))
 
     def taken_back(self, end: int) -> "Row":
         """Forget what the assistant said from the token `end` on."""
-        return replace(self, said=tuple((first, min(last, end)) for first, last in self.said if first <= end))
+        kept = tuple((first, min(last, end)) for first, last in self.answers if first <= end)
+        return replace(self, answers=kept)
 
     @property
     def _is_uniform(self) -> bool:

@@ -29,9 +29,9 @@ class Actor:
     def measure(self, job: Job) -> Measured:
         """Measure a job; return every outcome, with the warnings since the last job."""
         outcomes = list(self._executor.run([job]))
-        said = self._said.copy()
+        sentences = self._said.copy()
         self._said.clear()
-        return outcomes, said
+        return outcomes, sentences
 
     @cached_property
     def _executor(self) -> LocalExecutor:

@@ -28,10 +28,10 @@ class Measurer:
         except Exception as problem:
             yield from dict.fromkeys(job.measurements, in_a_sentence(problem)).items()
 
-    def _alone(self, wanted: Alone) -> Outcome:
+    def _alone(self, measurement: Alone) -> Outcome:
         try:
-            if isinstance(wanted, LawSearch):
-                return search(self._runner, wanted)
-            return self._runner.weight_errors(wanted)
+            if isinstance(measurement, LawSearch):
+                return search(self._runner, measurement)
+            return self._runner.weight_errors(measurement)
         except Exception as problem:
             return in_a_sentence(problem)

@@ -174,10 +174,10 @@ class RayExecutor:
         if task is None:
             self._failed_starts = 0
             return
-        outcomes, said = result
+        outcomes, sentences = result
         # At once: who takes the outcomes may take some time over them.
         self._hand_out(waiting)
-        for sentence in said:
+        for sentence in sentences:
             self._warn(sentence)
         for measurement, outcome in outcomes:
             # Ray's arrays lie in its own memory, which goes with the cluster, and cannot be written.
@@ -237,8 +237,8 @@ def _connected(address: str | None) -> Iterator[None]:
         _knock(where)
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, RayError) as problem:
-        wanted = f"there is no Ray cluster at {where!r}" if where else "no Ray cluster can be started"
-        raise EngineError(f"{wanted}: {first_line(problem)}") from problem
+        trouble = f"there is no Ray cluster at {where!r}" if where else "no Ray cluster can be started"
+        raise EngineError(f"{trouble}: {first_line(problem)}") from problem
     try:
         yield
     finally:

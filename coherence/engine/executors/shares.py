@@ -32,11 +32,11 @@ def shares(nodes: Sequence[Node], actors: int | None = None) -> Shares:
     An EngineError when there are more actors than cores.
     """
     cores, gpus = [node.cores for node in nodes], [node.gpus for node in nodes]
-    wanted = actors or sum(gpus) or max(sum(count // CORES for count in cores), min(2, sum(cores)))
-    each = _largest(cores, wanted)
+    count = actors or sum(gpus) or max(sum(count // CORES for count in cores), min(2, sum(cores)))
+    each = _largest(cores, count)
     if not each:
-        raise EngineError(f"{wanted} actors were asked for, but the cluster has {sum(cores)} cores")
-    return Shares(wanted, each, _largest(gpus, wanted) or _part(sum(gpus), wanted))
+        raise EngineError(f"{count} actors were asked for, but the cluster has {sum(cores)} cores")
+    return Shares(count, each, _largest(gpus, count) or _part(sum(gpus), count))
 
 
 def _part(gpus: int, actors: int) -> float:

@@ -40,11 +40,11 @@ def _sides(name: LawName) -> Callable[[Sides], Sides]:
 class LawExamples:
     """The examples of a law."""
 
-    def __init__(self, wanted: LawSearch) -> None:
-        self._name = wanted.law
-        self._probes = {probe.id: probe for probe in wanted.probes}
-        self._conditions = {name_of(condition): condition for condition in wanted.conditions}
-        first = wanted.conditions[0]
+    def __init__(self, law_search: LawSearch) -> None:
+        self._name = law_search.law
+        self._probes = {probe.id: probe for probe in law_search.probes}
+        self._conditions = {name_of(condition): condition for condition in law_search.conditions}
+        first = law_search.conditions[0]
         self._bare = Condition(first.neutral, thinking=first.thinking)
 
     @property
@@ -88,8 +88,8 @@ class LawExamples:
 class Law(LawExamples):
     """Examples of a law, and how far its two sides are apart on one of them."""
 
-    def __init__(self, runner: Runner, wanted: LawSearch) -> None:
-        super().__init__(wanted)
+    def __init__(self, runner: Runner, law_search: LawSearch) -> None:
+        super().__init__(law_search)
         self._runner = runner
 
     def deviation(self, example: Example) -> float:

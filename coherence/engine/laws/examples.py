@@ -58,8 +58,10 @@ class Form:
         except ValidationError as problem:
             first = problem.errors()[0]
             where = "".join(f"{part}: " for part in first["loc"])
-            said = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
-            raise CoherenceError(f"{where}{said}; expected JSON such as {written(self._sample)}") from None
+            sentence = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
+            raise CoherenceError(
+                f"{where}{sentence}; expected JSON such as {written(self._sample)}"
+            ) from None
 
 
 _SAID = {"missing": "this key is missing", "extra_forbidden": "there is no such key"}

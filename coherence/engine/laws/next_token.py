@@ -19,10 +19,10 @@ class NextTokenExamples:
     several.
     """
 
-    def __init__(self, wanted: LawSearch) -> None:
-        self._name = wanted.law
-        self._reference, self._condition = wanted.conditions
-        self._probes = {probe.id: probe for probe in wanted.probes}
+    def __init__(self, law_search: LawSearch) -> None:
+        self._name = law_search.law
+        self._reference, self._condition = law_search.conditions
+        self._probes = {probe.id: probe for probe in law_search.probes}
 
     @property
     def identity(self) -> list[str]:
@@ -57,8 +57,8 @@ class NextTokenExamples:
 class NextTokenClaim(NextTokenExamples):
     """The claim that the second condition says what the first does, as far as the next token goes."""
 
-    def __init__(self, runner: Runner, wanted: LawSearch) -> None:
-        super().__init__(wanted)
+    def __init__(self, runner: Runner, law_search: LawSearch) -> None:
+        super().__init__(law_search)
         self._runner = runner
 
     def deviation(self, example: Example) -> float:
@@ -67,9 +67,9 @@ class NextTokenClaim(NextTokenExamples):
         if "order" in example:
             second = replace(second, prompts=tuple(second.prompts[index] for index in example["order"]))
         sides = [_at(example.get("weight", 1.0), side) for side in (self._reference, second)]
-        wanted = tuple(NextToken(side, self._probes[example["probe"]]) for side in sides)
-        record = Record(dict(self._runner.measured(Job(wanted, {}))))
-        return float(divergence(*map(record.log_probs, wanted)))
+        next_tokens = tuple(NextToken(side, self._probes[example["probe"]]) for side in sides)
+        record = Record(dict(self._runner.measured(Job(next_tokens, {}))))
+        return float(divergence(*map(record.log_probs, next_tokens)))
 
 
 def _at(strength: float, condition: Condition) -> Condition:

@@ -21,15 +21,15 @@ Ends = tuple[Condition, Condition]
 class PositionExamples:
     """Examples of the claim: two regimes and the weight of the positive pole in both."""
 
-    def __init__(self, wanted: LawSearch) -> None:
-        self._wanted = wanted
-        self._prompted, *regimes = zip(wanted.conditions[::2], wanted.conditions[1::2], strict=True)
+    def __init__(self, law_search: LawSearch) -> None:
+        self._search = law_search
+        self._prompted, *regimes = zip(law_search.conditions[::2], law_search.conditions[1::2], strict=True)
         self._regimes: dict[str, Ends] = {" against ".join(map(name_of, ends)): ends for ends in regimes}
 
     @property
     def identity(self) -> list[str]:
         """What stays the same from release to release."""
-        return [self._wanted.law, *self._regimes]
+        return [self._search.law, *self._regimes]
 
     @property
     def form(self) -> Form:
@@ -53,8 +53,8 @@ class PositionExamples:
 class PositionClaim(PositionExamples):
     """The claim that both regimes of an example stand at the same place between their poles."""
 
-    def __init__(self, runner: Runner, wanted: LawSearch) -> None:
-        super().__init__(wanted)
+    def __init__(self, runner: Runner, law_search: LawSearch) -> None:
+        super().__init__(law_search)
         self._runner = runner
         self._read: dict[Condition, Array] = {}
 
@@ -68,7 +68,7 @@ class PositionClaim(PositionExamples):
             return float(weight)
         positive, negative = ends
         mixed = np.stack([self._residuals(each) for each in (negative, _mixed(ends, weight), positive)])
-        clusters = [probe.cluster for probe in self._wanted.probes]
+        clusters = [probe.cluster for probe in self._search.probes]
         return Response((0.0, weight, 1.0), mixed, self._axis, clusters).position[1].value
 
     @cached_property
@@ -78,11 +78,11 @@ class PositionClaim(PositionExamples):
 
     def _residuals(self, condition: Condition) -> Array:
         if condition not in self._read:
-            assert self._wanted.read
-            site, position = self._wanted.read
-            wanted = [Reading(condition, probe, position, through=site) for probe in self._wanted.probes]
-            record = Record(dict(self._runner.measured(Job(tuple(wanted), {}))))
-            self._read[condition] = np.stack([record.residuals(each)[site.depth] for each in wanted])
+            assert self._search.read
+            site, position = self._search.read
+            readings = [Reading(condition, probe, position, through=site) for probe in self._search.probes]
+            record = Record(dict(self._runner.measured(Job(tuple(readings), {}))))
+            self._read[condition] = np.stack([record.residuals(each)[site.depth] for each in readings])
         return self._read[condition]
 
 

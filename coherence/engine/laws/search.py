@@ -23,7 +23,7 @@ class BrokenLawError(Exception):
     """An example deviates by more than the tolerance. Hypothesis looks for the smallest that raises it."""
 
 
-def search(runner: Runner, wanted: LawSearch) -> LawOutcome:
+def search(runner: Runner, law_search: LawSearch) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
     Counterexamples of earlier searches are tried first; one that still breaks the law is the outcome, and no
@@ -33,13 +33,13 @@ def search(runner: Runner, wanted: LawSearch) -> LawOutcome:
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
     That of a claim is a KL, or a distance of positions. Logits that are not finite are a MeasurementError.
     """
-    law = _posed(runner, wanted)
-    tried = _Tried(law, wanted)
+    law = _posed(runner, law_search)
+    tried = _Tried(law, law_search)
     kept = Counterexamples(runner.examples, law.identity, law.form)
 
-    @seed(wanted.seed)
+    @seed(law_search.seed)
     @settings(
-        max_examples=wanted.examples,
+        max_examples=law_search.examples,
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
@@ -63,31 +63,31 @@ def search(runner: Runner, wanted: LawSearch) -> LawOutcome:
     return tried.outcome()
 
 
-def read_example(wanted: LawSearch, text: str) -> Example:
+def read_example(law_search: LawSearch, text: str) -> Example:
     """Read an example of a search from JSON; a CoherenceError says how it is not one."""
-    return _EXAMPLES.get(wanted.law, LawExamples)(wanted).form.read(text)
+    return _EXAMPLES.get(law_search.law, LawExamples)(law_search).form.read(text)
 
 
-def deviation(runner: Runner, wanted: LawSearch, example: Example) -> float:
+def deviation(runner: Runner, law_search: LawSearch, example: Example) -> float:
     """Measure one example of a search: the deviation of `search`, which may be NaN or infinite here."""
-    return _posed(runner, wanted).deviation(example)
+    return _posed(runner, law_search).deviation(example)
 
 
-def _posed(runner: Runner, wanted: LawSearch) -> "Law | NextTokenClaim | PositionClaim":
-    return _POSED.get(wanted.law, Law)(runner, wanted)
+def _posed(runner: Runner, law_search: LawSearch) -> "Law | NextTokenClaim | PositionClaim":
+    return _POSED.get(law_search.law, Law)(runner, law_search)
 
 
 class _Tried:
     """What has been tried: replays cost nothing, and the budget bounds the shrinking."""
 
-    def __init__(self, law: "Law | NextTokenClaim | PositionClaim", wanted: LawSearch) -> None:
+    def __init__(self, law: "Law | NextTokenClaim | PositionClaim", law_search: LawSearch) -> None:
         self._law = law
-        self._wanted = wanted
+        self._search = law_search
         self._seen: dict[str, Seen] = {}
         self.broken: Seen | None = None
 
     def within_budget(self, example: Example) -> bool:
-        budget = self._wanted.examples * CALLS_PER_EXAMPLE
+        budget = self._search.examples * CALLS_PER_EXAMPLE
         return written(example) in self._seen or len(self._seen) < budget
 
     def __call__(self, example: Example) -> None:
@@ -107,7 +107,7 @@ class _Tried:
         for seen in self._seen.values():
             if not isfinite(seen.deviation):
                 raise MeasurementError(
-                    f"NaN or infinite logits while testing the law {self._wanted.law} on {seen.example}"
+                    f"NaN or infinite logits while testing the law {self._search.law} on {seen.example}"
                 )
         largest = max(self._seen.values(), key=lambda seen: seen.deviation)
         return LawOutcome(largest, len(self._seen), self.broken)
@@ -120,7 +120,7 @@ class _Tried:
         return self._seen[spelled]
 
     def _breaks(self, seen: Seen) -> bool:
-        return not seen.deviation <= self._wanted.tolerance
+        return not seen.deviation <= self._search.tolerance
 
 
 _EXAMPLES: Mapping[str, type[LawExamples | NextTokenExamples | PositionExamples]] = {

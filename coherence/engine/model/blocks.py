@@ -20,16 +20,16 @@ def find_blocks(model: nn.Module, count: int) -> nn.ModuleList:
 
     An ArtefactError says what was found when there is none, or more than one.
     """
-    found = {
+    lists = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == count and "vision" not in name
     }
     outermost = [
-        module for name, module in found.items() if not any(name.startswith(f"{other}.") for other in found)
+        module for name, module in lists.items() if not any(name.startswith(f"{other}.") for other in lists)
     ]
     if len(outermost) != 1:
-        listed = ", ".join(found) or "none"
+        listed = ", ".join(lists) or "none"
         raise ArtefactError(
             f"cannot tell which modules of {type(model).__name__} are its {count} blocks: found {listed}; "
             f"expected exactly one list of {count} modules"

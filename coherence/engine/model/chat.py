@@ -35,13 +35,13 @@ def messages(condition: Condition, probe: Probe) -> list[Message]:
     line, or are put around it.
     """
     system = "\n\n".join(prompt.text for prompt in condition.prompts if prompt.role == "system")
-    said = system or condition.neutral
-    turns: list[Message] = [] if said is None else [{"role": "system", "content": said}]
+    system_turn = system or condition.neutral
+    turns: list[Message] = [] if system_turn is None else [{"role": "system", "content": system_turn}]
     for prompt in condition.prompts:
         for example in prompt.examples:
-            turns.append({"role": "user", "content": _asked(example.user, [prompt])})
+            turns.append({"role": "user", "content": _user_turn(example.user, [prompt])})
             turns.append({"role": "assistant", "content": example.reply})
-    return [*turns, {"role": "user", "content": _asked(probe.text, condition.prompts)}]
+    return [*turns, {"role": "user", "content": _user_turn(probe.text, condition.prompts)}]
 
 
 def folded(conversation: Sequence[Message]) -> list[Message]:
@@ -49,12 +49,12 @@ def folded(conversation: Sequence[Message]) -> list[Message]:
     first, *others = conversation
     if first["role"] != "system":
         return [first, *others]
-    asked, *later = others
-    said = (turn["content"] for turn in (first, asked))
-    return [asked | {"content": "\n\n".join(filter(None, said))}, *later]
+    question, *later = others
+    parts = (turn["content"] for turn in (first, question))
+    return [question | {"content": "\n\n".join(filter(None, parts))}, *later]
 
 
-def _asked(question: str, prompts: Sequence[Prompt]) -> str:
+def _user_turn(question: str, prompts: Sequence[Prompt]) -> str:
     for prompt in prompts:
         if prompt.role == "user":
             question = prompt.asking(question)
@@ -100,8 +100,8 @@ class Chat:
         """
         text = self.render(condition, probe)
         ids = self._prompt(text)
-        said = hash(" ".join(text.split()))
-        if self._told.setdefault((probe, ids), said) != said:
+        meaning = hash(" ".join(text.split()))
+        if self._told.setdefault((probe, ids), meaning) != meaning:
             raise MeasurementError(
                 f"two conditions that say different things give the same tokens for probe {probe.id!r}; "
                 f"expected a tokenizer that tells them apart: {self._tokenizer.name_or_path!r}"
@@ -135,23 +135,23 @@ class Chat:
         does a system turn that is folded into it. An ArtefactError when the template rewrites what the user
         says.
         """
-        *before, asked = _conversation(condition, probe, turns)
-        said = asked["content"].strip()
+        *before, last = _conversation(condition, probe, turns)
+        content = last["content"].strip()
         text, marked = (
-            self._templated([*before, asked | {"content": content}], condition.thinking)
-            for content in (asked["content"], f"{_SAID}{said}{_SAID}")
+            self._templated([*before, last | {"content": content}], condition.thinking)
+            for content in (last["content"], f"{_SAID}{content}{_SAID}")
         )
         if turns:
             text, marked = (whole.rpartition(_MARK)[2] for whole in (text, marked))
         # The words themselves may stand elsewhere in the text as well, even in the template's own words.
         head, *rest = marked.split(_SAID)
-        first = text.find(said, len(head))
-        if not text.startswith(head) or first < 0 or rest[:1] != [said] or not said:
+        first = text.find(content, len(head))
+        if not text.startswith(head) or first < 0 or rest[:1] != [content] or not content:
             raise ArtefactError(
                 f"{self._name} rewrites what the user says; "
                 "expected one that leaves it whole, for the positions user_last and user_mean"
             )
-        end = first + len(said)
+        end = first + len(content)
         offsets = self._offsets(text)
         places = [index for index, (start, stop) in enumerate(offsets) if start < end and stop > first]
         return range(places[0], places[-1] + 1)
@@ -185,8 +185,10 @@ class Chat:
     @cached_property
     def refuses_system(self) -> bool:
         """Whether the template refuses a conversation for its system turn."""
-        asked = {"role": "user", "content": "Why?"}
-        return self._refuses([{"role": "system", "content": NEUTRAL}, asked]) and not self._refuses([asked])
+        question = {"role": "user", "content": "Why?"}
+        return self._refuses([{"role": "system", "content": NEUTRAL}, question]) and not self._refuses(
+            [question]
+        )
 
     @cached_property
     def ends(self) -> Ends:
@@ -195,10 +197,10 @@ class Chat:
         Where it ends the last answer otherwise than those before, as templates of reasoning models do, it
         does not say what ends one.
         """
-        asked, answered = ({"role": role, "content": _MARK} for role in ("user", "assistant"))
+        question, answer = ({"role": role, "content": _MARK} for role in ("user", "assistant"))
         try:
-            closed = self._templated([asked, answered], "auto", header=False)
-            going_on = self._templated([asked, answered, asked | {"content": _SAID}], "auto")
+            closed = self._templated([question, answer], "auto", header=False)
+            going_on = self._templated([question, answer, question | {"content": _SAID}], "auto")
         except ArtefactError:
             return Ends()
         last, earlier = (
@@ -225,10 +227,10 @@ class Chat:
     def _special(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Leave out what comes before the first token that is no text, and white space at the end."""
         special = self._tokenizer.added_tokens_decoder
-        found = list(dropwhile(lambda token: token not in special, ids))
-        while found and not str(self._tokenizer.decode(found[-1:])).strip():
-            found.pop()
-        return tuple(found)
+        special_ids = list(dropwhile(lambda token: token not in special, ids))
+        while special_ids and not str(self._tokenizer.decode(special_ids[-1:])).strip():
+            special_ids.pop()
+        return tuple(special_ids)
 
     def _prompt(self, text: str) -> tuple[int, ...]:
         ids, start = self.encode_text(text), self._tokenizer.bos_token_id
@@ -253,8 +255,8 @@ class Chat:
     def _depends(self, either: tuple[Thinking, Thinking]) -> bool:
         """Whether the template writes something else when it is told one or the other."""
         if either not in self._switches:
-            asked = [{"role": "user", "content": "Why?"}]
-            one, other = (self._templated(asked, thinking) for thinking in either)
+            question = [{"role": "user", "content": "Why?"}]
+            one, other = (self._templated(question, thinking) for thinking in either)
             self._switches[either] = one != other
         return self._switches[either]
 
@@ -288,16 +290,18 @@ class Chat:
             template, dated = pinned(tokenizer.get_chat_template(), self._templating)
             text, refusal = self._rendered(list(conversation), template, header, told(thinking) | dated)
         except (ValueError, StoppedError) as problem:
-            said = f"{self._name} {problem}"
-            raise ArtefactError(f"{said}; expected one that only writes the conversation out") from problem
+            sentence = f"{self._name} {problem}"
+            raise ArtefactError(
+                f"{sentence}; expected one that only writes the conversation out"
+            ) from problem
         if refusal:
             raise ArtefactError(f"{self._name} refuses the conversation: {refusal}")
         return str(text)
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         """Return where each token begins and ends in a text."""
-        found: Any = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return list(found["offset_mapping"])
+        encoding: Any = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return list(encoding["offset_mapping"])
 
 
 def _rendered(
@@ -335,5 +339,5 @@ def _conversation(condition: Condition, probe: Probe, turns: Sequence[str]) -> l
     conversation = messages(condition, probe)
     for turn in turns:
         conversation.append({"role": "assistant", "content": _MARK})
-        conversation.append({"role": "user", "content": _asked(turn, condition.prompts)})
+        conversation.append({"role": "user", "content": _user_turn(turn, condition.prompts)})
     return conversation

@@ -88,9 +88,9 @@ def _settings(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str
 
 
 def _require_shapes(weights: Mapping[str, Tensor], other: PreTrainedModel) -> None:
-    found = other.state_dict()
-    for name in sorted(weights.keys() | found.keys()):
-        here, own = (list(of[name].shape) if name in of else None for of in (found, weights))
+    trained = other.state_dict()
+    for name in sorted(weights.keys() | trained.keys()):
+        here, own = (list(of[name].shape) if name in of else None for of in (trained, weights))
         if here != own:
             raise ArtefactError(f"has {name} of {here}, and the base of {own}; {_LIKE_BASE}")
 
@@ -109,10 +109,10 @@ def _require_tokenizer(own: PreTrainedTokenizerBase, other: PreTrainedTokenizerB
 
 def _changes(weights: Mapping[str, Tensor], other: PreTrainedModel) -> Iterator[Dial]:
     """Yield the weights that are not the base's, each once where two names are of one."""
-    found = other.state_dict(keep_vars=True)
+    state = other.state_dict(keep_vars=True)
     seen: set[Tensor] = set()
     for name, own in weights.items():
-        trained = found[name].detach().to(own.device)
+        trained = state[name].detach().to(own.device)
         if own not in seen and not trained.equal(own):
             yield Dial(own, trained, own.data)
         seen.add(own)

@@ -37,15 +37,15 @@ class TokenChoice:
 
 def processors(decoding: Decoding) -> LogitsProcessorList:
     """Return what is done to logits, in the order of `generate`; nothing where a setting does nothing."""
-    found = LogitsProcessorList()
+    processors = LogitsProcessorList()
     if decoding.repetition_penalty != 1:
-        found.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+        processors.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
     if decoding.temperature:
-        found.append(TemperatureLogitsWarper(decoding.temperature))
+        processors.append(TemperatureLogitsWarper(decoding.temperature))
     if decoding.top_k:
-        found.append(TopKLogitsWarper(decoding.top_k))
+        processors.append(TopKLogitsWarper(decoding.top_k))
     if decoding.top_p < 1:
-        found.append(TopPLogitsWarper(decoding.top_p))
+        processors.append(TopPLogitsWarper(decoding.top_p))
     if decoding.min_p:
-        found.append(MinPLogitsWarper(decoding.min_p))
-    return found
+        processors.append(MinPLogitsWarper(decoding.min_p))
+    return processors

@@ -56,10 +56,10 @@ def weight_files(folder: Path) -> list[Path]:
         raise ArtefactError(f"{folder} is not a folder; expected one with the files of a model")
     _refuse_adapter(folder)
     _refuse_weights_of_another_name(folder)
-    found = _of_format(folder, _SAFETENSORS) or _of_format(folder, _BIN)
-    if not found:
+    files = _of_format(folder, _SAFETENSORS) or _of_format(folder, _BIN)
+    if not files:
         raise ArtefactError(_NONE)
-    return found
+    return files
 
 
 def is_gguf(path: Path) -> bool:
@@ -102,13 +102,13 @@ def adapter_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ArtefactError(f"{folder} is not a folder; expected one with the files of an adapter")
-    found = _of_format(folder, f"{_ADAPTER}.safetensors") or _of_format(folder, f"{_ADAPTER}.bin")
-    if not found:
+    files = _of_format(folder, f"{_ADAPTER}.safetensors") or _of_format(folder, f"{_ADAPTER}.bin")
+    if not files:
         raise ArtefactError(
             f"has no weights; expected {_ADAPTER}.safetensors, or shards with "
             f"{_ADAPTER}.safetensors{_INDEX}, beside {ADAPTER_CONFIG}"
         )
-    return found
+    return files
 
 
 def is_checkpoint(folder: Path) -> bool:

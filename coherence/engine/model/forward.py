@@ -28,7 +28,7 @@ def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found
     """
     for row in rows:
         if len(row.ids) > host.window:
-            yield from dict.fromkeys(row.wanted, too_long(len(row.ids), host.window, row.label)).items()
+            yield from dict.fromkeys(row.outputs, too_long(len(row.ids), host.window, row.label)).items()
     within = [row for row in rows if len(row.ids) <= host.window]
     arranged = [host.arranged(row) for row in within]
     packed = with_shared(row for row in arranged if row.packed)
@@ -54,11 +54,11 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
         replace(row, arrangement=host.unpacked, spans={place: Span(0, len(row.ids), len(host.blocks))})
         for place, row in enumerate(rows)
     ]
-    found = dict(budget.spend(named, measure))
-    for value in found.values():
+    values = dict(budget.spend(named, measure))
+    for value in values.values():
         if isinstance(value, CoherenceError):
             raise value
-    return torch.stack([found[place] for place in range(len(rows))])[:, :, 0]
+    return torch.stack([values[place] for place in range(len(rows))])[:, :, 0]
 
 
 def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:

@@ -137,7 +137,7 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
     return logits
 
 
-class _Said:
+class _Generated:
     """One reply so far: its tokens, sums of their residuals, and what went wrong with it.
 
     There is a sum for what is said after its reasoning, and one for all before that, which is all where it
@@ -148,7 +148,7 @@ class _Said:
     def __init__(self, turn: Exchange, split: Split, beginning: int) -> None:
         self.turn = turn
         self.split = split
-        self.ids: list[int] = list(turn.said or ())
+        self.ids: list[int] = list(turn.forced or ())
         self._sums: dict[bool, Tensor] = {}
         self.problem: MeasurementError | None = None
         self.heard: deque[Tensor] = deque(maxlen=beginning)
@@ -179,18 +179,18 @@ class _Said:
         """What it says before its answer, when all is said."""
         return self.split.reasoning(self.ids)
 
-    def mean(self, wanted: Mean, label: str) -> Tensor | MeasurementError:
+    def mean(self, mean: Mean, label: str) -> Tensor | MeasurementError:
         """Return the mean residuals [depths, width] of a part of it."""
-        if lacking := missing(wanted.part, self.reasoning, "the reply"):
+        if lacking := missing(mean.part, self.reasoning, "the reply"):
             return MeasurementError(f"{lacking}: {label}")
-        if self.reasoning is None or wanted.part is Part.BOTH:
+        if self.reasoning is None or mean.part is Part.BOTH:
             heard = list(self._sums.values())
         else:
-            after = wanted.part is Part.ANSWER
+            after = mean.part is Part.ANSWER
             heard = [sums for which, sums in self._sums.items() if which is after]
         if not heard:
             return MeasurementError(f"the reply is empty, it has no response_mean: {label}")
-        return mean_of(torch.stack(heard).sum(0)[: wanted.through + 1], label)
+        return mean_of(torch.stack(heard).sum(0)[: mean.through + 1], label)
 
 
 class _Draft:
@@ -207,13 +207,13 @@ class _Draft:
         self.donor: Donor | None = None
         # How many tokens have run that are taken back.
         self.excess = 0
-        self._said = [
-            _Said(
+        self._generated = [
+            _Generated(
                 one, Split(host.tokenizer, continuation.marks, one.before or row.ids), max(0, len(turn) - 1)
             )
             for one in continuation.turns
         ]
-        self._now, *self._later = self._said
+        self._now, *self._later = self._generated
         self._ran = len(row.ids)
         self._limit = continuation.decoding.max_new_tokens
         self._stops, self._turn, self._window = stops, turn, host.window
@@ -226,7 +226,7 @@ class _Draft:
         if not logits.isfinite().all():
             self._break_off(MeasurementError(f"NaN or infinite logits while answering {self.row.label}"))
             return
-        if self._now.turn.said is not None:
+        if self._now.turn.forced is not None:
             self.ended = not self._later
             return
         if len(self._now.ids) == self._limit or self._is_end(
@@ -268,8 +268,8 @@ class _Draft:
             self._go_on([*turn.before, *self._now.ids], len(turn.before))
 
     def _break_off(self, problem: MeasurementError) -> None:
-        for said in (self._now, *self._later):
-            said.problem = problem
+        for generated in (self._now, *self._later):
+            generated.problem = problem
         self.next, self.ended = [], True
 
     def _go_on(self, tokens: list[int], before: int = 0) -> None:
@@ -283,13 +283,13 @@ class _Draft:
 
     def whole(self) -> Row:
         """Return the row with everything that was said, up to what is to be run."""
-        return replace(self._begun, ids=self._context, said=self.row.said)
+        return replace(self._begun, ids=self._context, answers=self.row.answers)
 
     @property
     def _context(self) -> tuple[int, ...]:
-        begun = self._said[: len(self._said) - len(self._later)]
-        said = [token for one in begun for token in (*one.turn.before, *one.ids)]
-        return (*self._begun.ids, *said)
+        begun = self._generated[: len(self._generated) - len(self._later)]
+        tokens = [token for one in begun for token in (*one.turn.before, *one.ids)]
+        return (*self._begun.ids, *tokens)
 
     @property
     def is_heard(self) -> bool:
@@ -302,25 +302,25 @@ class _Draft:
 
     def results(self, host: Host) -> Found:
         """Yield the replies and the means over their tokens that are wanted."""
-        for said in self._said:
-            if said.turn.expected not in (None, tuple(said.ids)):
-                said.problem = MeasurementError(
+        for generated in self._generated:
+            if generated.turn.expected not in (None, tuple(generated.ids)):
+                generated.problem = MeasurementError(
                     f"said again, the answer is another one: {self.row.label}; expected the same tokens"
                 )
-            if said.turn.reply is not None:
-                yield said.turn.reply, said.problem or _answer(host, said)
-            for name, mean in said.turn.means.items():
-                yield name, said.problem or said.mean(mean, self.row.label)
+            if generated.turn.reply is not None:
+                yield generated.turn.reply, generated.problem or _answer(host, generated)
+            for name, mean in generated.turn.means.items():
+                yield name, generated.problem or generated.mean(mean, self.row.label)
 
     def _is_end(self, token: int) -> bool:
         return token in self._stops and not self._now.split.passes(token)
 
 
-def _answer(host: Host, said: _Said) -> Answer:
-    reasoned = said.reasoning.tokens if said.reasoning else 0
-    text = host.tokenizer.decode(said.ids[reasoned:], skip_special_tokens=True)
+def _answer(host: Host, generated: _Generated) -> Answer:
+    reasoned = generated.reasoning.tokens if generated.reasoning else 0
+    text = host.tokenizer.decode(generated.ids[reasoned:], skip_special_tokens=True)
     assert isinstance(text, str)
-    return Answer(text.strip(), tuple(said.ids), said.ran_on, said.reasoning)
+    return Answer(text.strip(), tuple(generated.ids), generated.ran_on, generated.reasoning)
 
 
 def _seed_of(row: Row, seed: int) -> int:

@@ -130,11 +130,11 @@ class _Cursor:
         if of != _TEXT:
             self._pass(count * struct.calcsize(_SCALARS[of]))
             return None
-        found, place = Texts(self.copy(), count), self.place
+        texts, place = Texts(self.copy(), count), self.place
         for _ in range(count):
             place += _LENGTH.size + _LENGTH.unpack_from(self._content, place)[0]
         self._pass(place - self.place)
-        return found
+        return texts
 
     def _pass(self, length: int) -> None:
         self.place += length

@@ -331,8 +331,8 @@ class Host:
             if not expected.isfinite().all():
                 raise ArtefactError("holds weights that make NaN or infinite logits")
             with self.put(rows, layout):
-                found = self.logits(layout)
-        if not agree(found[:1], expected, self.quantization):
+                logits = self.logits(layout)
+        if not agree(logits[:1], expected, self.quantization):
             raise ArtefactError("is not what PEFT makes of it: the logits behind it are others")
 
     def _require_row_by_row(self, name: str, ids: tuple[int, ...], switched: Tensor) -> None:
@@ -342,8 +342,8 @@ class Host:
             rows = rows[:1]
         layout = self.laid_out(rows)
         with self.switched(((name, 1.0),)), self.put(rows, layout):
-            found = self.logits(layout)
-        if not agree(found[:1], switched, self.quantization):
+            logits = self.logits(layout)
+        if not agree(logits[:1], switched, self.quantization):
             raise ArtefactError(
                 "does not act on each token by itself: beside another text the logits of a text are others"
             )
@@ -356,10 +356,10 @@ class Host:
         layout = self.laid_out(rows)
         try:
             with self.switched(()), self.put(rows, layout):
-                found = self.logits(layout)
+                logits = self.logits(layout)
         except RuntimeError:
             return False
-        return agree(found, torch.cat([switched, base]), self.quantization)
+        return agree(logits, torch.cat([switched, base]), self.quantization)
 
     @cached_property
     def shifts(self) -> bool:
@@ -370,8 +370,8 @@ class Host:
         ]
         layout = self.laid_out(rows)
         with self.switched(()), self.put(rows, layout):
-            found = self.logits(layout)
-        return agree(found[1:], found[:1], self.quantization)
+            logits = self.logits(layout)
+        return agree(logits[1:], logits[:1], self.quantization)
 
     @cached_property
     def _sample(self) -> tuple[int, ...]:
@@ -384,9 +384,9 @@ class Host:
 
 
 def _patches(rows: Sequence[Row], layout: Layout) -> dict[int, Patches]:
-    found: dict[int, dict[int, Tensor]] = {}
+    residuals: dict[int, dict[int, Tensor]] = {}
     for row, start in zip(rows, layout.starts, strict=True):
         if row.patch:
             for depth, values in row.patch.residuals.items():
-                found.setdefault(depth, {})[start + row.patch.token] = values
-    return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in found.items()}
+                residuals.setdefault(depth, {})[start + row.patch.token] = values
+    return {depth: (list(put), torch.stack(list(put.values()))) for depth, put in residuals.items()}

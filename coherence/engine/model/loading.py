@@ -152,8 +152,8 @@ def _in_one_sentence() -> Iterator[None]:
                 "brings code of its own, which is never run; expected a model type that transformers knows"
             ) from problem
         if isinstance(problem, UnpicklingError):
-            said = code_refused(problem) or "are no whole files of tensors"
-            raise ArtefactError(f"cannot be loaded: its weights {said}") from problem
+            state = code_refused(problem) or "are no whole files of tensors"
+            raise ArtefactError(f"cannot be loaded: its weights {state}") from problem
         raise ArtefactError(f"cannot be loaded: {reason(problem, SafetensorError)}") from problem
 
 
@@ -188,9 +188,9 @@ def _check_keys(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
         # transformers fills them with random numbers, and warns.
         raise ArtefactError(f"cannot be loaded: its weights lack {min(info['missing_keys'])}")
     if info["mismatched_keys"]:
-        key, found, expected = min(info["mismatched_keys"])
+        key, shape, expected = min(info["mismatched_keys"])
         raise ArtefactError(
-            f"cannot be loaded: {key} is {list(found)}, expected {list(expected)} by {CONFIG}"
+            f"cannot be loaded: {key} is {list(shape)}, expected {list(expected)} by {CONFIG}"
         )
     homeless = [key for key in sorted(info["unexpected_keys"]) if _is_within(model, key)]
     if homeless:
@@ -203,11 +203,11 @@ def _check_keys(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
 def _check_dtype(model: PreTrainedModel, dtype: str) -> None:
     """Refuse weights of another type than the one that every value would be reported in."""
     embeddings: Any = model.get_input_embeddings()
-    found = str(embeddings.weight.dtype).removeprefix("torch.")
-    if found != dtype:
+    stored = str(embeddings.weight.dtype).removeprefix("torch.")
+    if stored != dtype:
         raise ArtefactError(
-            f"is computed in {found}, and not in {dtype}: weights that are not quantized keep the type "
-            f"that they are stored in; expected dtype: {found}"
+            f"is computed in {stored}, and not in {dtype}: weights that are not quantized keep the type "
+            f"that they are stored in; expected dtype: {stored}"
         )
 
 
@@ -258,8 +258,8 @@ def _class_for(config: PreTrainedConfig) -> type[Any]:
 
 def _families(config: PreTrainedConfig) -> dict[type[Any], Any]:
     """Map auto classes to the model class that each has for a config."""
-    found = ((auto, mapping.get(type(config), None)) for auto, mapping in _CLASSES)
-    families = {auto: family for auto, family in found if family is not None}
+    matches = ((auto, mapping.get(type(config), None)) for auto, mapping in _CLASSES)
+    families = {auto: family for auto, family in matches if family is not None}
     # Of an encoder and a decoder the causal class is the decoder alone; the others are no language models.
     decodes = AutoModelForCausalLM in families or not config.get_text_config().is_encoder_decoder
     return families if decodes else {}
@@ -271,15 +271,15 @@ def placement(needed: int) -> str:
     The environment variable COHERENCE_DEVICE decides where it is set.
     """
     count = torch.cuda.device_count()
-    wanted = os.environ.get("COHERENCE_DEVICE")
-    if wanted:
+    device = os.environ.get("COHERENCE_DEVICE")
+    if device:
         options = ["cpu", "auto", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count))]
-        if wanted not in options:
+        if device not in options:
             raise ArtefactError(
-                f"COHERENCE_DEVICE is {wanted!r}, which this machine does not have"
-                f"{did_you_mean(wanted, options)}"
+                f"COHERENCE_DEVICE is {device!r}, which this machine does not have"
+                f"{did_you_mean(device, options)}"
             )
-        return wanted
+        return device
     if not count:
         return "cpu"
     return "cuda" if count == 1 and needed <= _free("cuda") else "auto"

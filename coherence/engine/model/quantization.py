@@ -28,13 +28,13 @@ class Quantization:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Quantization | None":
         """Read what a config.json says; None where it says nothing."""
-        said = config.get("quantization_config")
-        if not isinstance(said, Mapping) or not said:
+        settings = config.get("quantization_config")
+        if not isinstance(settings, Mapping) or not settings:
             return None
         # Older configs name bitsandbytes by its bits alone.
-        by_bits = any(said.get(f"load_in_{bits}bit") for bits in (4, 8))
-        method = "bitsandbytes" if by_bits else str(said.get("quant_method"))
-        return cls(method, _rounds_inputs(method, said))
+        by_bits = any(settings.get(f"load_in_{bits}bit") for bits in (4, 8))
+        method = "bitsandbytes" if by_bits else str(settings.get("quant_method"))
+        return cls(method, _rounds_inputs(method, settings))
 
     @property
     def versions(self) -> dict[str, str | None]:
@@ -43,7 +43,7 @@ class Quantization:
 
     def require(self) -> None:
         """Raise an ArtefactError that says what to install, where something is missing."""
-        missing = [name for name, found in self.versions.items() if found is None]
+        missing = [name for name, version in self.versions.items() if version is None]
         if missing:
             raise ArtefactError(
                 f"cannot be loaded: its weights are quantized ({self.method}), which takes "
@@ -51,11 +51,11 @@ class Quantization:
             )
 
 
-def _rounds_inputs(method: str, said: Mapping[str, Any]) -> bool:
+def _rounds_inputs(method: str, settings: Mapping[str, Any]) -> bool:
     if method == "bitsandbytes":
-        return bool(said.get("load_in_8bit"))
+        return bool(settings.get("load_in_8bit"))
     if method == "compressed-tensors":
-        groups = said.get("config_groups")
+        groups = settings.get("config_groups")
         parts = groups.values() if isinstance(groups, Mapping) else ()
         return any(isinstance(part, Mapping) and bool(part.get("input_activations")) for part in parts)
     # Nothing is promised of a kind that is not known here.

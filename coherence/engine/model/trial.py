@@ -26,13 +26,13 @@ _AN_ANSWER = (Continuation(Decoding(max_new_tokens=1), (Exchange(),)),)
 _Compared = Iterator[tuple[str, Tensor, Tensor]]
 
 
-def agree(found: Tensor, expected: Tensor, kind: Quantization | None = None) -> bool:
+def agree(measured: Tensor, expected: Tensor, kind: Quantization | None = None) -> bool:
     """Tell whether vectors [..., size] are the same but for rounding; NaN is like nothing."""
-    if found.shape != expected.shape:
+    if measured.shape != expected.shape:
         return False
     share = rounding(str(expected.dtype).removeprefix("torch."), kind)
     bounds = share * expected.abs().amax(dim=-1, keepdim=True)
-    return bool(((found - expected).abs() <= bounds).all())
+    return bool(((measured - expected).abs() <= bounds).all())
 
 
 class _Plain(NamedTuple):
@@ -111,14 +111,14 @@ class BaseTrial:
         try:
             with self._host.switched(()), self._taps(layout, depth) as taps:
                 self._host.run_decoder(layout, depth)
-            found = taps.stacked()[0, :, :-1]
+            measured = taps.stacked()[0, :, :-1]
         except Exception:
             # As above; such a model is run as a whole.
             return False
-        return self._agree(found, plain.residuals[: depth + 1, len(row.ids) - 1])
+        return self._agree(measured, plain.residuals[: depth + 1, len(row.ids) - 1])
 
-    def _agree(self, found: Tensor, expected: Tensor) -> bool:
-        return agree(found, expected, self._host.quantization)
+    def _agree(self, measured: Tensor, expected: Tensor) -> bool:
+        return agree(measured, expected, self._host.quantization)
 
     @cached_property
     def _plain(self) -> list[_Plain]:
@@ -159,8 +159,8 @@ class BaseTrial:
         for batch in batches:
             layout = self._host.laid_out([rows[text] for text in batch])
             with self._taps(layout, len(self._host.blocks)) as taps:
-                found = self._run([rows[text] for text in batch], layout)
-            yield "logits of prompts", found, torch.stack([expected[text][0] for text in batch])
+                measured = self._run([rows[text] for text in batch], layout)
+            yield "logits of prompts", measured, torch.stack([expected[text][0] for text in batch])
             read = torch.stack([residuals[text] for text in batch])
             yield "residuals of prompts", taps.stacked()[:, :, :-1], read
         if arrangement.keeps:

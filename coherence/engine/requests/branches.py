@@ -26,7 +26,7 @@ class Opening(NamedTuple):
 
     condition: Condition
     probe: Probe
-    said: Beginning | None = None
+    beginning: Beginning | None = None
     offset: int = 0
 
 
@@ -46,22 +46,22 @@ class Branch:
     def opening(self) -> Opening:
         """The prompt, and what was said since the KV cache was made last: it is read in one prefill."""
         read = self._read
-        said = Beginning.of(self._reply, read) if read else None
-        return Opening(self._condition, self._reply.probe, said, max([0, *self._shifts()]))
+        beginning = Beginning.of(self._reply, read) if read else None
+        return Opening(self._condition, self._reply.probe, beginning, max([0, *self._shifts()]))
 
     def continuation(
-        self, row: Row, wanted: Container[Reply], means: Mapping[Reply, Mapping[Hashable, Mean]]
+        self, row: Row, replies: Container[Reply], means: Mapping[Reply, Mapping[Hashable, Mean]]
     ) -> Continuation:
-        """Go on from the row of its opening: to the `wanted` replies, with means over them.
+        """Go on from the row of its opening: to the `replies` replies, with means over them.
 
         A MeasurementError says why this model cannot have such a conversation.
         """
         later = range(self._read, len(self._reply.turns) + 1)
         if not self._builder.host.packs and any(self._is_changed(count) for count in later):
             raise self._unchangeable(row)
-        exchanges = [self._exchange(count, row, wanted, means) for count in later]
+        exchanges = [self._exchange(count, row, replies, means) for count in later]
         # What was read has ended: the first of them begins with what comes before it.
-        begun = (Exchange(said=()),) if self._read else ()
+        begun = (Exchange(forced=()),) if self._read else ()
         marks = self._builder.chat.marks(self._condition.thinking)
         decoding = self._builder.artefacts.decoding(self._reply.decoding)
         continuation = Continuation(decoding, (*begun, *exchanges), marks)
@@ -80,7 +80,7 @@ class Branch:
         self,
         count: int,
         row: Row,
-        wanted: Container[Reply],
+        replies: Container[Reply],
         means: Mapping[Reply, Mapping[Hashable, Mean]],
     ) -> Exchange:
         before = self._between[count]
@@ -89,11 +89,11 @@ class Branch:
         donor = self._donor(count, row) if count in self._edits else None
         if self._is_known(count):
             return Exchange(
-                before=before, said=self._resolved.said(self._reply, count), under=under, donor=donor
+                before=before, forced=self._resolved.answer_ids(self._reply, count), under=under, donor=donor
             )
         reply = replace(self._reply, turns=self._reply.turns[:count])
         return Exchange(
-            reply if reply in wanted else None,
+            reply if reply in replies else None,
             means.get(reply, {}),
             before,
             expected=self._resolved.answer(reply).ids if self._resolved.has(reply) else None,
@@ -158,7 +158,7 @@ class Branch:
         )
         prompt, donated = self._prompt(self._condition), self._prompt(edit.donor)
         offset = row.offset - (donated - prompt)
-        if own.said != theirs.said:
+        if own.answers != theirs.answers:
             raise MeasurementError(
                 f"the answers do not stand at the same places of the donor's transcript: {row.label}; "
                 "expected a donor whose prompts stand in the system turn"

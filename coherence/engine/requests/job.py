@@ -54,16 +54,16 @@ def jobs(
     """
     groups = _by_condition(measurements) if workers == 1 else _alone_first(_by_condition(measurements))
     left, size = sum(map(len, groups)), 0
-    found: list[list[Measurement]] = []
+    parts: list[list[Measurement]] = []
     for members in groups:
         for part in [members] if len(members) <= left // workers else _by_prompt(members):
             alone = isinstance(part[0], Alone)
-            if not found or alone or isinstance(found[-1][0], Alone) or len(found[-1]) >= size:
-                found.append([])
+            if not parts or alone or isinstance(parts[-1][0], Alone) or len(parts[-1]) >= size:
+                parts.append([])
                 size = _size(left, workers, most)
-            found[-1] += part
+            parts[-1] += part
             left -= len(part)
-    return [Job(tuple(members), _rested_on(members, known)) for members in found]
+    return [Job(tuple(members), _rested_on(members, known)) for members in parts]
 
 
 def _size(left: int, workers: int, most: int) -> int:
@@ -104,10 +104,10 @@ def _alone_first(groups: Iterable[list[Measurement]]) -> Collection[list[Measure
 def _grouped(
     measurements: Iterable[Measurement], key: Callable[[Measurement], Hashable]
 ) -> Collection[list[Measurement]]:
-    found: dict[Hashable, list[Measurement]] = {}
+    groups: dict[Hashable, list[Measurement]] = {}
     for measurement in measurements:
-        found.setdefault(key(measurement), []).append(measurement)
-    return found.values()
+        groups.setdefault(key(measurement), []).append(measurement)
+    return groups.values()
 
 
 def _rested_on(

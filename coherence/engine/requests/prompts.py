@@ -33,24 +33,24 @@ class PromptRows:
                 self.problems.update(dict.fromkeys(members, in_a_sentence(problem)))
 
     def _by_opening(self, measurements: Iterable[Measurement]) -> dict[Opening, list[_OfPrompt]]:
-        found: dict[Opening, list[_OfPrompt]] = {}
+        by_opening: dict[Opening, list[_OfPrompt]] = {}
         for measurement in measurements:
             if isinstance(measurement, _OfPrompt):
                 try:
-                    found.setdefault(self._opening(measurement), []).append(measurement)
+                    by_opening.setdefault(self._opening(measurement), []).append(measurement)
                 except Exception as problem:
                     self.problems[measurement] = in_a_sentence(problem)
-        return found
+        return by_opening
 
-    def _opening(self, wanted: _OfPrompt) -> Opening:
-        reply = wanted if isinstance(wanted, Reply) else None
-        if isinstance(wanted, Reading) and wanted.text:
-            if not self._is_heard(wanted):
-                said = Beginning.of(wanted.text, len(wanted.text.turns) + 1)
-                known = self._resolved.has(wanted.text)
-                return Opening(wanted.condition, wanted.probe, said if known else None)
-            reply = wanted.text
-        return self._branch(reply).opening if reply else Opening(wanted.condition, wanted.probe)
+    def _opening(self, measurement: _OfPrompt) -> Opening:
+        reply = measurement if isinstance(measurement, Reply) else None
+        if isinstance(measurement, Reading) and measurement.text:
+            if not self._is_heard(measurement):
+                beginning = Beginning.of(measurement.text, len(measurement.text.turns) + 1)
+                known = self._resolved.has(measurement.text)
+                return Opening(measurement.condition, measurement.probe, beginning if known else None)
+            reply = measurement.text
+        return self._branch(reply).opening if reply else Opening(measurement.condition, measurement.probe)
 
     def _is_heard(self, reading: Reading) -> bool:
         known = reading.text is not None and self._resolved.has(reading.text)
@@ -60,8 +60,8 @@ class PromptRows:
         return Branch(self._builder, self._resolved, reply)
 
     def _row(self, opening: Opening, members: Sequence[_OfPrompt]) -> Row:
-        condition, probe, said, offset = opening
-        transcript = self._resolved.transcript(said, condition) if said else NOTHING
+        condition, probe, beginning, offset = opening
+        transcript = self._resolved.transcript(beginning, condition) if beginning else NOTHING
         row = replace(self._resolved.row(condition, probe, transcript), offset=offset)
         spans: dict[Hashable, Span] = {}
         means: dict[Reply, dict[Hashable, Mean]] = {}
@@ -71,7 +71,7 @@ class PromptRows:
             if reading.text and self._is_heard(reading):
                 means.setdefault(reading.text, {})[reading] = Mean(self._through(reading), reading.part)
             else:
-                spans[reading] = self._span(reading, said, transcript, len(row.ids))
+                spans[reading] = self._span(reading, beginning, transcript, len(row.ids))
         replies = [member for member in members if isinstance(member, Reply)]
         continuations = tuple(
             self._branch(longest).continuation(row, replies, means)
@@ -86,7 +86,7 @@ class PromptRows:
             group=None if any(one.is_edited for one in continuations) else row.group,
         )
 
-    def _span(self, reading: Reading, said: Beginning | None, transcript: Transcript, end: int) -> Span:
+    def _span(self, reading: Reading, beginning: Beginning | None, transcript: Transcript, end: int) -> Span:
         prompt = end - len(transcript.ids)
         if reading.position.spoken and reading.text:
             narrow = (
@@ -94,7 +94,12 @@ class PromptRows:
             )
             transcript = transcript.narrowed(narrow(reading.text, reading.part))
         tokens = self._resolved.place(
-            reading.position, reading.condition, reading.probe, prompt, transcript, said.turns if said else ()
+            reading.position,
+            reading.condition,
+            reading.probe,
+            prompt,
+            transcript,
+            beginning.turns if beginning else (),
         )
         if tokens.stop > end:
             raise MeasurementError(
@@ -110,5 +115,5 @@ class PromptRows:
 
 def _longest(replies: Collection[Reply]) -> list[Reply]:
     """Return the replies that no other of them goes on from."""
-    earlier = {said for reply in replies for said in reply.conversation[:-1]}
+    earlier = {begun for reply in replies for begun in reply.conversation[:-1]}
     return [reply for reply in replies if reply not in earlier]

@@ -56,29 +56,29 @@ class Resolved:
 
     def answer(self, reply: Reply) -> Answer:
         """Return the tokens and text of a reply that was said; where it failed, its error is raised."""
-        said = self._get(reply)
-        assert isinstance(said, Answer)
-        return said
+        answer = self._get(reply)
+        assert isinstance(answer, Answer)
+        return answer
 
     def part(self, reply: Reply, part: Part) -> range:
         """Return the tokens of a part of a reply, from its first; a MeasurementError when it has no such."""
-        said = self.answer(reply)
-        if lacking := missing(part, said.reasoning, f"the reply to probe {reply.probe.id!r}"):
+        answer = self.answer(reply)
+        if lacking := missing(part, answer.reasoning, f"the reply to probe {reply.probe.id!r}"):
             raise MeasurementError(lacking)
-        reasoned = said.reasoning.tokens if said.reasoning else 0
+        reasoned = answer.reasoning.tokens if answer.reasoning else 0
         ends = {
-            Part.ANSWER: (reasoned, len(said.ids)),
+            Part.ANSWER: (reasoned, len(answer.ids)),
             Part.REASONING: (0, reasoned),
-            Part.BOTH: (0, len(said.ids)),
+            Part.BOTH: (0, len(answer.ids)),
         }
         return range(*ends[part])
 
     def spoken(self, reply: Reply, part: Part) -> range:
         """Return the same; a MeasurementError when there are none."""
-        found = self.part(reply, part)
-        if not found:
+        tokens = self.part(reply, part)
+        if not tokens:
             raise MeasurementError(f"the reply to probe {reply.probe.id!r} is empty: it has no response_mean")
-        return found
+        return tokens
 
     def between(self, reply: Reply, condition: Condition) -> list[tuple[int, ...]]:
         """Token ids before each answer of a conversation, as the prompts of a condition have them."""
@@ -88,7 +88,7 @@ class Resolved:
         with self._builder.artefacts.blaming("base"):
             return [(), *self._builder.chat.turns_after(condition, reply.probe, turns)]
 
-    def said(self, reply: Reply, count: int) -> tuple[int, ...]:
+    def answer_ids(self, reply: Reply, count: int) -> tuple[int, ...]:
         """Token ids of an answer of a conversation, from 0: the model's own, or what it is taken to be."""
         after = reply.turns[count].after if count < len(reply.turns) else None
         if after is None:
@@ -96,25 +96,25 @@ class Resolved:
         with self._builder.artefacts.blaming("base"):
             return self._builder.chat.encode_text(after)
 
-    def transcript(self, said: Beginning, condition: Condition) -> Transcript:
+    def transcript(self, beginning: Beginning, condition: Condition) -> Transcript:
         """Return the beginning of a conversation between the prompts of a condition."""
-        if condition.thinking != said.reply.condition.thinking:
+        if condition.thinking != beginning.reply.condition.thinking:
             raise MeasurementError(
-                f"a reply said with `thinking: {said.reply.condition.thinking}` cannot be read with "
+                f"a reply said with `thinking: {beginning.reply.condition.thinking}` cannot be read with "
                 f"`thinking: {condition.thinking}`, where the prompt begins it otherwise: probe "
-                f"{said.reply.probe.id!r}; expected `text: own`, or one of them for both"
+                f"{beginning.reply.probe.id!r}; expected `text: own`, or one of them for both"
             )
-        begun = replace(said.reply, turns=said.reply.turns[: said.answers - 1])
-        answers = [self.said(said.reply, count) for count in range(said.answers)]
+        begun = replace(beginning.reply, turns=beginning.reply.turns[: beginning.answers - 1])
+        answers = [self.answer_ids(beginning.reply, count) for count in range(beginning.answers)]
         return Transcript.of(self.between(begun, condition), answers)
 
-    def row(self, condition: Condition, probe: Probe, said: Transcript = NOTHING) -> Row:
+    def row(self, condition: Condition, probe: Probe, transcript: Transcript = NOTHING) -> Row:
         """Make the row of a probe under a condition, its patch and cap among it, followed by a transcript."""
-        row = self._builder.row(condition, probe, said.ids)
-        prompt = len(row.ids) - len(said.ids)
+        row = self._builder.row(condition, probe, transcript.ids)
+        prompt = len(row.ids) - len(transcript.ids)
         # After a prompt alone an answer is to begin.
-        spans = tuple((prompt + first, prompt + end) for first, end in said.said or ((0, 0),))
-        row = replace(row, capped=self.capped(condition), said=spans)
+        spans = tuple((prompt + first, prompt + end) for first, end in transcript.answers or ((0, 0),))
+        row = replace(row, capped=self.capped(condition), answers=spans)
         if condition.patch is None:
             return row
         token, *others = self.place(condition.patch.position, condition, probe, prompt) or [len(row.ids)]
@@ -147,28 +147,30 @@ class Resolved:
         condition: Condition,
         probe: Probe,
         prompt: int,
-        said: Transcript = NOTHING,
+        transcript: Transcript = NOTHING,
         turns: Sequence[str] = (),
     ) -> range:
         """Return the tokens of a position, after a prompt of so many and a transcript with further turns."""
         if position in (Position.TURN_LAST, Position.USER_LAST, Position.USER_MEAN):
-            start = prompt + said.turned if turns else len(self._builder.mounted.ahead(condition))
-            asked = self._asked(position, condition, probe, turns)
-            return range(start + asked.start, start + asked.stop)
-        begun, end = (prompt + token for token in (said.said[-1] if said.said else (0, 0)))
+            start = prompt + transcript.turned if turns else len(self._builder.mounted.ahead(condition))
+            tokens = self._user_tokens(position, condition, probe, turns)
+            return range(start + tokens.start, start + tokens.stop)
+        begun, end = (prompt + token for token in (transcript.answers[-1] if transcript.answers else (0, 0)))
         if position is Position.RESPONSE_MEAN:
             return range(begun, end)
         token = begun + (Position.PROMPT_LAST, Position.G1, Position.G2).index(position) - 1
         return range(token, token + 1)
 
-    def _asked(self, position: Position, condition: Condition, probe: Probe, turns: Sequence[str]) -> range:
+    def _user_tokens(
+        self, position: Position, condition: Condition, probe: Probe, turns: Sequence[str]
+    ) -> range:
         """Return the tokens of a position in the user's last turn, counted from where that begins."""
         with self._builder.artefacts.blaming("base"):
             if position is Position.TURN_LAST:
                 token = self._builder.chat.turn_last(condition, probe, turns)
                 return range(token, token + 1)
-            asked = self._builder.chat.user_tokens(condition, probe, turns)
-        return asked if position is Position.USER_MEAN else asked[-1:]
+            tokens = self._builder.chat.user_tokens(condition, probe, turns)
+        return tokens if position is Position.USER_MEAN else tokens[-1:]
 
     def _require_one_suffix(self, patch: Patch, prompt: _Prompt) -> None:
         # Else one token is put in the place of another that says something else.
@@ -202,15 +204,15 @@ class Resolved:
                 raise MeasurementError(f"{site} lies beyond the model, whose last site is {last}")
 
     def _array(self, reading: Reading) -> Array:
-        found = self._get(reading)
-        assert isinstance(found, np.ndarray)
-        return found
+        values = self._get(reading)
+        assert isinstance(values, np.ndarray)
+        return values
 
     def _get(self, measurement: Measurement) -> Value:
-        found = self._values[measurement]
-        if isinstance(found, CoherenceError):
-            raise found
-        return found
+        outcome = self._values[measurement]
+        if isinstance(outcome, CoherenceError):
+            raise outcome
+        return outcome
 
 
 def _bound(low: NDArray[np.float64], high: NDArray[np.float64], at: float, site: Site) -> AxisCap:

@@ -60,7 +60,7 @@ class RowBuilder:
                     (steer for steer in steers if not _is_everywhere(steer)), key=lambda steer: not steer.adds
                 )
             ),
-            said=((len(prompt), len(prompt) + len(response)),),
+            answers=((len(prompt), len(prompt) + len(response)),),
             label=", ".join(
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
             ),
@@ -86,11 +86,11 @@ class RowBuilder:
 
     def _apart(self, steer: Steer) -> Unit:
         """Give a vector's part of the orthonormalisation of several, as long as it was."""
-        found = [self._unit(name) for name in steer.among]
+        units = [self._unit(name) for name in steer.among]
         own = steer.among.index(steer.vector)
         with self.artefacts.blaming("vectors", steer.vector):
-            _require_the_same_sites(found)
-            return {depth: _orthonormalised([unit[depth] for unit in found], own) for depth in found[own]}
+            _require_the_same_sites(units)
+            return {depth: _orthonormalised([unit[depth] for unit in units], own) for depth in units[own]}
 
 
 def _is_everywhere(steer: RowSteer) -> bool:
@@ -112,21 +112,21 @@ def _push(operation: Operation, unit: Tensor, dose: float) -> Push:
     return Push(axis, float(operation is Operation.CLAMP), dose * unit)
 
 
-def _require_the_same_sites(found: Sequence[Unit]) -> None:
-    if any(unit.keys() != found[0].keys() for unit in found):
-        sites = ", ".join(str(Site.at_depth(depth)) for depth in sorted({*chain(*found)}))
+def _require_the_same_sites(units: Sequence[Unit]) -> None:
+    if any(unit.keys() != units[0].keys() for unit in units):
+        sites = ", ".join(str(Site.at_depth(depth)) for depth in sorted({*chain(*units)}))
         raise ArtefactError(
             f"found vectors at {sites}, expected all that are orthonormalised at the same sites"
         )
 
 
-def _orthonormalised(found: Sequence[Tensor], own: int) -> Tensor:
-    values = orthonormal(np.stack([unit.double().numpy() for unit in found]))
+def _orthonormalised(units: Sequence[Tensor], own: int) -> Tensor:
+    values = orthonormal(np.stack([unit.double().numpy() for unit in units]))
     if values is None:
         raise ArtefactError(
-            f"it cannot be orthonormalised: one of the {len(found)} vectors is made of the others"
+            f"it cannot be orthonormalised: one of the {len(units)} vectors is made of the others"
         )
-    unit = found[own]
+    unit = units[own]
     return torch.tensor(float(unit.norm()) * values[own], dtype=unit.dtype)
 
 

@@ -43,9 +43,9 @@ def teacher_forced(builder: RowBuilder, job: Job, run: _Run) -> Found:
         yield from _ran(run, compared)
 
 
-def _ran(run: _Run, wanted: Iterable[tuple[Measurement, Callable[[], Row]]]) -> Found:
+def _ran(run: _Run, makers: Iterable[tuple[Measurement, Callable[[], Row]]]) -> Found:
     rows = []
-    for measurement, make in wanted:
+    for measurement, make in makers:
         try:
             rows.append(replace(make(), log_probs=measurement))
         except Exception as problem:
@@ -56,52 +56,55 @@ def _ran(run: _Run, wanted: Iterable[tuple[Measurement, Callable[[], Row]]]) -> 
 
 def _by_reference(divergences: Iterable[Divergence]) -> dict[Divergence, list[Divergence]]:
     """Group divergences by what they are compared with: the divergence of the reference from itself."""
-    found: dict[Divergence, list[Divergence]] = {}
+    by_reference: dict[Divergence, list[Divergence]] = {}
     for one in divergences:
-        found.setdefault(replace(one, condition=one.reference), []).append(one)
-    return found
+        by_reference.setdefault(replace(one, condition=one.reference), []).append(one)
+    return by_reference
 
 
-def _likelihood(resolved: Resolved, wanted: Likelihood) -> Row:
-    transcript = _transcript(resolved, wanted)
-    ids, part = resolved.answer(wanted.text).ids, resolved.spoken(wanted.text, wanted.part)
-    said = torch.tensor(ids[part.start : part.stop])
+def _likelihood(resolved: Resolved, likelihood: Likelihood) -> Row:
+    transcript = _transcript(resolved, likelihood)
+    ids, part = resolved.answer(likelihood.text).ids, resolved.spoken(likelihood.text, likelihood.part)
+    targets = torch.tensor(ids[part.start : part.stop])
     before = len(transcript.ids) - len(ids)
-    row = resolved.row(wanted.condition, wanted.probe, transcript.first(before + part.stop - 1))
-    return replace(row, score=Score(len(said), lambda found: found.gather(1, said[:, None])[:, 0]))
+    row = resolved.row(likelihood.condition, likelihood.probe, transcript.first(before + part.stop - 1))
+    return replace(
+        row, score=Score(len(targets), lambda log_probs: log_probs.gather(1, targets[:, None])[:, 0])
+    )
 
 
-def _reference(resolved: Resolved, wanted: Divergence) -> Row:
-    return _forced(resolved, wanted, lambda found: found)
+def _reference(resolved: Resolved, divergence: Divergence) -> Row:
+    return _forced(resolved, divergence, lambda log_probs: log_probs)
 
 
-def _divergence(resolved: Resolved, wanted: Divergence, clean: Tensor | CoherenceError) -> Row:
+def _divergence(resolved: Resolved, divergence: Divergence, clean: Tensor | CoherenceError) -> Row:
     if isinstance(clean, CoherenceError):
         raise clean
-    row = replace(_forced(resolved, wanted, partial(_kl, clean)), log_probs=wanted)
+    row = replace(_forced(resolved, divergence, partial(_kl, clean)), log_probs=divergence)
     # Much is compared with one reference: all of it that is the same up to where it is changed is run once.
     return replace(row, group=(row.group, row.ids[: row.first_read]))
 
 
-def _forced(resolved: Resolved, wanted: Divergence, value: Callable[[Tensor], Tensor]) -> Row:
-    transcript = _transcript(resolved, wanted)
-    said = resolved.part(wanted.text, Part.ANSWER)
-    before = len(transcript.ids) - len(said)
-    tokens = min(wanted.tokens, len(said) - wanted.given + 1)
+def _forced(resolved: Resolved, divergence: Divergence, value: Callable[[Tensor], Tensor]) -> Row:
+    transcript = _transcript(resolved, divergence)
+    answer = resolved.part(divergence.text, Part.ANSWER)
+    before = len(transcript.ids) - len(answer)
+    tokens = min(divergence.tokens, len(answer) - divergence.given + 1)
     if tokens < 1:
         raise MeasurementError(
-            f"the reply to probe {wanted.probe.id!r} has {len(said)} tokens; expected at least {wanted.given}"
+            f"the reply to probe {divergence.probe.id!r} has {len(answer)} tokens; "
+            f"expected at least {divergence.given}"
         )
-    forced = transcript.first(before + wanted.given + tokens - 1)
-    row = resolved.row(wanted.condition, wanted.probe, forced)
+    forced = transcript.first(before + divergence.given + tokens - 1)
+    row = resolved.row(divergence.condition, divergence.probe, forced)
     return replace(row, score=Score(tokens, value))
 
 
-def _transcript(resolved: Resolved, wanted: Likelihood | Divergence) -> Transcript:
-    said = Beginning.of(wanted.text, len(wanted.text.turns) + 1)
-    return resolved.transcript(said, wanted.condition)
+def _transcript(resolved: Resolved, measurement: Likelihood | Divergence) -> Transcript:
+    beginning = Beginning.of(measurement.text, len(measurement.text.turns) + 1)
+    return resolved.transcript(beginning, measurement.condition)
 
 
-def _kl(clean: Tensor, found: Tensor) -> Tensor:
-    """KL(clean || found) [tokens] of log-probabilities [tokens, vocabulary]; rounding makes none negative."""
-    return (clean.exp() * (clean - found)).sum(dim=-1).clamp_min(0)
+def _kl(clean: Tensor, changed: Tensor) -> Tensor:
+    """KL(clean || changed) [tokens] of log-probabilities [tokens, vocabulary]; never negative."""
+    return (clean.exp() * (clean - changed)).sum(dim=-1).clamp_min(0)

@@ -15,7 +15,7 @@ class Transcript:
     """
 
     ids: _Ids = ()
-    said: tuple[tuple[int, int], ...] = ()
+    answers: tuple[tuple[int, int], ...] = ()
     turned: int = 0
 
     @classmethod
@@ -27,17 +27,17 @@ class Transcript:
 
     def first(self, tokens: int) -> "Transcript":
         """Cut it after so many tokens; what the assistant says there, or begins to say, ends with it."""
-        said = ((first, min(end, tokens)) for first, end in self.said if first <= tokens)
-        return Transcript(self.ids[:tokens], tuple(said), min(self.turned, tokens))
+        answers = ((first, min(end, tokens)) for first, end in self.answers if first <= tokens)
+        return Transcript(self.ids[:tokens], tuple(answers), min(self.turned, tokens))
 
     def narrowed(self, part: range) -> "Transcript":
         """Take some tokens of the last answer, counted from its first, for all of it."""
-        *earlier, (first, _) = self.said
-        return replace(self, said=(*earlier, (first + part.start, first + part.stop)))
+        *earlier, (first, _) = self.answers
+        return replace(self, answers=(*earlier, (first + part.start, first + part.stop)))
 
     def places(self, prompt: int) -> Iterable[int]:
         """Yield the places of the assistant's tokens, counted from the beginning of a prompt of so many."""
-        return (prompt + token for first, end in self.said for token in range(first, end))
+        return (prompt + token for first, end in self.answers for token in range(first, end))
 
 
 NOTHING = Transcript()

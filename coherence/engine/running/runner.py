@@ -52,9 +52,9 @@ class Runner:
         if self._told:
             return
         self._told = True
-        found = "\n".join(self._remarks())
-        if found:
-            self._store.put(template_key(self.artefacts), Answer(found, ()))
+        remarks = "\n".join(self._remarks())
+        if remarks:
+            self._store.put(template_key(self.artefacts), Answer(remarks, ()))
 
     def _remarks(self) -> Iterator[str]:
         end, tokenizer = self.host.ends.answer, self.host.tokenizer
@@ -73,11 +73,11 @@ class Runner:
                 "and run on where that is not done"
             )
 
-    def weight_errors(self, wanted: WeightError) -> Array:
+    def weight_errors(self, weight_error: WeightError) -> Array:
         """Measure how far the change of weights is from the sum of the adapters' own, [modules]."""
-        self.builder.mounted.mount(wanted.condition)
-        found = self.host.weight_errors(wanted.condition.adapters, wanted.condition.way)
-        return np.asarray(found.numpy())
+        self.builder.mounted.mount(weight_error.condition)
+        errors = self.host.weight_errors(weight_error.condition.adapters, weight_error.condition.way)
+        return np.asarray(errors.numpy())
 
     def extract(self, extract: Extract) -> Array:
         """Make a vector [width], as `Units.extract` does."""

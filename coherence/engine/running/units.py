@@ -36,10 +36,10 @@ class Units:
                     self._made[name] = self._make(name)
             except CoherenceError as problem:
                 self._made[name] = problem
-        found = self._made[name]
-        if isinstance(found, CoherenceError):
-            raise found
-        return found
+        unit = self._made[name]
+        if isinstance(unit, CoherenceError):
+            raise unit
+        return unit
 
     def _make(self, name: str) -> Unit:
         source = self._base.artefacts.release.vectors[name]

@@ -39,7 +39,7 @@ def runs(batches: Batches, at_most: int = ROWS, shortage: Callable[[], Any] = la
 
     def run(batch: list[Row]) -> Iterator[tuple[Any, Any]]:
         for row in batch[:at_most]:
-            yield from ((name, row) for name in row.wanted)
+            yield from ((name, row) for name in row.outputs)
         if len(batch) > at_most:
             shortage()
         batches.append(batch)
@@ -80,7 +80,7 @@ SHORTAGES = [
 
 
 def wanted(rows: list[Row]) -> list[tuple[Any, Row]]:
-    return [(name, row) for row in rows for name in row.wanted]
+    return [(name, row) for row in rows for name in row.outputs]
 
 
 def sorted_by_name(found: Any) -> list[tuple[Any, Any]]:
@@ -143,7 +143,7 @@ def test_a_row_that_memory_does_not_hold_is_an_error_for_all_that_is_wanted_of_i
     found = dict(Budget(lambda sentence: None).spend([small, large], run))
     assert found.keys() == {0, (0, "b"), 1, (1, "b")}
     assert (found[0], found[0, "b"]) == (small, small)
-    for name in large.wanted:
+    for name in large.outputs:
         assert isinstance(found[name], MeasurementError)
         assert str(found[name]) == "out of memory with 99 tokens alone, for probe 1"
 
@@ -155,7 +155,7 @@ def test_what_one_group_raises_is_no_error_of_another() -> None:
         batches.append(batch)
         if any(row.group == 1 for row in batch):
             torch.ones(2, 3) @ torch.ones(2, 3)
-        yield from ((name, row.label) for row in batch for name in row.wanted)
+        yield from ((name, row.label) for row in batch for name in row.outputs)
 
     found = dict(Budget(pytest.fail).spend([made(index, 1) for index in range(4)], run))
     assert [len(batch) for batch in batches] == [4, 2, 2]
@@ -189,7 +189,7 @@ def test_conversations_make_larger_batches() -> None:
 
     def run(batch: list[Row]) -> Found:
         batches.append(len(batch))
-        return [(name, 0) for row in batch for name in row.wanted]
+        return [(name, 0) for row in batch for name in row.outputs]
 
     assert talk(0).tokens == 22
     list(Budget(pytest.fail, tokens=44).spend(map(talk, range(7)), run))

@@ -47,7 +47,7 @@ def test_every_token_has_the_values_of_its_row(rows: list[Row]) -> None:
     )
 
 
-SAID = Row((1, 2, 3, 4, 5, 6, 7), said=((2, 4), (6, 7)))
+SAID = Row((1, 2, 3, 4, 5, 6, 7), answers=((2, 4), (6, 7)))
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_tokens_are_found_by_who_says_them(tokens: Tokens, places: list[int]) ->
 
 @pytest.mark.parametrize("tokens", Tokens)
 def test_an_answer_that_begins_next_is_chosen_from_the_last_token(tokens: Tokens) -> None:
-    row = Row((1, 2, 3), said=((3, 3),))
+    row = Row((1, 2, 3), answers=((3, 3),))
     last = 2 in Padded.of([row], 0, CPU).places(0, row, tokens)
     assert last == (tokens is not Tokens.ASSISTANT)
 
 
 def test_of_a_shared_beginning_each_token_belongs_to_the_first_row() -> None:
-    rows = [replace(Row((1, 2, 3, last), group="one", said=((2, 4),)), shared=3) for last in (4, 5)]
+    rows = [replace(Row((1, 2, 3, last), group="one", answers=((2, 4),)), shared=3) for last in (4, 5)]
     packed = Packed.of((), rows, CPU)
     found = [packed.places(index, row, Tokens.ASSISTANT) for index, row in enumerate(rows)]
     assert found == [[2, 3], [4]]

@@ -119,8 +119,8 @@ def test_all_that_is_wanted_is_named() -> None:
         log_probs="scores",
         continuations=(asked("reply", 5, mean=Mean(4), other=Mean(2)), asked("longer", 9)),
     )
-    assert row.wanted == ["one", "two", "scores", "reply", "mean", "other", "longer"]
-    assert Row((1,)).wanted == []
+    assert row.outputs == ["one", "two", "scores", "reply", "mean", "other", "longer"]
+    assert Row((1,)).outputs == []
 
 
 def test_logits_are_wanted_for_scores_and_replies_alone() -> None:
@@ -137,21 +137,21 @@ def test_tokens_are_those_of_all_its_replies() -> None:
 
 
 def test_what_is_taken_back_is_not_said_any_more() -> None:
-    row = Row((1, 2), capped=RowCap({}, Tokens.ASSISTANT), said=((4, 7), (9, 12)))
-    assert row.taken_back(11).said == ((4, 7), (9, 11))
-    assert row.taken_back(9).said == ((4, 7), (9, 9))
-    assert row.taken_back(9).followed(9, 10).said == ((4, 7), (9, 10))
+    row = Row((1, 2), capped=RowCap({}, Tokens.ASSISTANT), answers=((4, 7), (9, 12)))
+    assert row.taken_back(11).answers == ((4, 7), (9, 11))
+    assert row.taken_back(9).answers == ((4, 7), (9, 9))
+    assert row.taken_back(9).followed(9, 10).answers == ((4, 7), (9, 10))
 
 
 @pytest.mark.parametrize("tokens", [one for one in Tokens if one is not Tokens.ALL])
 def test_an_answer_begins_before_its_first_token(tokens: Tokens) -> None:
-    row = Row((1, 2), steered=(RowSteer({}, tokens),), said=((2, 2),))
-    assert row.followed(2, 3).followed(3, 4).said == ((2, 4),)
-    assert row.followed(2, 3).followed(6, 6).said == ((2, 3), (6, 6))
+    row = Row((1, 2), steered=(RowSteer({}, tokens),), answers=((2, 2),))
+    assert row.followed(2, 3).followed(3, 4).answers == ((2, 4),)
+    assert row.followed(2, 3).followed(6, 6).answers == ((2, 3), (6, 6))
 
 
 def test_who_says_what_is_followed_only_where_it_matters() -> None:
-    row = Row((1, 2), steered=(RowSteer({}),), capped=RowCap({}), said=((2, 2),))
+    row = Row((1, 2), steered=(RowSteer({}),), capped=RowCap({}), answers=((2, 2),))
     assert row.followed(2, 3) is row
 
 

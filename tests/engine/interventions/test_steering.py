@@ -156,7 +156,7 @@ def test_a_push_moves_the_component_of_its_tokens_and_nothing_else(
     host: Host, depth: int, shares: list[float], tokens: Tokens
 ) -> None:
     axis, delta = noise(1)[0, 0], noise(2)[0, 0]
-    plain = [replace(row, said=((len(row.ids) - 1, len(row.ids)),)) for row in ROWS]
+    plain = [replace(row, answers=((len(row.ids) - 1, len(row.ids)),)) for row in ROWS]
     rows = [
         replace(row, steered=(steer(depth, axis, share, share * delta, tokens),))
         for row, share in zip(plain, shares, strict=True)

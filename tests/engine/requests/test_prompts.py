@@ -45,7 +45,7 @@ def test_all_that_is_wanted_of_a_prompt_is_taken_from_one_row(runner: Runner) ->
     readings = [Reading(BARE, PROBE), Reading(BARE, PROBE, Position.USER_LAST)]
     wanted = [*readings, NextToken(BARE, PROBE), REPLY, *SAMPLES, mean(REPLY), mean(SAMPLES[1])]
     (row,) = rows(runner, *wanted).made
-    assert sorted(map(repr, row.wanted)) == sorted(map(repr, wanted))
+    assert sorted(map(repr, row.outputs)) == sorted(map(repr, wanted))
     assert row.ids == tuple(Chat(runner.host.tokenizer).encode(BARE, PROBE))
     assert set(row.spans) == set(readings)
 
@@ -124,7 +124,7 @@ def test_what_people_read_is_not_what_is_read(runner: Runner) -> None:
 def test_a_reply_that_cannot_be_read_spoils_its_readings_alone(runner: Runner, problem: Outcome) -> None:
     reading, other = mean(REPLY, ARR), Reading(ARR, PROBE)
     found = rows(runner, reading, other, known={REPLY: problem})
-    assert [row.wanted for row in found.made] == [[other]]
+    assert [row.outputs for row in found.made] == [[other]]
     said = "the reply to probe 'order' is empty: it has no response_mean"
     assert str(found.problems[reading]) == (said if isinstance(problem, Answer) else str(problem))
 
@@ -132,6 +132,6 @@ def test_a_reply_that_cannot_be_read_spoils_its_readings_alone(runner: Runner, p
 def test_a_condition_that_cannot_be_mounted_spoils_its_measurements_alone(runner: Runner) -> None:
     broken = [Reading(BROKEN, PROBE), NextToken(BROKEN, PROBE), Reply(BROKEN, PROBE, Decoding())]
     found = rows(runner, *broken, REPLY)
-    assert [row.wanted for row in found.made] == [[REPLY]]
+    assert [row.outputs for row in found.made] == [[REPLY]]
     assert found.problems.keys() == set(broken)
     assert all(isinstance(problem, ArtefactError) for problem in found.problems.values())
