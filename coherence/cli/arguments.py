@@ -90,12 +90,12 @@ def size(written: str) -> int:
 def probability(written: str) -> float:
     """Read a number between 0 and 1."""
     try:
-        found = float(written)
+        number = float(written)
     except ValueError:
-        found = -1.0
-    if not 0 < found < 1:
+        number = -1.0
+    if not 0 < number < 1:
         raise ArgumentTypeError(f"found {written!r}, expected a number between 0 and 1, such as 0.05")
-    return found
+    return number
 
 
 def pair(written: str) -> tuple[str, str]:

@@ -72,12 +72,12 @@ def _run(options: Namespace) -> None:
     store = Store(options.store or store_root())
     with Bar(Console(stderr=True)) as bar:
         tried = (_tried(suite, benches[name], store, bar) for name, suite in suites.items())
-        found = list(proposals(chain.from_iterable(tried), terms))
-    show(lambda box: shown(found, box), WIDTH)
+        proposed = list(proposals(chain.from_iterable(tried), terms))
+    show(lambda box: shown(proposed, box), WIDTH)
     print(terms if len(suites) == 1 else f"{terms}, {_rests_on([*suites])}")
     for entry, reason in next(iter(benches.values())).left_alone:
         print(f"{entry.place} {entry.name} {reason}: left alone")
-    _change(options.suite, found, options.write)
+    _change(options.suite, proposed, options.write)
 
 
 def _tried(suite: "Suite", bench: "Bench", store: "Store", bar: "Bar") -> "Iterator[Trial]":

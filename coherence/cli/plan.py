@@ -36,28 +36,28 @@ def _run(options: Namespace) -> None:
     overrides = arguments.overrides_of(options)
     suites = [load_suite(path, overrides) for folder in options.suites for path in suites_at(folder)]
     overrides.require_use([suite.scene.release for suite in suites])
-    found = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))
+    counted = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))
     if options.json:
-        print(json.dumps(_document(found), indent=1))
+        print(json.dumps(_document(counted), indent=1))
         return
-    show(lambda box: _table(found, box), _WIDTH)
-    print(_summary(found))
+    show(lambda box: _table(counted, box), _WIDTH)
+    print(_summary(counted))
 
 
-def _table(found: "Forecast", box: "Box") -> "Table":
+def _table(forecast: "Forecast", box: "Box") -> "Table":
     from coherence.reports.plain import cell, table
 
     columns = ("measurements", "stored", "read", "said", "TFLOP", "share")
     shown = table("property", "for", *columns, numbers=columns, box=box)
-    for (name, purpose), parts in sorted(found.by("property", "purpose").items()):
-        shown.add_row(*map(cell, (name, purpose, *_numbers(parts, found))))
+    for (name, purpose), parts in sorted(forecast.by("property", "purpose").items()):
+        shown.add_row(*map(cell, (name, purpose, *_numbers(parts, forecast))))
     shown.add_section()
-    for (persona,), parts in sorted(found.by("persona").items()):
-        shown.add_row(*map(cell, (persona, "everything", *_numbers(parts, found))))
+    for (persona,), parts in sorted(forecast.by("persona").items()):
+        shown.add_row(*map(cell, (persona, "everything", *_numbers(parts, forecast))))
     return shown
 
 
-def _numbers(parts: "Sequence[Charge]", found: "Forecast") -> list[str]:
+def _numbers(parts: "Sequence[Charge]", forecast: "Forecast") -> list[str]:
     flops = sum(part.flops for part in parts)
     counts = (
         sum(part.measurements for part in parts),
@@ -65,28 +65,28 @@ def _numbers(parts: "Sequence[Charge]", found: "Forecast") -> list[str]:
         round(sum(part.tokens.read for part in parts)),
         round(sum(part.tokens.said for part in parts)),
     )
-    share = flops / found.flops if found.flops else 0.0
+    share = flops / forecast.flops if forecast.flops else 0.0
     return [*(f"{count:,}" for count in counts), f"{flops / _TERA:.2f}", f"{share:.0%}"]
 
 
-def _summary(found: "Forecast") -> str:
+def _summary(forecast: "Forecast") -> str:
     from coherence.engine.running.speed import seconds_for
 
-    measurements = sum(part.measurements for part in found.parts)
-    missing = measurements - sum(part.stored for part in found.parts)
+    measurements = sum(part.measurements for part in forecast.parts)
+    missing = measurements - sum(part.stored for part in forecast.parts)
     if not missing:
         return f"all {measurements:,} measurements are stored: no model will be loaded"
-    seconds = seconds_for(found.flops)
+    seconds = seconds_for(forecast.flops)
     left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     return (
-        f"{missing:,} of {measurements:,} measurements are to be made: {found.flops / _TERA:.1f} TFLOP, "
+        f"{missing:,} of {measurements:,} measurements are to be made: {forecast.flops / _TERA:.1f} TFLOP, "
         f"about {left} on this machine if it does nothing else"
     )
 
 
-def _document(found: "Forecast") -> dict[str, object]:
-    parts = [part._asdict() | {"tokens": part.tokens._asdict()} for part in found.parts]
-    return {"flops": found.flops, "parts": parts}
+def _document(forecast: "Forecast") -> dict[str, object]:
+    parts = [part._asdict() | {"tokens": part.tokens._asdict()} for part in forecast.parts]
+    return {"flops": forecast.flops, "parts": parts}
 
 
 COMMAND = Command(

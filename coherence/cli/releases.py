@@ -26,20 +26,20 @@ def releases(path: Path, seed: int | None, files: Sequence[Path]) -> "dict[str |
     own = load_suite(path, Overrides(seed=seed))
     if not files:
         return {None: own}
-    found: dict[str | None, Suite] = {OWN: own}
+    suites: dict[str | None, Suite] = {OWN: own}
     for file in files:
         overrides = _read(file, seed)
         overrides.require_use([own.scene.release])
         suite = load_suite(path, overrides)
-        _require_new(file.stem, suite, found, overrides.place)
-        found[file.stem] = suite
-    return found
+        _require_new(file.stem, suite, suites, overrides.place)
+        suites[file.stem] = suite
+    return suites
 
 
-def _require_new(called: str, suite: "Suite", found: "Mapping[str | None, Suite]", place: Place) -> None:
-    if called in found:
+def _require_new(called: str, suite: "Suite", suites: "Mapping[str | None, Suite]", place: Place) -> None:
+    if called in suites:
         raise SuiteError(f"another release is called {called!r}; expected another name", place)
-    for name, other in found.items():
+    for name, other in suites.items():
         if suite.scene.release == other.scene.release:
             raise SuiteError(
                 f"this is the release that is called {name!r}; expected another healthy one, such as one "
@@ -67,11 +67,15 @@ def _read(file: Path, seed: int | None) -> "Overrides":
     try:
         lines = read_file(file, limits.SUITE_BYTES).decode().replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as problem:
-        said = getattr(problem, "strerror", None) or "it is not text in UTF-8"
-        raise SuiteError(f"the release cannot be read: {said}", place) from None
-    found = _options(place, [line for line in lines if line])
+        reason = getattr(problem, "strerror", None) or "it is not text in UTF-8"
+        raise SuiteError(f"the release cannot be read: {reason}", place) from None
+    options = _options(place, [line for line in lines if line])
     return Overrides(
-        found.coherence_base, dict(found.coherence_adapter), dict(found.coherence_vector), seed, place=place
+        options.coherence_base,
+        dict(options.coherence_adapter),
+        dict(options.coherence_vector),
+        seed,
+        place=place,
     )
 
 

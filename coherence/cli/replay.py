@@ -23,11 +23,11 @@ def _run(options: Namespace) -> int:
 
     overrides = arguments.overrides_of(options, options.dtype)
     store = Store(store_root())
-    found = replay(options.suite, options.assertion, options.example, overrides, store, tell)
-    print(f"{found.says}\nexample: {found.example}")
-    print(f"deviation {found.deviation:.2g}, tolerance {found.tolerance:g}: ", end="")
-    print("broken" if found.broken else "holds")
-    return int(found.broken)
+    replayed = replay(options.suite, options.assertion, options.example, overrides, store, tell)
+    print(f"{replayed.says}\nexample: {replayed.example}")
+    print(f"deviation {replayed.deviation:.2g}, tolerance {replayed.tolerance:g}: ", end="")
+    print("broken" if replayed.broken else "holds")
+    return int(replayed.broken)
 
 
 COMMAND = Command(

@@ -24,7 +24,7 @@ class Check:
 def tried(what: str, look: Callable[[], "str | Check"], do: str = "") -> Check:
     """Look; an error becomes a fail that says it, and what is not quite well is a check of its own."""
     try:
-        found = look()
-        return Check("ok", what, found) if isinstance(found, str) else found
+        state = look()
+        return Check("ok", what, state) if isinstance(state, str) else state
     except Exception as problem:
         return Check("fail", what, told(problem), do)

@@ -36,23 +36,23 @@ def installation() -> Iterator[Check]:
 
 
 def _packages() -> Iterator[Check]:
-    wanted = [Requirement(line) for line in requires(_DISTRIBUTION) or ()]
-    needed = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    requirements = [Requirement(line) for line in requires(_DISTRIBUTION) or ()]
+    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
     checked = [_package(one) for one in needed]
     others = [check for check in checked if check.what not in _NAMED and check.state == "ok"]
     yield from (check for check in checked if check not in others)
     yield Check("ok", "other packages", f"{len(others)} are there in the versions that are needed")
 
 
-def _package(wanted: Requirement) -> Check:
-    do = f"pip install '{wanted.name}{wanted.specifier}'"
+def _package(requirement: Requirement) -> Check:
+    do = f"pip install '{requirement.name}{requirement.specifier}'"
     try:
-        found = version(wanted.name)
+        installed = version(requirement.name)
     except PackageNotFoundError:
-        return Check("fail", wanted.name, "is not installed", do)
-    if not wanted.specifier.contains(found, prereleases=True):
-        return Check("fail", wanted.name, f"found {found}, expected {wanted.specifier}", do)
-    return Check("ok", wanted.name, found)
+        return Check("fail", requirement.name, "is not installed", do)
+    if not requirement.specifier.contains(installed, prereleases=True):
+        return Check("fail", requirement.name, f"found {installed}, expected {requirement.specifier}", do)
+    return Check("ok", requirement.name, installed)
 
 
 def _device() -> str:
@@ -69,8 +69,8 @@ def _driver() -> Iterator[Check]:
     import torch
 
     if _DRIVER.exists() and not torch.cuda.is_available():
-        found = f"this machine has a driver for NVIDIA GPUs, but torch {torch.__version__} sees none"
-        yield Check("warn", "GPU", found, "install a build of torch for its CUDA version")
+        sentence = f"this machine has a driver for NVIDIA GPUs, but torch {torch.__version__} sees none"
+        yield Check("warn", "GPU", sentence, "install a build of torch for its CUDA version")
 
 
 def _cache() -> str:
@@ -118,8 +118,10 @@ def _store() -> Check:
     except StoreError as problem:
         return Check("fail", "store", problem.sentence)
     entries, size = sum(group.entries for group in groups), sum(group.size for group in groups)
-    found = f"{entries} entries, {readable(size)}, in {root}"
+    content = f"{entries} entries, {readable(size)}, in {root}"
     if damaged := sum(group.entries for group in groups if group.kind == "damaged"):
-        said = f"{damaged} of {found} are damaged"
-        return Check("warn", "store", said, "`coherence store verify --remove` lets them be measured again")
-    return Check("ok", "store", found)
+        sentence = f"{damaged} of {content} are damaged"
+        return Check(
+            "warn", "store", sentence, "`coherence store verify --remove` lets them be measured again"
+        )
+    return Check("ok", "store", content)

@@ -48,8 +48,8 @@ class _Examination:
             yield Check("fail", "base", str(problem), "adapters and vectors are not looked at")
             return
         if base is None:
-            found = f"{self.release.base} is not on this machine: adapters and vectors are not looked at"
-            yield Check("warn", "base", found, "the first run downloads it")
+            sentence = f"{self.release.base} is not on this machine: adapters and vectors are not looked at"
+            yield Check("warn", "base", sentence, "the first run downloads it")
             return
         size = f"{base.parameters / 1e6:.1f} million parameters, {base.blocks} blocks of width {base.width}"
         yield Check("ok", "base", f"{self.release.base}: {size}")
@@ -87,9 +87,9 @@ class _Examination:
         """Hold the tolerances of laws against what this base rounds."""
         needs = (need for assertion in self.suite.assertions for need in assertion.case.needs())
         laws = (one for one in needs if isinstance(one, LawSearch) and isinstance(one.law, LawName))
-        found = next(filter(None, (self.artefacts.rounding(law.tolerance) for law in laws)), None)
-        if found:
-            return Check("warn", "laws", found, "state a larger `tolerance`")
+        sentence = next(filter(None, (self.artefacts.rounding(law.tolerance) for law in laws)), None)
+        if sentence:
+            return Check("warn", "laws", sentence, "state a larger `tolerance`")
         return f"none is held to less than what {self.release.dtype} rounds"
 
     def _adapter(self, base: Skeleton, name: str) -> str | Check:

@@ -93,8 +93,8 @@ class Verification:
             return _held(str(where), judged)
         alike = any(one.digest == artefacts.vector_digest(own) for one in judged)
         if where is None:
-            said = "is extracted as the one that was judged"
-            return said if alike else Check("fail", name, "is extracted otherwise than was judged")
+            sentence = "is extracted as the one that was judged"
+            return sentence if alike else Check("fail", name, "is extracted otherwise than was judged")
         held = _held(where, judged)
         if alike or isinstance(held, Check):
             return held
@@ -113,13 +113,13 @@ def _named(release: Release) -> dict[str, str | None]:
 def _held(where: str, judged: Sequence[ArtefactFiles]) -> str | Check:
     """Hold the files at a place against those that were judged by one name: the most alike of several."""
     name = judged[0].name
-    found = _files_at(name, where)
-    if found is None:
+    files = _files_at(name, where)
+    if files is None:
         return Check("fail", name, f"{where} is not on this machine")
-    differences = min((_differences(found, one) for one in judged), key=len)
+    differences = min((_differences(files, one) for one in judged), key=len)
     if differences:
         return Check("fail", name, f"{where}: {'; '.join(differences)}")
-    return f"{where}: {_counted(found, 'file')}, as judged"
+    return f"{where}: {_counted(files, 'file')}, as judged"
 
 
 def _files_at(name: str, where: str) -> dict[str, str] | None:
@@ -130,16 +130,16 @@ def _files_at(name: str, where: str) -> dict[str, str] | None:
     return folder_files(folder, read_digest) if folder else None
 
 
-def _differences(found: Mapping[str, str], judged: ArtefactFiles) -> list[str]:
+def _differences(present: Mapping[str, str], judged: ArtefactFiles) -> list[str]:
     files = judged.files
-    if len(files) == len(found) == 1:
+    if len(files) == len(present) == 1:
         # A file by itself is what it holds, whatever a deployment calls it.
-        found = dict(zip(files, found.values(), strict=True))
-    changed = [name for name in files if name in found and found[name] != files[name]]
-    lost = [name for name in files if name not in found]
-    new = [name for name in found if name not in files]
-    said = {"holds something else than was judged": changed, "is missing": lost, "was not there": new}
-    return [f"{name} {what}" for what, names in said.items() for name in names]
+        present = dict(zip(files, present.values(), strict=True))
+    changed = [name for name in files if name in present and present[name] != files[name]]
+    lost = [name for name in files if name not in present]
+    new = [name for name in present if name not in files]
+    by_state = {"holds something else than was judged": changed, "is missing": lost, "was not there": new}
+    return [f"{name} {what}" for what, names in by_state.items() for name in names]
 
 
 def _counted(things: Collection[object], name: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coherence.plugin.options import OPTIONS, asked
+from coherence.plugin.options import OPTIONS, setting_of
 
 if TYPE_CHECKING:
     from coherence.plugin.suites import Suites
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "coherence: an assertion of a coherence suite")
     for family in FAMILIES:
         config.addinivalue_line("markers", f"{family}: a coherence assertion of this family")
-    if asked(config, "--coherence").value:
+    if setting_of(config, "--coherence").value:
         from coherence.properties.installed import added
 
         for family in added().families:
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def coherence(pytestconfig: pytest.Config) -> "Iterator[Suites]":
     """Open a suite: `coherence("suites/a.coherence.yaml")`. Without --coherence the test is skipped."""
-    if not asked(pytestconfig, "--coherence").value:
+    if not setting_of(pytestconfig, "--coherence").value:
         pytest.skip("it measures a model, which takes --coherence")
     from coherence.plugin.suites import SUITES
 

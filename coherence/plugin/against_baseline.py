@@ -7,7 +7,7 @@ import pytest
 
 from coherence.baseline import Baseline, ComparisonTerms, compare
 from coherence.errors import CoherenceError
-from coherence.plugin.options import asked
+from coherence.plugin.options import setting_of
 from coherence.results import Results
 
 
@@ -16,11 +16,11 @@ def baseline(config: pytest.Config) -> Baseline | None:
 
     A UsageError where it must be there, or cannot be read.
     """
-    path, where, _ = asked(config, "--coherence-baseline")
+    path, where, _ = setting_of(config, "--coherence-baseline")
     if path is None:
         return None
     if not path.exists():
-        if asked(config, "--coherence-baseline-missing").value == "fail":
+        if setting_of(config, "--coherence-baseline-missing").value == "fail":
             raise pytest.UsageError(
                 f"{where} {path}: there is no such file; "
                 f"`coherence bless RESULTS.json --out {path}` makes it, "
@@ -37,16 +37,16 @@ class Against:
     """What a run is compared with; nothing where the option is not given."""
 
     def __init__(self, config: pytest.Config, adjusted: bool) -> None:
-        self._missing = asked(config, "--coherence-baseline-missing").value
+        self._missing = setting_of(config, "--coherence-baseline-missing").value
         self._terms = ComparisonTerms(
-            tolerance=asked(config, "--coherence-baseline-tolerance").value,
-            fails_on=asked(config, "--coherence-baseline-fail").value,
+            tolerance=setting_of(config, "--coherence-baseline-tolerance").value,
+            fails_on=setting_of(config, "--coherence-baseline-fail").value,
             adjusted=adjusted,
-            anyway=asked(config, "--coherence-baseline-anyway").value,
+            anyway=setting_of(config, "--coherence-baseline-anyway").value,
         )
-        asked_for = asked(config, "--coherence-baseline")
-        self._where = asked_for.where
-        self._path: Path | None = asked_for.value
+        setting = setting_of(config, "--coherence-baseline")
+        self._where = setting.where
+        self._path: Path | None = setting.value
         self._baseline = baseline(config)
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -69,11 +69,11 @@ class Against:
             if passed_over and not (before.size and now.size):
                 self.notes.append(f"nothing of the baseline {self._path} was measured: nothing was compared")
                 return results
-            found = compare(str(self._path), before, now, self._terms)
+            comparison = compare(str(self._path), before, now, self._terms)
         except CoherenceError as problem:
             self.problems.append(f"{self._where} {self._path}: {problem}")
             return results
-        return results.model_copy(update={"comparison": found})
+        return results.model_copy(update={"comparison": comparison})
 
     def _first(self, path: Path, results: Results) -> None:
         if self._missing == "warn":

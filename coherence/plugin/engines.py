@@ -8,7 +8,7 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
 from coherence.engine.executors.local import LocalExecutor
 from coherence.errors import did_you_mean
-from coherence.plugin.options import asked
+from coherence.plugin.options import setting_of
 from coherence.store import Store
 
 _ENGINES = ("local", "ray")
@@ -16,8 +16,8 @@ _ENGINES = ("local", "ray")
 
 def engine(config: pytest.Config) -> MakeExecutor:
     """Return what makes the executor of `--coherence-engine`; one that is not there is a UsageError."""
-    written, where, _ = asked(config, "--coherence-engine")
-    actors = asked(config, "--coherence-actors")
+    written, where, _ = setting_of(config, "--coherence-engine")
+    actors = setting_of(config, "--coherence-actors")
     name, given, address = written.partition("=")
     if name not in _ENGINES:
         raise pytest.UsageError(f"{where}: unknown engine {name!r}{did_you_mean(name, _ENGINES)}")

@@ -130,5 +130,5 @@ def _properties(result: AssertionResult) -> Iterator[tuple[str, Any]]:
             yield f"coherence.{estimate.name}.p", f"{criterion.p:.3g}"
             yield f"coherence.{estimate.name}.holm", f"{criterion.adjusted.p:.3g}"
     for control in result.evidence.controls if result.evidence else ():
-        found = control.criterion or control.problem
-        yield f"coherence.control.{control.name}", f"{control.verdict.value}: {found}"
+        outcome = control.criterion or control.problem
+        yield f"coherence.control.{control.name}", f"{control.verdict.value}: {outcome}"

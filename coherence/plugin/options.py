@@ -13,7 +13,7 @@ import pytest
 from coherence.errors import did_you_mean
 
 
-class Asked(NamedTuple):
+class Setting(NamedTuple):
     """What a run is asked for by one option, and where that is written."""
 
     value: Any
@@ -81,14 +81,14 @@ class Option:
         """What argparse makes of it; None where it is not given, whatever the default."""
         return {"metavar": self.metavar, "type": self.parse}
 
-    def read(self, found: Asked) -> Asked:
+    def read(self, setting: Setting) -> Setting:
         """Make the value of what is written; a UsageError says where it stands and what was expected."""
-        if not isinstance(found.value, str):
-            return found  # argparse has parsed it
+        if not isinstance(setting.value, str):
+            return setting  # argparse has parsed it
         try:
-            return found._replace(value=self.parse(found.value))
+            return setting._replace(value=self.parse(setting.value))
         except ArgumentTypeError as problem:
-            raise pytest.UsageError(f"{found.where}: {problem}") from None
+            raise pytest.UsageError(f"{setting.where}: {problem}") from None
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class File(Option):
     metavar: str | None = "PATH"
     parse: Callable[[str], Any] = Path
 
-    def read(self, found: Asked) -> Asked:
+    def read(self, setting: Setting) -> Setting:
         """Find the path from where it is written."""
-        return found._replace(value=found.folder / found.value)
+        return setting._replace(value=setting.folder / setting.value)
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,15 @@ class Pairs(Option):
         """It may be given several times."""
         return {"metavar": self.metavar, "action": "append"}
 
-    def read(self, found: Asked) -> Asked:
+    def read(self, setting: Setting) -> Setting:
         """Part the names from the paths; these stay as they are written, as one may be the id of a hub."""
         pairs = {}
-        for written in found.value:
+        for written in setting.value:
             name, separator, path = written.partition("=")
             if not (name and separator and path):
-                raise pytest.UsageError(f"{found.where} {written!r}: expected NAME=PATH")
+                raise pytest.UsageError(f"{setting.where} {written!r}: expected NAME=PATH")
             pairs[name] = path
-        return found._replace(value=pairs)
+        return setting._replace(value=pairs)
 
 
 @dataclass(frozen=True)
@@ -150,40 +150,40 @@ class Choice(Option):
     metavar: str | None = "CHOICE"
     in_environment: bool = True
 
-    def read(self, found: Asked) -> Asked:
+    def read(self, setting: Setting) -> Setting:
         """Refuse any other word."""
-        if found.value not in self.choices:
-            hint = did_you_mean(found.value, self.choices)
-            raise pytest.UsageError(f"{found.where}: unknown choice {found.value!r}{hint}")
-        return found
+        if setting.value not in self.choices:
+            hint = did_you_mean(setting.value, self.choices)
+            raise pytest.UsageError(f"{setting.where}: unknown choice {setting.value!r}{hint}")
+        return setting
 
 
-def asked(config: pytest.Config, flag: str) -> Asked:
+def setting_of(config: pytest.Config, flag: str) -> Setting:
     """Read an option: the command line comes before the environment, that before pytest's configuration."""
     option = OPTIONS[flag]
-    found = _given(config, option) or _in_environment(option) or _configured(config, option)
-    return option.read(found) if found else Asked(option.default, flag)
+    setting = _given(config, option) or _in_environment(option) or _configured(config, option)
+    return option.read(setting) if setting else Setting(option.default, flag)
 
 
-def _given(config: pytest.Config, option: Option) -> Asked | None:
+def _given(config: pytest.Config, option: Option) -> Setting | None:
     written = config.getoption(option.flag)
-    return None if written is None else Asked(written, option.flag)
+    return None if written is None else Setting(written, option.flag)
 
 
-def _in_environment(option: Option) -> Asked | None:
+def _in_environment(option: Option) -> Setting | None:
     # A CI that leaves a variable empty asks for nothing.
     written = os.environ.get(option.variable) if option.variable else None
-    return Asked(written, str(option.variable)) if written else None
+    return Setting(written, str(option.variable)) if written else None
 
 
-def _configured(config: pytest.Config, option: Option) -> Asked | None:
+def _configured(config: pytest.Config, option: Option) -> Setting | None:
     overridden = [pair.partition("=")[0].strip() for pair in config.getoption("override_ini", None) or ()]
     where = f"-o {option.key}" if option.key in overridden else f"{config.inipath}: {option.key}"
     try:
         written = config.getini(option.key)
     except (TypeError, ValueError, pytest.UsageError) as problem:
         raise pytest.UsageError(f"{where}: expected {_EXPECTED[option.ini]}: {problem}") from None
-    return None if written in (None, "", []) else Asked(written, where, config.inipath)
+    return None if written in (None, "", []) else Setting(written, where, config.inipath)
 
 
 def _choice(flag: str, what: str, *choices: str) -> Choice:
@@ -203,12 +203,12 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _amount(written: str) -> float:
     try:
-        found = float(written)
+        number = float(written)
     except ValueError:
-        found = -1.0
-    if not 0 <= found < inf:
+        number = -1.0
+    if not 0 <= number < inf:
         raise ArgumentTypeError(f"expected a number from 0 up, found {written!r}")
-    return found
+    return number
 
 
 _DECLARED = (

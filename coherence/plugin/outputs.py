@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coherence.errors import CoherenceError
-from coherence.plugin.options import asked
+from coherence.plugin.options import setting_of
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
 from coherence.reports.markdown import write_markdown
@@ -21,9 +21,9 @@ class Outputs:
     """Files to write at the end; `problems` say which could not be written."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._files = {flag: asked(config, flag) for flag in _FILES}
-        self._strict = asked(config, "--coherence-junit-strict").value
-        self._views = asked(config, "--coherence-report")
+        self._files = {flag: setting_of(config, flag) for flag in _FILES}
+        self._strict = setting_of(config, "--coherence-junit-strict").value
+        self._views = setting_of(config, "--coherence-report")
         self._require_views()
         self.problems: list[str] = []
 

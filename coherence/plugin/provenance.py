@@ -16,10 +16,10 @@ def commit(folder: Path) -> str | None:
     None without git, outside of a repository, or where git will not say.
     """
     try:
-        asked = subprocess.run(_DESCRIBE, cwd=folder, capture_output=True, text=True, timeout=_SECONDS)
+        described = subprocess.run(_DESCRIBE, cwd=folder, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return asked.stdout.strip() or None if asked.returncode == 0 else None
+    return described.stdout.strip() or None if described.returncode == 0 else None
 
 
 def device() -> str | None:

@@ -19,7 +19,7 @@ from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteCollector
 from coherence.plugin.message import Message
-from coherence.plugin.options import asked
+from coherence.plugin.options import setting_of
 from coherence.plugin.outputs import Outputs
 from coherence.plugin.provenance import commit, device
 from coherence.plugin.signals import Signals
@@ -44,17 +44,17 @@ class CoherenceSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._overrides = overrides(config)
-        self._store = Store(asked(config, "--coherence-store").value or store_root(), _lender(config))
+        self._store = Store(setting_of(config, "--coherence-store").value or store_root(), _lender(config))
         self._policy = policy(config)
         self._engine = engine(config)
-        self._tier = asked(config, "--coherence-tier").value
+        self._tier = setting_of(config, "--coherence-tier").value
         self._allowance = allowance(config)
         self._baseline = baseline(config)
         self._left_out: frozenset[tuple[str, str]] = frozenset()
         self._seed = self._overrides.seed
         self._misuse: str | None = None
         self._gate: Gate | None = None
-        self._rehash = asked(config, "--coherence-rehash").value
+        self._rehash = setting_of(config, "--coherence-rehash").value
         self._files: list[SuiteCollector] = []
         self._suites = config.stash[SUITES] = Suites(
             config.rootpath,
@@ -97,8 +97,8 @@ class CoherenceSession:
         replaced += [f"vector {name}={path}" for name, path in self._overrides.vectors.items()]
         replaced += [f"seed {self._overrides.seed}"] if self._overrides.seed is not None else []
         changes = f", with {', '.join(replaced)}" if replaced else ""
-        named = asked(self._config, "--coherence-engine").value
-        lender = asked(self._config, "--coherence-store-from").value
+        named = setting_of(self._config, "--coherence-engine").value
+        lender = setting_of(self._config, "--coherence-store-from").value
         where = f", read-only {lender}" if lender else ""
         where += "" if named == "local" else f", engine {named}"
         where += "" if self._tier == "full" else f", {self._tier} tier"
@@ -224,7 +224,7 @@ class Summary:
         self._started = datetime.now(UTC)
         self._policy = policy(config)
         self._against = Against(config, self._policy.adjust == "holm")
-        self._annotates = asked(config, "--coherence-annotations").value
+        self._annotates = setting_of(config, "--coherence-annotations").value
         self._outputs = Outputs(config)
         self._results: dict[str, AssertionResult] = {}
         self._missing: dict[str, AssertionResult] = {}
@@ -294,8 +294,8 @@ class Summary:
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
         if not self._outputs.problems:
             terminalreporter.write_line(f"results: {self._outputs.document}")
-        if found := self._document.comparison:
-            terminalreporter.write_line(f"\n{compared(found, *layout)}")
+        if comparison := self._document.comparison:
+            terminalreporter.write_line(f"\n{compared(comparison, *layout)}")
         for note in self._against.notes:
             terminalreporter.write_line(note)
         for sentence in (*self._outputs.problems, *self._against.problems):
@@ -317,17 +317,17 @@ class Summary:
 
     @property
     def _annotations(self) -> Iterable[str]:
-        wanted = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
+        shown = {"auto": os.environ.get("GITHUB_ACTIONS") == "true", "github": True, "none": False}
         root = Path(os.environ.get("GITHUB_WORKSPACE", self._config.invocation_params.dir))
-        return annotations(self._document, root) if wanted[self._annotates] else ()
+        return annotations(self._document, root) if shown[self._annotates] else ()
 
 
 def _lender(config: pytest.Config) -> Lender | None:
-    found = asked(config, "--coherence-store-from")
+    lender = setting_of(config, "--coherence-store-from")
     try:
-        return found.value and Lender(found.value)
+        return lender.value and Lender(lender.value)
     except StoreError as problem:
-        raise pytest.UsageError(f"{found.where}: {problem}") from None
+        raise pytest.UsageError(f"{lender.where}: {problem}") from None
 
 
 def _badness(result: AssertionResult) -> tuple[bool, int]:

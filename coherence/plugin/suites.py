@@ -63,9 +63,9 @@ class Suites:
 
     def required(self) -> tuple[AssertionResult, ...]:
         """Hand over, once, what was required and found since."""
-        found = tuple(self._required)
+        required = tuple(self._required)
         self._required.clear()
-        return found
+        return required
 
     def _open(self, path: Path) -> OpenSuite:
         suite = load_suite(path, self._overrides, must_assert=False)

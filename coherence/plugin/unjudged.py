@@ -63,26 +63,26 @@ class Unjudged:
         early = "the run ended before it was judged" + (f": {ended}" if ended else "")
         missing = [node_id for node_id in self._selected if node_id not in judged]
         stated = self._stated(missing)
-        found = {name: unjudged(one, self._reasons.get(name, early)) for name, one in stated.items()}
+        results = {name: unjudged(one, self._reasons.get(name, early)) for name, one in stated.items()}
         for file in {_file(node_id) for node_id in missing if node_id not in stated}:
-            found[file] = of_suite(Path(file), Place(file), early)
+            results[file] = of_suite(Path(file), Place(file), early)
         if self._ended and not self._is_collected:
             first = _file(self._config.args[0])
-            found[first] = of_suite(Path(first), Place(first), early)
-        return found
+            results[first] = of_suite(Path(first), Place(first), early)
+        return results
 
     def _stated(self, node_ids: Collection[str]) -> dict[str, Assertion]:
         """Find the assertions; the suites of those that other processes collected are read for it."""
-        found = {node_id: one for node_id in node_ids if (one := self._selected[node_id])}
-        for file in {_file(node_id) for node_id in node_ids if node_id not in found}:
+        results = {node_id: one for node_id in node_ids if (one := self._selected[node_id])}
+        for file in {_file(node_id) for node_id in node_ids if node_id not in results}:
             try:
                 suite = load_suite(self._config.rootpath / file, self._overrides)
             except SuiteError:  # it was written to since it was collected
                 continue
             self.seed = suite.scene.seed if self.seed is None else self.seed
             of_file = {f"{file}::{assertion.id}": assertion for assertion in suite.assertions}
-            found |= {node_id: of_file[node_id] for node_id in node_ids if node_id in of_file}
-        return found
+            results |= {node_id: of_file[node_id] for node_id in node_ids if node_id in of_file}
+        return results
 
 
 def _file(node_id: str) -> str:

@@ -18,11 +18,11 @@ def allowed_range(key: Key, data: object) -> str | None:
     starts = {"minimum": "from {:g}", "exclusiveMinimum": "above {:g}"}
     ends = {"maximum": "to {:g}", "exclusiveMaximum": "below {:g}"}
     for node in _nodes(key, data):
-        said = [
+        sentences = [
             text.format(node[name]) for side in (starts, ends) for name, text in side.items() if name in node
         ]
-        if len(said) == 2:
-            return " ".join(said)
+        if len(sentences) == 2:
+            return " ".join(sentences)
     return None
 
 

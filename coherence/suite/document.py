@@ -66,8 +66,8 @@ def read_text(path: Path, quota: Quota, named_at: Place | None = None) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
-        found = content[problem.start]
-        raise SuiteError(f"expected UTF-8, found the byte 0x{found:02x}", Place(shown(path), line)) from None
+        byte = content[problem.start]
+        raise SuiteError(f"expected UTF-8, found the byte 0x{byte:02x}", Place(shown(path), line)) from None
 
 
 def shown(path: Path) -> str:
@@ -131,8 +131,8 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode) -> object:
         if node.tag in _NUMBERS and len(node.value) > limits.NUMBER:
-            found = f"found the number {shortened(node.value)} of {len(node.value):,} characters"
-            self._refuse(node, f"{found}; expected at most {limits.NUMBER}")
+            sentence = f"found the number {shortened(node.value)} of {len(node.value):,} characters"
+            self._refuse(node, f"{sentence}; expected at most {limits.NUMBER}")
             return None
         try:
             return self._constructor.construct_object(node)

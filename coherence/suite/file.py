@@ -83,9 +83,9 @@ class SuiteFile(BaseModel):
 @cache
 def suite_file() -> type[SuiteFile]:
     """Return the format with the properties that other distributions add to it, if they add any."""
-    found = added().properties
-    if not found:
+    others = added().properties
+    if not others:
         return SuiteFile
-    every: Any = Annotated[reduce(or_, (*BUILT_IN, *found)), Field(discriminator="property")]
+    every: Any = Annotated[reduce(or_, (*BUILT_IN, *others)), Field(discriminator="property")]
     assertions = tuple[every, ...], SuiteFile.model_fields["assertions"]
     return create_model("SuiteFile", __base__=SuiteFile, __doc__=SuiteFile.__doc__, assertions=assertions)

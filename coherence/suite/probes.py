@@ -21,7 +21,7 @@ def expand_probes(document: Document, quota: Quota) -> None:
         probes = list(_lines_of(written, document, document.place(("probes",)), quota))
     elif isinstance(written, list):
         probes = [
-            found for index, item in enumerate(written) for found in _expanded(item, index, document, quota)
+            probe for index, item in enumerate(written) for probe in _expanded(item, index, document, quota)
         ]
     else:
         return

@@ -34,8 +34,8 @@ class ProblemsError(SuiteError):
 
 def refuse(problems: Iterable[Problem]) -> None:
     """Raise one SuiteError for all problems, if there are any, the topmost first; of very many, for some."""
-    found = dict.fromkeys(islice(problems, limits.PROBLEMS + 1))
-    ordered = sorted(found, key=lambda problem: (problem.place.file, problem.place.line or 0))
+    distinct = dict.fromkeys(islice(problems, limits.PROBLEMS + 1))
+    ordered = sorted(distinct, key=lambda problem: (problem.place.file, problem.place.line or 0))
     if len(ordered) > limits.PROBLEMS:
         ordered[-1] = Problem(ordered[-1].place, f"there are more problems than these {limits.PROBLEMS}")
     if ordered:

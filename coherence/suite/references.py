@@ -110,8 +110,8 @@ def _probes(file: SuiteFile, document: Document) -> Iterator[Problem]:
         )
     duplicates = dict(_repeated(_asked(probe.text) for probe in file.probes))
     for index, first in duplicates.items():
-        asked = f"the question {file.probes[index].text[:60]!r} is asked already"
-        sentence = f"{asked}, at {document.place(('probes', first))}; what is there twice counts twice"
+        repeated = f"the question {file.probes[index].text[:60]!r} is asked already"
+        sentence = f"{repeated}, at {document.place(('probes', first))}; what is there twice counts twice"
         yield Problem(document.place(("probes", index)), sentence)
     for index, first in _repeated(probe.id for probe in file.probes):
         if index not in duplicates:

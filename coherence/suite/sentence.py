@@ -72,13 +72,13 @@ def _without_discriminator(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 
 def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
-    kind, found, name = detail["type"], detail["input"], str(detail["loc"][-1])
+    kind, value, name = detail["type"], detail["input"], str(detail["loc"][-1])
     if kind == "extra_forbidden":
         return Problem(document.place(key), _unknown_key(key, document.data))
     if kind == "missing":
         return Problem(document.place(key), _missing(detail["loc"][-1], key))
     if kind == "union_tag_not_found":
-        return _no_property(key, found, document)
+        return _no_property(key, value, document)
     if kind == "union_tag_invalid":
         options = _quoted(detail["ctx"]["expected_tags"])
         tag = str(detail["ctx"]["tag"])
@@ -90,10 +90,10 @@ def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
         number = kind == "float_parsing"
         expected = "a number" if number else f"at most {limits.NAME} ASCII letters, digits, - and _"
         where = f"a {'key' if number else 'name'} in {_spelled(key[:-1])}"
-        sentence = f"{shortened(found)} cannot be {where}; expected {expected}"
+        sentence = f"{shortened(value)} cannot be {where}; expected {expected}"
         return Problem(document.place(key), sentence)
     if kind in _BOUNDS and (span := allowed_range(key, document.data)):
-        sentence = f"{_spelled(key)}: expected a number {span}, found {_described(found)}"
+        sentence = f"{_spelled(key)}: expected a number {span}, found {_described(value)}"
         return Problem(document.place(key), sentence)
     return Problem(document.place(key), f"{_spelled(key)}: {_complaint(detail)}")
 
@@ -105,22 +105,22 @@ def _missing(step: str | int, key: Key) -> str:
 
 
 def _complaint(detail: ErrorDetails) -> str:
-    kind, context, found = detail["type"], detail.get("ctx", {}), detail["input"]
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "value_error":
         return str(context["error"])
     if kind in ("literal_error", "enum"):
         options = _quoted(context["expected"])
         hint = (
-            did_you_mean(found, options)
-            if isinstance(found, str) and options
+            did_you_mean(value, options)
+            if isinstance(value, str) and options
             else f"; expected {context['expected']}"
         )
-        return f"found {_described(found)}{hint}"
+        return f"found {_described(value)}{hint}"
     expected = _EXPECTED.get(kind) or _bound(detail["msg"])
     quotes = (
-        "; put it in quotes" if kind == "string_type" and not isinstance(found, dict | list | None) else ""
+        "; put it in quotes" if kind == "string_type" and not isinstance(value, dict | list | None) else ""
     )
-    return f"expected {expected}, found {_described(found)}{quotes}"
+    return f"expected {expected}, found {_described(value)}{quotes}"
 
 
 def _bound(message: str) -> str:
@@ -135,8 +135,8 @@ def _unknown_key(key: Key, data: object) -> str:
     return f"unknown key {shortened(name)}{_within(tuple(around))}{hint}"
 
 
-def _no_property(key: Key, found: object, document: Document) -> Problem:
-    for name in found if isinstance(found, dict) else ():
+def _no_property(key: Key, value: object, document: Document) -> Problem:
+    for name in value if isinstance(value, dict) else ():
         if "did you mean" in did_you_mean(name, ["property"]):
             return Problem(
                 document.place((*key, name)), f"unknown key {name!r}{_within(key)}; did you mean 'property'?"
@@ -155,14 +155,14 @@ def _within(key: Key) -> str:
     return f" in {_spelled(key)}" if key else ""
 
 
-def _described(found: object) -> str:
-    if isinstance(found, dict):
+def _described(value: object) -> str:
+    if isinstance(value, dict):
         return "a mapping"
-    if isinstance(found, list | tuple):
-        return "a list" if found else "an empty list"
-    if found is None:
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if value is None:
         return "nothing"
-    return shortened(found) if isinstance(found, str | int | float) else str(found)
+    return shortened(value) if isinstance(value, str | int | float) else str(value)
 
 
 def _quoted(expected: str) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.plugin.options import OPTIONS, asked
+from coherence.plugin.options import OPTIONS, setting_of
 
 # What stands in the configuration, and what it comes to in a folder.
 CONFIGURED = {
@@ -83,19 +83,19 @@ def test_nothing_is_left_out():
 def test_every_option_may_be_configured(configure, pytester, flag):
     written, expected = CONFIGURED[flag]
     key = OPTIONS[flag].key
-    found = asked(configure(f"{key} = {written}"), flag)
+    found = setting_of(configure(f"{key} = {written}"), flag)
     assert found.value == expected(pytester.path / "below")
     assert found.where == f"{pytester.path / 'below' / 'pytest.ini'}: {key}"
 
 
 @pytest.mark.parametrize("flag", OPTIONS)
 def test_what_is_written_nowhere_is_the_default(configure, flag):
-    assert asked(configure(""), flag) == (OPTIONS[flag].default, flag, None)
+    assert setting_of(configure(""), flag) == (OPTIONS[flag].default, flag, None)
 
 
 @pytest.mark.parametrize("flag", ["--coherence-tier", "--coherence-junit", "--coherence-adapter"])
 def test_a_key_without_a_value_is_the_default(configure, flag):
-    assert asked(configure(f"{OPTIONS[flag].key} ="), flag) == (OPTIONS[flag].default, flag, None)
+    assert setting_of(configure(f"{OPTIONS[flag].key} ="), flag) == (OPTIONS[flag].default, flag, None)
 
 
 @pytest.mark.parametrize("flag", [flag for flag in VARIABLES if OPTIONS[flag].ini != "bool"])
@@ -104,12 +104,12 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
     key, other = OPTIONS[flag].key, CONFIGURED[flag][0]
     monkeypatch.setenv(variable, written)
     config = configure(f"{key} = {other}")
-    found = asked(config, flag)
+    found = setting_of(config, flag)
     assert (str(found.value), *found[1:]) == (written, variable, None)
-    found = asked(configure(f"{key} = {written}", f"{flag}={other}"), flag)
+    found = setting_of(configure(f"{key} = {written}", f"{flag}={other}"), flag)
     assert (str(found.value), *found[1:]) == (other, flag, None)
     monkeypatch.setenv(variable, "")
-    assert asked(config, flag).value == CONFIGURED[flag][1](config.rootpath)
+    assert setting_of(config, flag).value == CONFIGURED[flag][1](config.rootpath)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
 def test_a_flag_may_be_set_in_the_environment(configure, monkeypatch, written, expected):
     monkeypatch.setenv("COHERENCE_REHASH", written)
     config = configure(f"coherence_rehash = {str(not expected).lower()}")
-    assert asked(config, "--coherence-rehash") == (expected, "COHERENCE_REHASH", None)
-    assert asked(configure("", "--coherence-rehash"), "--coherence-rehash").value is True
+    assert setting_of(config, "--coherence-rehash") == (expected, "COHERENCE_REHASH", None)
+    assert setting_of(configure("", "--coherence-rehash"), "--coherence-rehash").value is True
 
 
 @pytest.mark.parametrize("flag", ["--coherence-adapter", "--coherence-results", "--coherence-seed"])
@@ -127,11 +127,11 @@ def test_the_command_line_comes_before_the_configuration(configure, flag):
     written = {"--coherence-adapter": "b=x", "--coherence-results": "r.json", "--coherence-seed": "3"}[flag]
     expected = {"--coherence-adapter": {"b": "x"}, "--coherence-results": Path("r.json")}.get(flag, 3)
     config = configure(f"{OPTIONS[flag].key} = {CONFIGURED[flag][0]}", f"{flag}={written}")
-    assert asked(config, flag) == (expected, flag, None)
+    assert setting_of(config, flag) == (expected, flag, None)
 
 
 def test_a_key_may_be_overridden(configure):
-    found = asked(configure("coherence_tier = full", "-o", "coherence_tier=smoke"), "--coherence-tier")
+    found = setting_of(configure("coherence_tier = full", "-o", "coherence_tier=smoke"), "--coherence-tier")
     assert (found.value, found.where) == ("smoke", "-o coherence_tier")
 
 

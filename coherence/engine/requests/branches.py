@@ -52,7 +52,7 @@ class Branch:
     def continuation(
         self, row: Row, replies: Container[Reply], means: Mapping[Reply, Mapping[Hashable, Mean]]
     ) -> Continuation:
-        """Go on from the row of its opening: to the `replies` replies, with means over them.
+        """Go on from the row of its opening: to the `replies`, with means over them.
 
         A MeasurementError says why this model cannot have such a conversation.
         """
