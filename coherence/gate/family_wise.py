@@ -23,9 +23,9 @@ def among_all(judged: Sequence[tuple[Property, Expectation, Evidence]]) -> list[
         return not criterion.law and not fails_as_expected(expect, criterion)
 
     claims = [
-        (asked, one) for asked, expect, evidence in judged for one in evidence.criteria if counts(expect, one)
+        (case, one) for case, expect, evidence in judged for one in evidence.criteria if counts(expect, one)
     ]
-    families = [asked.family if asked.could_fail(one) else None for asked, one in claims]
+    families = [case.family if case.could_fail(one) else None for case, one in claims]
     sizes = Counter(family for family in families if family is not None)
     p = np.array([1.0 if one.p is None else one.p for _, one in claims])
     adjusted = iter(

@@ -146,7 +146,7 @@ class Gate:
             (one.assertion.property, one.assertion.expect, one.evidence) for one in alone if one.evidence
         ]
         adjusted = self._policy.adjust == "holm"
-        evidence = iter(among_all(judged) if adjusted else (found for *_, found in judged))
+        evidence = iter(among_all(judged) if adjusted else (alone for *_, alone in judged))
         return {
             (one.suite, one.assertion.id): (one, next(evidence) if one.evidence else None) for one in alone
         }

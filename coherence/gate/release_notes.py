@@ -41,14 +41,14 @@ class ReleaseNotes:
 
     def of(self, needs: Iterable[Measurement], record: Record, decoding: Decoding) -> Iterator[str]:
         """Yield what concerns these measurements."""
-        wanted = list(needs)
+        measurements = list(needs)
         yield from self._of_prompts
-        yield from self._decoded(wanted, decoding)
-        yield from self._rounded(wanted)
-        for kind, name in carried(wanted, self._artefacts):
-            if said := self._of_artefacts.get((kind, name)):
-                yield f"{kind.removesuffix('s')} {name!r}: {said}"
-        yield from _unlike_answers(wanted, record)
+        yield from self._decoded(measurements, decoding)
+        yield from self._rounded(measurements)
+        for kind, name in carried(measurements, self._artefacts):
+            if remark := self._of_artefacts.get((kind, name)):
+                yield f"{kind.removesuffix('s')} {name!r}: {remark}"
+        yield from _unlike_answers(measurements, record)
 
     def _prompts(self) -> Iterator[str]:
         """Yield what became of prompts that is not as it is written."""
@@ -63,8 +63,8 @@ class ReleaseNotes:
         remarks = {}
         for named in carried(plan, self._artefacts):
             with suppress(CoherenceError):  # the verdicts say why there is no such artefact
-                if said := "; ".join(self._said_of(named)):
-                    remarks[named] = said
+                if remark := "; ".join(self._said_of(named)):
+                    remarks[named] = remark
         return remarks
 
     def _said_of(self, named: Named) -> Iterator[str]:

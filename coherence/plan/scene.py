@@ -76,12 +76,12 @@ class Scene:
 
     def supporting(self, regimes: Collection[Regime]) -> tuple[str, ...]:
         """Find all personas that each of the regimes can put into the model."""
-        asked = frozenset(regimes)
-        if asked not in self._supporting:
-            self._supporting[asked] = tuple(
-                persona for persona in self.personas if all(self.supports(persona, one) for one in asked)
+        key = frozenset(regimes)
+        if key not in self._supporting:
+            self._supporting[key] = tuple(
+                persona for persona in self.personas if all(self.supports(persona, one) for one in key)
             )
-        return self._supporting[asked]
+        return self._supporting[key]
 
     def units(self, personas: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """Put personas that are kin together: as controls they count as one."""
@@ -97,10 +97,10 @@ class Scene:
 
     def by_kin(self, regimes: Collection[Regime]) -> tuple[tuple[str, ...], ...]:
         """Put those of `supporting` together that are kin."""
-        asked = frozenset(regimes)
-        if asked not in self._by_kin:
-            self._by_kin[asked] = self.units(self.supporting(asked))
-        return self._by_kin[asked]
+        key = frozenset(regimes)
+        if key not in self._by_kin:
+            self._by_kin[key] = self.units(self.supporting(key))
+        return self._by_kin[key]
 
     def supports(self, persona: str, regime: Regime) -> bool:
         """Tell whether the persona has what every layer of the regime needs. No such persona: SuiteError."""

@@ -24,10 +24,10 @@ class Group:
 
 def contents(entries: Iterable[StoredFile]) -> list[Group]:
     """Group entries by what their keys say, unchecked; those without a key have the kind `damaged`."""
-    found: dict[tuple[str, str], list[StoredFile]] = {}
+    groups: dict[tuple[str, str], list[StoredFile]] = {}
     for entry in entries:
-        found.setdefault(_belongs(entry), []).append(entry)
-    return [_group(*names, found[names]) for names in sorted(found)]
+        groups.setdefault(_belongs(entry), []).append(entry)
+    return [_group(*names, groups[names]) for names in sorted(groups)]
 
 
 def _belongs(entry: StoredFile) -> tuple[str, str]:

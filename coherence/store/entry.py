@@ -48,30 +48,30 @@ def packed(manifest: str, value: Value) -> bytes:
 def read(path: Path) -> tuple[str, Value]:
     """Read the manifest and the value of an entry. A DamagedError when it is not whole, or an OSError."""
     with _opened(path) as (file, manifest, metadata):
-        kind, said = metadata.get("kind", ""), metadata.get("said", "")
+        kind, content = metadata.get("kind", ""), metadata.get("said", "")
         tensor = file.get_tensor(_TENSOR) if kind == "array" else None  # type: ignore[no-untyped-call]
-    if metadata.get("sha256") != _checksum(manifest, kind, said, b"" if tensor is None else tensor.data):
+    if metadata.get("sha256") != _checksum(manifest, kind, content, b"" if tensor is None else tensor.data):
         raise DamagedError("its checksum does not hold")
-    return manifest, _value(kind, json.loads(said), tensor)
+    return manifest, _value(kind, json.loads(content), tensor)
 
 
-def _value(kind: str, said: Any, tensor: Array | None) -> Value:  # noqa: ANN401
+def _value(kind: str, content: Any, tensor: Array | None) -> Value:  # noqa: ANN401
     if tensor is not None:
         # The checksum is of the bytes; what they mean stands in a header that it does not cover.
-        if tensor.dtype != np.float32 or list(tensor.shape) != said:
+        if tensor.dtype != np.float32 or list(tensor.shape) != content:
             raise DamagedError("its header does not fit its checksum")
         return tensor
     if kind == "answer":
-        reasoning = said.get("reasoning")
+        reasoning = content.get("reasoning")
         return Answer(
-            said["text"],
-            tuple(said["ids"]),
-            said.get("ran_on", False),
+            content["text"],
+            tuple(content["ids"]),
+            content.get("ran_on", False),
             Reasoning(**reasoning) if reasoning else None,
         )
     if kind == "search":
-        broken = said["counterexample"]
-        return LawOutcome(Seen(**said["largest"]), said["examples"], Seen(**broken) if broken else None)
+        broken = content["counterexample"]
+        return LawOutcome(Seen(**content["largest"]), content["examples"], Seen(**broken) if broken else None)
     raise DamagedError(f"it holds a value of the kind {kind!r}, expected array, answer or search")
 
 
@@ -103,12 +103,12 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, str, Mapping[str, str]]]:
         raise DamagedError(f"it is no whole safetensors file: {first_line(problem)}") from problem
 
 
-def _metadata(manifest: str, kind: str, said: object, data: bytes | memoryview = b"") -> dict[str, str]:
-    text = json.dumps(said)
+def _metadata(manifest: str, kind: str, content: object, data: bytes | memoryview = b"") -> dict[str, str]:
+    text = json.dumps(content)
     return {"key": manifest, "kind": kind, "said": text, "sha256": _checksum(manifest, kind, text, data)}
 
 
-def _checksum(manifest: str, kind: str, said: str, data: bytes | memoryview) -> str:
-    checksum = hashlib.sha256("\0".join((manifest, kind, said, "")).encode())
+def _checksum(manifest: str, kind: str, content: str, data: bytes | memoryview) -> str:
+    checksum = hashlib.sha256("\0".join((manifest, kind, content, "")).encode())
     checksum.update(data)
     return checksum.hexdigest()

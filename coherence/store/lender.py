@@ -37,8 +37,8 @@ class Lender:
         """Return the value of the entry with this manifest, or None."""
         path = place_of(self.root / LAYOUT, manifest)
         try:
-            found, value = read(path)
-            if found != manifest:
+            stored, value = read(path)
+            if stored != manifest:
                 raise DamagedError("its name is not the sha256 of its key")
         except FileNotFoundError:
             return None

@@ -62,12 +62,12 @@ class Store:
     def _own(self, manifest: str) -> Value | None:
         path = self._path(manifest)
         try:
-            found, value = read(path)
+            stored, value = read(path)
         except (FileNotFoundError, DamagedError):
             return None
         except OSError as problem:
             raise self._unusable("read", problem) from problem
-        if found != manifest:
+        if stored != manifest:
             return None
         _mark_used(path)
         return value

@@ -49,8 +49,8 @@ class AdapterFolder(ModelFolder):
     @cached_property
     def files(self) -> list[Path]:
         """Safetensors files of an adapter's weights; those of a checkpoint are not looked at."""
-        found = [] if is_checkpoint(self.path) else adapter_files(self.path)
-        return [file for file in found if file.suffix == ".safetensors"]
+        files = [] if is_checkpoint(self.path) else adapter_files(self.path)
+        return [file for file in files if file.suffix == ".safetensors"]
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class AdapterFolder(ModelFolder):
 
         `before` is the scale that the adapter of this name had in the baseline.
         """
-        for found, do in (
+        for sentence, do in (
             *self._trained_on(named, base),
             *self._trained_on_revision(named, base),
             *self._own_template(base),
@@ -94,29 +94,29 @@ class AdapterFolder(ModelFolder):
             *self._scale_since(before),
             *self._served(),
         ):
-            yield Remark(found, do)
+            yield Remark(sentence, do)
 
     def _trained_on(self, named: str, base: ModelFolder) -> _Found:
-        said = self.config.get("base_model_name_or_path")
+        trained_on = self.config.get("base_model_name_or_path")
         known = {named, base.calls_itself or named}
-        if isinstance(said, str) and said and _last(said) not in set(map(_last, known)):
+        if isinstance(trained_on, str) and trained_on and _last(trained_on) not in set(map(_last, known)):
             yield (
-                f"its config says that it was trained on {said}, and the base is {named}",
+                f"its config says that it was trained on {trained_on}, and the base is {named}",
                 "see that these are the same weights",
             )
 
     def _trained_on_revision(self, named: str, base: ModelFolder) -> _Found:
-        said, written = self.config.get("revision"), named.partition("@")[2]
-        if not isinstance(said, str) or not said or base.path.parent.name != "snapshots":
+        revision, written = self.config.get("revision"), named.partition("@")[2]
+        if not isinstance(revision, str) or not revision or base.path.parent.name != "snapshots":
             return
         # As the cache of a hub lies: a file with the commit for each branch and tag that was fetched.
-        reference, commit = base.path.parent.parent / "refs" / said, base.path.name
-        fetched = reference.read_text().strip() if reference.is_file() else said
-        if said != written and not commit.startswith(fetched):
+        reference, commit = base.path.parent.parent / "refs" / revision, base.path.name
+        fetched = reference.read_text().strip() if reference.is_file() else revision
+        if revision != written and not commit.startswith(fetched):
             yield (
-                f"its config says that it was trained on the revision {said} of its base, and the base is "
-                f"at {written or commit[:12]}",
-                f"name the base with @{said}, or see that these are the same weights",
+                f"its config says that it was trained on the revision {revision} of its base, and the base "
+                f"is at {written or commit[:12]}",
+                f"name the base with @{revision}, or see that these are the same weights",
             )
 
     def _own_template(self, base: ModelFolder) -> _Found:
@@ -182,9 +182,9 @@ class AdapterFolder(ModelFolder):
                 f"is an adapter of the kind {kind}; vLLM and the converter of llama.cpp take LoRA alone",
                 "serve it by PEFT, or merge it into the base where PEFT can",
             )
-        for setting, found in _ELSEWHERE.items():
+        for setting, sentence in _ELSEWHERE.items():
             if self.config.get(setting):
-                yield found, "merge it into the base to serve it there"
+                yield sentence, "merge it into the base to serve it there"
         rank = self.config.get("r")
         if isinstance(rank, int) and rank > _RANK_OF_VLLM:
             yield (

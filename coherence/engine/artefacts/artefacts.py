@@ -81,8 +81,8 @@ class Artefacts:
     @cached_property
     def day(self) -> str | None:
         """The day that the chat template is told, ISO 8601; None where it asks for none."""
-        asked = self.template.writes_date(self.templating)
-        return self.templating.day.isoformat() if asked else None
+        dated = self.template.writes_date(self.templating)
+        return self.templating.day.isoformat() if dated else None
 
     @cached_property
     def generation(self) -> GenerationSettings:
@@ -116,8 +116,8 @@ class Artefacts:
     @cached_property
     def model_type(self) -> str | None:
         """What the base's config.json says that it is; None when it says nothing that can be read."""
-        said = json_told(self.base / CONFIG).get("model_type")
-        return None if said is None else str(said)
+        kind = json_told(self.base / CONFIG).get("model_type")
+        return None if kind is None else str(kind)
 
     @cached_property
     def quantization(self) -> Quantization | None:
@@ -230,9 +230,9 @@ class Artefacts:
     def blamed(self, problem: CoherenceError, kind: str, name: str = "") -> CoherenceError:
         """Return a problem of the artefact with its name, and with the line that named it."""
         what = f"{kind.removesuffix('s')} {name!r}" if name else f"base {self.release.base!r}"
-        said = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
+        sentence = problem.sentence if what in problem.sentence else f"{what}: {problem.sentence}"
         place = self._places.get(".".join(part for part in ("release", kind, name) if part))
-        return type(problem)(said, problem.place or place)
+        return type(problem)(sentence, problem.place or place)
 
     def files_in(self, conditions: Iterable[Condition]) -> list[ArtefactFiles]:
         """Return what takes part in conditions, each once, with its files: the base first."""

@@ -62,17 +62,17 @@ def misremembered() -> Iterator[tuple[Path, str]]:
         try:
             if stamp_of(known.path.stat()) != known.stamp:
                 continue
-            found = _taken(known.path)
+            digest = _taken(known.path)
         except FileNotFoundError:
             continue
         except OSError as problem:
             yield known.path, f"it cannot be read: {problem.strerror or problem}"
             continue
-        if found != known.digest:
+        if digest != known.digest:
             yield (
                 known.path,
-                f"its digest is {found[:12]} and was {known.digest[:12]}, although its size, times and inode "
-                "are what they were",
+                f"its digest is {digest[:12]} and was {known.digest[:12]}, although its size, times and "
+                "inode are what they were",
             )
 
 
@@ -139,10 +139,10 @@ def counted_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise ArtefactError(f"{path} is not a folder; expected one with the files of a model or an adapter")
-    found = [file for folder in (path, path / _TEMPLATES) for file in _files(folder)]
-    if not found:
+    files = [file for folder in (path, path / _TEMPLATES) for file in _files(folder)]
+    if not files:
         raise ArtefactError(f"{path} holds no model and no adapter; expected .safetensors and .json files")
-    return sorted(found)
+    return sorted(files)
 
 
 def _files(folder: Path) -> Iterator[Path]:

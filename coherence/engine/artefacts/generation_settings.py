@@ -68,9 +68,9 @@ class GenerationSettings:
         """Say which settings are applied to replies and which are not; None where all of them are."""
         if decoding.as_:
             shipped = self.applied(decoding)
-            said = ["drawn" if shipped.temperature else "greedy"]
-            said += [f"{name} {getattr(shipped, name):g}" for name in self._own]
-            return f"replies are decoded as the base's {self.file} says: {', '.join(said)}"
+            settings = ["drawn" if shipped.temperature else "greedy"]
+            settings += [f"{name} {getattr(shipped, name):g}" for name in self._own]
+            return f"replies are decoded as the base's {self.file} says: {', '.join(settings)}"
         own, elsewhere = self._own, [f"{name} {value}" for name, value in self._not_here]
         left = [f"{name} {value}" for name, value in own.items() if value != getattr(decoding, name)]
         if not left and not elsewhere:

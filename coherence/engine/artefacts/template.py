@@ -57,11 +57,11 @@ def _text(folder: Path, tokenizer: dict[str, Any]) -> str:
     if written.is_file():
         return read_file(written, limits.CONFIG_BYTES).decode(errors="replace").replace("\r\n", "\n")
     beside = json_told(folder / "chat_template.json")
-    found = tokenizer.get("chat_template") or beside.get("chat_template") or ""
-    if isinstance(found, list):
-        named = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
-        found = named.get("default") or ""
-    return found if isinstance(found, str) else ""
+    template = tokenizer.get("chat_template") or beside.get("chat_template") or ""
+    if isinstance(template, list):
+        named = {one.get("name"): one.get("template") for one in template if isinstance(one, dict)}
+        template = named.get("default") or ""
+    return template if isinstance(template, str) else ""
 
 
 def _stops(folder: Path, tokenizer: dict[str, Any]) -> Iterator[str]:
@@ -70,21 +70,21 @@ def _stops(folder: Path, tokenizer: dict[str, Any]) -> Iterator[str]:
     listed = dict(written) if isinstance(written, dict) else {}
     if not ids <= listed.keys():
         added = json_told(folder / "tokenizer.json").get("added_tokens")
-        found = [one for one in added if isinstance(one, dict)] if isinstance(added, list) else []
-        listed |= {str(one.get("id")): one for one in found}
-    said = (_content(token) for token in [*map(listed.get, ids), tokenizer.get("eos_token")])
-    yield from filter(None, said)
+        tokens = [one for one in added if isinstance(one, dict)] if isinstance(added, list) else []
+        listed |= {str(one.get("id")): one for one in tokens}
+    contents = (_content(token) for token in [*map(listed.get, ids), tokenizer.get("eos_token")])
+    yield from filter(None, contents)
 
 
 def _ids(folder: Path) -> set[str]:
     """Return ids of tokens as JSON spells a key."""
     for name in ("generation_config.json", CONFIG):
-        found = json_told(folder / name).get("eos_token_id")
-        if found is not None:
-            return set(map(str, found if isinstance(found, list) else [found]))
+        ids = json_told(folder / name).get("eos_token_id")
+        if ids is not None:
+            return set(map(str, ids if isinstance(ids, list) else [ids]))
     return set()
 
 
 def _content(token: Any) -> str:  # noqa: ANN401
-    found = token.get("content") if isinstance(token, dict) else token
-    return found if isinstance(found, str) else ""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else ""

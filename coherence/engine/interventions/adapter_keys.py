@@ -28,47 +28,47 @@ class Named:
     remark: str = ""
 
 
-def named_as_expected(expected: Tensors, found: Tensors, by_peft: Callable[[Tensors], Tensors]) -> Named:
+def named_as_expected(expected: Tensors, weights: Tensors, by_peft: Callable[[Tensors], Tensors]) -> Named:
     """Name weights as PEFT expects them: as they are, as PEFT converts them, or by what trainers add.
 
     Weights are mapped only where all of them find a place of their shape and none stays empty; what fits in
     no way is returned as far as it is understood, for an error to say why. An ArtefactError names several
     adapters in one file.
     """
-    for read in (found, by_peft(found)):
+    for read in (weights, by_peft(weights)):
         if fits(expected, read):
             return Named(dict(read))
-    plain = _plain(expected, found)
+    plain = _plain(expected, weights)
     for read in (plain, by_peft(plain)):
         mapped = _mapped(expected, read)
         if fits(expected, mapped):
-            return Named(mapped, _remark(found, mapped))
+            return Named(mapped, _remark(weights, mapped))
     return Named(_mapped(expected, plain))
 
 
-def fits(expected: Tensors, found: Tensors) -> bool:
+def fits(expected: Tensors, weights: Tensors) -> bool:
     """Whether each weight has a place of its shape, and each place a weight."""
-    return expected.keys() == found.keys() and all(
-        expected[key].shape == tensor.shape for key, tensor in found.items()
+    return expected.keys() == weights.keys() and all(
+        expected[key].shape == tensor.shape for key, tensor in weights.items()
     )
 
 
-def _remark(found: Tensors, mapped: Tensors) -> str:
-    written, place = (min(one.keys() - other.keys()) for one, other in ((found, mapped), (mapped, found)))
+def _remark(weights: Tensors, mapped: Tensors) -> str:
+    written, place = (min(one.keys() - other.keys()) for one, other in ((weights, mapped), (mapped, weights)))
     return (
         f"its weights are named as {written}, expected {place}: all {len(mapped)} were taken for those; "
         "other programs may pass over them, save it again by PEFT's save_pretrained"
     )
 
 
-def _plain(expected: Tensors, found: Tensors) -> dict[str, Tensor]:
+def _plain(expected: Tensors, weights: Tensors) -> dict[str, Tensor]:
     """Take off what wrappers add to keys, and the name of the adapter."""
     known = {segment for key in expected for segment in key.split(".")}
     wrappers = _WRAPPERS - known
     tails = {_tail(tuple(key.split("."))) for key in expected}
     names: set[str] = set()
     plain: dict[str, Tensor] = {}
-    for key, tensor in found.items():
+    for key, tensor in weights.items():
         segments = tuple(segment for segment in key.split(".") if segment not in wrappers)
         unnamed, name = _unnamed(segments, tails)
         names |= {name} - {""}
@@ -101,22 +101,22 @@ def _unnamed(segments: _Segments, tails: set[_Segments]) -> tuple[_Segments, str
     return segments, ""
 
 
-def _mapped(expected: Tensors, found: Tensors) -> dict[str, Tensor]:
+def _mapped(expected: Tensors, weights: Tensors) -> dict[str, Tensor]:
     """Put expected prefixes in the place of others, as far as that finds empty places of the same shape."""
-    names = {key: key for key in found}
+    names = {key: key for key in weights}
     for _ in range(_MOST_PREFIXES):
         lost = [key for key, name in names.items() if name not in expected]
         if not lost:
             break
         taken = {name for name in names.values() if name in expected}
         free = {key: tensor for key, tensor in expected.items() if key not in taken}
-        ways = [_moved(lost, prefixes, free, found) for prefixes in _prefixes(lost, free)]
+        ways = [_moved(lost, prefixes, free, weights) for prefixes in _prefixes(lost, free)]
         most = max(map(len, ways), default=0)
         best = [way for way in ways if len(way) == most]
         if not most or any(way != best[0] for way in best):
             break
         names |= best[0]
-    return {name: found[key] for key, name in names.items()}
+    return {name: weights[key] for key, name in names.items()}
 
 
 def _prefixes(lost: Sequence[str], free: Tensors) -> Iterator[_Prefixes]:
@@ -156,7 +156,9 @@ def _may_stand_for(prefixes: _Prefixes) -> bool:
     return not numbered and one == other
 
 
-def _moved(lost: Sequence[str], prefixes: _Prefixes, free: Tensors, found: Tensors) -> dict[str, str]:
+def _moved(lost: Sequence[str], prefixes: _Prefixes, free: Tensors, weights: Tensors) -> dict[str, str]:
     before, after = ("".join(f"{segment}." for segment in prefix) for prefix in prefixes)
     moved = {key: after + key.removeprefix(before) for key in lost if key.startswith(before)}
-    return {key: name for key, name in moved.items() if name in free and free[name].shape == found[key].shape}
+    return {
+        key: name for key, name in moved.items() if name in free and free[name].shape == weights[key].shape
+    }

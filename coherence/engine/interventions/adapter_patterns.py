@@ -41,21 +41,21 @@ def spell_out(config: PeftConfig, modules: Sequence[str]) -> None:
 
 
 def _named(setting: str, pattern: str, modules: Sequence[str]) -> list[str]:
-    found = _matching(setting, pattern, modules)
-    if not found and setting == _TARGETS:
+    matching = _matching(setting, pattern, modules)
+    if not matching and setting == _TARGETS:
         raise ArtefactError(
             f"sets {setting} to {shortened(pattern)}, which matches no module of this base; "
             "expected one that names what was trained"
         )
-    ends = tuple(f".{name}" for name in found)
+    ends = tuple(f".{name}" for name in matching)
     for name in modules:
         # PEFT takes a name for the end of names.
-        if name.endswith(ends) and name not in found:
+        if name.endswith(ends) and name not in matching:
             raise ArtefactError(
                 f"sets {setting} to {shortened(pattern)}, whose matches are ends of {name}, "
                 "which it does not match; expected one that matches both, or names alone"
             )
-    return found
+    return matching
 
 
 def _by_name(setting: str, values: Mapping[str, _Value], modules: Sequence[str]) -> dict[str, _Value]:

@@ -48,17 +48,17 @@ def named(
 ) -> Named:
     """Name an adapter's weights as they are expected; an ArtefactError says why they do not fit."""
 
-    def by_peft(found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        read: Mapping[str, Tensor] = convert_peft_adapter_state_dict_for_transformers(
-            mounted, config, dict(found), slot
+    def by_peft(read: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        converted: Mapping[str, Tensor] = convert_peft_adapter_state_dict_for_transformers(
+            mounted, config, dict(read), slot
         )
-        return read
+        return converted
 
-    found = named_as_expected(expected, weights, by_peft)
-    if not fits(expected, found.weights):
+    named_weights = named_as_expected(expected, weights, by_peft)
+    if not fits(expected, named_weights.weights):
         rows: int = mounted.get_input_embeddings().weight.shape[0]
-        raise ArtefactError(misfit(expected, found.weights, config, rows))
-    return found
+        raise ArtefactError(misfit(expected, named_weights.weights, config, rows))
+    return named_weights
 
 
 def copies(weights: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, str]:
@@ -75,8 +75,8 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as problem:
-        said = code_refused(problem) or "is not a whole file of tensors"
-        raise ArtefactError(f"cannot be loaded: {path.name} {said}") from problem
+        state = code_refused(problem) or "is not a whole file of tensors"
+        raise ArtefactError(f"cannot be loaded: {path.name} {state}") from problem
     if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
         raise ArtefactError(f"cannot be loaded: {path.name} holds other things than dense tensors by name")
     return {str(name): weight for name, weight in weights.items()}

@@ -81,16 +81,18 @@ def mount(
     try:
         mounted = _injected(model, config, slot, is_skeleton)
         expected = get_peft_model_state_dict(mounted, None, slot, save_embedding_layers=False)
-        found = named(mounted, config, slot, expected, weights)
+        named_weights = named(mounted, config, slot, expected, weights)
         for layer in lora_layers(mounted):
             _place(layer, slot)
-        set_peft_model_state_dict(mounted, found.weights, adapter_name=slot, low_cpu_mem_usage=is_skeleton)
+        set_peft_model_state_dict(
+            mounted, named_weights.weights, adapter_name=slot, low_cpu_mem_usage=is_skeleton
+        )
     except Exception:
         _remove(model, slot)
         raise
     for layer in lora_layers(mounted):
         layer.enable_adapters(False)
-    return mounted.eval(), found.remark
+    return mounted.eval(), named_weights.remark
 
 
 def _place(layer: LoraLayer, slot: str) -> None:

@@ -29,14 +29,14 @@ class CappingHooks(Hooks):
 
 def bounds_of(rows: Sequence[Row], layout: Layout) -> dict[int, Bounds]:
     """Map depths to the tokens of a layout that are bounded there, but for tokens that do not run now."""
-    found: dict[int, list[tuple[int, AxisCap]]] = {}
+    by_depth: dict[int, list[tuple[int, AxisCap]]] = {}
     for index, row in enumerate(rows):
         if row.capped is None:
             continue
         places = layout.places(index, row, row.capped.tokens)
         for depth, bound in row.capped.bounds.items():
-            found.setdefault(depth, []).extend((place, bound) for place in places)
-    return {depth: of for depth, of in found.items() if of}
+            by_depth.setdefault(depth, []).extend((place, bound) for place in places)
+    return {depth: of for depth, of in by_depth.items() if of}
 
 
 def _stacked(bounds: Bounds) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,6 +48,6 @@ def _stacked(bounds: Bounds) -> tuple[Tensor, Tensor, Tensor]:
 def _capped(places: Tensor, axes: Tensor, ats: Tensor, hidden: Tensor) -> Tensor:
     at, v = places.to(hidden.device), axes.to(hidden.device)
     flat = hidden.flatten(0, 1)
-    found = flat[at].float()
-    beyond = ((found * v).sum(dim=-1) - ats.to(hidden.device)).clamp_min(0)
-    return flat.index_copy(0, at, (found - beyond[:, None] * v).to(hidden)).view_as(hidden)
+    residuals = flat[at].float()
+    beyond = ((residuals * v).sum(dim=-1) - ats.to(hidden.device)).clamp_min(0)
+    return flat.index_copy(0, at, (residuals - beyond[:, None] * v).to(hidden)).view_as(hidden)

@@ -34,22 +34,24 @@ def grafted(
         of_base = _of_base(peft, grafts, expected)
         copied = {key: name for key, name in copies(weights, grafts.weights).items() if key not in expected}
         of_base |= {key: grafts.weights[name] for key, name in copied.items()}
-        found = named(peft, config, slot, {**expected, **of_base}, weights)
-        own = {key: tensor for key, tensor in found.weights.items() if key not in of_base}
+        named_weights = named(peft, config, slot, {**expected, **of_base}, weights)
+        own = {key: tensor for key, tensor in named_weights.weights.items() if key not in of_base}
         set_peft_model_state_dict(peft, own, adapter_name=slot, low_cpu_mem_usage=without_weights)
         modules = _modules(grafts)
         for module in modules.values():
             module.eval().requires_grad_(False)
         parts = {part: None for module in modules.values() for part in module.modules()}
         tokens = _trained_tokens(parts, slot)
-        changed = [_changed(parameter, found.weights[key]) for key, parameter in sorted(of_base.items())]
+        changed = [
+            _changed(parameter, named_weights.weights[key]) for key, parameter in sorted(of_base.items())
+        ]
         for place, module in () if without_weights else [*modules.items()]:
             if weights_of := _other_weights(module, slot, grafts):
                 changed += [_changed(own, trained) for own, trained in weights_of]
                 del modules[place]
         parts = {part: None for module in modules.values() for part in module.modules()}
         graft = Graft(type_of(config).value, modules, _dials(parts, slot, config), changed, tokens)
-    return graft, found.remark
+    return graft, named_weights.remark
 
 
 def _of_base(peft: PeftModel, grafts: Grafts, expected: Iterable[str]) -> dict[str, Tensor]:
@@ -109,12 +111,12 @@ def _dials(parts: Iterable[nn.Module], slot: str, config: PeftConfig) -> list[Di
     neutral = KINDS[type_of(config)].neutral
     if neutral is None:
         return None
-    found = {
+    modules = {
         parameter: Dial(parameter, parameter.data, value)
         for part in parts
         for parameter, value in _neutral(part, slot, neutral)
     }
-    return [*found.values()]
+    return [*modules.values()]
 
 
 def _neutral(part: nn.Module, slot: str, neutral: Mapping[str, float]) -> _Pairs:

@@ -41,8 +41,8 @@ def soft_prompt(
     with rewired(grafts.wiring), unmounted(model):
         peft = PeftModelForCausalLM(model, config, adapter_name=slot)
         expected = get_peft_model_state_dict(peft, None, slot, save_embedding_layers=False)
-        found = named(peft, config, slot, expected, weights)
-        set_peft_model_state_dict(peft, found.weights, adapter_name=slot)
+        named_weights = named(peft, config, slot, expected, weights)
+        set_peft_model_state_dict(peft, named_weights.weights, adapter_name=slot)
         peft.eval().requires_grad_(False)
         given: Any = peft.get_prompt(batch_size=1)
     width = base.get_input_embeddings().weight.shape[1]
@@ -61,9 +61,9 @@ def soft_prompt(
     return SoftPrompt(type_of(config).value, embeddings, states, lambda ids: peft(input_ids=ids).logits)
 
 
-def _require(what: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise ArtefactError(f"was made for another base: it holds {what} {found}, expected {expected}")
+def _require(what: str, count: int, expected: int) -> None:
+    if count != expected:
+        raise ArtefactError(f"was made for another base: it holds {what} {count}, expected {expected}")
 
 
 class SoftPrompts:

@@ -51,9 +51,9 @@ class Pushes:
             for values in (self.places, self.owners, self.axes, self.shares, self.deltas)
         )
         flat, r = hidden.flatten(0, 1), axes[owners]
-        found = flat[places].float()
-        along = shares[owners] * (found * r).sum(dim=-1)
-        moved = found - along[:, None] * r + deltas[owners]
+        residuals = flat[places].float()
+        along = shares[owners] * (residuals * r).sum(dim=-1)
+        moved = residuals - along[:, None] * r + deltas[owners]
         return flat.index_copy(0, places, moved.to(hidden)).view_as(hidden)
 
 
@@ -104,16 +104,16 @@ def stack_deltas(rows: Sequence[Deltas], width: int) -> dict[int, Tensor]:
 
 def pushes_of(rows: Sequence[Row], layout: Layout) -> dict[int, list[Pushes]]:
     """Map depths to what else is done there to tokens of a layout that run now, in the order of each row."""
-    found: dict[int, list[_Turn]] = {}
+    by_depth: dict[int, list[_Turn]] = {}
     for index, row in enumerate(rows):
         done: Counter[int] = Counter()
         for steer in row.steered:
             places = layout.places(index, row, steer.tokens)
             for depth, push in steer.pushes.items() if places else ():
-                turns = found.setdefault(depth, [])
+                turns = by_depth.setdefault(depth, [])
                 if done[depth] == len(turns):
                     turns.append({})
                 # Rows under one condition have the same, which is stacked once.
                 turns[done[depth]].setdefault(id(push), (push, []))[1].extend(places)
                 done[depth] += 1
-    return {depth: [Pushes.of([*turn.values()]) for turn in turns] for depth, turns in found.items()}
+    return {depth: [Pushes.of([*turn.values()]) for turn in turns] for depth, turns in by_depth.items()}

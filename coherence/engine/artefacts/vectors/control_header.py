@@ -35,8 +35,8 @@ class _Header:
             raise UnfitError("it is not a whole GGUF file: it does not begin with GGUF")
         if not self._number(4) & 0xFFFF:
             self._order = "big"
-        tensors, said = self._number(8), self._number(8)
-        for _ in self._times(said):
+        tensors, count = self._number(8), self._number(8)
+        for _ in self._times(count):
             self._text()
             self._value(self._number(4))
         for _ in self._times(tensors):

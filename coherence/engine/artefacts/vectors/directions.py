@@ -28,8 +28,8 @@ def directions(entry: VectorEntry, told: Told, sites: Sites | None) -> Direction
         return _one_for_all(entry, told, sites)
     if sites != "all":
         return {site: agreed(entry, replace(told, site=site))[0] for site in spread_over(sites, told.blocks)}
-    found = {site: agreed(entry, replace(told, site=site))[0] for site in own}
-    return {site: values for site, values in found.items() if values.any()} or found
+    by_site = {site: agreed(entry, replace(told, site=site))[0] for site in own}
+    return {site: values for site, values in by_site.items() if values.any()} or by_site
 
 
 def spread_over(sites: Sites, blocks: int) -> list[Site]:

@@ -171,9 +171,9 @@ def _with_what_is_said(held: Mapping[str, Held], around: VectorEntry) -> VectorE
     )
 
 
-def _said_site(said: Held | None) -> Site | None:
+def _said_site(held: Held | None) -> Site | None:
     try:
-        return Site.parse(said) if isinstance(said, str) else None
+        return Site.parse(held) if isinstance(held, str) else None
     except ValueError as problem:
         raise UnfitError(str(problem)) from problem
 
@@ -182,8 +182,8 @@ def _says(held: Mapping[str, Held], name: str) -> bool:
     return isinstance(held.get(name), str | int)
 
 
-def _said_layer(said: Held) -> Layer:
-    layer = Layer.named(str(said))
+def _said_layer(held: Held) -> Layer:
+    layer = Layer.named(str(held))
     if layer is None:
-        raise UnfitError(f"it says that its layer is {said!r}, expected a number such as 14")
+        raise UnfitError(f"it says that its layer is {held!r}, expected a number such as 14")
     return layer

@@ -42,8 +42,8 @@ def _member(path: Path, file: ZipFile, info: ZipInfo) -> Held:
     with file.open(info) as member:
         shape, dtype = _header(member, info.file_size)
     if not shape and dtype.kind in "iuU" and dtype.itemsize <= _LONGEST:
-        said = _read_member(path, info.filename)[()]
-        return str(said) if dtype.kind == "U" else int(said)
+        text = _read_member(path, info.filename)[()]
+        return str(text) if dtype.kind == "U" else int(text)
     return Values(shape, lambda: _read_member(path, info.filename), _refused(dtype))
 
 

@@ -29,8 +29,8 @@ def read_safetensors(path: Path) -> Content:
     with whole("safetensors"), safe_open(path, framework="np") as file:
         names, metadata = list(file.keys()), dict(file.metadata() or {})
         tensors = {name: _held(path, name, file.get_slice(name)) for name in names}
-    said: dict[str, Held] = {name: metadata[name] for name in ("site", "layer") if name in metadata}
-    return Content({**said, **nested(tensors)}, metadata, preferred=TENSOR if TENSOR in names else None)
+    declared: dict[str, Held] = {name: metadata[name] for name in ("site", "layer") if name in metadata}
+    return Content({**declared, **nested(tensors)}, metadata, preferred=TENSOR if TENSOR in names else None)
 
 
 def _held(path: Path, name: str, header: _Header) -> Held:

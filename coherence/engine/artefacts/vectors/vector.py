@@ -74,9 +74,9 @@ def load_vector(source: VectorSource, width: int, blocks: int, name: str) -> Vec
         content = _content(path)
         entry = chosen(content, source.key, width)
         told = Told(source.site, source.layers, width, blocks)
-        found = directions(entry, told, source.sites)
-        checked = {site: _checked(values) for site, values in found.items()}
-        held = len(found) if source.sites == "all" else len(sites_of(entry, told) or found)
+        by_site = directions(entry, told, source.sites)
+        checked = {site: _checked(values) for site, values in by_site.items()}
+        held = len(by_site) if source.sites == "all" else len(sites_of(entry, told) or by_site)
     except UnfitError as reason:
         raise ArtefactError(f"the vector {name!r} ({path}) cannot be used: {reason}") from reason.__cause__
     return Vector(checked, held, content.metadata)
