@@ -17,6 +17,8 @@ SHORT = 40
 """Lines. A file that has fewer teaches by its name, or stands where it is used."""
 
 _ROOM = "coherence.engine."
+# Participles that stood for a dozen things each: results, replies, settings, measurements.
+_VAGUE = {"asked", "found", "said", "wanted"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Module:
         """Names of its public classes."""
         found = (node.name for node in self.tree.body if isinstance(node, ast.ClassDef))
         return [name for name in found if not name.startswith("_")]
+
+    @property
+    def vague(self) -> int:
+        """How often a variable, argument or attribute has a name that tells nothing of what it holds."""
+        nodes = [*ast.walk(self.tree)]
+        names = [node.id for node in nodes if isinstance(node, ast.Name)]
+        names += [node.arg for node in nodes if isinstance(node, ast.arg)]
+        names += [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+        return sum(name in _VAGUE for name in names)
 
     @property
     def imports(self) -> set[str]:
@@ -94,6 +105,8 @@ class House:
         yield "floors of the engine's rooms", f"{_floors(rooms)}"
         yield "floors of the engine's modules", f"{_floors(arrows)}"
         yield "lines of `properties`", f"{sum(one.lines for one in self._under('coherence.properties')):,}"
+        vague = sum(one.vague for one in self.modules)
+        yield f"uses of {', '.join(sorted(_VAGUE))} as names", f"{vague:,}"
         yield (
             "public classes of one name",
             _repeated(chain.from_iterable(one.classes for one in self.modules)),
