@@ -182,8 +182,8 @@ class Reading:
     part: Part = Part.ANSWER
 
     @property
-    def is_heard(self) -> bool:
-        """Whether it can be taken while its text is said."""
+    def is_captured(self) -> bool:
+        """Whether it can be captured while its text is decoded."""
         return (
             self.position is Position.RESPONSE_MEAN
             and self.text is not None
@@ -192,9 +192,11 @@ class Reading:
         )
 
     @property
-    def must_be_heard(self) -> bool:
+    def must_be_captured(self) -> bool:
         """Whether it must be: reading the text at once would give something else, or not what is asked."""
-        return self.is_heard and self.text is not None and (self.cache is Cache.KEPT or self.text.begun > 0)
+        return (
+            self.is_captured and self.text is not None and (self.cache is Cache.KEPT or self.text.begun > 0)
+        )
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,7 @@ def conditions_of(measurement: Measurement) -> Iterator[Condition]:
     yield measurement.condition
     if isinstance(measurement, Divergence):
         yield measurement.reference
-    captured = isinstance(measurement, Reading) and measurement.is_heard
+    captured = isinstance(measurement, Reading) and measurement.is_captured
     reply = measurement.text if isinstance(measurement, Reading) and captured else measurement
     for turn in reply.turns if isinstance(reply, Reply) else ():
         if turn.condition:

@@ -83,7 +83,7 @@ class Workload:
         text = wanted.text if isinstance(wanted, Reading) else None
         if text is None:
             return self._prompt(wanted.condition, wanted.probe, self._depth(wanted))
-        if isinstance(wanted, Reading) and wanted.is_heard and not wanted.must_be_heard:
+        if isinstance(wanted, Reading) and wanted.is_captured and not wanted.must_be_captured:
             return 0.0  # it is taken while the text is said
         return self._depth(wanted) * self._followed(wanted.condition, wanted.probe, text, _answers(text))
 

@@ -126,14 +126,14 @@ def _step(host: Host, held: Sequence["_Draft"], rows: Sequence[Row], layout: Lay
     spans = {
         draft: range(end - len(draft.next), end)
         for draft, end in zip(held, layout.bounds[1:], strict=True)
-        if draft.is_heard
+        if draft.is_captured
     }
     taps = Taps(host.blocks, sum_over(list(spans.values()), sinks)) if spans else None
     with host.put(rows, layout), taps or nullcontext():
         logits = host.logits(layout)
     if taps:
         for draft, sums in zip(spans, taps.stacked(), strict=True):
-            draft.hear(sums)
+            draft.capture(sums)
     return logits
 
 
@@ -141,7 +141,7 @@ class _Generated:
     """One reply so far: its tokens, sums of their residuals, and what went wrong with it.
 
     There is a sum for what is said after its reasoning, and one for all before that, which is all where it
-    does not reason. Residuals of the last tokens are `heard` by themselves: so many as may be the beginning
+    does not reason. Residuals of the `latest` tokens are kept by themselves: so many as may be the beginning
     of another turn.
     """
 
@@ -151,7 +151,7 @@ class _Generated:
         self.ids: list[int] = list(turn.forced or ())
         self._sums: dict[bool, Tensor] = {}
         self.problem: MeasurementError | None = None
-        self.heard: deque[Tensor] = deque(maxlen=beginning)
+        self.latest: deque[Tensor] = deque(maxlen=beginning)
         self.ran_on = False
 
     def say(self, token: int) -> None:
@@ -159,20 +159,20 @@ class _Generated:
         self.ids.append(token)
         self.split.follow(self.ids)
 
-    def hear(self, sums: Tensor) -> None:
+    def capture(self, sums: Tensor) -> None:
         """Add the residuals [blocks + 1, width + 1] of the token that was said last."""
         after = self.split.answers(len(self.ids))
         self._sums[after] = self._sums[after] + sums if after in self._sums else sums
-        self.heard.append(sums)
+        self.latest.append(sums)
 
     def cut(self, tokens: int) -> None:
-        """Take back the last tokens, all but one of which were heard if the answer is."""
+        """Take back the last tokens, all but one of which were captured if the answer is."""
         after = self.split.answers(len(self.ids))
         del self.ids[-tokens:]
         self.ran_on = True
-        heard = self._sums.pop(after, None)
-        if heard is not None and self.ids and self.split.answers(len(self.ids)) is after:
-            self._sums[after] = heard - sum(self.heard)
+        captured = self._sums.pop(after, None)
+        if captured is not None and self.ids and self.split.answers(len(self.ids)) is after:
+            self._sums[after] = captured - sum(self.latest)
 
     @cached_property
     def reasoning(self) -> Reasoning | None:
@@ -184,13 +184,13 @@ class _Generated:
         if lacking := missing(mean.part, self.reasoning, "the reply"):
             return MeasurementError(f"{lacking}: {label}")
         if self.reasoning is None or mean.part is Part.BOTH:
-            heard = list(self._sums.values())
+            captured = list(self._sums.values())
         else:
             after = mean.part is Part.ANSWER
-            heard = [sums for which, sums in self._sums.items() if which is after]
-        if not heard:
+            captured = [sums for which, sums in self._sums.items() if which is after]
+        if not captured:
             return MeasurementError(f"the reply is empty, it has no response_mean: {label}")
-        return mean_of(torch.stack(heard).sum(0)[: mean.through + 1], label)
+        return mean_of(torch.stack(captured).sum(0)[: mean.through + 1], label)
 
 
 class _Draft:
@@ -292,13 +292,13 @@ class _Draft:
         return (*self._begun.ids, *tokens)
 
     @property
-    def is_heard(self) -> bool:
+    def is_captured(self) -> bool:
         """Whether what is run next is a token of an answer whose residuals are wanted."""
         return bool(self._now.turn.means) and bool(self._now.ids) and bool(self.next)
 
-    def hear(self, sums: Tensor) -> None:
+    def capture(self, sums: Tensor) -> None:
         """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
-        self._now.hear(sums)
+        self._now.capture(sums)
 
     def results(self, host: Host) -> Found:
         """Yield the replies and the means over their tokens that are wanted."""

@@ -71,12 +71,12 @@ def _size(left: int, workers: int, most: int) -> int:
 
 
 def _before(measurement: Measurement) -> list[Measurement]:
-    return [needed for needed in rests_on(measurement) if not _heard(measurement, needed)]
+    return [needed for needed in rests_on(measurement) if not _captured(measurement, needed)]
 
 
-def _heard(measurement: Measurement, needed: Measurement) -> bool:
+def _captured(measurement: Measurement, needed: Measurement) -> bool:
     """Whether it is taken while the text is said."""
-    if not (isinstance(measurement, Reading) and measurement.text and measurement.is_heard):
+    if not (isinstance(measurement, Reading) and measurement.text and measurement.is_captured):
         return False
     return needed in measurement.text.conversation and needed not in measurement.text.known
 

@@ -45,16 +45,16 @@ class PromptRows:
     def _opening(self, measurement: _OfPrompt) -> Opening:
         reply = measurement if isinstance(measurement, Reply) else None
         if isinstance(measurement, Reading) and measurement.text:
-            if not self._is_heard(measurement):
+            if not self._is_captured(measurement):
                 beginning = Beginning.of(measurement.text, len(measurement.text.turns) + 1)
                 known = self._resolved.has(measurement.text)
                 return Opening(measurement.condition, measurement.probe, beginning if known else None)
             reply = measurement.text
         return self._branch(reply).opening if reply else Opening(measurement.condition, measurement.probe)
 
-    def _is_heard(self, reading: Reading) -> bool:
+    def _is_captured(self, reading: Reading) -> bool:
         known = reading.text is not None and self._resolved.has(reading.text)
-        return reading.must_be_heard or (reading.is_heard and not known)
+        return reading.must_be_captured or (reading.is_captured and not known)
 
     def _branch(self, reply: Reply) -> Branch:
         return Branch(self._builder, self._resolved, reply)
@@ -68,7 +68,7 @@ class PromptRows:
         for reading in members:
             if not isinstance(reading, Reading):
                 continue
-            if reading.text and self._is_heard(reading):
+            if reading.text and self._is_captured(reading):
                 means.setdefault(reading.text, {})[reading] = Mean(self._through(reading), reading.part)
             else:
                 spans[reading] = self._span(reading, beginning, transcript, len(row.ids))

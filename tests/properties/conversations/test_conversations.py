@@ -53,7 +53,7 @@ def test_every_answer_is_read_while_it_is_said():
             SITE,
             Cache.KEPT,
         )
-        assert reading.is_heard
+        assert reading.is_captured
 
 
 def test_positions_are_laid_out_by_script_and_turn():
