@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.artefacts.skeleton import Skeleton
-from coherence.engine.model.chat import Chat
-from coherence.engine.model.loading import load_tokenizer
+from coherence.engine.requests.arithmetic import Arithmetic
 from coherence.plan import LawSearch, Measurement, Plan
-from coherence.plan.workload import TokenCount, Workload
+from coherence.plan.workload import TokenCount
 from coherence.store import Store
 from coherence.suite import Assertion, Suite
 
@@ -57,10 +55,7 @@ def forecast(selected: Mapping[Suite, Sequence[Assertion]], store: Store) -> For
 def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iterator[Charge]:
     scene, places = chosen[0][0].scene, chosen[0][0].places
     artefacts = Artefacts.of(scene, places)
-    with artefacts.blaming("base"):
-        base = Skeleton(artefacts.base)
-        chat = Chat(load_tokenizer(artefacts.base), artefacts.templating)
-    bill = _Bill(artefacts, store, base, Workload(chat.encode, base.blocks))
+    bill = _Bill(artefacts, store, Arithmetic(artefacts))
     for _, assertion in chosen:
         yield from bill.parts(assertion, "claim", assertion.case.measurements())
     for _, assertion in chosen:
@@ -70,8 +65,8 @@ def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iter
 class _Bill:
     """Charges each measurement to whom it is for first."""
 
-    def __init__(self, artefacts: Artefacts, store: Store, base: Skeleton, workload: Workload) -> None:
-        self._artefacts, self._store, self._base, self._workload = artefacts, store, base, workload
+    def __init__(self, artefacts: Artefacts, store: Store, arithmetic: Arithmetic) -> None:
+        self._artefacts, self._store, self._arithmetic = artefacts, store, arithmetic
         self._charged: set[Measurement] = set()
 
     def parts(self, assertion: Assertion, purpose: str, needs: Iterable[Measurement]) -> Iterator[Charge]:
@@ -85,11 +80,11 @@ class _Bill:
 
     def _part(self, assertion: Assertion, purpose: str, measurements: Sequence[Measurement]) -> Charge:
         missing = [one for one in measurements if not self._is_stored(one)]
-        added = [self._workload.added(one) for one in missing]
+        added = [self._arithmetic.tokens(one) for one in missing]
         tokens = TokenCount(sum(one.read for one in added), sum(one.said for one in added))
         persona = assertion.case.persona
         stored = len(measurements) - len(missing)
-        flops = self._base.flops(tokens.all, tokens.said)
+        flops = self._arithmetic.flops(tokens)
         return Charge(assertion.property.word(), persona, purpose, len(measurements), stored, tokens, flops)
 
     def _is_stored(self, measurement: Measurement) -> bool:

@@ -60,5 +60,8 @@ class _Staying:
         self._entered = False
         self._held.close()
 
+    def load(self) -> bool:
+        return self._executor.load()
+
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         return self._executor.run(jobs)

@@ -64,7 +64,7 @@ def _judged(suite: "Suite", store: "Store", bar: "Bar") -> "Results":
     from coherence.gate import Gate, results_of
 
     started = datetime.now(UTC)
-    gate = Gate({suite: suite.assertions}, store, bar)
+    gate = Gate({suite: suite.assertions}, store, bar, heard=bar.judged)
     judged = [gate.judge(suite, assertion) for assertion in suite.assertions]
     return results_of(judged, started, suite.scene.seed)
 

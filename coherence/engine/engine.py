@@ -1,7 +1,9 @@
 """The engine: measure a plan once, from the store where it can, from the model where it must."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -9,7 +11,7 @@ from coherence.engine.executors.executor import Executor, MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
-from coherence.engine.requests.job import BUDGETED, MEASUREMENTS, jobs, waves
+from coherence.engine.requests.job import BUDGETED, MEASUREMENTS, jobs, rounds, waves
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import (
     Divergence,
@@ -23,7 +25,11 @@ from coherence.plan import (
     Reply,
     WeightError,
 )
+from coherence.plan.workload import Work
 from coherence.store import Store
+
+Hear: TypeAlias = Callable[[Measurement, Outcome], None]
+"""Hears the outcome of a measurement as soon as it is there."""
 
 LOADING = "loading the model"
 _NAMES = {
@@ -35,6 +41,12 @@ _NAMES = {
     WeightError: "weights",
     LawSearch: "laws",
 }
+
+_NOTHING = Work()
+
+
+def _unheard(measurement: Measurement, outcome: Outcome) -> None:
+    """Let an outcome pass where nobody waits for it."""
 
 
 class Engine:
@@ -53,35 +65,60 @@ class Engine:
         self._progress = progress
         self._executor = executor
         self._spending = spending or Spending()
+        self._found: dict[Measurement, Outcome] = {}
+        self._work: dict[Measurement, Work] = {}
 
-    def measure(self, plan: Plan, portions: Sequence[Plan] = ()) -> dict[Measurement, Outcome]:
+    def left(self, plan: Plan) -> Work:
+        """Look up a plan, which is then known when it is measured; return what is not stored.
+
+        Its arithmetic is counted where progress shows it, and is 0 where it cannot be counted: what stands in
+        the way of that is an error of what is measured.
+        """
+        found = self._looked_up(plan)
+        missing = [measurement for measurement in plan if measurement not in found]
+        if missing and self._progress.counts:
+            self._work |= _counted(missing, self._artefacts)
+        return self._sum(missing)
+
+    def measure(
+        self, plan: Plan, portions: Sequence[Plan] = (), hear: Hear | None = None, later: Work = _NOTHING
+    ) -> dict[Measurement, Outcome]:
         """Value of every measurement, or the error that stood in its way, such as an UnmeasuredError.
 
-        Portions are parts of the plan to be measured one after the other and not together, which takes longer
-        and leaves fewer half done. One process measures at a time on one store; the others wait, and then
-        find what it measured.
+        Portions are parts of the plan that should come to their end one after the other: see `rounds`. Under
+        a budget nothing of one is measured before those before it, which takes longer and leaves fewer half
+        done. `hear` is told all outcomes of measuring as they come, those of the store first. Progress
+        expects `later` after them, which others measure. One process measures at a time on one store; the
+        others wait, and then find what it measured.
         """
+        hear = hear or _unheard
         outcomes = self._looked_up(plan)
+        _tell(hear, outcomes)
         if len(outcomes) < len(plan):
             with self._store.lock("measuring", self._progress.wait), self._store.bounded():
-                outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
+                stored = self._stored(measurement for measurement in plan if measurement not in outcomes)
+                _tell(hear, stored)
+                outcomes |= stored
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:
-                    outcomes |= self._measured(missing, outcomes, portions or [plan])
+                    outcomes |= self._measured(missing, outcomes, portions or [plan], hear, later)
         if not self._spending.spent:
             return outcomes
         unmeasured = self._spending.unmeasured(len(outcomes), len(plan))
         return dict.fromkeys(plan, unmeasured) | outcomes
 
+    def _sum(self, measurements: Iterable[Measurement]) -> Work:
+        return Work.sum(self._work.get(measurement, Work(1)) for measurement in measurements)
+
     def _looked_up(self, plan: Plan) -> dict[Measurement, Outcome]:
         borrowed = self._store.borrowed
-        outcomes = self._stored(plan)
+        self._found |= self._stored(measurement for measurement in plan if measurement not in self._found)
         for remark in self._store.remarks():
             self._progress.warn(remark)
         if self._store.borrowed > borrowed:
             with self._store.bounded():  # what was taken from another store has grown this one
                 pass
-        return outcomes
+        return {measurement: self._found[measurement] for measurement in plan if measurement in self._found}
 
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         outcomes: dict[Measurement, Outcome] = {}
@@ -96,25 +133,48 @@ class Engine:
         return outcomes
 
     def _measured(
-        self, missing: Sequence[Measurement], known: dict[Measurement, Outcome], portions: Sequence[Plan]
+        self,
+        missing: Sequence[Measurement],
+        known: dict[Measurement, Outcome],
+        portions: Sequence[Plan],
+        hear: Hear,
+        later: Work,
     ) -> dict[Measurement, Outcome]:
         executor = self._executor(self._artefacts, self._store, self._progress.warn)
         outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
+        _tell(hear, outcomes)
         left = [measurement for measurement in missing if measurement not in outcomes]
         if left and not self._spending.spent:
+            self._progress.expect(self._sum(left) + later)
             counted = _Counted(left, self._progress)
             most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
             with executor:
-                for wave in _waves(portions, left, outcomes):
+                if executor.load():
+                    counted.loaded()
+                for wave in self._ordered(portions, left, outcomes, executor.workers):
                     cut = jobs(wave, known | outcomes, executor.workers, most)
                     begun = self._spending.affordable(cut)
                     for measurement, outcome in executor.run(begun):
                         if measurement not in outcomes:
                             outcomes[measurement] = self._kept(measurement, outcome)
+                            self._progress.made(self._sum([measurement]))
                             counted.done(measurement)
+                            hear(measurement, outcomes[measurement])
                     if self._spending.spent:
                         break
         return outcomes
+
+    def _ordered(
+        self,
+        portions: Sequence[Plan],
+        left: Sequence[Measurement],
+        outcomes: Mapping[Measurement, Outcome],
+        workers: int,
+    ) -> Iterator[list[Measurement]]:
+        if self._spending.allowance.limited:
+            return _waves(portions, left, outcomes)
+        # At the end of a wave several workers wait for the last of them: there are as few as can be.
+        return waves(left) if workers > 1 else rounds(left, portions)
 
     def _kept(self, measurement: Measurement, outcome: Outcome) -> Outcome:
         if isinstance(outcome, CoherenceError):
@@ -137,6 +197,25 @@ def _waves(
         yield from waves([one for one in portion if one in missing and one not in outcomes])
 
 
+def _tell(hear: Hear, outcomes: Mapping[Measurement, Outcome]) -> None:
+    for measurement, outcome in outcomes.items():
+        hear(measurement, outcome)
+
+
+def _counted(measurements: Iterable[Measurement], artefacts: Artefacts) -> dict[Measurement, Work]:
+    """Count the arithmetic of what can be laid out; the rest is not run."""
+    # Imported here because transformers takes seconds, and a run that finds everything stored needs none.
+    from coherence.engine.requests.arithmetic import Arithmetic
+
+    found: dict[Measurement, Work] = {}
+    with suppress(CoherenceError):
+        arithmetic = Arithmetic(artefacts)
+        for measurement in measurements:
+            with suppress(CoherenceError):
+                found[measurement] = arithmetic.work(measurement)
+    return found
+
+
 def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measurement, Outcome]:
     return {
         measurement: MeasurementError(
@@ -155,12 +234,18 @@ class _Counted:
         self._progress = progress
         self._totals = Counter(_NAMES[type(measurement)] for measurement in missing)
         self._done: Counter[str] = Counter()
+        self._is_loaded = False
         self._progress(LOADING, 0, 1)
+
+    def loaded(self) -> None:
+        """Report that the model is loaded, unless that is known."""
+        if not self._is_loaded:
+            self._is_loaded = True
+            self._progress(LOADING, 1, 1)
 
     def done(self, measurement: Measurement) -> None:
         """Count a measurement among those of its kind, and report how many there are by now."""
-        if not self._done:
-            self._progress(LOADING, 1, 1)
+        self.loaded()
         kind = _NAMES[type(measurement)]
         self._done[kind] += 1
         self._progress(kind, self._done[kind], self._totals[kind])

@@ -2,32 +2,35 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from coherence.baseline import Baseline
 from coherence.engine.artefacts.artefacts import Artefacts, Named
 from coherence.engine.artefacts.release_remarks import Blessed, ReleaseRemarks
-from coherence.engine.engine import Engine
+from coherence.engine.engine import Engine, Hear
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.errors import ArtefactError, CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
+from coherence.gate.awaited import Awaited
 from coherence.gate.family_wise import among_all
 from coherence.gate.outcomes import asked_of, replay_of, stated
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
 from coherence.plan import (
     Measurement,
+    Outcome,
     Plan,
     Record,
     Reply,
     stream,
 )
+from coherence.plan.workload import Work
 from coherence.properties.parts import too_few_answers
 from coherence.results import AssertionResult, sentence_of
 from coherence.store import Store
@@ -40,6 +43,9 @@ from coherence.vocabulary import (
     Verdict,
 )
 from coherence.vocabulary.allowance import UNLIMITED, Allowance
+
+Heard: TypeAlias = Callable[[AssertionResult, int, int], None]
+"""Hears a verdict before the run has ended, as it stands by itself: the how manieth it is, of how many."""
 
 _DEFAULT = Policy()
 _log = logging.getLogger(__name__)
@@ -65,6 +71,16 @@ class _Wanted:
         self.problem = self.problem or problem
 
 
+class _Planned(NamedTuple):
+    """What is to be measured of a release, by which engine, and the scales of adapters."""
+
+    chosen: Sequence[tuple[Suite, Assertion]]
+    plan: Plan
+    engine: Engine
+    artefacts: Artefacts
+    scales: Mapping[str, float]
+
+
 class _Measured(NamedTuple):
     """What was measured of a release, notes on that, and the scales of adapters."""
 
@@ -72,6 +88,14 @@ class _Measured(NamedTuple):
     artefacts: Artefacts
     notes: ReleaseNotes
     scales: Mapping[str, float]
+
+
+class _Tried(NamedTuple):
+    """What an assertion comes to by its record: evidence, or what was raised, and how long that took."""
+
+    evidence: Evidence | None
+    problem: CoherenceError | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +123,7 @@ class Gate:
         policy: Policy = _DEFAULT,
         allowance: Allowance = UNLIMITED,
         baseline: Baseline | None = None,
+        heard: Heard | None = None,
     ) -> None:
         self._selected = selected
         self._store = store
@@ -107,6 +132,8 @@ class Gate:
         self._policy = policy
         self._spending = Spending(allowance)
         self._baseline = baseline
+        self._heard = heard
+        self._tried: dict[tuple[Suite, str], _Tried] = {}
         self._remarked: dict[str, None] = {}
         self._artefacts: dict[tuple[str, str], ArtefactFiles] = {}
 
@@ -116,7 +143,11 @@ class Gate:
         return tuple(self._artefacts.values())
 
     def measure(self) -> None:
-        """Measure everything that the selected assertions need, now."""
+        """Measure everything that the selected assertions need, now.
+
+        Where something is measured, `heard` is told each verdict as soon as all that it rests on is there, as
+        it stands by itself: how many claims fail together is not known by then.
+        """
         _ = self._records
 
     @property
@@ -152,30 +183,41 @@ class Gate:
         }
 
     def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
-        started = time.perf_counter()
         measured = self._records[suite.release_key]
-        evidence: Evidence | None = None
+        tried = self._tried.get((suite, assertion.id)) or self._try(suite, assertion, measured.record)
+        started = time.perf_counter()
+        evidence, problem = tried.evidence, tried.problem
         needed = self._wanted[suite, assertion.id]
-        problem = needed.problem
         try:
-            if problem is None:
-                self._require_measured(needed, measured.record)
-                controlled = self._controlled(suite, assertion, measured.record)
-                for criterion in controlled.criteria:
-                    # What reckons with it among all the others must not fail there.
-                    assertion.property.could_fail(criterion)
+            if evidence:
                 notes = measured.notes.of(needed.needs, measured.record, suite.scene.decoding)
-                evidence = controlled.model_copy(update={"notes": (*controlled.notes, *notes)})
+                evidence = evidence.model_copy(update={"notes": (*evidence.notes, *notes)})
         except Exception as error:
-            problem = in_a_sentence(error)
+            evidence, problem = None, in_a_sentence(error)
         release = self._described(needed.needs, measured.artefacts)
         scales = {
             name: measured.scales[name]
             for kind, name in carried(needed.needs, measured.artefacts)
             if kind == "adapters" and name in measured.scales
         }
-        seconds = round(time.perf_counter() - started, 3)
+        seconds = round(tried.seconds + time.perf_counter() - started, 3)
         return _Alone(suite, assertion, evidence, problem, release, scales, seconds)
+
+    def _try(self, suite: Suite, assertion: Assertion, record: Record) -> _Tried:
+        started = time.perf_counter()
+        evidence: Evidence | None = None
+        needed = self._wanted[suite, assertion.id]
+        problem = needed.problem
+        try:
+            if problem is None:
+                self._require_measured(needed, record)
+                evidence = self._controlled(suite, assertion, record)
+                for criterion in evidence.criteria:
+                    # What reckons with it among all the others must not fail there.
+                    assertion.property.could_fail(criterion)
+        except Exception as error:
+            evidence, problem = None, in_a_sentence(error)
+        return _Tried(evidence, problem, time.perf_counter() - started)
 
     def _described(self, needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
         try:
@@ -224,26 +266,32 @@ class Gate:
         return evidence.model_copy(update={"criteria": tuple(criteria)})
 
     def _result(self, alone: _Alone, evidence: Evidence | None) -> AssertionResult:
-        assertion, problem = alone.assertion, str(alone.problem)
-        unmeasured = isinstance(alone.problem, UnmeasuredError)
-        without = Verdict.INCONCLUSIVE if unmeasured else Verdict.ERROR
-        verdict, raw = (evidence.verdict, evidence.raw_verdict) if evidence else (without, without)
-        # A known incoherence that was looked for and not shown is no longer known, and a fail stays one: else
-        # claims beside it that cannot fail would turn the gate green.
-        undecided = unmeasured or (raw is Verdict.INCONCLUSIVE and assertion.expect == "pass")
         return AssertionResult(
-            **stated(assertion),
-            verdict=verdict,
-            raw_verdict=raw,
-            tolerated=undecided and self._policy.inconclusive == "warn",
-            sentence=sentence_of(assertion.id, verdict, assertion.expect, evidence, problem),
-            evidence=evidence,
-            replay=replay_of(alone.suite, assertion, evidence) if evidence else None,
+            **self._verdict(alone.assertion, evidence, alone.problem),
+            replay=replay_of(alone.suite, alone.assertion, evidence) if evidence else None,
             release=alone.release,
             scales=alone.scales,
             asked=asked_of(alone.suite.scene, self._records[alone.suite.release_key].notes.day),
             seconds=alone.seconds,
         )
+
+    def _verdict(
+        self, assertion: Assertion, evidence: Evidence | None, problem: CoherenceError | None
+    ) -> dict[str, Any]:
+        """Return what a result says of its verdict."""
+        unmeasured = isinstance(problem, UnmeasuredError)
+        without = Verdict.INCONCLUSIVE if unmeasured else Verdict.ERROR
+        verdict, raw = (evidence.verdict, evidence.raw_verdict) if evidence else (without, without)
+        # A known incoherence that was looked for and not shown is no longer known, and a fail stays one: else
+        # claims beside it that cannot fail would turn the gate green.
+        undecided = unmeasured or (raw is Verdict.INCONCLUSIVE and assertion.expect == "pass")
+        return stated(assertion) | {
+            "verdict": verdict,
+            "raw_verdict": raw,
+            "tolerated": undecided and self._policy.inconclusive == "warn",
+            "sentence": sentence_of(assertion.id, verdict, assertion.expect, evidence, str(problem)),
+            "evidence": evidence,
+        }
 
     @cached_property
     def _wanted(self) -> dict[tuple[Suite, str], _Wanted]:
@@ -258,9 +306,18 @@ class Gate:
         groups: dict[str, list[Suite]] = {}
         for suite in self._selected:
             groups.setdefault(suite.release_key, []).append(suite)
-        return {key: self._measured(suites) for key, suites in groups.items()}
+        planned = {key: self._planned(suites) for key, suites in groups.items()}
+        # Once it is known what is stored of all of them, so that progress is that of the run.
+        left = {key: _left(release) for key, release in planned.items()}
+        live = self._heard is not None and any(work.measurements for work in left.values())
+        ordered = sorted(planned, key=lambda key: not any(map(_is_smoke, planned[key].chosen)))
+        found = {}
+        for place, key in enumerate(ordered):
+            later = Work.sum(left[other] for other in ordered[place + 1 :])
+            found[key] = self._measured(planned[key], later, live)
+        return found
 
-    def _measured(self, suites: Sequence[Suite]) -> _Measured:
+    def _planned(self, suites: Sequence[Suite]) -> _Planned:
         first = suites[0]
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
@@ -269,13 +326,39 @@ class Gate:
         self._look_at(needed, artefacts, said)
         needed = [one for one in needed if one.problem is None]
         plan = Plan(chain.from_iterable([*(one.needs for one in needed), *(one.plan for one in needed)]))
-        portions = self._portions(chosen) if self._spending.allowance.limited else ()
+        engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
+        return _Planned(chosen, plan, engine, artefacts, said.scales)
+
+    def _measured(self, planned: _Planned, later: Work, live: bool) -> _Measured:
+        """Measure a release; where verdicts are to be heard, judge each as soon as it can be."""
+        plan, artefacts = planned.plan, planned.artefacts
         try:
-            engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
-            record = Record(engine.measure(plan, portions))
+            hear = self._hearing(planned.chosen) if live else None
+            record = Record(planned.engine.measure(plan, self._portions(planned.chosen), hear, later))
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
-        return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), said.scales)
+        return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales)
+
+    def _hearing(self, chosen: Sequence[tuple[Suite, Assertion]]) -> Hear:
+        values: dict[Measurement, Outcome] = {}
+        record = Record(values)
+        awaited = Awaited({one: self._wanted[one[0], one[1].id].plan for one in chosen})
+
+        def hear(measurement: Measurement, outcome: Outcome) -> None:
+            values[measurement] = outcome
+            for suite, assertion in awaited.complete(measurement):
+                self._tell(suite, assertion, record)
+
+        for suite, assertion in awaited.nothing:
+            self._tell(suite, assertion, record)
+        return hear
+
+    def _tell(self, suite: Suite, assertion: Assertion, record: Record) -> None:
+        """Judge an assertion before the others, and tell who hears of it."""
+        tried = self._tried[suite, assertion.id] = self._try(suite, assertion, record)
+        result = AssertionResult(**self._verdict(assertion, tried.evidence, tried.problem))
+        if self._heard:
+            self._heard(result, len(self._tried), sum(map(len, self._selected.values())))
 
     def _look_at(self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks) -> None:
         """Say what of the artefacts does not go together; refuse what rests on what is wrong, or strictly."""
@@ -295,10 +378,22 @@ class Gate:
                 one.refuse(wrong[0])
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
-        """One for each assertion, those first of which a budget gives most: smoke, and what needs little."""
+        """One for each assertion, those first of which most come soon: smoke, and what needs little."""
         tiers = [(assertion.tier, self._wanted[suite, assertion.id].plan) for suite, assertion in chosen]
         ordered = sorted(tiers, key=lambda portion: (portion[0] != "smoke", len(portion[1])))
         return [plan for _, plan in ordered]
+
+
+def _left(planned: _Planned) -> Work:
+    """Return what is to be measured of a release; what is in the way of that is said when it is measured."""
+    try:
+        return planned.engine.left(planned.plan)
+    except Exception:
+        return Work(len(planned.plan))
+
+
+def _is_smoke(one: tuple[Suite, Assertion]) -> bool:
+    return one[1].tier == "smoke"
 
 
 def _fetch(involved: Iterable[Named], artefacts: Artefacts) -> None:

@@ -1,8 +1,9 @@
 """How much there is to run for measurements: tokens, each counted once where measurements share it."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import astuple, dataclass
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from coherence.plan.measurement import (
     Condition,
@@ -34,6 +35,36 @@ class TokenCount(NamedTuple):
     def all(self) -> float:
         """All of them."""
         return self.read + self.said
+
+
+@dataclass(frozen=True)
+class Work:
+    """How many measurements, and their arithmetic in floating-point operations, by how it is run.
+
+    Prompts and texts are `read` many tokens at once, replies are `said` one token after the other, and laws
+    are `searched` by small passes. The same arithmetic takes another time in each.
+    """
+
+    measurements: int = 0
+    read: float = 0.0
+    said: float = 0.0
+    searched: float = 0.0
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(*(one - two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def flops(self) -> float:
+        """All of the arithmetic."""
+        return self.read + self.said + self.searched
+
+    @classmethod
+    def sum(cls, parts: Iterable[Self]) -> Self:
+        """Add up any number of them."""
+        return sum(parts, start=cls())
 
 
 Text = Callable[[Condition, Probe], Sequence[Hashable]]

@@ -22,7 +22,7 @@ class Display(Bar):
         self._config = config
         self._is_worker = is_worker(config)
         console = Console(stderr=True, force_terminal=False) if self._is_worker else _terminal(config)
-        super().__init__(console, silent=config.option.verbose < 0, pulsing=not self._is_worker)
+        super().__init__(console, silent=config.option.verbose < 0, each=config.option.verbose > 0)
 
     def say(self, sentence: str) -> None:
         """Print a line, past pytest's capturing."""

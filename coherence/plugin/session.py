@@ -158,6 +158,7 @@ class CoherenceSession:
             self._policy,
             self._allowance,
             self._baseline,
+            self._display.judged,
         )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 

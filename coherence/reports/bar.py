@@ -1,25 +1,45 @@
-"""Progress while the model works: a bar for people; a line per stage, and every half minute, for logs."""
+"""Progress while the model works: one bar for people; in logs a line per stage, and one every half minute."""
 
 import time
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.text import Text
+
+from coherence.plan.workload import Work
+from coherence.reports.pace import Pace, remaining
+from coherence.results import AssertionResult
 
 PULSE_S = 30.0
+FIRST = "first batch"
 
 
 class Bar:
-    """Shows what is being done on a console. In a log, no more than half a minute passes without a line."""
+    """Shows what is being done on a console, how far the run is and how long the rest takes.
 
-    def __init__(self, console: Console, silent: bool = False, pulsing: bool = True) -> None:
+    A verdict that is heard before the run has ended is shown as provisional: where it is not as expected, or
+    in a log, or where `each` is wanted. In a log, no more than half a minute passes without a line.
+    """
+
+    def __init__(self, console: Console, silent: bool = False, each: bool = False) -> None:
         self._console = console
         self._silent = silent
-        self._pulse = _Pulse(self) if pulsing and not (silent or console.is_terminal) else None
-        self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._each = each or not console.is_terminal
+        self._pulse = None if silent or console.is_terminal else _Pulse(self)
+        self._drawn: Progress | None = None
+        self._task = TaskID(0)
+        self._pace = Pace()
+        self._stage = ("", 0, 0)
+        self._judged = self._red = self._to_judge = 0
+        self._saying = Lock()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it shows how much arithmetic there is."""
+        return not self._silent
 
     def __enter__(self) -> Self:
         return self
@@ -28,12 +48,28 @@ class Bar:
         """Show how far a stage is."""
         if self._silent:
             return
-        if self._console.is_terminal:
-            self._draw(what, done, total)
-        elif done == total:
-            self.say(f"{what}: {total} done")
-        if self._pulse:
-            self._pulse.reached(what, done, total)
+        self._stage = what, done, total
+        if done == total:
+            if self._pace.is_at_first:
+                self._pace.begin()
+            if not self._console.is_terminal:
+                self.say(f"{what}: {total} done")
+        self._show()
+
+    def expect(self, work: Work) -> None:
+        """Show how far the run is by what is left of it from now on."""
+        self._pace.expect(work)
+
+    def made(self, work: Work) -> None:
+        """Take in that so much of it is done."""
+        self._pace.made(work)
+
+    def judged(self, result: AssertionResult, done: int, total: int) -> None:
+        """Show a verdict as it stands by itself, the `done`th of `total`, before that of all is known."""
+        self._judged, self._to_judge = done, total
+        self._red += not result.green
+        if not self._silent and (self._each or not result.green):
+            self.say(f"provisional, {done} of {total}: {result.sentence}")
 
     def warn(self, sentence: str) -> None:
         """Show what a user should know about the machine, above the bar."""
@@ -46,30 +82,96 @@ class Bar:
 
     def say(self, sentence: str) -> None:
         """Print a sentence on a line of its own, above the bar, which stays where it is."""
-        self._console.print(f"coherence: {sentence}", highlight=False)
+        with self._saying:
+            self._console.print(f"coherence: {sentence}", highlight=False)
+        if self._pulse:
+            self._pulse.put_off()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._drawn is not None:
+            self._drawn.stop()
+            self._drawn = None
         if self._pulse:
             self._pulse.stop()
 
-    def _draw(self, what: str, done: int, total: int) -> None:
-        if self._bar is None:
-            columns = (
-                TextColumn("{task.description:<18}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
+    @property
+    def doing(self) -> str:
+        """What is being done."""
+        what, done, total = self._stage
+        if self._pace.is_at_first and done == total:
+            return FIRST
+        return what
+
+    @property
+    def share(self) -> float:
+        """How far it is, from 0 to 1: by arithmetic, and a stage by itself where that is not counted."""
+        _, done, total = self._stage
+        return self._pace.share if self._pace.measurements[1] else done / total if total else 0.0
+
+    @property
+    def count(self) -> tuple[int, int]:
+        """How many measurements are made, of how many; of a stage where all are not counted together."""
+        return self._pace.measurements if self._pace.measurements[1] else self._stage[1:]
+
+    @property
+    def time_left(self) -> str:
+        """How long the rest takes, or how long all took."""
+        done, total = self.count
+        return f"took {_clock(self._pace.took)}" if done == total else remaining(self._pace.seconds_left)
+
+    @property
+    def tally(self) -> str:
+        """How many verdicts there are so far, of how many, and how many of them are not as expected."""
+        if not self._to_judge:
+            return ""
+        red = f", {self._red} red" if self._red else ""
+        return f"{self._judged}/{self._to_judge} judged{red}"
+
+    def line(self) -> str:
+        """Say all of it, for a log."""
+        done, total = self.count
+        far = f"{done} of {total} measurements, {self.share:.0%} of the arithmetic"
+        said = (self.doing, far, self.time_left, self.tally)
+        return f"{_clock(self._pace.took)} {', '.join(filter(None, said))}"
+
+    def _show(self) -> None:
+        if self._pulse:
+            self._pulse.start()
+            return
+        if self._drawn is None:
+            columns = (_Said(self, "doing"), BarColumn(None), _Count(self), _Said(self, "time_left"))
+            self._drawn = Progress(
+                *columns, _Said(self, "tally"), console=self._console, expand=True, refresh_per_second=4
             )
-            self._bar = Progress(*columns, console=self._console)
-            self._bar.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
+            self._task = self._drawn.add_task("", total=1.0)
+            self._drawn.start()
+        self._drawn.update(self._task, completed=self.share)
+
+
+class _Said(ProgressColumn):
+    """A column with what a bar says of itself, as it is when it is drawn."""
+
+    def __init__(self, bar: Bar, what: str) -> None:
+        self._bar, self._what = bar, what
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Draw it."""
+        return Text(getattr(self._bar, self._what), no_wrap=True)
+
+
+class _Count(ProgressColumn):
+    """A column with how many are done, of how many."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Draw it."""
+        return Text("{}/{}".format(*self._bar.count), no_wrap=True)
 
 
 class _Pulse:
@@ -77,28 +179,31 @@ class _Pulse:
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
-        self._left: dict[str, tuple[int, int]] = {}
-        self._began = time.monotonic()
+        self._said = time.monotonic()
         self._over = Event()
         self._thread: Thread | None = None
 
-    def reached(self, what: str, done: int, total: int) -> None:
-        """Take down how far a stage is; the first one starts the thread."""
-        self._left[what] = done, total
+    def start(self) -> None:
+        """Begin, unless it has begun."""
         if self._thread is None:
+            self._said = time.monotonic()
             self._thread = Thread(target=self._beat, daemon=True)
             self._thread.start()
+
+    def put_off(self) -> None:
+        """Hear that something was said."""
+        self._said = time.monotonic()
 
     def stop(self) -> None:
         """Fall silent."""
         self._over.set()
 
     def _beat(self) -> None:
-        while not self._over.wait(PULSE_S):
-            minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
-            going = (
-                f"{what} {done} of {total}"
-                for what, (done, total) in self._left.copy().items()
-                if done < total
-            )
-            self._bar.say(f"{minutes}:{seconds:02d} {', '.join(going) or 'going on'}")
+        while not self._over.wait(max(0.0, self._said + PULSE_S - time.monotonic())):
+            if time.monotonic() - self._said >= PULSE_S:
+                self._bar.say(self._bar.line())
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -38,6 +38,13 @@ class Executor(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def load(self) -> bool:
+        """Load the model ahead of the first job; False where each worker does that at its first job.
+
+        What stands in its way is told by the outcomes of the jobs.
+        """
+        ...
+
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs, in any order, as soon as it is there.
 

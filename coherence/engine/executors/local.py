@@ -38,6 +38,11 @@ class LocalExecutor:
         del self._measurer
         self._held.close()
 
+    def load(self) -> bool:
+        """Load the model."""
+        self._measurer.load()
+        return True
+
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""
         for job in jobs:

@@ -1,6 +1,7 @@
 """The measurer: every measurement of a job with its outcome, on one loaded model."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.laws.search import search
@@ -16,6 +17,11 @@ class Measurer:
 
     def __init__(self, artefacts: Artefacts, store: Store, warn: Callable[[str], None]) -> None:
         self._runner = Runner(artefacts, store, warn)
+
+    def load(self) -> None:
+        """Load the model. What stands in its way is met again at every job, whose outcomes say so."""
+        with suppress(Exception):
+            _ = self._runner.host
 
     def measure(self, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield every measurement with its outcome; what cannot be measured is an error of its own."""

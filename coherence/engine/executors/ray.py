@@ -120,6 +120,10 @@ class RayExecutor:
         """How many actors there are."""
         return self._shares.actors
 
+    def load(self) -> bool:
+        """Load nothing: each actor loads the model at its first job."""
+        return False
+
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""
         waiting = _Queue(jobs)

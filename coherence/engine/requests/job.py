@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Self
 
 from coherence.plan import Alone, Divergence, Measurement, Outcome, Reading, rests_on
@@ -39,6 +40,37 @@ def waves(missing: Sequence[Measurement]) -> Iterator[list[Measurement]]:
         yield now
         for one in now:
             del left[one]
+
+
+def rounds(
+    missing: Sequence[Measurement], portions: Iterable[Iterable[Measurement]], least: int = MEASUREMENTS
+) -> Iterator[list[Measurement]]:
+    """Split measurements into waves so that one portion after the other comes to its end, at no arithmetic.
+
+    What is measured under a condition goes together whoever wants it, as its rows share prompts and their
+    beginning; only what rests on something that is not measured by then waits. Portions are gathered until
+    they fill a job, so that batches are as large as ever. What no portion has comes at the end. Portions and
+    `missing` have what others rest on before these, as plans have.
+    """
+    depth = {one: number for number, wave in enumerate(waves(missing)) for one in wave}
+    groups = _grouped(missing, lambda one: (depth[one], _belongs(one)))
+    together = {one: members for members in groups for one in members}
+    begun: set[Measurement] = set()
+    now: dict[Measurement, None] = {}
+
+    def is_ready(one: Measurement) -> bool:
+        return all(needed in begun or needed in now or needed not in depth for needed in _before(one))
+
+    for portion in chain(portions, [missing]):
+        for one in portion:
+            if one in together and one not in begun and one not in now:
+                others = (other for other in together[one] if other not in begun and is_ready(other))
+                now |= dict.fromkeys(others)
+        if len(now) >= least:
+            yield from waves([*now])
+            begun |= now.keys()
+            now = {}
+    yield from waves([*now])
 
 
 def jobs(
