@@ -150,6 +150,89 @@ def test_nothing_is_measured_before_it_is_asked_for(load, store):
     assert steps.done == {"loading the model": 1, "laws": 1}
 
 
+class Hearing(list):
+    """Hears verdicts before the run has ended."""
+
+    def __call__(self, result, done, total):
+        self.append((result, done, total))
+
+    @property
+    def ids(self):
+        return [result.id for result, _, _ in self]
+
+
+def test_a_verdict_is_heard_when_it_is_measured_and_is_that_of_the_end(load, store):
+    suite, heard = load(BY_ADAPTER, LAW, BY_VECTOR), Hearing()
+    gate = Gate(selected(suite), store, heard=heard)
+    gate.measure()
+    assert sorted(heard.ids) == sorted((ADAPTER, DISABLED, VECTOR))
+    assert [place for _, place, _ in heard] == [1, 2, 3]
+    assert {total for _, _, total in heard} == {3}
+    unheard = judged(Gate(selected(suite), Store(store.root / "other")), suite)
+    for result, _, _ in heard:
+        end = gate.judge(suite, next(one for one in suite.assertions if one.id == result.id))
+        assert end.raw_verdict is result.verdict
+        other = unheard["a", result.id]
+        assert end.model_copy(update={"seconds": 0.0}) == other.model_copy(update={"seconds": 0.0})
+
+
+def test_nothing_is_heard_early_where_all_is_stored(load, store):
+    suite, heard = load(BY_ADAPTER), Hearing()
+    Gate(selected(suite), store).measure()
+    Gate(selected(suite), store, heard=heard).measure()
+    assert heard == []
+
+
+def test_what_cannot_be_measured_is_heard_at_once(load, store):
+    suite, heard = load(BY_ADAPTER, LAW), Hearing()
+    broken = replace(suite.assertions[0], case=Raising(suite.assertions[0].case))
+    Gate({suite: (suite.assertions[1], broken)}, store, heard=heard).measure()
+    assert heard.ids == [ADAPTER, DISABLED]
+    assert [result.verdict for result, _, _ in heard] == [Verdict.ERROR, Verdict.PASS]
+
+
+class Raising:
+    """A case that does not know what it needs."""
+
+    def __init__(self, case):
+        self._case = case
+
+    def __getattr__(self, name):
+        return getattr(self._case, name)
+
+    def needs(self):
+        raise ZeroDivisionError
+
+
+def smoke(suite):
+    return replace(suite, assertions=tuple(replace(one, tier="smoke") for one in suite.assertions))
+
+
+def test_the_release_with_what_is_judged_in_a_hurry_is_measured_first(load, store, tiny_adapter):
+    first, heard = load(LAW), Hearing()
+    second = smoke(load(LAW, name="b", adapters=tiny_adapter("newer", seed=9)))
+    gate = Gate(selected(first, second), store, heard=heard)
+    gate.measure()
+    assert [result.tier for result, _, _ in heard] == ["smoke", "full"]
+
+
+def test_what_is_left_of_all_releases_is_expected_at_once(load, store, tiny_adapter):
+    class Expecting(Steps):
+        counts = True
+
+        def __init__(self):
+            super().__init__()
+            self.expected = []
+
+        def expect(self, work):
+            self.expected.append(work.measurements)
+
+    first, second = load(LAW), load(LAW, name="b", adapters=tiny_adapter("newer", seed=9))
+    steps = Expecting()
+    Gate(selected(first, second), store, steps).measure()
+    assert steps.expected == [2, 1]
+
+
 def test_suites_of_one_release_share_their_measurements(load, store):
     first, second = load(BY_ADAPTER), load(BY_ADAPTER, LAW, name="b")
     steps = Steps()

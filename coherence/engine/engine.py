@@ -91,7 +91,7 @@ class Engine:
         expects `later` after them, which others measure. One process measures at a time on one store; the
         others wait, and then find what it measured.
         """
-        hear = hear or _unheard
+        hear = _unheard if hear is None else hear
         outcomes = self._looked_up(plan)
         _tell(hear, outcomes)
         if len(outcomes) < len(plan):

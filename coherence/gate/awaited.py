@@ -1,27 +1,24 @@
-"""Which assertions still wait for a measurement."""
+"""Which plans still lack a measurement."""
 
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
 
 from coherence.plan import Measurement, Plan
 
-_Name = TypeVar("_Name")
 
+class Awaited:
+    """Knows how much each of some plans still lacks; `empty` are the places of those that have nothing."""
 
-class Awaited(Generic[_Name]):
-    """Knows what each of some plans, by name, still lacks; `nothing` lists those that have none of it."""
-
-    def __init__(self, plans: Mapping[_Name, Plan]) -> None:
-        self.nothing = [name for name, plan in plans.items() if not len(plan)]
-        self._lacking = {name: len(plan) for name, plan in plans.items()}
-        self._waiting: dict[Measurement, list[_Name]] = {}
-        for name, plan in plans.items():
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self._lacking = [len(plan) for plan in plans]
+        self.empty = [place for place, lacking in enumerate(self._lacking) if not lacking]
+        self._waiting: dict[Measurement, list[int]] = {}
+        for place, plan in enumerate(plans):
             for measurement in plan:
-                self._waiting.setdefault(measurement, []).append(name)
+                self._waiting.setdefault(measurement, []).append(place)
 
-    def complete(self, measurement: Measurement) -> Iterator[_Name]:
-        """Take in that a measurement is there; yield the plans for which it was the last."""
-        for name in self._waiting.pop(measurement, ()):
-            self._lacking[name] -= 1
-            if not self._lacking[name]:
-                yield name
+    def complete(self, measurement: Measurement) -> Iterator[int]:
+        """Take in that a measurement is there; yield the places of plans for which it was the last."""
+        for place in self._waiting.pop(measurement, ()):
+            self._lacking[place] -= 1
+            if not self._lacking[place]:
+                yield place

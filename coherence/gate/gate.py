@@ -342,22 +342,22 @@ class Gate:
     def _hearing(self, chosen: Sequence[tuple[Suite, Assertion]]) -> Hear:
         values: dict[Measurement, Outcome] = {}
         record = Record(values)
-        awaited = Awaited({one: self._wanted[one[0], one[1].id].plan for one in chosen})
+        awaited = Awaited([self._wanted[suite, assertion.id].plan for suite, assertion in chosen])
 
         def hear(measurement: Measurement, outcome: Outcome) -> None:
             values[measurement] = outcome
-            for suite, assertion in awaited.complete(measurement):
-                self._tell(suite, assertion, record)
+            for place in awaited.complete(measurement):
+                self._tell(*chosen[place], record)
 
-        for suite, assertion in awaited.nothing:
-            self._tell(suite, assertion, record)
+        for place in awaited.empty:
+            self._tell(*chosen[place], record)
         return hear
 
     def _tell(self, suite: Suite, assertion: Assertion, record: Record) -> None:
         """Judge an assertion before the others, and tell who hears of it."""
         tried = self._tried[suite, assertion.id] = self._try(suite, assertion, record)
         result = AssertionResult(**self._verdict(assertion, tried.evidence, tried.problem))
-        if self._heard:
+        if self._heard is not None:
             self._heard(result, len(self._tried), sum(map(len, self._selected.values())))
 
     def _look_at(self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks) -> None:

@@ -83,7 +83,10 @@ class Bar:
     def say(self, sentence: str) -> None:
         """Print a sentence on a line of its own, above the bar, which stays where it is."""
         with self._saying:
-            self._console.print(f"coherence: {sentence}", highlight=False)
+            # A log has no width of its own.
+            self._console.print(
+                f"coherence: {sentence}", highlight=False, soft_wrap=not self._console.is_terminal
+            )
         if self._pulse:
             self._pulse.put_off()
 
@@ -106,18 +109,20 @@ class Bar:
 
     @property
     def share(self) -> float:
-        """How far it is, from 0 to 1: by arithmetic, and a stage by itself where that is not counted."""
-        _, done, total = self._stage
-        return self._pace.share if self._pace.measurements[1] else done / total if total else 0.0
+        """How far the run is, from 0 to 1; or a stage, where nothing is expected of a run."""
+        done, total = self.count
+        return self._pace.share if self._pace.expects else done / total if total else 0.0
 
     @property
     def count(self) -> tuple[int, int]:
-        """How many measurements are made, of how many; of a stage where all are not counted together."""
-        return self._pace.measurements if self._pace.measurements[1] else self._stage[1:]
+        """How many measurements are made, of how many; or what a stage counts."""
+        return self._pace.measurements if self._pace.expects else self._stage[1:]
 
     @property
     def time_left(self) -> str:
-        """How long the rest takes, or how long all took."""
+        """How long the rest takes, or how long all took; nothing where nothing is expected."""
+        if not self._pace.expects:
+            return ""
         done, total = self.count
         return f"took {_clock(self._pace.took)}" if done == total else remaining(self._pace.seconds_left)
 
@@ -132,9 +137,10 @@ class Bar:
     def line(self) -> str:
         """Say all of it, for a log."""
         done, total = self.count
-        far = f"{done} of {total} measurements, {self.share:.0%} of the arithmetic"
-        said = (self.doing, far, self.time_left, self.tally)
-        return f"{_clock(self._pace.took)} {', '.join(filter(None, said))}"
+        far = f"{self.doing} {done} of {total}"
+        if self._pace.expects:
+            far = f"{self.doing}; {done} of {total} measurements, {self.share:.0%} of the arithmetic"
+        return f"{_clock(self._pace.took)} {', '.join(filter(None, (far, self.time_left, self.tally)))}"
 
     def _show(self) -> None:
         if self._pulse:

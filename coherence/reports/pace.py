@@ -63,7 +63,12 @@ class Pace:
     @property
     def is_at_first(self) -> bool:
         """Whether the first batch is not there yet, of what was expected last."""
-        return self._is_waiting and self.measurements[1] > 0
+        return self._is_waiting and self.expects
+
+    @property
+    def expects(self) -> bool:
+        """Whether anything was expected."""
+        return self.measurements[1] > 0
 
     @property
     def measurements(self) -> tuple[int, int]:

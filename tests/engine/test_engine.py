@@ -1,8 +1,9 @@
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -17,6 +18,7 @@ from coherence.engine.artefacts.keys import key_of
 from coherence.engine.engine import LOADING, Engine
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import Silent
+from coherence.engine.requests.job import Job
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
     Answer,
@@ -33,6 +35,7 @@ from coherence.plan import (
     Reply,
     Steer,
 )
+from coherence.plan.workload import Work
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Decoding, Position, Probe, Regime
@@ -239,6 +242,93 @@ def test_progress_counts_every_kind_up_to_its_total(release: Callable[[], Artefa
             (kind, done, total) for done in range(1, total + 1)
         ]
     assert {what for what, _, _ in heard} == {LOADING, *totals}
+
+
+class Told(Silent):
+    """Hears what is said of loading and of arithmetic, in its order."""
+
+    counts = True
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, int]] = []
+        self.expected: list[Work] = []
+        self.done: list[Work] = []
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.said.append((what, done))
+
+    def expect(self, work: Work) -> None:
+        self.expected.append(work)
+
+    def made(self, work: Work) -> None:
+        self.done.append(work)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_loading_ends_before_the_first_batch_where_it_can_be_told(
+    release: Callable[[], Artefacts], store: Store, ahead: bool
+) -> None:
+    told = Told()
+
+    class Watched(LocalExecutor):
+        def load(self) -> bool:
+            told.said.append(("load", 0))
+            return ahead and super().load()
+
+        def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+            told.said.append(("run", 0))
+            return super().run(jobs)
+
+    Engine(release(), store, told, Watched).measure(Plan(ALL[:1]))
+    end = [("run", 0), (LOADING, 1)]
+    assert told.said[:4] == [(LOADING, 0), ("load", 0), *(reversed(end) if ahead else end)]
+
+
+def test_the_arithmetic_of_what_is_missing_is_expected_and_made(
+    release: Callable[[], Artefacts], store: Store
+) -> None:
+    engine, told, later = Engine, Told(), Work(7, said=1.0)
+    plan = Plan([*ALL, LAW])
+    measuring = engine(release(), store, told)
+    left = measuring.left(plan)
+    assert left.measurements == len(plan)
+    assert min(left.read, left.said, left.searched) > 0
+    measuring.measure(plan, later=later)
+    assert told.expected == [left + later]
+    assert Work.sum(told.done).measurements == left.measurements
+    assert Work.sum(told.done).flops == pytest.approx(left.flops)
+    assert engine(release(), store, told).left(plan) == Work()
+
+
+def test_nothing_is_counted_for_who_does_not_show_it(release: Callable[[], Artefacts], store: Store) -> None:
+    assert Engine(release(), store).left(Plan(ALL)) == Work(len(ALL))
+
+
+def test_what_cannot_be_counted_is_left_without_arithmetic(
+    artefacts: Ship, tiny: Path, store: Store, tmp_path: Path
+) -> None:
+    mute = Path(shutil.copytree(tiny, tmp_path / "mute"))
+    (mute / "chat_template.jinja").unlink()
+    plan = Plan(measurements(BARE))
+    assert Engine(artefacts(base=str(mute)), store, Told()).left(plan) == Work(len(plan))
+
+
+def test_outcomes_are_heard_as_they_come_and_first_those_of_the_store(
+    release: Callable[[], Artefacts], store: Store
+) -> None:
+    Engine(release(), store).measure(Plan(measurements(PROMPT)))
+    heard: dict[Measurement, Outcome] = {}
+
+    def hear(measurement: Measurement, outcome: Outcome) -> None:
+        assert measurement not in heard
+        assert isinstance(outcome, CoherenceError) or store.get(key_of(measurement, release())) is not None
+        heard[measurement] = outcome
+
+    plan = Plan(measurements(BARE, PROMPT, BROKEN))
+    outcomes = Engine(release(), store).measure(plan, hear=hear)
+    assert set([*heard][:5]) == {*measurements(PROMPT)}
+    assert heard.keys() == outcomes.keys()
+    assert all(same(heard[one], outcomes[one]) for one in plan)
 
 
 def test_a_reading_of_another_conditions_reply_is_of_what_that_one_said(

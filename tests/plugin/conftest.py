@@ -8,6 +8,7 @@ from tiny import QUESTIONS
 
 # Imported here because pytester forgets what a run inside it imported first, and every run would pay for it.
 import coherence.engine.executors.measurer
+import coherence.engine.requests.arithmetic
 import coherence.plugin.session  # noqa: F401
 from coherence.results import Results
 

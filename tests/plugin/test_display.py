@@ -30,16 +30,45 @@ def test_a_log_gets_a_line_for_each_stage(bench, tmp_path):
     assert "\x1b" not in run.stdout.str()
 
 
-def test_a_terminal_gets_bars(bench, tmp_path):
+def test_a_log_gets_a_line_for_each_verdict_as_it_stands_by_itself(bench, tmp_path):
+    bench.suite("passes", "speaks", "fails")
+    run = bench.run(store=tmp_path / "store")
+    said = [line for line in run.outlines if line.startswith("coherence: provisional, ")]
+    told = {bench.ids["passes"]: "passes", bench.ids["speaks"]: "is", bench.ids["fails"]: "fails:"}
+    assert [line.split(":")[1] for line in said] == [f" provisional, {place} of 3" for place in (1, 2, 3)]
+    for line in said:
+        name, claim, *_ = line.partition(" of 3: ")[2].split()
+        assert claim.rstrip(":") == told.pop(name).rstrip(":")
+    assert run.outlines.index(said[0]) < run.outlines.index(said[-1]) < len(run.outlines) - 1
+
+
+def test_what_is_stored_has_no_provisional_verdict(bench, tmp_path):
     bench.suite("passes", "speaks")
-    text = bench.run("--color=yes", store=tmp_path / "store").stdout.str()
-    assert "40/40" in text
-    assert re.search(r"replies .*━", text)
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+    bench.run(store=tmp_path / "store")
+    assert "coherence: provisional" not in bench.run(store=tmp_path / "store").stdout.str()
+
+
+def test_a_terminal_gets_one_bar(bench, tmp_path):
+    bench.suite("passes", "speaks", "fails")
+    run = bench.run("--color=yes", store=tmp_path / "store")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run.stdout.str())
+    assert len(re.findall(r"━ 105/105 took 0:0\d 3/3 judged, 2 red", text)) == 1
+    # What is as expected is counted, and nobody waits for more of it.
+    assert sorted(re.findall(r"provisional, \d of 3: (\S+)", text)) == [
+        bench.ids["fails"],
+        bench.ids["speaks"],
+    ]
+    assert run.stdout.str().count("\x1b[?25l") == run.stdout.str().count("\x1b[?25h")
+
+
+def test_every_verdict_has_a_line_where_that_is_wanted(bench, tmp_path):
+    bench.suite("passes", "speaks")
+    text = bench.run("--color=yes", "-v", store=tmp_path / "store").stdout.str()
+    assert len(re.findall("coherence: provisional", text)) == 2
 
 
 @pytest.mark.parametrize(("no_color", "columns"), [("", 80), ("", 100), ("1", 80)])
-def test_a_pseudo_terminal_gets_bars_unless_no_color_is_wanted(bench, tmp_path, no_color, columns):
+def test_a_pseudo_terminal_gets_a_bar_unless_no_color_is_wanted(bench, tmp_path, no_color, columns):
     bench.suite("passes")
     given = ["--coherence", f"--coherence-store={tmp_path / 'store'}", "a.coherence.yaml"]
     drawn = on_terminal([sys.executable, "-m", "pytest", *given], columns, NO_COLOR=no_color)
@@ -48,8 +77,7 @@ def test_a_pseudo_terminal_gets_bars_unless_no_color_is_wanted(bench, tmp_path, 
         assert "\x1b" not in drawn
         assert "coherence: laws: 1 done" in drawn
     else:
-        assert "━" in drawn
-        assert re.search("laws .* 1/1 .*0:00:00", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn))
+        assert re.search("━ 1/1 took 0:00 1/1 judged", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).split(" coherence ==")[1].splitlines()
     assert max(map(len, shown[: shown.index("results: coherence-results.json")])) <= columns
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.engine.requests.job import FEWEST, MEASUREMENTS, jobs, waves
+from coherence.engine.requests.job import FEWEST, MEASUREMENTS, jobs, rounds, waves
 from coherence.plan import (
     Answer,
     Condition,
@@ -16,6 +16,7 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
+    rests_on,
 )
 from coherence.vocabulary import Decoding, Position, Probe
 
@@ -162,3 +163,59 @@ def test_conditions_stay_whole_as_long_as_there_is_one_for_each_worker() -> None
         Reading(Condition(f"{index}."), probe) for index in range(6) for probe in asked
     ]
     assert [len(job.measurements) for job in jobs(wave, {}, 2)] == [32, 16, 16, 16, 8, 8]
+
+
+@given(half=halves(), portions=st.lists(plans, max_size=4), least=st.integers(1, 30))
+def test_rounds_have_everything_once_and_after_what_it_rests_on(
+    half: tuple[list[Measurement], dict[Measurement, Outcome]], portions: list[Plan], least: int
+) -> None:
+    missing, known = half
+    done: list[Measurement] = []
+    for wave in rounds(missing, portions, least):
+        for one in wave:
+            own = isinstance(one, Reading) and one.text is not None and one.condition == one.text.condition
+            for needed in rests_on(one):
+                assert needed in known or needed in done or (own and needed in wave)
+        done += wave
+    assert len(done) == len(missing)
+    assert set(done) == set(missing)
+
+
+prompts = st.lists(
+    st.one_of(replies, st.builds(Reading, conditions, probes), st.builds(NextToken, conditions, probes)),
+    max_size=24,
+).map(Plan)
+
+
+@given(plan=prompts, portions=st.lists(prompts, max_size=4), least=st.integers(1, 30))
+def test_no_condition_is_gone_back_to_for_another_portion(
+    plan: Plan, portions: list[Plan], least: int
+) -> None:
+    waves_of = [{owner(one) for one in wave} for wave in rounds(list(plan), portions, least)]
+    assert sum(map(len, waves_of)) == len(set().union(*waves_of))
+
+
+def test_a_portion_comes_to_its_end_before_the_next_is_begun() -> None:
+    one, two, three = (Reading(condition, PROBES[0]) for condition in CONDITIONS)
+    besides = Reading(CONDITIONS[1], PROBES[1])
+    wanted = [Plan([two]), Plan([three])]
+    assert list(rounds([one, two, three, besides], wanted, least=1)) == [[two, besides], [three], [one]]
+
+
+def test_a_reading_waits_for_a_reply_that_its_portion_does_not_want() -> None:
+    reply = Reply(CONDITIONS[0], PROBES[0], Decoding())
+    later = Reading(CONDITIONS[1], PROBES[0], Position.RESPONSE_MEAN, reply)
+    early = Reading(
+        CONDITIONS[1], PROBES[0], Position.RESPONSE_MEAN, Reply(CONDITIONS[2], PROBES[0], Decoding())
+    )
+    assert early.text is not None
+    portion, rest = Plan([early]), Plan([later])
+    found = list(rounds([*portion, *rest], [portion], least=1))
+    assert found == [[early.text], [early], [reply], [later]]
+
+
+def test_portions_are_gathered_until_they_fill_a_job() -> None:
+    readings = [[Reading(condition, probe) for probe in PROBES] for condition in CONDITIONS]
+    missing: list[Measurement] = [one for of_condition in readings for one in of_condition]
+    assert [len(wave) for wave in rounds(missing, map(Plan, readings), least=3)] == [4, 2]
+    assert [len(wave) for wave in rounds(missing, map(Plan, readings))] == [6]
