@@ -16,7 +16,7 @@ def encoding() -> str:
 
 
 class Display(Bar):
-    """On pytest's terminal. A worker of pytest-xdist, which has none, says a line per stage on stderr."""
+    """On pytest's terminal. A worker of pytest-xdist, which has none, writes a log to stderr."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -24,15 +24,15 @@ class Display(Bar):
         console = Console(stderr=True, force_terminal=False) if self._is_worker else _terminal(config)
         super().__init__(console, silent=config.option.verbose < 0, each=config.option.verbose > 0)
 
-    def say(self, sentence: str) -> None:
-        """Print a line, past pytest's capturing."""
-        with self._uncaptured():
-            super().say(sentence)
-
     def wait(self, sentence: str) -> None:
         """Show whom a run waits for; workers of one run always wait for each other."""
         if not self._is_worker:
             super().wait(sentence)
+
+    def _print(self, line: str) -> None:
+        """Print past pytest's capturing."""
+        with self._uncaptured():
+            super()._print(line)
 
     def _uncaptured(self) -> AbstractContextManager[None]:
         capture = self._config.pluginmanager.getplugin("capturemanager") if self._is_worker else None

@@ -83,10 +83,7 @@ class Bar:
     def say(self, sentence: str) -> None:
         """Print a sentence on a line of its own, above the bar, which stays where it is."""
         with self._saying:
-            # A log has no width of its own.
-            self._console.print(
-                f"coherence: {sentence}", highlight=False, soft_wrap=not self._console.is_terminal
-            )
+            self._print(f"coherence: {sentence}")
         if self._pulse:
             self._pulse.put_off()
 
@@ -141,6 +138,11 @@ class Bar:
         if self._pace.expects:
             far = f"{self.doing}; {done} of {total} measurements, {self.share:.0%} of the arithmetic"
         return f"{_clock(self._pace.took)} {', '.join(filter(None, (far, self.time_left, self.tally)))}"
+
+    def _print(self, line: str) -> None:
+        """Print a line; what is said by two threads comes one after the other."""
+        # A log has no width of its own.
+        self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)
 
     def _show(self) -> None:
         if self._pulse:

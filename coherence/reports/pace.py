@@ -1,13 +1,16 @@
 """How far a run is and how long the rest takes, by the arithmetic that was done in the time so far."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coherence.plan.workload import Work
+
+Floats = NDArray[np.float64]
 
 # What comes within that time is of one batch, whose values come at once.
 TOGETHER_S = 0.25
@@ -17,10 +20,11 @@ ENOUGH = 0.05
 
 
 class _Batch(NamedTuple):
-    """What was measured at once, and how long that took."""
+    """What was measured at once, how long that took, and whether it came first after the model was loaded."""
 
     work: Work
     seconds: float
+    is_first: bool
 
 
 class Pace:
@@ -28,6 +32,7 @@ class Pace:
 
     Arithmetic of one kind takes about as long as it has taken so far. How long that is for each kind is
     fitted to the batches by least squares; a kind of which little was seen is drawn towards the mean of all.
+    The first batch tells nothing: what belongs to the base is measured with it, and memory is taken.
     `clock` tells the time in seconds.
     """
 
@@ -52,11 +57,11 @@ class Pace:
         """Hear that so much was measured."""
         now = self._clock()
         took, self._last = now - self._last, now
-        if self._batches and took < TOGETHER_S and not self._is_waiting:
-            batch = self._batches[-1]
-            self._batches[-1] = _Batch(batch.work + work, batch.seconds + took)
+        if took < TOGETHER_S and not self._is_waiting:
+            last = self._batches[-1]
+            self._batches[-1] = _Batch(last.work + work, last.seconds + took, last.is_first)
         else:
-            self._batches.append(_Batch(work, took))
+            self._batches.append(_Batch(work, took, self._is_waiting))
         self._is_waiting = False
         self._left, self._done = self._left - work, self._done + work
 
@@ -96,25 +101,27 @@ class Pace:
 
         It counts down while a batch is run, and ever slower once that takes longer than was reckoned.
         """
-        if not self._done.flops or self.share < ENOUGH:
+        # A bar is drawn on a thread of its own.
+        known = [batch for batch in self._batches.copy() if batch.work.flops and not batch.is_first]
+        if not known or self.share < ENOUGH:
             return None
-        left = float(self._seconds_each() @ _kinds(self._left))
+        left = float(_seconds_each(known) @ _kinds(self._left))
         overdue = self._clock() - self._last
         return left**2 / (left + overdue) if left > 0 else 0.0
 
-    def _seconds_each(self) -> np.ndarray:
-        """Seconds for an operation of each kind: ridge regression towards the mean of all, [kinds]."""
-        batches = self._batches.copy()  # a bar is drawn on a thread of its own
-        work = np.array([_kinds(batch.work) for batch in batches])
-        seconds = np.array([batch.seconds for batch in batches])
-        mean = seconds.sum() / work.sum()
-        # The mean has the weight of one batch.
-        ridge = (work.sum() / len(batches)) ** 2 * np.eye(work.shape[1])
-        each = np.linalg.solve(work.T @ work + ridge, work.T @ seconds + ridge.diagonal() * mean)
-        return np.maximum(each, 0.0)
+
+def _seconds_each(batches: Sequence[_Batch]) -> Floats:
+    """Seconds for an operation of each kind: ridge regression towards the mean of all, [kinds]."""
+    work = np.array([_kinds(batch.work) for batch in batches])
+    seconds = np.array([batch.seconds for batch in batches])
+    mean = seconds.sum() / work.sum()
+    # The mean has the weight of one batch.
+    ridge = (work.sum() / len(batches)) ** 2 * np.eye(work.shape[1])
+    each = np.linalg.solve(work.T @ work + ridge, work.T @ seconds + ridge.diagonal() * mean)
+    return np.maximum(each, 0.0)
 
 
-def _kinds(work: Work) -> np.ndarray:
+def _kinds(work: Work) -> Floats:
     return np.array([work.read, work.said, work.searched])
 
 
