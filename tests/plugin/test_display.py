@@ -123,6 +123,7 @@ def test_the_worker_of_xdist_that_measures_says_how_far_it_is(bench, tmp_path):
     said = [line for line in run.errlines if line.startswith("coherence: ")]
     assert said[0] == "coherence: loading the model: 1 done"
     assert len([line for line in said if " replies: " in line]) == 1
+    assert len([line for line in said if " provisional, " in line]) == 2
     assert "done" not in run.stdout.str()
 
 
