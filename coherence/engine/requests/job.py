@@ -10,6 +10,9 @@ from coherence.plan import Alone, Divergence, Measurement, Outcome, Reading, res
 # Large enough to fill batches, small enough to be stored, shown and repeated without pain.
 MEASUREMENTS = 256
 
+# Enough for a batch or two: rounds of so few measurements leave hardly more batches half empty.
+ROUND = 96
+
 # What a budget may be overspent by: about a batch.
 BUDGETED = 32
 
@@ -43,14 +46,14 @@ def waves(missing: Sequence[Measurement]) -> Iterator[list[Measurement]]:
 
 
 def rounds(
-    missing: Sequence[Measurement], portions: Iterable[Iterable[Measurement]], least: int = MEASUREMENTS
+    missing: Sequence[Measurement], portions: Iterable[Iterable[Measurement]], least: int = ROUND
 ) -> Iterator[list[Measurement]]:
     """Split measurements into waves so that one portion after the other comes to its end, at no arithmetic.
 
     What is measured under a condition goes together whoever wants it, as its rows share prompts and their
-    beginning; only what rests on something that is not measured by then waits. Portions are gathered until
-    they fill a job, so that batches are as large as ever. What no portion has comes at the end. Portions and
-    `missing` have what others rest on before these, as plans have.
+    beginning; only what rests on something that is not measured by then waits. Portions are gathered
+    until there are `least` measurements, which fill batches. What no portion has comes at the end. Portions
+    and `missing` have what others rest on before these, as plans have.
     """
     depth = {one: number for number, wave in enumerate(waves(missing)) for one in wave}
     groups = _grouped(missing, lambda one: (depth[one], _belongs(one)))

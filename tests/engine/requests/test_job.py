@@ -214,7 +214,7 @@ def test_a_reading_waits_for_a_reply_that_its_portion_does_not_want() -> None:
     assert found == [[early.text], [early], [reply], [later]]
 
 
-def test_portions_are_gathered_until_they_fill_a_job() -> None:
+def test_portions_are_gathered_until_they_fill_a_round() -> None:
     readings = [[Reading(condition, probe) for probe in PROBES] for condition in CONDITIONS]
     missing: list[Measurement] = [one for of_condition in readings for one in of_condition]
     assert [len(wave) for wave in rounds(missing, map(Plan, readings), least=3)] == [4, 2]
