@@ -31,6 +31,10 @@ from coherence.store import Store
 Hear: TypeAlias = Callable[[Measurement, Outcome], None]
 """Hears the outcome of a measurement as soon as it is there."""
 
+Later: TypeAlias = Callable[[], Work]
+"""Counts what others measure after a plan, when that is of interest."""
+
+COUNTING = "counting the work"
 LOADING = "loading the model"
 _NAMES = {
     Reply: "replies",
@@ -41,8 +45,6 @@ _NAMES = {
     WeightError: "weights",
     LawSearch: "laws",
 }
-
-_NOTHING = Work()
 
 
 def _unheard(measurement: Measurement, outcome: Outcome) -> None:
@@ -68,20 +70,20 @@ class Engine:
         self._found: dict[Measurement, Outcome] = {}
         self._work: dict[Measurement, Work] = {}
 
-    def left(self, plan: Plan) -> Work:
-        """Look up a plan, which is then known when it is measured; return what is not stored.
-
-        Its arithmetic is counted where progress shows it, and is 0 where it cannot be counted: what stands in
-        the way of that is an error of what is measured.
-        """
+    def missing(self, plan: Plan) -> list[Measurement]:
+        """Look up a plan, which is then known when it is measured; return what is not stored."""
         found = self._looked_up(plan)
-        missing = [measurement for measurement in plan if measurement not in found]
-        if missing and self._progress.counts:
-            self._work |= _counted(missing, self._artefacts)
-        return self._sum(missing)
+        return [measurement for measurement in plan if measurement not in found]
+
+    def left(self, plan: Plan) -> Work:
+        """Count what is not stored of a plan.
+
+        Arithmetic is 0 where it cannot be counted; what is in the way of that is an error when it is measured.
+        """
+        return self._count(self.missing(plan))
 
     def measure(
-        self, plan: Plan, portions: Sequence[Plan] = (), hear: Hear | None = None, later: Work = _NOTHING
+        self, plan: Plan, portions: Sequence[Plan] = (), hear: Hear | None = None, later: Later = Work
     ) -> dict[Measurement, Outcome]:
         """Value of every measurement, or the error that stood in its way, such as an UnmeasuredError.
 
@@ -106,6 +108,20 @@ class Engine:
             return outcomes
         unmeasured = self._spending.unmeasured(len(outcomes), len(plan))
         return dict.fromkeys(plan, unmeasured) | outcomes
+
+    def _expect(self, measurements: Sequence[Measurement], later: Later) -> None:
+        """Tell progress how much there is to be measured, unless it does not show that."""
+        if self._progress.counts:
+            self._progress(COUNTING, 0, 1)
+            work = self._count(measurements) + later()
+            self._progress(COUNTING, 1, 1)
+            self._progress.expect(work)
+
+    def _count(self, measurements: Sequence[Measurement]) -> Work:
+        new = [measurement for measurement in measurements if measurement not in self._work]
+        if new:
+            self._work |= _counted(new, self._artefacts)
+        return self._sum(measurements)
 
     def _sum(self, measurements: Iterable[Measurement]) -> Work:
         return Work.sum(self._work.get(measurement, Work(1)) for measurement in measurements)
@@ -138,14 +154,14 @@ class Engine:
         known: dict[Measurement, Outcome],
         portions: Sequence[Plan],
         hear: Hear,
-        later: Work,
+        later: Later,
     ) -> dict[Measurement, Outcome]:
         executor = self._executor(self._artefacts, self._store, self._progress.warn)
         outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
         _tell(hear, outcomes)
         left = [measurement for measurement in missing if measurement not in outcomes]
         if left and not self._spending.spent:
-            self._progress.expect(self._sum(left) + later)
+            self._expect(left, later)
             counted = _Counted(left, self._progress)
             most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
             with executor:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
@@ -307,14 +307,12 @@ class Gate:
         for suite in self._selected:
             groups.setdefault(suite.release_key, []).append(suite)
         planned = {key: self._planned(suites) for key, suites in groups.items()}
-        # Once it is known what is stored of all of them, so that progress is that of the run.
-        left = {key: _left(release) for key, release in planned.items()}
-        live = self._heard is not None and any(work.measurements for work in left.values())
+        live = self._heard is not None and any(map(_lacks, planned.values()))
         ordered = sorted(planned, key=lambda key: not any(map(_is_smoke, planned[key].chosen)))
         found = {}
         for place, key in enumerate(ordered):
-            later = Work.sum(left[other] for other in ordered[place + 1 :])
-            found[key] = self._measured(planned[key], later, live)
+            others = [planned[other] for other in ordered[place + 1 :]]
+            found[key] = self._measured(planned[key], others, live)
         return found
 
     def _planned(self, suites: Sequence[Suite]) -> _Planned:
@@ -329,12 +327,13 @@ class Gate:
         engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
         return _Planned(chosen, plan, engine, artefacts, said.scales)
 
-    def _measured(self, planned: _Planned, later: Work, live: bool) -> _Measured:
-        """Measure a release; where verdicts are to be heard, judge each as soon as it can be."""
+    def _measured(self, planned: _Planned, others: Sequence[_Planned], live: bool) -> _Measured:
+        """Measure a release, before others; while it is `live`, judge each assertion as soon as it can be."""
         plan, artefacts = planned.plan, planned.artefacts
+        portions, hear = self._portions(planned.chosen), self._hearing(planned.chosen) if live else None
         try:
-            hear = self._hearing(planned.chosen) if live else None
-            record = Record(planned.engine.measure(plan, self._portions(planned.chosen), hear, later))
+            later = partial(_left, others)
+            record = Record(planned.engine.measure(plan, portions, hear, later))
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
         return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales)
@@ -384,12 +383,21 @@ class Gate:
         return [plan for _, plan in ordered]
 
 
-def _left(planned: _Planned) -> Work:
-    """Return what is to be measured of a release; what is in the way of that is said when it is measured."""
+def _lacks(planned: _Planned) -> bool:
+    """Whether a release has something to be measured; what is in the way of that, its verdicts say."""
     try:
-        return planned.engine.left(planned.plan)
-    except Exception:
-        return Work(len(planned.plan))
+        return bool(planned.engine.missing(planned.plan))
+    except CoherenceError:
+        return True
+
+
+def _left(planned: Iterable[_Planned]) -> Work:
+    """Count what is to be measured of releases."""
+    work = Work()
+    for one in planned:
+        with suppress(CoherenceError):
+            work += one.engine.left(one.plan)
+    return work
 
 
 def _is_smoke(one: tuple[Suite, Assertion]) -> bool:

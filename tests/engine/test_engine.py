@@ -15,7 +15,7 @@ from conditions import ADAPTER, BARE, BROKEN, NEUTRAL, PROMPT, STEERED
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.keys import key_of
-from coherence.engine.engine import LOADING, Engine
+from coherence.engine.engine import COUNTING, LOADING, Engine
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import Silent
 from coherence.engine.requests.job import Job
@@ -281,27 +281,30 @@ def test_loading_ends_before_the_first_batch_where_it_can_be_told(
 
     Engine(release(), store, told, Watched).measure(Plan(ALL[:1]))
     end = [("run", 0), (LOADING, 1)]
-    assert told.said[:4] == [(LOADING, 0), ("load", 0), *(reversed(end) if ahead else end)]
+    assert told.said[2:6] == [(LOADING, 0), ("load", 0), *(reversed(end) if ahead else end)]
 
 
 def test_the_arithmetic_of_what_is_missing_is_expected_and_made(
     release: Callable[[], Artefacts], store: Store
 ) -> None:
-    engine, told, later = Engine, Told(), Work(7, said=1.0)
-    plan = Plan([*ALL, LAW])
-    measuring = engine(release(), store, told)
-    left = measuring.left(plan)
+    told, plan = Told(), Plan([*ALL, LAW])
+    engine = Engine(release(), store, told)
+    left = engine.left(plan)
     assert left.measurements == len(plan)
     assert min(left.read, left.said, left.searched) > 0
-    measuring.measure(plan, later=later)
-    assert told.expected == [left + later]
+    engine.measure(plan, later=lambda: Work(7, said=1.0))
+    assert told.said[:3] == [(COUNTING, 0), (COUNTING, 1), (LOADING, 0)]
+    assert told.expected == [left + Work(7, said=1.0)]
     assert Work.sum(told.done).measurements == left.measurements
     assert Work.sum(told.done).flops == pytest.approx(left.flops)
-    assert engine(release(), store, told).left(plan) == Work()
+    assert Engine(release(), store, told).left(plan) == Work()
 
 
 def test_nothing_is_counted_for_who_does_not_show_it(release: Callable[[], Artefacts], store: Store) -> None:
-    assert Engine(release(), store).left(Plan(ALL)) == Work(len(ALL))
+    told = Told()
+    told.counts = False
+    Engine(release(), store, told).measure(Plan(measurements(BARE)), later=lambda: pytest.fail("counted"))
+    assert told.expected == []
 
 
 def test_what_cannot_be_counted_is_left_without_arithmetic(
