@@ -9,21 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coherence.engine.artefacts.memo import all_remembered, remember, remembered, stamp_of
-from coherence.engine.model.folder import is_gguf, weight_files
+from coherence.engine.model.folder import MERGES, VOCABULARIES, is_gguf, weight_files
 from coherence.errors import ArtefactError
 
 # What changes the behaviour of a model or an adapter; a model card does not.
-_PATTERNS = (
-    "*.safetensors",
-    "*.bin",
-    "*.json",
-    "*.jinja",
-    "*.model",
-    "*.tiktoken",
-    "*.py",
-    "merges.txt",
-    "vocab.txt",
-)
+_PATTERNS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.py", *VOCABULARIES, *MERGES)
 
 # Where transformers looks for templates beside the first one.
 _TEMPLATES = "additional_chat_templates"

@@ -5,13 +5,16 @@ from functools import partial
 from pathlib import Path
 
 from coherence.engine.artefacts.reference_model import fetched, reference_model
-from coherence.engine.model.folder import ADAPTER_CONFIG, model_at
+from coherence.engine.model.folder import ADAPTER_CONFIG, MERGES, VOCABULARIES, model_at
 from coherence.engine.model.gguf_header import GGUF
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE
 
-_BASE_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-_ADAPTER_FILES = ["adapter_config.json", "adapter_model*"]
+_BASE_FILES = ["*.json", "*.safetensors", "*.jinja", *VOCABULARIES, *MERGES]
+# Older models have no other weights; of those that have, they would be fetched in vain.
+_OLD_WEIGHTS = ["pytorch_model*.bin"]
+# With what tells that it was trained with another template or tokenizer than the base's.
+_ADAPTER_FILES = ["adapter_config.json", "adapter_model*", "chat_template.jinja", "tokenizer*.json"]
 
 
 def base_folder(named: str) -> Path:
@@ -53,7 +56,7 @@ def _here(find: Callable[..., Path]) -> Path | None:
 
 def _model(named: str, local_files_only: bool = False) -> Path:
     if not named.endswith(GGUF) or Path(named).is_dir():
-        return model_at(_folder(named, _BASE_FILES, local_files_only))
+        return model_at(_whole(named, local_files_only))
     file = Path(named)
     if not file.is_file():
         raise ArtefactError(f"there is no file {named}")
@@ -64,7 +67,15 @@ def _adapter(named: str, local_files_only: bool = False) -> Path:
     folder = _folder(named, _ADAPTER_FILES, local_files_only)
     # Of a hub's model an adapter's files are none.
     is_whole = Path(named).is_dir() or (folder / ADAPTER_CONFIG).exists()
-    return folder if is_whole else _folder(named, _BASE_FILES, local_files_only)
+    return folder if is_whole else _whole(named, local_files_only)
+
+
+def _whole(named: str, local_files_only: bool) -> Path:
+    """Return the folder with all files of a model."""
+    folder = _folder(named, _BASE_FILES, local_files_only)
+    if any(folder.glob("*.safetensors")):
+        return folder
+    return _folder(named, [*_BASE_FILES, *_OLD_WEIGHTS], local_files_only)
 
 
 def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:

@@ -21,6 +21,9 @@ from coherence.files import read_file
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
+# What tokenizers of transformers read words and merges from, beside JSON.
+VOCABULARIES = ("*.model", "*.model.v*", "*.spm", "*.tiktoken", "*.tokenizer", "vocab.txt", "dict.txt")
+MERGES = ("merges.txt", "*.codes")
 _ADAPTER = "adapter_model"
 _SAFETENSORS, _BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"

@@ -35,7 +35,7 @@ from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.config_counts import check_counts, check_size
-from coherence.engine.model.folder import CONFIG, is_gguf, tensors, weight_files
+from coherence.engine.model.folder import CONFIG, VOCABULARIES, is_gguf, tensors, weight_files
 from coherence.engine.model.gguf_header import GgufHeader
 from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.source import Source
@@ -46,7 +46,7 @@ from coherence.plan import CALIBRATION
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _CGROUP = Path("/sys/fs/cgroup")
-_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json", "*.tiktoken")
+_TOKENIZER_FILES = ("tokenizer.json", "tekken.json", "vocab.*", *VOCABULARIES)
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _SMALL_FLOATS = ("F8_E4M3", "F8_E5M2")
 # Of what kinds pack weights of a few bits into; all others have one.

@@ -1,9 +1,12 @@
+import ast
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import transformers
 
 from coherence.engine.artefacts import digests
 from coherence.engine.artefacts.digests import (
@@ -142,6 +145,43 @@ def test_what_matters_changes_the_folder_digest(folder: Path, name: str) -> None
     changed = folder_digest(folder)
     (folder / name).unlink()
     assert len({before, changed, folder_digest(folder)}) == 3
+
+
+def words_of_transformers() -> set[str]:
+    """Names of the files that any of its tokenizers reads words from.
+
+    Read off the sources: some of the modules import libraries that need not be here.
+    """
+    root = Path(transformers.__file__).parent
+    return {
+        name for path in root.rglob("tokenization_*.py") for name in named_in(ast.parse(path.read_text()))
+    }
+
+
+def named_in(module: ast.Module) -> Iterator[str]:
+    """What a module's VOCAB_FILES_NAMES names, as texts or constants of the module."""
+    assigned = {
+        target.id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    names = assigned.get("VOCAB_FILES_NAMES")
+    for value in names.values if isinstance(names, ast.Dict) else ():
+        yield ast.literal_eval(assigned[value.id] if isinstance(value, ast.Name) else value)
+
+
+# Of tokenizers that a model brings along, and of mistral-common.
+OTHER_WORDS = {"qwen.tiktoken", "tekken.json", "tokenizer.model.v3", "instruct_tokenizer.model.v2"}
+
+
+def test_all_that_tokenizers_read_words_from_is_counted(tmp_path: Path) -> None:
+    named = words_of_transformers() | OTHER_WORDS
+    assert {"tokenizer.json", "spiece.model", "source.spm", "bpe.codes", "dict.txt"} < named
+    for name in named:
+        (tmp_path / name).touch()
+    assert {path.name for path in counted_files(tmp_path)} == named
 
 
 def test_a_renamed_file_changes_the_folder_digest(folder: Path) -> None:

@@ -84,23 +84,42 @@ def test_what_is_here_is_found_and_nothing_is_fetched(
     assert list(tmp_path.iterdir()) == []
 
 
+ADAPTER = ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"]
+MODEL = [
+    "config.json",
+    "tokenizer.json",
+    "chat_template.jinja",
+    "source.spm",
+    "tokenizer.model.v3",
+    "bpe.codes",
+]
+WEIGHTS = ["model.safetensors"]
+OLD_WEIGHTS = ["pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json"]
+
+
 @pytest.mark.parametrize(
-    ("holds", "fetched"),
+    ("find", "needed", "left"),
     [
-        (["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"], 2),
-        (["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"], 4),
+        (adapter_folder, ADAPTER, ["README.md", "optimizer.pt"]),
+        (adapter_folder, [*MODEL, *WEIGHTS], ["README.md", OLD_WEIGHTS[0]]),
+        (base_folder, [*MODEL, *WEIGHTS], ["README.md", OLD_WEIGHTS[0]]),
+        (base_folder, [*MODEL, *OLD_WEIGHTS], ["README.md", "training_args.bin"]),
     ],
-    ids=["adapter", "checkpoint"],
+    ids=["adapter", "checkpoint", "base", "old base"],
 )
-def test_of_a_hub_all_files_of_a_checkpoint_are_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: list[str], fetched: int
+def test_of_a_hub_all_files_that_count_are_fetched(
+    find: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    needed: list[str],
+    left: list[str],
 ) -> None:
     # The tests run offline: what a hub would send, by the names that are asked for.
     def send(repository: str, allow_patterns: list[str], **how: object) -> str:
-        for name in holds:
+        for name in (*needed, *left):
             if any(fnmatch(name, pattern) for pattern in allow_patterns):
                 (tmp_path / name).touch()
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", send)
-    assert len([*adapter_folder("org/persona").iterdir()]) == fetched
+    assert {path.name for path in find("org/persona").iterdir()} == {*needed}
