@@ -44,7 +44,9 @@ TEMPLATE_BYTES: Final = 500_000_000
 """Memory that it may take for that."""
 
 HEADER_BYTES: Final = 16_000_000
-"""The header of a safetensors file, and what a GGUF file says before its tensors."""
+"""The header of a safetensors file, and a text before the tensors of a GGUF file."""
+TEXTS: Final = 4_000_000
+"""Texts in the lists of a GGUF file: the words of a tokenizer, and their merges."""
 RANK: Final = 8
 """Axes of a tensor."""
 PARTS: Final = 200_000

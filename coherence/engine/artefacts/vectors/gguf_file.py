@@ -1,16 +1,13 @@
 """Control vectors in GGUF, of repeng and llama.cpp: `direction.N` is added to the output of block N."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coherence.engine.artefacts.vectors.content import Content, Values, floats_only
-from coherence.engine.artefacts.vectors.control_header import check_header
 from coherence.engine.artefacts.vectors.unfit import whole
-
-if TYPE_CHECKING:
-    from gguf import ReaderTensor
+from coherence.engine.model.gguf_header import GgufHeader, GgufTensor
 
 _DIRECTION = "direction."
 _HINT = "controlvector.model_hint"
@@ -20,29 +17,37 @@ _SAME = {"llama": ("mistral", "mixtral"), "commandr": ("cohere",)}
 
 
 def read_gguf(path: Path) -> Content:
-    """Read names and shapes of directions, and the header."""
-    from gguf import GGUFReader
-
-    check_header(path)
-    with whole("GGUF"), np.errstate(all="ignore"):
-        reader = GGUFReader(path)
-        metadata = {name: str(field.contents()) for name, field in reader.fields.items() if "." in name}
-        directions = {
-            tensor.name: _values(tensor) for tensor in reader.tensors if tensor.name.startswith(_DIRECTION)
-        }
+    """Read names and shapes of directions, and what the header says in texts and numbers."""
+    with whole("GGUF"):
+        header = GgufHeader.read(path)
+    metadata = {
+        name: str(said) for name, said in header.metadata.items() if isinstance(said, str | int | float)
+    }
+    directions = {
+        name: _values(path, name, tensor)
+        for name, tensor in header.tensors.items()
+        if name.startswith(_DIRECTION)
+    }
     return Content(directions, metadata, counts="block_outputs")
 
 
-def _values(tensor: "ReaderTensor") -> Values:
+def _values(path: Path, name: str, tensor: GgufTensor) -> Values:
+    from gguf import GGMLQuantizationType
+
+    kind = GGMLQuantizationType(tensor.kind)
+    whole_numbers = {GGMLQuantizationType[number] for number in ("I8", "I16", "I32", "I64")}
+    refused = floats_only(kind.name) if kind in whole_numbers else ""
+    return Values(tensor.shape, lambda: _read(path, tensor), _FIRST if name == f"{_DIRECTION}0" else refused)
+
+
+def _read(path: Path, tensor: GgufTensor) -> NDArray[np.float32]:
     from gguf import GGMLQuantizationType, dequantize
 
-    kind = tensor.tensor_type
-    whole_numbers = {GGMLQuantizationType[name] for name in ("I8", "I16", "I32", "I64")}
-    refused = floats_only(kind.name) if kind in whole_numbers else ""
-    shape = tuple(int(length) for length in reversed(tensor.shape))
-    return Values(
-        shape, lambda: dequantize(tensor.data, kind), _FIRST if tensor.name == f"{_DIRECTION}0" else refused
-    )
+    stored = np.memmap(path, np.uint8, "r", tensor.start, tensor.in_bytes)
+    # What is not finite is refused where values are checked.
+    with whole("GGUF"), np.errstate(all="ignore"):
+        values: NDArray[np.float32] = dequantize(np.asarray(stored), GGMLQuantizationType(tensor.kind))
+    return values
 
 
 def hinted_family(metadata: dict[str, str], family: str) -> str | None:
