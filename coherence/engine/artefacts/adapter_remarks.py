@@ -10,6 +10,7 @@ from typing import Any
 
 from coherence.engine.artefacts.model_folder import ModelFolder
 from coherence.engine.artefacts.remark import Remark
+from coherence.engine.artefacts.served import served
 from coherence.engine.model.folder import (
     ADAPTER_CONFIG,
     adapter_files,
@@ -24,19 +25,8 @@ _TIMES = 4.0
 _TIMES_BEFORE = 2.0
 # Low-rank factors are of the order of 0.01 to 1.
 _HUGE = 1e3
-# Of --max-lora-rank: https://docs.vllm.ai/en/latest/features/lora/
-_RANK_OF_VLLM = 16
 # Parts that a base may have once for both, by the names that most families give them.
 _ENDS = ("lm_head", "embed_tokens")
-# What other programs make of a setting. The converter of llama.cpp writes alpha alone, which is divided by
-# the rank of each weight; vLLM: https://github.com/vllm-project/vllm/blob/main/vllm/lora/peft_helper.py
-_ELSEWHERE = {
-    "use_dora": "is a DoRA adapter, which vLLM and the converter of llama.cpp refuse",
-    "use_rslora": "is an rsLoRA adapter, whose scale is alpha / r in llama.cpp",
-    "lora_bias": "has biases, which vLLM and the converter of llama.cpp refuse",
-    "alpha_pattern": "sets alpha_pattern, which llama.cpp and older versions of vLLM pass over",
-    "rank_pattern": "sets rank_pattern, which older versions of vLLM pass over",
-}
 
 _Found = Iterator[tuple[str, str]]
 """What was found, and what to do about it."""
@@ -92,7 +82,7 @@ class AdapterFolder(ModelFolder):
             *self._tied(base),
             *self._scale_apart(others),
             *self._scale_since(before),
-            *self._served(),
+            *served(self.config),
         ):
             yield Remark(sentence, do)
 
@@ -174,23 +164,6 @@ class AdapterFolder(ModelFolder):
     @property
     def _formula(self) -> str:
         return "alpha / sqrt(r)" if self.config.get("use_rslora") else "alpha / r"
-
-    def _served(self) -> _Found:
-        kind = self.config.get("peft_type", "LORA")
-        if kind != "LORA":
-            yield (
-                f"is an adapter of the kind {kind}; vLLM and the converter of llama.cpp take LoRA alone",
-                "serve it by PEFT, or merge it into the base where PEFT can",
-            )
-        for setting, sentence in _ELSEWHERE.items():
-            if self.config.get(setting):
-                yield sentence, "merge it into the base to serve it there"
-        rank = self.config.get("r")
-        if isinstance(rank, int) and rank > _RANK_OF_VLLM:
-            yield (
-                f"has rank {rank}; vLLM serves ranks up to {_RANK_OF_VLLM} unless it is told otherwise",
-                f"start it with --max-lora-rank {rank}",
-            )
 
 
 def of_extremes(extremes: Mapping[str, float]) -> Iterator[Remark]:

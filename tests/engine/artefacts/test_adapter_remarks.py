@@ -76,22 +76,6 @@ def odd(tiny_adapter: Callable[..., Path], tiny: Path, tmp_path: Path) -> Callab
         ),
         (_beside("tokenizer.json", OTHER_WORDS), "a tokenizer lies beside it with other tokens"),
         (_config(r=4, lora_alpha=64), "its scale, alpha / r, is 16; the usual one in this release is 2; see"),
-        (
-            _config(use_dora=True),
-            "is a DoRA adapter, which vLLM and the converter of llama.cpp refuse; merge",
-        ),
-        (
-            _config(peft_type="IA3"),
-            "is an adapter of the kind IA3; vLLM and the converter of llama.cpp take LoRA alone; serve it by",
-        ),
-        (_config(use_rslora=True), "is an rsLoRA adapter, whose scale is alpha / r in llama.cpp; merge it"),
-        (_config(lora_bias=True), "has biases, which vLLM and the converter of llama.cpp refuse; merge it"),
-        (_config(alpha_pattern={"q_proj": 2}), "sets alpha_pattern, which llama.cpp and older versions of"),
-        (_config(rank_pattern={"q_proj": 2}), "sets rank_pattern, which older versions of vLLM pass over"),
-        (
-            _config(r=32, lora_alpha=64),
-            "vLLM serves ranks up to 16 unless it is told otherwise; start it with",
-        ),
         (_value(1e6), "lora_A.weight has a value of 1e+06; see how it was saved"),
         (_value(float("nan")), "lora_A.weight has a value of nan; train it again"),
         (_value(-float("inf")), "lora_A.weight has a value of inf; train it again"),

@@ -71,7 +71,7 @@ def test_what_the_baseline_has_under_another_name_is_said(artefacts, tiny_adapte
 
 
 def test_a_scale_is_held_against_the_baselines(artefacts, tiny_adapter):
-    release = artefacts(adapters={"pirate": tiny_adapter("pirate", r=1)})
+    release = artefacts(adapters={"pirate": tiny_adapter("pirate", lora_alpha=32)})
     remarks = ReleaseRemarks(release, blessed=Blessed(scales={"pirate": 2.0, "mate": 8.0}))
     assert said(remarks) == ["its scale, alpha / r, is 8; in the baseline it was 2"]
 
