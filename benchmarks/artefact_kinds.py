@@ -14,8 +14,10 @@ from work import ROOT
 
 sys.path.append(str(ROOT / "tests"))
 
+from gguf_base import written
 from kinds import KINDS as OF_PEFT
 from kinds import SOFT, saved, tuned
+from quantized import fp8, wide
 from spoilt import (
     ADAPTER,
     ADAPTERS,
@@ -34,6 +36,7 @@ from vector_files import write
 from zoo import FAMILIES, born
 
 WIDTH, BLOCKS = 32, 4
+CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,31 @@ def base(group: str, name: str, *spoils: Spoil, says: str = "") -> Kind:
     return Kind(group, name, make)
 
 
-def template(name: str, written: str, says: str = "") -> Kind:
+def gguf(name: str, file: str, stands_for: str, parts: int = 1) -> Kind:
+    """Write the tiny base as a GGUF file, and name that file or its folder."""
+
+    def make(tiny: Tiny, folder: Path) -> Shipped:
+        written(tiny.base, folder / file, "Q8_0", parts)
+        return Shipped(folder / stands_for, {"pirate": tiny.adapter})
+
+    return Kind("Quantized bases", name, make)
+
+
+def in_eight_bits(tiny: Tiny, folder: Path) -> Shipped:
+    """Write matrices in 8-bit floats, with a scale for each block."""
+    coarse, plain = fp8(wide(folder / "wide"), folder)
+    return Shipped(coarse, {"pirate": write_adapter(plain, folder / "adapter")})
+
+
+def by_method(method: str, **settings: object) -> Kind:
+    """Say in the tiny base's config that its weights are quantized by a library."""
+    named = said("config.json", quantization_config={"quant_method": method, **settings})
+    return base("Quantized bases", f"{method}, where its library is not installed", named)
+
+
+def template(name: str, text_of_it: str, says: str = "") -> Kind:
     """Give the tiny base another chat template."""
-    return base("Chat templates", name, text("chat_template.jinja", written), says=says)
+    return base("Chat templates", name, text("chat_template.jinja", text_of_it), says=says)
 
 
 def adapter(group: str, name: str, *spoils: Spoil, **lora: object) -> Kind:
@@ -171,6 +196,14 @@ _OTHER_WORDS = json.dumps({"model": {"vocab": {"a": 0}}})
 
 KINDS = [
     *map(family, FAMILIES),
+    gguf("a GGUF file", "model.gguf", "model.gguf"),
+    gguf("a folder with one GGUF file", "model.gguf", "."),
+    gguf("a part of a GGUF file", "model-00001-of-00002.gguf", "model-00001-of-00002.gguf", parts=2),
+    Kind("Quantized bases", "fp8 in blocks", in_eight_bits),
+    by_method("bitsandbytes", load_in_4bit=True),
+    by_method("gptq", bits=4),
+    by_method("awq", bits=4),
+    by_method("compressed-tensors"),
     *(
         base("Bases that are refused", spaced(name), spoil)
         for name, spoil in BASES.items()
@@ -208,7 +241,7 @@ KINDS = [
     adapter(
         "Adapters",
         "trained on another base",
-        said("adapter_config.json", base_model_name_or_path="org/other"),
+        said(CONFIG, base_model_name_or_path="org/other"),
     ),
     adapter("Adapters", "another chat template beside it", text("chat_template.jinja", "{{ messages }}")),
     adapter("Adapters", "another tokenizer beside it", text("tokenizer.json", _OTHER_WORDS)),
@@ -216,6 +249,13 @@ KINDS = [
     Kind("Adapters", "the same under two names", twice),
     *map(other_kind, [*OF_PEFT, *SOFT]),
     Kind("Kinds of adapters", "a checkpoint", fine_tune),
+    adapter("Adapters that are refused", "activated LoRA (aLoRA)", said(CONFIG, alora_invocation_tokens=[1])),
+    adapter(
+        "Adapters that are refused", "LoRA on copies of layers", said(CONFIG, layer_replication=[[0, 2]])
+    ),
+    adapter(
+        "Adapters that are refused", "LoRA that begins with PiSSA", said(CONFIG, init_lora_weights="pissa")
+    ),
     *(adapter("Adapters that are refused", spaced(name), spoil) for name, spoil in ADAPTERS.items()),
     *(
         adapter("Adapters that are refused", spaced(name), spoil, **lora)

@@ -76,8 +76,8 @@ def model_at(folder: Path) -> Path:
     An ArtefactError where there are several.
     """
     files = sorted(folder.glob(f"*{GGUF}"))
-    others = [path for name in (_SAFETENSORS, _BIN) for path in folder.glob(f"{Path(name).stem}[.-]*")]
-    if not files or others:
+    others = {path for name in (_SAFETENSORS, _BIN) for path in folder.glob(f"{Path(name).stem}[.-]*")}
+    if not files or others - {*files}:
         return folder
     if len(files) > 1:
         raise ArtefactError(

@@ -96,14 +96,17 @@ def test_what_lies_beside_a_file_is_not_read(tiny: Path, plain: Path, tmp_path: 
     assert found.tokenizer.chat_template == host.tokenizer.chat_template
 
 
+@pytest.mark.parametrize("name", ["a", "model", "model-Q4_K_M", "pytorch_model"])
 def test_a_folder_with_one_file_is_that_file(
-    artefacts: Callable[..., Artefacts], plain: Path, tmp_path: Path
+    artefacts: Callable[..., Artefacts], plain: Path, tmp_path: Path, name: str
 ) -> None:
-    path = Path(shutil.copy(plain, tmp_path / "a.gguf"))
+    path = Path(shutil.copy(plain, tmp_path / f"{name}.gguf"))
     (tmp_path / "README.md").write_text("Tiny.")
     assert artefacts(base=str(tmp_path)).base == path
-    shutil.copy(plain, tmp_path / "b.gguf")
-    with pytest.raises(ArtefactError, match=r"holds a.gguf, b.gguf; expected the file that is meant to be"):
+    shutil.copy(plain, tmp_path / "z.gguf")
+    with pytest.raises(
+        ArtefactError, match=rf"holds {name}.gguf, z.gguf; expected the file that is meant to"
+    ):
         _ = artefacts(base=str(tmp_path)).base
 
 
