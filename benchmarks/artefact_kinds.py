@@ -41,24 +41,30 @@ CONFIG = "adapter_config.json"
 
 @dataclass(frozen=True)
 class Tiny:
-    """Folders of the healthy base and adapter that others are made of."""
+    """Folders of the healthy base and adapter that others are made of, and of another adapter."""
 
     base: Path
     adapter: Path
+    mate: Path
 
     @classmethod
     def made(cls, folder: Path) -> "Tiny":
         """Make them."""
         base = write_base(folder / "healthy-base")
-        return cls(base, write_adapter(base, folder / "healthy-adapter"))
+        return cls(
+            base,
+            write_adapter(base, folder / "healthy-adapter"),
+            write_adapter(base, folder / "healthy-mate", seed=2),
+        )
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """A release of one persona, and lines that its suite has beside."""
+    """A release of one persona, and lines that its suite has beside. `mate` is for laws of two adapters."""
 
     base: Path
     adapters: Mapping[str, Path] = field(default_factory=dict)
+    mate: Path | None = None
     vectors: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     says: str = ""
 
@@ -77,7 +83,7 @@ def family(name: str) -> Kind:
 
     def make(tiny: Tiny, folder: Path) -> Shipped:
         animal = born(name, folder)
-        return Shipped(animal.base, {"pirate": animal.adapters["one"]})
+        return Shipped(animal.base, {"pirate": animal.adapters["one"]}, animal.adapters["two"])
 
     images = ", which sees images, too" if FAMILIES[name].vision else ""
     return Kind("Bases", f"{name.removesuffix('_vision')}{images}", make)
@@ -90,7 +96,7 @@ def base(group: str, name: str, *spoils: Spoil, says: str = "") -> Kind:
         copy = Path(shutil.copytree(tiny.base, folder / tiny.base.name))
         for spoil in spoils:
             spoil(copy)
-        return Shipped(copy, {"pirate": tiny.adapter}, says=says)
+        return Shipped(copy, {"pirate": tiny.adapter}, tiny.mate, says=says)
 
     return Kind(group, name, make)
 
@@ -99,8 +105,10 @@ def gguf(name: str, file: str, stands_for: str, parts: int = 1) -> Kind:
     """Write the tiny base as a GGUF file, and name that file or its folder."""
 
     def make(tiny: Tiny, folder: Path) -> Shipped:
-        written(tiny.base, folder / file, "Q8_0", parts)
-        return Shipped(folder / stands_for, {"pirate": tiny.adapter})
+        own = folder / "converted"
+        own.mkdir()
+        written(tiny.base, own / file, "Q8_0", parts)
+        return Shipped(own / stands_for, {"pirate": tiny.adapter}, tiny.mate)
 
     return Kind("Quantized bases", name, make)
 
@@ -108,7 +116,8 @@ def gguf(name: str, file: str, stands_for: str, parts: int = 1) -> Kind:
 def in_eight_bits(tiny: Tiny, folder: Path) -> Shipped:
     """Write matrices in 8-bit floats, with a scale for each block."""
     coarse, plain = fp8(wide(folder / "wide"), folder)
-    return Shipped(coarse, {"pirate": write_adapter(plain, folder / "adapter")})
+    one, two = (write_adapter(plain, folder / f"adapter-{seed}", seed) for seed in (1, 2))
+    return Shipped(coarse, {"pirate": one}, two)
 
 
 def by_method(method: str, **settings: object) -> Kind:
@@ -129,7 +138,7 @@ def adapter(group: str, name: str, *spoils: Spoil, **lora: object) -> Kind:
         made = write_adapter(tiny.base, folder / "adapter", **lora)
         for spoil in spoils:
             spoil(made)
-        return Shipped(tiny.base, {"pirate": made})
+        return Shipped(tiny.base, {"pirate": made}, tiny.mate)
 
     return Kind(group, name, make)
 
@@ -138,14 +147,16 @@ def other_kind(name: str) -> Kind:
     """Let PEFT make an adapter of a kind."""
 
     def make(tiny: Tiny, folder: Path) -> Shipped:
-        return Shipped(tiny.base, {"pirate": saved(name, tiny.base, folder / "adapter")})
+        one, two = (saved(name, tiny.base, folder / f"adapter-{seed}", seed) for seed in (1, 2))
+        return Shipped(tiny.base, {"pirate": one}, two)
 
     return Kind("Kinds of adapters", name, make)
 
 
 def fine_tune(tiny: Tiny, folder: Path) -> Shipped:
     """Ship a whole model in the place of an adapter."""
-    return Shipped(tiny.base, {"pirate": tuned(tiny.base, folder / "tuned")})
+    one, two = (tuned(tiny.base, folder / f"tuned-{seed}", seed) for seed in (1, 2))
+    return Shipped(tiny.base, {"pirate": one}, two)
 
 
 def vector(group: str, name: str, make_file: Callable[[Path], Path], **source: object) -> Kind:

@@ -45,9 +45,9 @@ def served(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "serve it by PEFT, or merge it into the base where PEFT can",
         )
         return
-    for setting, found in _SETTINGS.items():
+    for setting, remark in _SETTINGS.items():
         if config.get(setting):
-            yield found, _MERGED
+            yield remark, _MERGED
     yield from _at_the_ends(config.get("target_modules"))
     rank = config.get("r")
     if isinstance(rank, int):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from peft.tuners.lora import LoraLayer
+from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
@@ -177,6 +178,12 @@ class Grafts:
                     f"they change ({place[1]}); expected adapters of other modules, or of kinds that add to "
                     "what is there"
                 )
+            if doubled := sorted(_parameters_of(module) & _parameters_of(beneath)):
+                # PEFT reads a parameter once while a module runs: what lies beneath would be left out.
+                raise MeasurementError(
+                    f"adapter {name!r} cannot be put in beside another that changes the same parameter "
+                    f"({place[1]}.{doubled[0]}, by target_parameters); expected adapters of other parameters"
+                )
             for holder, key in _holders(module, own) if others else ():
                 _replace(holder, key, beneath, undo)
             _replace(*place, module, undo)
@@ -240,6 +247,11 @@ def _holders(module: nn.Module, own: nn.Module) -> list[Place]:
     """Find where a graft's module keeps the module of the base that it was made for."""
     children = ((holder, *child) for holder in module.modules() for child in holder._modules.items())
     return [(holder, key) for holder, key, child in children if child is own]
+
+
+def _parameters_of(module: nn.Module) -> set[str]:
+    """Names of the single parameters that parts of a graft's module change."""
+    return {str(part.parameter_name) for part in module.modules() if isinstance(part, ParamWrapper)}
 
 
 def _acts(module: nn.Module) -> bool:

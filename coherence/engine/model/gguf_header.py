@@ -203,8 +203,8 @@ def _read(path: Path, size: int, written: int) -> GgufHeader:
     version = cursor.number("I")
     if version not in _VERSIONS:
         # Of a file for big-endian machines the bytes of the version are the other way round.
-        found = f"of the version {version}" if version & 0xFFFF else "big-endian"
-        raise ValueError(f"it is {found}; expected version 2 or 3, little-endian")
+        kind = f"of the version {version}" if version & 0xFFFF else "big-endian"
+        raise ValueError(f"it is {kind}; expected version 2 or 3, little-endian")
     tensors, values = cursor.number("Q"), cursor.number("Q")
     metadata = {cursor.text(): cursor.value(cursor.number("I")) for _ in cursor.times(values)}
     table = [_entry(cursor) for _ in cursor.times(tensors)]

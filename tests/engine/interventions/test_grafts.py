@@ -136,6 +136,23 @@ def test_what_computes_a_module_anew_lies_beneath_what_passes_it_on(
     assert torch.allclose(both, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_two_that_change_one_parameter_are_refused(host: Host, tiny_kind: Saved, tiny_adapter: Make) -> None:
+    host.mount("one", tiny_kind("lora on parameters"))
+    host.mount("two", tiny_kind("lora on parameters", seed=2))
+    host.mount("plain", tiny_adapter("plain"))
+    bare, alone = logits(host), logits(host, ("one", 1.0))
+    with pytest.raises(
+        MeasurementError, match=r"another that changes the same parameter \(down_proj.weight, by"
+    ):
+        logits(host, ("one", 1.0), ("two", 1.0))
+    assert torch.equal(logits(host), bare)
+    assert torch.equal(logits(host, ("one", 1.0)), alone)
+    # LoRA on the module itself is beside it in any order.
+    both = logits(host, ("one", 1.0), ("plain", 1.0))
+    assert torch.equal(both, logits(host, ("plain", 1.0), ("one", 1.0)))
+    assert not torch.allclose(both, alone, atol=1e-2)
+
+
 @pytest.mark.parametrize(("kind", "beside"), [("hra", "lora"), ("hra", "another")])
 def test_two_that_compute_one_module_anew_are_refused(
     host: Host, tiny_kind: Saved, tiny_adapter: Make, kind: str, beside: str

@@ -21,7 +21,7 @@ def read_gguf(path: Path) -> Content:
     with whole("GGUF"):
         header = GgufHeader.read(path)
     metadata = {
-        name: str(said) for name, said in header.metadata.items() if isinstance(said, str | int | float)
+        name: str(value) for name, value in header.metadata.items() if isinstance(value, str | int | float)
     }
     directions = {
         name: _values(path, name, tensor)
