@@ -78,7 +78,7 @@ class Engine:
     def left(self, plan: Plan) -> Work:
         """Count what is not stored of a plan.
 
-        Arithmetic is 0 where it cannot be counted; what is in the way of that is an error when it is measured.
+        Arithmetic is 0 where it cannot be counted: what stands in the way is an error when it is measured.
         """
         return self._count(self.missing(plan))
 
