@@ -33,6 +33,10 @@ class SuiteError(CoherenceError):
     """A suite, or a file that it includes, cannot be understood."""
 
 
+class UnknownNameError(SuiteError):
+    """A suite asks for something by a name that nothing in it bears."""
+
+
 class ArtefactError(CoherenceError):
     """A base model, adapter, vector or probe file cannot be used."""
 

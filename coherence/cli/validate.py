@@ -41,14 +41,16 @@ def _run(options: Namespace) -> int:
 
 
 def _problems(suite: Path) -> "Sequence[Problem]":
-    from coherence.suite import Overrides, load_suite
+    from coherence.suite import Overrides
     from coherence.suite.absent import absent
-    from coherence.suite.problem import problems_in
+    from coherence.suite.load import read_suite
+    from coherence.suite.problem import in_order, problems_in
 
     try:
-        return list(absent(load_suite(suite, Overrides())))
+        read, problems = read_suite(suite, Overrides())
     except SuiteError as error:
         return problems_in(error, suite)
+    return in_order([*problems, *absent(read)])
 
 
 def _text(suites: Sequence[Path], problems: "Sequence[Problem]") -> None:

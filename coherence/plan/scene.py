@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from coherence.errors import SuiteError, did_you_mean
+from coherence.errors import SuiteError, UnknownNameError, did_you_mean
 from coherence.plan.calibration import CALIBRATION
 from coherence.plan.extract import Extract
 from coherence.plan.measurement import Cap, Condition, Reading, Reply, Steer
@@ -105,7 +105,7 @@ class Scene:
     def supports(self, persona: str, regime: Regime) -> bool:
         """Tell whether the persona has what every layer of the regime needs. No such persona: SuiteError."""
         if persona not in self.personas:
-            raise SuiteError(f"no persona is named {persona!r}{did_you_mean(persona, self.personas)}")
+            raise UnknownNameError(f"no persona is named {persona!r}{did_you_mean(persona, self.personas)}")
         has = {
             "prompt": self.personas[persona].prompt is not None,
             "adapter": self.adapter_of(persona) in self.release.adapters,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from coherence.errors import SuiteError, did_you_mean
+from coherence.errors import SuiteError, UnknownNameError, did_you_mean
 from coherence.plan import Scene
 from coherence.vocabulary import Marker, Regime
 
@@ -67,7 +67,7 @@ def cast(named: tuple[str, ...] | None, scene: Scene, able: Callable[[str], bool
     """Choose the personas that were named, whether able or not, or else all that are able."""
     for persona in named or ():
         if persona not in scene.personas:
-            raise SuiteError(f"no persona is named {persona!r}{did_you_mean(persona, scene.personas)}")
+            raise UnknownNameError(f"no persona is named {persona!r}{did_you_mean(persona, scene.personas)}")
     return [persona for persona in scene.personas if able(persona)] if named is None else list(named)
 
 
@@ -113,7 +113,7 @@ def marked(scene: Scene, of: Couple, purpose: str) -> tuple[Marker, ...]:
 def require_adapter(scene: Scene, adapter: str) -> None:
     """Refuse an adapter that the release does not have."""
     if adapter not in scene.release.adapters:
-        raise SuiteError(
+        raise UnknownNameError(
             f"no adapter of the release is named {adapter!r}{did_you_mean(adapter, scene.release.adapters)}"
         )
 

@@ -25,11 +25,18 @@ _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 @dataclass
 class Document:
-    """What a file says (`data`), and where it says it, by the keys on the way there."""
+    """What a file says (`data`), and where it says it, by the keys on the way there.
+
+    `problems` are what is wrong, each with the key that it is about; `unread` the parts that were left out for
+    it, and `lost` tells that names may be among those.
+    """
 
     path: Path
     data: dict[str, Any]
     places: dict[Key, Place] = field(default_factory=dict)
+    problems: list[tuple[Key, Problem]] = field(default_factory=list)
+    unread: set[Key] = field(default_factory=set)
+    lost: bool = False
 
     def place(self, key: Key) -> Place:
         """Return the line of a key, or of the nearest thing around it that was written down."""

@@ -4,16 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, Key, read_document, shown
-from coherence.suite.file import suite_file
+from coherence.suite.mend import mend
 from coherence.suite.paths import beside, resolve_release
 from coherence.suite.probes import expand_probes
-from coherence.suite.problem import Problem, ProblemsError, problems_in, refuse
+from coherence.suite.problem import Problem, problems_in, refuse
 from coherence.suite.quota import Quota
-from coherence.suite.sentence import problems_of
 
 _DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
 _ADDED = ("probes", "scripts")
@@ -23,7 +20,8 @@ def assemble(path: Path) -> Document:
     """Read a suite and its includes. Definitions, probes and scripts add up; else the including file wins.
 
     Of two included files that state the same other key, the later one wins. A file that is reached in two
-    ways is read once.
+    ways is read once. What is wrong is listed in the document, which is valid: see `mend`. A SuiteError where a
+    file cannot be read at all.
     """
     reading = _Reading()
     try:
@@ -32,7 +30,6 @@ def assemble(path: Path) -> Document:
         if reading.problems:
             refuse([*reading.problems, *problems_in(error, path)])
         raise
-    refuse(reading.problems)
     merged = first
     for other in others:
         merged = _merge(merged, other)
@@ -48,7 +45,7 @@ class _Reading:
         self._quota = Quota()
 
     def parts(self, path: Path, named_at: Place | None, trail: tuple[Path, ...]) -> Iterator[Document]:
-        """Yield the documents, each after what it includes. They are valid if there are no problems."""
+        """Yield the documents, each after what it includes, and mended."""
         if path in trail:
             circle = " -> ".join(shown(step) for step in (*trail[trail.index(path) :], path))
             raise SuiteError(f"the includes run in a circle: {circle}", named_at)
@@ -56,10 +53,8 @@ class _Reading:
             return
         self._done.add(path)
         document = read_document(path, self._quota, named_at)
-        try:
-            _validate(document, self._quota, included=bool(trail))
-        except ProblemsError as error:
-            self.problems += error.problems
+        _validate(document, self._quota, included=bool(trail))
+        self.problems += (problem for _, problem in document.problems)
         for index, name in enumerate(_included(document)):
             place = document.place(("include", index))
             yield from self.parts(beside(path, name, place), place, (*trail, path))
@@ -72,28 +67,36 @@ def _included(document: Document) -> list[str]:
 
 
 def _validate(document: Document, quota: Quota, included: bool) -> None:
-    expand_probes(document, quota)
-    misplaced = Problem(
-        document.place(("assertions",)), "assertions belong in the suite, not in a file it includes"
-    )
+    """List what is wrong with a document, which is then valid, with its probes in place and its paths absolute."""
     try:
-        file = suite_file().model_validate(document.data)
-    except ValidationError as error:
-        refuse(problems_of(error, document))
-        raise
-    if included and file.assertions:
-        refuse([misplaced])
-    resolve_release(document)
+        expand_probes(document, quota)
+    except SuiteError as error:
+        document.problems += ((("probes",), problem) for problem in problems_in(error, document.path))
+        document.unread.add(("probes",))
+        document.data.pop("probes")
+    mend(document)
+    if included and document.data.pop("assertions", ()):
+        key = ("assertions",)
+        misplaced = "assertions belong in the suite, not in a file it includes"
+        document.problems.append((key, Problem(document.place(key), misplaced)))
+        document.unread.add(key)
+    document.problems += resolve_release(document)
 
 
 def _merge(below: Document, above: Document) -> Document:
-    refuse(_clashes(below, above))
     before = {name: below.data.get(name, []) for name in _ADDED}
     added = {name: listed + above.data.get(name, []) for name, listed in before.items()}
     data = _joined(below.data, above.data) | {name: listed for name, listed in added.items() if listed}
     offsets = {name: len(listed) for name, listed in before.items()}
     places = {_shifted(key, offsets): place for key, place in above.places.items()}
-    return Document(above.path, data, below.places | places)
+    return Document(
+        above.path,
+        data,
+        below.places | places,
+        [*below.problems, *above.problems, *_clashes(below, above)],
+        below.unread | above.unread,
+        below.lost or above.lost,
+    )
 
 
 def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -112,14 +115,14 @@ def _shifted(key: Key, offsets: Mapping[str, int]) -> Key:
     return key
 
 
-def _clashes(below: Document, above: Document) -> Iterator[Problem]:
+def _clashes(below: Document, above: Document) -> Iterator[tuple[Key, Problem]]:
     for group in _DEFINITIONS:
         taken = _at(below.data, group)
         for name in _at(above.data, group):
             if name in taken:
                 key = (*group, name)
                 sentence = f"{group[-1]}.{name} is defined twice; first at {below.place(key)}"
-                yield Problem(above.place(key), sentence)
+                yield key, Problem(above.place(key), sentence)
 
 
 def _at(data: dict[str, Any], group: tuple[str, ...]) -> dict[str, Any]:

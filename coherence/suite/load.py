@@ -1,17 +1,19 @@
 """From a suite file to assertions. No model is loaded, and nothing is measured."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from coherence.errors import Place, SuiteError, in_a_sentence
+from coherence.errors import Place, SuiteError, UnknownNameError, in_a_sentence
 from coherence.plan import Scene
-from coherence.properties import Property
+from coherence.properties import Case, Property
 from coherence.suite.document import Document, shown
-from coherence.suite.file import suite_file
+from coherence.suite.file import SuiteFile, suite_file
 from coherence.suite.include import assemble
 from coherence.suite.overrides import Overrides
 from coherence.suite.problem import Problem, refuse
-from coherence.suite.references import loose_ends
+from coherence.suite.references import loose_ends, wanting
 from coherence.suite.suite import Assertion, Suite
 from coherence.vocabulary import Templating
 
@@ -30,14 +32,56 @@ def suites_at(path: Path) -> list[Path]:
 
 
 def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Suite:
-    """Read a suite with what it includes; a SuiteError says what is wrong, in which file, on which line.
+    """Read a suite with what it includes; a SuiteError says what is wrong, in which files, on which lines.
 
     One that asserts nothing is refused, unless it need not.
     """
+    suite, problems = read_suite(path, overrides, must_assert)
+    refuse(problems)
+    return suite
+
+
+def load_scene(path: Path, overrides: Overrides) -> tuple[Scene, Mapping[str, Place]]:
+    """Read the scene of a suite, and the places of `Suite`, whatever it asserts, and were it nothing.
+
+    A file of personas alone is enough. A SuiteError as `load_suite` raises, for all but assertions.
+    """
+    document = assemble(path)
+    refuse(problem for key, problem in document.problems if key[:1] != ("assertions",))
+    file = suite_file().model_validate(document.data)
+    refuse(loose_ends(file, document))
+    return _scene(file, overrides), _artefact_places(document) | overrides.places
+
+
+def read_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> tuple[Suite, list[Problem]]:
+    """Read what can be read of a suite, and list all that is wrong with it.
+
+    What rests on a part that is wrong is not judged by it; only names that nothing bears are. A SuiteError
+    where a file cannot be read at all.
+    """
     document = assemble(path)
     file = suite_file().model_validate(document.data)
-    refuse(loose_ends(file, document, must_assert))
-    scene = Scene(
+    problems = [problem for _, problem in document.problems]
+    loose = [] if document.lost else [*loose_ends(file, document), *wanting(file, document, must_assert)]
+    scene = _scene(file, overrides)
+    stated = [(one, document.place(("assertions", index))) for index, one in enumerate(file.assertions)]
+    expanded = _Expanded.of(stated, scene)
+    if not document.lost:
+        is_whole = not loose and {key[:1] for key, _ in document.problems} <= {("assertions",)}
+        problems += [*loose, *(expanded.problems if is_whole else expanded.strangers)]
+    places = _artefact_places(document) | overrides.places
+    return Suite(path, overrides, scene, places, expanded.assertions), problems
+
+
+def assertions_of(stated: Iterable[tuple[Property, Place]], scene: Scene) -> tuple[Assertion, ...]:
+    """Generate the assertions of properties, each with its place; a SuiteError says what is wrong where."""
+    expanded = _Expanded.of(stated, scene)
+    refuse(expanded.problems)
+    return expanded.assertions
+
+
+def _scene(file: SuiteFile, overrides: Overrides) -> Scene:
+    return Scene(
         release=overrides.apply(file.release),
         personas=file.personas,
         kin=tuple(map(frozenset, file.kin)),
@@ -50,35 +94,40 @@ def load_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> Su
         scripts=file.scripts,
         seed=file.seed if overrides.seed is None else overrides.seed,
     )
-    stated = [(one, document.place(("assertions", index))) for index, one in enumerate(file.assertions)]
-    assertions = assertions_of(stated, scene)
-    return Suite(path, overrides, scene, _artefact_places(document) | overrides.places, assertions)
 
 
-def assertions_of(stated: Iterable[tuple[Property, Place]], scene: Scene) -> tuple[Assertion, ...]:
-    """Generate the assertions of properties, each with its place; a SuiteError says what is wrong where."""
-    assertions = tuple(_assertions(stated, scene))
-    refuse(_clashes(assertions))
-    return assertions
+@dataclass(frozen=True)
+class _Expanded:
+    """The assertions of properties, what is wrong with some, and which of that are names nothing bears."""
+
+    assertions: tuple[Assertion, ...]
+    problems: tuple[Problem, ...]
+    strangers: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, stated: Iterable[tuple[Property, Place]], scene: Scene) -> Self:
+        assertions: list[Assertion] = []
+        problems: list[Problem] = []
+        strangers: list[Problem] = []
+        for asserted, place in stated:
+            try:
+                cases = asserted.cases(scene)
+            except Exception as error:
+                problem = in_a_sentence(error)
+                problems.append(Problem(problem.place or place, problem.sentence))
+                strangers += problems[-1:] if isinstance(error, UnknownNameError) else []
+                continue
+            if not cases:
+                nobody = f"{asserted.word()} asserts nothing: no persona has what it takes"
+                problems.append(Problem(place, nobody))
+            assertions += (_assertion(asserted, case, place) for case in cases)
+        problems = problems or list(_clashes(assertions))
+        return cls(tuple(assertions), tuple(problems), tuple(strangers))
 
 
-def _assertions(stated: Iterable[tuple[Property, Place]], scene: Scene) -> Iterator[Assertion]:
-    problems = []
-    for asserted, place in stated:
-        try:
-            cases = asserted.cases(scene)
-        except Exception as error:
-            problem = in_a_sentence(error)
-            problems.append(Problem(problem.place or place, problem.sentence))
-            continue
-        if not cases:
-            problems.append(
-                Problem(place, f"{asserted.word()} asserts nothing: no persona has what it takes")
-            )
-        for case in cases:
-            name = f"{case.persona}.{asserted.id or asserted.word()}.{case.slug}"
-            yield Assertion(name, asserted.family, asserted, case, asserted.expect, asserted.tier, place)
-    refuse(problems)
+def _assertion(asserted: Property, case: Case, place: Place) -> Assertion:
+    name = f"{case.persona}.{asserted.id or asserted.word()}.{case.slug}"
+    return Assertion(name, asserted.family, asserted, case, asserted.expect, asserted.tier, place)
 
 
 def _clashes(assertions: Iterable[Assertion]) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from coherence import limits
 from coherence.errors import Place, SuiteError, shortened
-from coherence.suite.document import Document
+from coherence.suite.document import Document, Key
+from coherence.suite.problem import Problem
 from coherence.vocabulary.release import REFERENCE, VECTOR_FILES
 
 _FILES = (*VECTOR_FILES, ".jsonl")
@@ -37,11 +38,18 @@ def artefact(file: Path, text: str, place: Place | None = None) -> str:
     return str(path) if local and text != REFERENCE else text
 
 
-def resolve_release(document: Document) -> None:
-    """Make the paths of a validated `release:` absolute, in place. A SuiteError as `beside` raises."""
+def resolve_release(document: Document) -> list[tuple[Key, Problem]]:
+    """Make the paths of a validated `release:` absolute, in place; return what can be none, as `beside` says."""
+    problems: list[tuple[Key, Problem]] = []
 
     def absolute(text: str, *key: str) -> str:
-        return artefact(document.path, text, document.place(("release", *key)))
+        named = ("release", *key)
+        place = document.place(named)
+        try:
+            return artefact(document.path, text, place)
+        except SuiteError as error:
+            problems.append((named, Problem(place, error.sentence)))
+            return text
 
     release = document.data.get("release", {})
     if "base" in release:
@@ -52,6 +60,7 @@ def resolve_release(document: Document) -> None:
         spelled = {"path": source} if isinstance(source, str) else source
         path = spelled.get("path")
         release["vectors"][name] = {**spelled, "path": absolute(path, "vectors", name)} if path else spelled
+    return problems
 
 
 def _no_path(text: str) -> str | None:

@@ -32,13 +32,22 @@ class ProblemsError(SuiteError):
         self.problems = tuple(problems)
 
 
-def refuse(problems: Iterable[Problem]) -> None:
-    """Raise one SuiteError for all problems, if there are any, the topmost first; of very many, for some."""
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems each once, the topmost of each file first; of very many, some."""
     distinct = dict.fromkeys(islice(problems, limits.PROBLEMS + 1))
-    ordered = sorted(distinct, key=lambda problem: (problem.place.file, problem.place.line or 0))
+    ordered = sorted(distinct, key=_where)
     if len(ordered) > limits.PROBLEMS:
         ordered[-1] = Problem(ordered[-1].place, f"there are more problems than these {limits.PROBLEMS}")
-    if ordered:
+    return ordered
+
+
+def _where(problem: Problem) -> tuple[str, int, int]:
+    return problem.place.file, problem.place.line or 0, problem.place.column or 0
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise one SuiteError for all problems, if there are any, in the order of `in_order`."""
+    if ordered := in_order(problems):
         raise ProblemsError(ordered)
 
 

@@ -1,17 +1,16 @@
 """What one part of a suite says about another: names that must exist, ids that must differ."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 from coherence.errors import did_you_mean
 from coherence.suite.document import Document, Key
 from coherence.suite.file import SuiteFile
 from coherence.suite.problem import Problem
+from coherence.vocabulary.probe import wording
 
 
-def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) -> Iterator[Problem]:
-    """Find names that nothing bears, probes that are there twice, a suite without probes or assertions."""
+def loose_ends(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    """Find names that nothing bears, and what is there twice."""
     yield from _artefacts(file, document)
     yield from _kin(file, document)
     yield from _system_turns(file, document)
@@ -19,7 +18,16 @@ def loose_ends(file: SuiteFile, document: Document, must_assert: bool = True) ->
     yield from _extractions(file, document)
     yield from _probes(file, document)
     yield from _scripts(file, document)
-    if must_assert and not file.assertions:
+
+
+def wanting(file: SuiteFile, document: Document, must_assert: bool) -> Iterator[Problem]:
+    """Find out whether a suite has no probes, or no assertions where it must have some."""
+    unread = {part[0] for part in document.unread}
+    if not file.probes and "probes" not in unread:
+        yield Problem(
+            document.place(("probes",)), "the suite has no probes; expected questions under 'probes:'"
+        )
+    if must_assert and not file.assertions and "assertions" not in unread:
         yield Problem(
             document.place(("assertions",)), "the suite asserts nothing; expected a list under 'assertions:'"
         )
@@ -104,11 +112,7 @@ def _lack(persona: str, file: SuiteFile, purpose: str) -> str | None:
 
 
 def _probes(file: SuiteFile, document: Document) -> Iterator[Problem]:
-    if not file.probes:
-        yield Problem(
-            document.place(("probes",)), "the suite has no probes; expected questions under 'probes:'"
-        )
-    duplicates = dict(_repeated(_asked(probe.text) for probe in file.probes))
+    duplicates = dict(_repeated(wording(probe.text) for probe in file.probes))
     for index, first in duplicates.items():
         repeated = f"the question {file.probes[index].text[:60]!r} is asked already"
         sentence = f"{repeated}, at {document.place(('probes', first))}; what is there twice counts twice"
@@ -123,13 +127,6 @@ def _scripts(file: SuiteFile, document: Document) -> Iterator[Problem]:
     for index, first in _repeated(script.id for script in file.scripts):
         taken = f"the script id {file.scripts[index].id!r} is taken by {document.place(('scripts', first))}"
         yield Problem(document.place(("scripts", index)), f"{taken}; give this one another with 'id:'")
-
-
-def _asked(text: str) -> str:
-    """Leave out what makes no other question: case, spaces, and the punctuation of sentences."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    words = " ".join(re.sub(r"""[.,;:!?'"()\[\]\u00bf\u00a1\u2018-\u201f\u00ab\u00bb]""", " ", plain).split())
-    return words or text
 
 
 def _repeated(ids: Iterable[str]) -> Iterator[tuple[int, int]]:

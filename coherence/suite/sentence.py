@@ -42,13 +42,18 @@ _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Say each error in a sentence, with its line; of the branches of a union only the first speaks."""
+    return (problem for _, problem in keyed_problems(error, document))
+
+
+def keyed_problems(error: ValidationError, document: Document) -> Iterator[tuple[Key, Problem]]:
+    """Say each error as `problems_of` does, with the key that it is about."""
     spoken: set[Key] = set()
     for detail in error.errors(include_url=False):
         key = _key(detail["loc"], document.data)
         about = (*key, detail["loc"][-1]) if detail["type"] == "missing" else key
         if about not in spoken:
             spoken.add(about)
-            yield _problem(detail, key, document)
+            yield key, _problem(detail, key, document)
 
 
 def _key(loc: tuple[str | int, ...], data: object) -> Key:

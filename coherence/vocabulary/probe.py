@@ -43,5 +43,12 @@ def slug(text: str) -> str:
     return words or f"probe-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
+def wording(text: str) -> str:
+    """Leave out what makes no other question: case, spaces, and the punctuation of sentences."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    words = " ".join(re.sub(r"""[.,;:!?'"()\[\]\u00bf\u00a1\u2018-\u201f\u00ab\u00bb]""", " ", plain).split())
+    return words or text
+
+
 WrittenProbe = Annotated[Probe, BeforeValidator(spelled_out, json_schema_input_type=Probe | str)]
 """A probe as a suite writes it: a mapping, or its text alone."""

@@ -17,6 +17,10 @@ personas: {pirate: {prompt: Talk like a pirate.}}
 probes: [Who are you?]
 assertions: [{property: commutativity, laws: [scale-zero]}]
 """
+ASKED = """\
+probes: [Who are you?]
+assertions: [{property: commutativity}]
+"""
 BAD = """\
 coherence: 1
 personas:
@@ -78,7 +82,7 @@ def test_all_problems_of_all_files_are_shown_with_their_places(here, capsys):
 def test_a_problem_of_a_shared_file_is_one_problem(here, capsys):
     Path("cast.yaml").write_text("coherence: 1\npersonas: {pirate: {dosis: 1}}\n")
     for name in ("a", "b"):
-        Path(f"{name}.coherence.yaml").write_text("coherence: 1\ninclude: [cast.yaml]\n")
+        Path(f"{name}.coherence.yaml").write_text(f"coherence: 1\ninclude: [cast.yaml]\n{ASKED}")
     assert main(["validate", "a.coherence.yaml", "b.coherence.yaml"]) == 1
     problem, total = capsys.readouterr().out.splitlines()
     assert problem.startswith("cast.yaml:2:21: unknown key 'dosis' in personas.pirate; ")
@@ -95,6 +99,65 @@ def test_problems_of_an_included_file_and_of_its_suite_are_shown_together(here, 
         "cast.yaml:2:21: unknown key 'dosis' in personas.pirate; did you mean 'dose'?",
         "1 suite, 3 problems",
     ]
+
+
+MANY = """\
+coherence: 1
+release: {adapters: {pirate: ./lost, counsel: 7}}
+personas:
+  pirate: {promt: Talk like a pirate., adapter: pirat}
+  counsel: {prompt: Be formal., markers: [shall], vector: counsel}
+kin: [[pirate, counsle], [pirate]]
+probes:
+  - Who are you?
+  - {txt: Why?}
+  - who are YOU
+seed: none
+assertions:
+  - {property: comutativity}
+  - {property: commutativity, personas: [privateer]}
+  - {property: markers, min_agreement: 4, max_difference: 0.3, min_recovery: 0.5}
+"""
+
+
+def test_mistakes_of_all_kinds_are_shown_at_once(here, capsys):
+    """Of keys, values, references, repetitions, assertions and paths, and none that only follows from another."""
+    Path("many.coherence.yaml").write_text(MANY)
+    assert main(["validate", "many.coherence.yaml"]) == 1
+    said = capsys.readouterr().out.replace("many.coherence.yaml:", "").replace(f"{here}/", "")
+    first, *others = said.splitlines()
+    assert first.startswith("2:22: there is no lost; expected one of ")
+    assert others == [
+        "2:38: release.adapters.counsel: expected a text, found 7; put it in quotes",
+        "4:12: unknown key 'promt' in personas.pirate; did you mean 'prompt'?",
+        "4:40: the release has no adapter 'pirat'; did you mean 'pirate'?",
+        "5:51: the release has no vector 'counsel'",
+        "6:7: no persona is named 'counsle'; did you mean 'counsel'?",
+        "6:26: kin are two personas or more; found pirate",
+        "6:26: 'pirate' is kin already, at 6; expected one group for all",
+        "9:5: missing key 'id' in probes[1]",
+        "9:5: missing key 'text' in probes[1]",
+        "9:6: unknown key 'txt' in probes[1]; did you mean 'text'?",
+        "10:5: the question 'who are YOU' is asked already, at 8; what is there twice counts twice",
+        "11:1: seed: expected a whole number, found 'none'",
+        "13:6: 'comutativity' is not a property; did you mean 'commutativity'?",
+        "14:5: no persona is named 'privateer'; did you mean 'pirate'?",
+        "15:25: assertions[2].min_agreement: expected a number from -1 to 1, found 4",
+        "1 suite, 16 problems",
+    ]
+
+
+@pytest.mark.parametrize(
+    "typo",
+    ["person: {pirate: {prompt: Arr.}}", "release: {adapter: {pirate: ./pirate}}", "include: 7", "scripts: 7"],
+)
+def test_nothing_is_said_of_names_where_some_may_be_lost(here, typo, capsys):
+    """A name would be called unknown that stands where only a key above it is wrong."""
+    asks = "assertions: [{property: commutativity, personas: [pirate]}]"
+    Path("a.coherence.yaml").write_text(f"coherence: 1\nkin: [pirate, counsel]\n{typo}\n{asks}\n")
+    assert main(["validate", "a.coherence.yaml"]) == 1
+    *problems, _ = capsys.readouterr().out.splitlines()
+    assert [problem for problem in problems if not problem.startswith("a.coherence.yaml:3:")] == []
 
 
 def test_json_is_for_programs(here, capsys):

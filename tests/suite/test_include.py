@@ -125,13 +125,14 @@ def test_a_missing_suite_is_told(tmp_path):
 
 def test_a_problem_in_an_included_file_names_that_file(write, refused):
     write("coherence: 1\npersonas:\n  pirate:\n    marker: [arr]\n", "cast.yaml")
-    assert refused("coherence: 1\ninclude: [cast.yaml]\n") == (
+    own = "probes: [Why?]\nassertions: [{property: commutativity}]\n"
+    assert refused(f"coherence: 1\ninclude: [cast.yaml]\n{own}") == (
         "cast.yaml:4: unknown key 'marker' in personas.pirate; did you mean 'markers'?"
     )
 
 
 def test_assertions_stay_in_the_suite(write, refused):
     write("coherence: 1\nassertions:\n  - property: commutativity\n", "cast.yaml")
-    assert refused("coherence: 1\ninclude: [cast.yaml]\n") == (
+    assert refused("coherence: 1\ninclude: [cast.yaml]\nprobes: [Why?]\n") == (
         "cast.yaml:2: assertions belong in the suite, not in a file it includes"
     )

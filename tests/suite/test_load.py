@@ -137,7 +137,8 @@ def test_the_default_base_is_placed_in_the_suite(load, tmp_path):
 
 
 def test_files_below_the_current_directory_are_named_from_there(write, monkeypatch, tmp_path):
-    write("coherence: 2", "suites/b.coherence.yaml")
+    beside = "probes: [Why?]\nassertions: [{property: commutativity}]\n"
+    write(f"coherence: 2\n{beside}", "suites/b.coherence.yaml")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SuiteError, match=r"^suites/b\.coherence\.yaml:1: coherence: found 2; expected 1$"):
         load_suite(Path("suites/b.coherence.yaml"), Overrides())

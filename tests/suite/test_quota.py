@@ -6,13 +6,15 @@ import pytest
 
 from coherence import limits
 
+ASSERTED = "assertions: [{property: commutativity}]"
+
 
 def test_a_suite_has_so_many_bytes_in_all_of_its_files(write, refused):
     half = limits.SUITE_BYTES // 2
     write(f'"{"x" * half}"\n', "one.jsonl")
     write(f'"{"y" * half}"\n', "two.jsonl")
-    assert refused("coherence: 1\nprobes:\n  - one.jsonl\n  - two.jsonl\n") == (
-        "a.coherence.yaml:4: two.jsonl cannot be read: the suite has more than 16,000,000 bytes in its files"
+    assert refused(f"coherence: 1\n{ASSERTED}\nprobes:\n  - one.jsonl\n  - two.jsonl\n") == (
+        "a.coherence.yaml:5: two.jsonl cannot be read: the suite has more than 16,000,000 bytes in its files"
     )
 
 
@@ -27,7 +29,7 @@ def test_a_suite_has_so_many_files(write, refused):
 
 def test_a_suite_has_so_many_probes(write, refused):
     write("".join(f'"{number}"\n' for number in range(limits.PROBES)), "many.jsonl")
-    assert refused("coherence: 1\nprobes:\n  - one?\n  - many.jsonl\n") == (
+    assert refused(f"coherence: 1\n{ASSERTED}\nprobes:\n  - one?\n  - many.jsonl\n") == (
         "many.jsonl:100000: the suite has more than 100,000 probes"
     )
 
@@ -82,7 +84,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, refused, make, sentence):
     ],
 )
 def test_what_is_too_large_is_told_in_one_line(refused, addition, sentence):
-    (said,) = refused(f"coherence: 1\n{addition}\n").split("\n")
+    probes = "" if addition.startswith("probes:") else "probes: [Why?]"
+    (said,) = refused(f"coherence: 1\n{addition}\n{ASSERTED}\n{probes}\n").split("\n")
     assert sentence in said
     assert said.startswith("a.coherence.yaml:2: ")
     assert len(said) < 300

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, islice, product
 
-from coherence.errors import SuiteError, did_you_mean
+from coherence.errors import SuiteError, UnknownNameError, did_you_mean
 from coherence.plan import Condition, Scene
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.eligibility import Couple
@@ -152,7 +152,7 @@ def _extracted(scene: Scene, of: Couple, persona: str, vector: str) -> Blend:
 def _require_extracted(scene: Scene, persona: str, vector: str, adapter: str) -> None:
     vectors = scene.release.vectors
     if vector not in vectors:
-        raise SuiteError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
+        raise UnknownNameError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
     extraction = vectors[vector].extract
     if extraction is None or (extraction.persona, extraction.under) != (persona, adapter):
         raise SuiteError(

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from coherence.errors import SuiteError, did_you_mean
+from coherence.errors import SuiteError, UnknownNameError, did_you_mean
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.control import NOTHING, random_vectors, stand_ins
@@ -197,7 +197,7 @@ class Drift(Property):
         known = {script.id: script for script in scene.scripts}
         for name in self.scripts or ():
             if name not in known:
-                raise SuiteError(f"no script is named {name!r}{did_you_mean(name, known)}")
+                raise UnknownNameError(f"no script is named {name!r}{did_you_mean(name, known)}")
         chosen = scene.scripts if self.scripts is None else tuple(known[name] for name in self.scripts)
         require_scripts(chosen, LEAST_SCRIPTS, "drift")
         return chosen
