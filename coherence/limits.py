@@ -9,6 +9,8 @@ SUITE_FILES: Final = 64
 """Files of a suite: itself, what it includes, and files of probes."""
 SUITE_BYTES: Final = 16_000_000
 """All of them together."""
+TRAINING_BYTES: Final = 256_000_000
+"""A file of training data."""
 DEPTH: Final = 32
 """Mappings and lists within each other, in a suite or a document."""
 VALUES: Final = 250_000

@@ -106,6 +106,28 @@ def pair(written: str) -> tuple[str, str]:
     return name, path
 
 
+def add_seed(parser: ArgumentParser) -> None:
+    """Let a command take the seed of what it draws."""
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of every random choice; default: %(default)s"
+    )
+
+
+def _seed(written: str) -> int:
+    from coherence import limits
+
+    if not written.isdecimal() or int(written) > limits.SEED:
+        raise ArgumentTypeError(f"found {written!r}, expected a whole number from 0")
+    return int(written)
+
+
+def count(written: str) -> int:
+    """Read a whole number from 1 up."""
+    if not written.isdecimal() or int(written) < 1:
+        raise ArgumentTypeError(f"found {written!r}, expected a number from 1, such as 4")
+    return int(written)
+
+
 def several(written: str) -> int:
     """Read a whole number from 10 up."""
     if not written.isdecimal() or int(written) < 10:
