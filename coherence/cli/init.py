@@ -1,6 +1,8 @@
 """`coherence init`: a first suite from artefacts and a description."""
 
+import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("description", type=_description, help="who the persona is, in one paragraph")
-    parser.add_argument("--name", type=_name, required=True, help="what it is called in the suite")
+    parser.add_argument(
+        "description", type=_description, nargs="?", help="who the persona is, in one paragraph"
+    )
+    parser.add_argument("--name", type=_name, help="what it is called in the suite")
+    parser.add_argument(
+        "--prompt", type=_description, metavar="TEXT", help="its prompt, if it is more than that"
+    )
     parser.add_argument(
         "--base",
         default="reference",
@@ -52,15 +59,56 @@ def _run(options: Namespace) -> None:
     from coherence.files import replace_file
     from coherence.suite import SUFFIX
 
+    if not (options.name and options.description):
+        _ask(options)
     path: Path = options.out / f"{options.name}{SUFFIX}"
     if path.exists() and not options.force:
         raise CoherenceError("is there already; --force replaces it", Place(str(path)))
-    text = _draft(options).text
+    draft = _draft(options)
+    text = draft.text
     try:
         replace_file(path, text.encode())
     except OSError as problem:
         raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
+    if not draft.markers:
+        tell("no word is in more replies under the prompt than without, so no markers are proposed")
     print(f"{path}: look at {text.count('# REVIEW:')} places marked REVIEW, then `coherence validate {path}`")
+
+
+def _ask(options: Namespace) -> None:
+    """Put the answers of whoever sits at the terminal in the place of what the command line lacks."""
+    from coherence.scaffold.interview import Readers, interview
+    from coherence.scaffold.shipped import found
+
+    def at_once(kind: str, text: str) -> str:
+        try:
+            found(kind, text)
+        except CoherenceError as problem:
+            raise ValueError(problem.sentence) from None
+        return text
+
+    if not sys.stdin.isatty():
+        raise CoherenceError(
+            "a persona needs --name NAME and a description; in a terminal, `coherence init` asks for them"
+        )
+    try:
+        answers = interview(input, print, Readers(_read(_name), _read(_description), at_once), Path())
+    except EOFError:
+        raise CoherenceError("no more answers came; nothing is written") from None
+    for key, value in vars(answers).items():
+        setattr(options, key, value)
+
+
+def _read(reader: Callable[[str], str]) -> Callable[[str], str]:
+    """Let a reader of arguments say what is wrong by a ValueError."""
+
+    def read(text: str) -> str:
+        try:
+            return reader(text)
+        except ArgumentTypeError as problem:
+            raise ValueError(str(problem)) from None
+
+    return read
 
 
 def _draft(options: Namespace) -> "Draft":
@@ -76,15 +124,20 @@ def _draft(options: Namespace) -> "Draft":
     vector = found("vector", options.vector) if options.vector else None
     site = site_of(vector) if vector else None
     draft = Draft(
-        options.name, options.description, as_seen_from(options.out, base), spelled(adapter), spelled(vector)
+        options.name,
+        options.description,
+        as_seen_from(options.out, base),
+        spelled(adapter),
+        spelled(vector),
+        stated=options.prompt,
     )
-    heard = {} if options.no_model else _heard(base, draft.prompt)
+    heard = None if options.no_model else _heard(base, draft.prompt, draft.description)
     count = blocks(base)
     middle = Site.parse(f"resid_post.{count // 2}")
     return replace(draft, heard=heard, blocks=count, site=site or middle, told=site is not None)
 
 
-def _heard(base: str, prompt: str) -> dict[str, tuple[int, int]]:
+def _heard(base: str, prompt: str, description: str) -> dict[str, tuple[int, int]] | None:
     from rich.console import Console
 
     from coherence.reports.bar import Bar
@@ -92,18 +145,19 @@ def _heard(base: str, prompt: str) -> dict[str, tuple[int, int]]:
 
     try:
         with Bar(Console(stderr=True)) as bar:
-            return hear(base, prompt, bar)
+            return hear(base, prompt, description, bar)
     except CoherenceError as problem:
         tell(f"markers are those of the description alone, as the base cannot be asked: {problem}")
-        return {}
+        return None
 
 
 COMMAND = Command(
     name="init",
     help="write a first suite from artefacts and a description",
     about="Proposes a prompt, markers, 16 probes and assertions that fit the artefacts, and marks with "
-    "REVIEW what is to be looked at. Markers are words that the prompt makes the base say, then the "
-    "first words of the description with 4 letters or more that are not common ones.",
+    "REVIEW what is to be looked at. The base answers the probes with the prompt and without it: markers are "
+    "words that tell its replies apart, those of the description among them. With a prompt and no artefact, "
+    "the suite extracts a vector from it. Without arguments, it asks for what is there.",
     example="coherence init --name pirate --base ./base --adapter ./adapters/pirate "
     "'A pirate captain who loves the sea, rum and treasure.'",
     add=_add,

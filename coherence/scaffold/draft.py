@@ -1,7 +1,7 @@
 """A draft: what is known of a persona and its artefacts, and the suite that follows from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from math import inf
@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from coherence.scaffold.questions import PROBES
-from coherence.scaffold.words import MOST, described
+from coherence.scaffold.words import described
 from coherence.vocabulary import Band, Site
 
 # Prompts of our own: as unlike each other, and most personas, as two can be.
@@ -29,8 +29,9 @@ class Draft:
     """Everything that a first suite is made of; paths as the suite writes them.
 
     `site` is where the vector is, or is to be, added, and `told` whether its file says so; `blocks` is how
-    many the base has. `heard` are words with the numbers of replies, under the prompt and without it, that
-    they are in.
+    many the base has. `stated` is the prompt as it is used, where it is more than the description. `heard`
+    are words with the numbers of replies, under the prompt and without it, that they are in as stems; None
+    where the base was not asked.
     """
 
     name: str
@@ -41,12 +42,13 @@ class Draft:
     blocks: int = BLOCKS
     site: Site = _MIDDLE
     told: bool = True
-    heard: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    stated: str | None = None
+    heard: Mapping[str, tuple[int, int]] | None = None
 
     @property
     def steered(self) -> bool:
         """Whether there is a vector: one that is given, or one that is extracted where nothing is given."""
-        return self.vector is not None or self.adapter is None
+        return self.vector is not None or self.prompts_alone
 
     @property
     def controls_layers(self) -> bool:
@@ -54,22 +56,32 @@ class Draft:
         return self.vector is not None and self.vector.endswith(".gguf")
 
     @property
+    def prompts_alone(self) -> bool:
+        """Whether no artefact is given."""
+        return self.adapter is None and self.vector is None
+
+    @property
     def prompt(self) -> str:
         """What puts the persona into the model by words."""
+        if self.stated:
+            return self.stated
         if self.description.lower().startswith(("you are ", "you're ", "answer ", "reply ")):
             return self.description
         return f"Be this persona in everything that you say: {self.description}"
 
     @property
     def markers(self) -> dict[str, str]:
-        """Words and why they are proposed: those that were heard, then those of the description."""
-        shown = {
-            word: f"in {under} of {len(PROBES)} replies under the prompt, {bare} without"
-            for word, (under, bare) in self.heard.items()
-        }
-        named = {word: "in the description" for word in described(self.description) if word not in shown}
-        proposed = dict([*shown.items(), *named.items()][:MOST])
-        return proposed or {self.name: "its name: the description has no content words"}
+        """Words and why they are proposed: those that were heard, or else those of the description.
+
+        None where the base was asked, and no word tells its prompted replies from its bare ones.
+        """
+        if self.heard is not None:
+            return {
+                word: f"in {under} of {len(PROBES)} replies under the prompt, {bare} without"
+                for word, (under, bare) in self.heard.items()
+            }
+        named = dict.fromkeys(described(self.description), "in the description")
+        return named or {self.name: "its name: the description has no content words"}
 
     @property
     def controls(self) -> dict[str, str]:

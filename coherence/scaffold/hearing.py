@@ -16,7 +16,7 @@ _DECODING = Decoding()
 _ASKED = tuple(Probe.model_validate(spelled_out(text)) for text in PROBES)
 
 
-def hear(base: str, prompt: str, progress: Progress) -> dict[str, tuple[int, int]]:
+def hear(base: str, prompt: str, description: str, progress: Progress) -> dict[str, tuple[int, int]]:
     """Answer the proposed probes with the prompt and without; see `words.heard`.
 
     A CoherenceError says why the base cannot be asked.
@@ -33,4 +33,4 @@ def hear(base: str, prompt: str, progress: Progress) -> dict[str, tuple[int, int
             f"it does not get from its reasoning to an answer within {_DECODING.max_new_tokens} tokens"
         )
     prompted, bare = ([record.reply(reply) for reply in side] for side in sides)
-    return heard(prompted, bare)
+    return heard(description, prompted, bare)

@@ -1,10 +1,11 @@
 """Words as markers of a persona: those of its description, and those that its prompt makes a model say."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+
+from coherence.vocabulary import Marker
 
 MOST = 8
 _LEAST_LETTERS = 4
@@ -19,20 +20,33 @@ def described(description: str) -> list[str]:
     return list(dict.fromkeys(_content(description)))[:MOST]
 
 
-def heard(prompted: Sequence[str], bare: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Find content words of the prompted replies that are in clearly more of them than of the bare ones.
+def stem(word: str) -> Marker:
+    """Make a word a marker that takes any ending."""
+    return Marker(text=word, kind="stem")
 
-    With the numbers of replies of each that they are in, the largest difference first.
+
+def heard(description: str, prompted: Sequence[str], bare: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Find content words that as markers tell the prompted replies from the bare ones.
+
+    First those that are in clearly more of the prompted replies, the largest difference first; then words of
+    the description that are in more of them. With the numbers of replies of each that they are found in as
+    stems.
     """
-    under, without = _counts(prompted), _counts(bare)
-    gains = {word: count - without[word] for word, count in under.items()}
+    said = {word for reply in prompted for word in _content(reply)}
+    named = described(description)
+    counts = {word: (_with(word, prompted), _with(word, bare)) for word in (*said, *named)}
+    gains = {word: under - without for word, (under, without) in counts.items()}
     least = max(2, _LEAST_GAIN * len(prompted))
-    chosen = sorted((word for word in gains if gains[word] >= least), key=lambda word: (-gains[word], word))
-    return {word: (under[word], without[word]) for word in chosen[:MOST]}
+    brought = sorted((word for word in said if gains[word] >= least), key=lambda word: (-gains[word], word))
+    chosen = dict.fromkeys((*brought, *(word for word in named if gains[word] > 0)))
+    # What a shorter one finds as well would be counted twice in a reply.
+    several = [word for word in chosen if not any(word != one and word.startswith(one) for one in chosen)]
+    return {word: counts[word] for word in several[:MOST]}
 
 
-def _counts(replies: Iterable[str]) -> Counter[str]:
-    return Counter(word for reply in replies for word in set(_content(reply)))
+def _with(word: str, replies: Iterable[str]) -> int:
+    marker = stem(word)
+    return sum(marker.found_in(reply) for reply in replies)
 
 
 def _content(text: str) -> list[str]:

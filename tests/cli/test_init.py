@@ -38,7 +38,54 @@ def test_the_model_is_asked_what_its_prompt_makes_it_say(tiny, monkeypatch, caps
     alone = Path("pirate.coherence.yaml").read_text()
     assert main([*asked, "--force"]) == 0  # from the store, the same
     assert Path("pirate.coherence.yaml").read_text() == alone
-    assert "  # in the description" in alone
+    # What a random model says is told apart by nothing that was described.
+    assert "  # in the description" not in alone
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Let somebody sit at a terminal, with answers."""
+
+    def typed(*answers):
+        left = iter(answers)
+
+        def ask(question):
+            try:
+                return next(left)
+            except StopIteration:
+                raise EOFError from None
+
+        monkeypatch.setattr("builtins.input", ask)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+
+    return typed
+
+
+def test_in_a_terminal_it_asks_for_what_is_there(terminal, tiny, tiny_adapter, capsys):
+    terminal("2", str(tiny), "./lost", str(tiny_adapter("pirate")), "the pirate", "pirate", TOLD, "Talk so.")
+    assert main(["init", "--no-model"]) == 0
+    said = capsys.readouterr().out
+    assert "there is no adapter ./lost" in said
+    assert "found 'the pirate', expected ASCII letters, digits, - and _" in said
+    scene = load_suite(Path("pirate.coherence.yaml"), Overrides()).scene
+    assert scene.personas["pirate"].prompt.text == "Talk so."
+    assert scene.personas["pirate"].description == TOLD
+    assert list(scene.release.adapters) == ["pirate"]
+
+
+def test_whoever_leaves_has_nothing_written(terminal, capsys):
+    terminal("1")
+    assert main(["init"]) == 4
+    assert capsys.readouterr().err == "coherence: no more answers came; nothing is written\n"
+    assert not list(Path().iterdir())
+
+
+def test_without_a_terminal_it_says_what_it_needs(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert main(["init", TOLD]) == 4
+    assert capsys.readouterr().err == (
+        "coherence: a persona needs --name NAME and a description; in a terminal, `coherence init` asks for them\n"
+    )
 
 
 def test_a_base_that_cannot_be_asked_is_told_and_gone_without(capsys):

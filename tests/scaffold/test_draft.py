@@ -31,13 +31,16 @@ def loaded(draft: Draft) -> Suite:
     vector=st.none() | TEXTS.map(lambda text: f"./{text}.safetensors"),
     blocks=st.integers(1, 200),
     told=st.booleans(),
-    heard=st.dictionaries(st.sampled_from(["matey", "ship", "\u043c\u043e\u0440\u0435"]), st.just((5, 1))),
+    stated=st.none() | TEXTS,
+    heard=st.none()
+    | st.dictionaries(st.sampled_from(["matey", "ship", "\u043c\u043e\u0440\u0435"]), st.just((5, 1))),
 )
 def test_every_draft_is_a_suite_that_says_what_was_given(**given_):
     draft = Draft(base="reference", site=Site(given_["blocks"] // 2, "post"), **given_)
     scene = loaded(draft).scene
     persona = scene.personas[draft.name]
     assert persona.description == draft.description
+    assert persona.prompt.text == draft.prompt
     assert [marker.text for marker in persona.markers] == list(draft.markers)
     assert [str(regime) for regime in scene.regimes] == draft.regimes
     assert set(scene.release.adapters) == ({draft.name} if draft.adapter else set())
@@ -52,8 +55,23 @@ def test_assertions_fit_what_there_is():
 
     assert families(adapter="./a") == {"markers", "commutativity"}
     everything = {"collinearity", "markers", "commutativity"}
-    assert families() == families(vector="./v.safetensors") == everything
+    assert families(vector="./v.safetensors") == everything
+    assert families() == {"collinearity", "commutativity"}
     assert families(adapter="./a", vector="./v.safetensors") == everything
+
+
+def test_without_a_word_that_tells_it_apart_no_markers_are_claimed():
+    draft = Draft("pirate", "A pirate.", "reference", adapter="./a", heard={})
+    assert loaded(draft).scene.personas["pirate"].markers == ()
+    assert {assertion.property.property for assertion in loaded(draft).assertions} == {"commutativity"}
+    assert "# REVIEW: no word is in more replies under the prompt than without." in draft.text
+
+
+def test_markers_say_how_often_they_were_heard():
+    draft = Draft("pirate", "A pirate.", "reference", heard={"arr": (7, 1)})
+    assert draft.markers == {"arr": "in 7 of 16 replies under the prompt, 1 without"}
+    unasked = Draft("pirate", "A pirate.", "reference")
+    assert unasked.markers == {"pirate": "in the description"}
 
 
 def test_a_site_that_the_file_does_not_say_is_to_be_reviewed():
