@@ -10,7 +10,7 @@ from coherence.errors import SuiteError, did_you_mean
 
 
 def _add(parser: Parser) -> None:
-    parser.add_argument("suite", type=Path, help="a suite that has the persona")
+    parser.add_argument("suite", type=Path, help="a suite, or a file of personas, that has this one")
     parser.add_argument("persona")
     parser.add_argument("--against", metavar="PERSONA", help="the negative side; default: the neutral prompt")
     parser.add_argument(
@@ -39,24 +39,22 @@ def _run(options: Namespace) -> None:
     from coherence.engine.running.runner import Runner
     from coherence.plan import Extract
     from coherence.store import Store, store_root
-    from coherence.suite import Overrides, load_suite
+    from coherence.suite import Overrides, load_scene
     from coherence.vocabulary import Regime
 
-    suite = load_suite(options.suite, Overrides())
+    scene, places = load_scene(options.suite, Overrides())
     for name in filter(None, (options.persona, options.against)):
-        if name not in suite.scene.personas:
-            raise SuiteError(
-                f"{options.suite} has no persona {name!r}{did_you_mean(name, suite.scene.personas)}"
-            )
+        if name not in scene.personas:
+            raise SuiteError(f"{options.suite} has no persona {name!r}{did_you_mean(name, scene.personas)}")
     prompt, site = Regime.PROMPT, options.site
-    negative = suite.scene.condition(options.against, prompt) if options.against else suite.scene.bare
-    extract = Extract(suite.scene.condition(options.persona, prompt), negative, site, options.position)
-    runner = Runner(Artefacts.of(suite.scene, suite.places), Store(store_root()), tell)
+    negative = scene.condition(options.against, prompt) if options.against else scene.bare
+    extract = Extract(scene.condition(options.persona, prompt), negative, site, options.position)
+    runner = Runner(Artefacts.of(scene, places), Store(store_root()), tell)
     values = runner.extract(extract)
     about = {
         "persona": options.persona,
         "against": options.against or "neutral",
-        "base": suite.scene.release.base,
+        "base": scene.release.base,
     }
     save_vector(options.out, values, site, about)
     print(f"{options.out}: {options.persona} against {about['against']} at {site}, width {values.size}")
@@ -66,7 +64,7 @@ COMMAND = Command(
     name="extract",
     help="extract a persona's steering vector from its prompt",
     about="Mean difference of residuals under the persona's prompt and under the neutral one, over 20 "
-    "questions that belong to no suite. The file carries its site.",
+    "questions that belong to no suite. The file carries its site. Neither probes nor assertions are needed.",
     example="coherence extract pirate.coherence.yaml pirate --site resid_post.2 --out pirate.safetensors",
     add=_add,
 )

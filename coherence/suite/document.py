@@ -27,8 +27,8 @@ _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 class Document:
     """What a file says (`data`), and where it says it, by the keys on the way there.
 
-    `problems` are what is wrong, each with the key that it is about; `unread` the parts that were left out for
-    it, and `lost` tells that names may be among those.
+    `problems` are what is wrong, each with the key that it is about; `unread` the parts that were left out
+    for it, and `lost` tells that names may be among those.
     """
 
     path: Path

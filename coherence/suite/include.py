@@ -20,8 +20,8 @@ def assemble(path: Path) -> Document:
     """Read a suite and its includes. Definitions, probes and scripts add up; else the including file wins.
 
     Of two included files that state the same other key, the later one wins. A file that is reached in two
-    ways is read once. What is wrong is listed in the document, which is valid: see `mend`. A SuiteError where a
-    file cannot be read at all.
+    ways is read once. What is wrong is listed in the document, which is valid: see `mend`. A SuiteError where
+    a file cannot be read at all.
     """
     reading = _Reading()
     try:
@@ -67,7 +67,7 @@ def _included(document: Document) -> list[str]:
 
 
 def _validate(document: Document, quota: Quota, included: bool) -> None:
-    """List what is wrong with a document, which is then valid, with its probes in place and its paths absolute."""
+    """List what is wrong with a document, which is valid then, its probes in place and its paths absolute."""
     try:
         expand_probes(document, quota)
     except SuiteError as error:

@@ -1,7 +1,7 @@
 """What of a faulty document can be read all the same, so that one mistake does not hide the next.
 
-The part that a mistake is in is left out, or something that means nothing is put in its place where others may
-name it. What rests on such a part is not judged: it would be blamed for another's mistake.
+The part that a mistake is in is left out, or something that means nothing is put in its place where others
+may name it. What rests on such a part is not judged: it would be blamed for another's mistake.
 """
 
 import re

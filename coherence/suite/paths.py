@@ -39,7 +39,7 @@ def artefact(file: Path, text: str, place: Place | None = None) -> str:
 
 
 def resolve_release(document: Document) -> list[tuple[Key, Problem]]:
-    """Make the paths of a validated `release:` absolute, in place; return what can be none, as `beside` says."""
+    """Make the paths of a validated `release:` absolute, in place; return what `beside` refuses."""
     problems: list[tuple[Key, Problem]] = []
 
     def absolute(text: str, *key: str) -> str:

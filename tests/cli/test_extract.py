@@ -40,6 +40,20 @@ def test_extract_against_another_persona_and_back_are_opposite(extracted, suite)
     assert other.metadata["against"] == "pirate"
 
 
+@pytest.mark.parametrize(
+    "rest",
+    ["", "assertions: [{property: attractor}]", "assertions: [{property: markers, personas: [nobody]}]"],
+)
+def test_a_file_of_personas_is_enough(extracted, suite, rest):
+    """Whatever it asserts, and without a probe; what else is wrong is said as ever."""
+    whole = extracted("--site", "resid_post.2")
+    personas, _, _ = suite.read_text().partition("probes:")
+    suite.write_text(personas + rest)
+    assert extracted("--site", "resid_post.2") == pytest.approx(whole)
+    suite.write_text(f"{personas}{rest}\nsed: 3\n")
+    assert main(["extract", str(suite), "pirate", "--out", "w.safetensors"]) == 4
+
+
 def test_extract_at_another_position_is_another_vector(extracted):
     at_the_end = extracted("--site", "resid_post.2", "--position", "prompt_last")
     assert not np.allclose(at_the_end, extracted("--site", "resid_post.2"))

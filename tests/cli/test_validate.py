@@ -149,7 +149,12 @@ def test_mistakes_of_all_kinds_are_shown_at_once(here, capsys):
 
 @pytest.mark.parametrize(
     "typo",
-    ["person: {pirate: {prompt: Arr.}}", "release: {adapter: {pirate: ./pirate}}", "include: 7", "scripts: 7"],
+    [
+        "person: {pirate: {prompt: Arr.}}",
+        "release: {adapter: {pirate: ./pirate}}",
+        "include: 7",
+        "scripts: 7",
+    ],
 )
 def test_nothing_is_said_of_names_where_some_may_be_lost(here, typo, capsys):
     """A name would be called unknown that stands where only a key above it is wrong."""
