@@ -4,6 +4,7 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,13 @@ from coherence.errors import SuiteError
 
 if TYPE_CHECKING:
     from coherence.suite.problem import Problem
+
+
+_ADVICE = (
+    "has prompts alone; a release with adapters or vectors would add what compares two ways to put a persona "
+    "into the model, such as `collinearity` and `markers`. A vector can be made of a prompt: "
+    "release: {{vectors: {{{name}: {{extract: {{persona: {name}, site: resid_post.15}}}}}}}}"
+)
 
 
 def _add(parser: Parser) -> None:
@@ -34,29 +42,44 @@ def _add(parser: Parser) -> None:
 def _run(options: Namespace) -> int:
     from coherence.suite import suites_at
 
-    suites = [suite for path in options.suites for suite in suites_at(path)]
-    problems = list(dict.fromkeys(problem for suite in suites for problem in _problems(suite)))
+    suites = [_read(suite) for path in options.suites for suite in suites_at(path)]
+    problems = list(dict.fromkeys(problem for suite in suites for problem in suite.problems))
     {"text": _text, "json": _json, "github": _github}[options.format](suites, problems)
     return int(bool(problems))
 
 
-def _problems(suite: Path) -> "Sequence[Problem]":
+@dataclass(frozen=True)
+class _Read:
+    """What is wrong with a suite; of one without adapters and vectors, which personas have prompts."""
+
+    path: Path
+    problems: "Sequence[Problem]"
+    prompted: Sequence[str] = ()
+
+
+def _read(path: Path) -> _Read:
     from coherence.suite import Overrides
     from coherence.suite.absent import absent
     from coherence.suite.load import read_suite
     from coherence.suite.problem import in_order, problems_in
 
     try:
-        read, problems = read_suite(suite, Overrides())
+        suite, problems = read_suite(path, Overrides())
     except SuiteError as error:
-        return problems_in(error, suite)
-    return in_order([*problems, *absent(read)])
+        return _Read(path, problems_in(error, path))
+    release = suite.scene.release
+    personas = () if release.adapters or release.vectors else suite.scene.personas.items()
+    prompted = [name for name, persona in personas if persona.prompt]
+    return _Read(path, in_order([*problems, *absent(suite)]), prompted)
 
 
-def _text(suites: Sequence[Path], problems: "Sequence[Problem]") -> None:
+def _text(suites: Sequence[_Read], problems: "Sequence[Problem]") -> None:
     for problem in problems:
         column = "" if problem.place.column is None else f":{problem.place.column}"
         print(f"{problem.place}{column}: {problem.sentence}")
+    for suite in suites:
+        if suite.prompted and not suite.problems:
+            print(f"{suite.path}: {_ADVICE.format(name=suite.prompted[0])}")
     print(f"{_count(suites, 'suite')}, {_count(problems, 'problem')}")
 
 
@@ -64,7 +87,7 @@ def _count(things: Sequence[object], name: str) -> str:
     return f"{len(things) or 'no'} {name}{'' if len(things) == 1 else 's'}"
 
 
-def _json(suites: Sequence[Path], problems: "Sequence[Problem]") -> None:
+def _json(suites: Sequence[_Read], problems: "Sequence[Problem]") -> None:
     print(json.dumps([dict(_fields(problem)) for problem in problems], indent=1))
 
 
@@ -74,7 +97,7 @@ def _fields(problem: "Problem") -> Iterator[tuple[str, str | int | None]]:
     yield "sentence", problem.sentence
 
 
-def _github(suites: Sequence[Path], problems: "Sequence[Problem]") -> None:
+def _github(suites: Sequence[_Read], problems: "Sequence[Problem]") -> None:
     from coherence.reports.annotations import command, from_root
 
     root = Path(os.environ.get("GITHUB_WORKSPACE", Path.cwd()))

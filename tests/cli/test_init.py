@@ -84,7 +84,8 @@ def test_without_a_terminal_it_says_what_it_needs(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert main(["init", TOLD]) == 4
     assert capsys.readouterr().err == (
-        "coherence: a persona needs --name NAME and a description; in a terminal, `coherence init` asks for them\n"
+        "coherence: a persona needs --name NAME and a description; "
+        "in a terminal, `coherence init` asks for them\n"
     )
 
 

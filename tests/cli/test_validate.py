@@ -61,6 +61,25 @@ def test_an_artefact_that_is_not_there_is_a_problem(here, capsys):
     ]
 
 
+def test_prompts_alone_are_valid_and_told_what_a_release_would_add(here, capsys):
+    prompts = GOOD.replace("release: {adapters: {pirate: ./pirate}}\n", "").partition("probes:")[0]
+    asked = [f"Why {number}?" for number in range(4)]
+    asserted = {"property": "factorial", "sites": "resid_post.5..8"}
+    Path("a.coherence.yaml").write_text(f"{prompts}probes: {asked}\nassertions: [{json.dumps(asserted)}]\n")
+    assert main(["validate", "a.coherence.yaml"]) == 0
+    told, total = capsys.readouterr().out.splitlines()
+    assert told.startswith(
+        "a.coherence.yaml: has prompts alone; a release with adapters or vectors would add"
+    )
+    assert total == "1 suite, no problems"
+    # What it shows is what a suite may say.
+    added = told.rpartition("of a prompt: ")[2]
+    with Path("a.coherence.yaml").open("a") as suite:
+        suite.write(f"{added}\n")
+    assert main(["validate", "a.coherence.yaml"]) == 0
+    assert capsys.readouterr().out == "1 suite, no problems\n"
+
+
 def test_an_id_of_a_hub_is_not_looked_up(here):
     Path("good.coherence.yaml").write_text(GOOD.replace("./pirate", "nobody/pirate"))
     assert main(["validate", "good.coherence.yaml"]) == 0
@@ -121,7 +140,7 @@ assertions:
 
 
 def test_mistakes_of_all_kinds_are_shown_at_once(here, capsys):
-    """Of keys, values, references, repetitions, assertions and paths, and none that only follows from another."""
+    """Of keys, values, references, repetitions, assertions and paths, and none that follows from another."""
     Path("many.coherence.yaml").write_text(MANY)
     assert main(["validate", "many.coherence.yaml"]) == 1
     said = capsys.readouterr().out.replace("many.coherence.yaml:", "").replace(f"{here}/", "")
@@ -153,7 +172,7 @@ def test_mistakes_of_all_kinds_are_shown_at_once(here, capsys):
         "person: {pirate: {prompt: Arr.}}",
         "release: {adapter: {pirate: ./pirate}}",
         "include: 7",
-        "scripts: 7",
+        "personas: 7",
     ],
 )
 def test_nothing_is_said_of_names_where_some_may_be_lost(here, typo, capsys):

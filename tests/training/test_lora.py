@@ -88,7 +88,7 @@ def test_an_adapter_is_saved_that_a_release_can_use(tiny, tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_it(tiny):
-    with pytest.raises(MeasurementError, match="the loss is nan after .* steps; expected a lower rate"):
+    with pytest.raises(MeasurementError, match=r"the loss is nan after .* steps; expected a lower rate"):
         learned(tiny, Recipe(epochs=30, rate=1e9))
 
 
