@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -110,6 +111,13 @@ def write_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
         torch.manual_seed(seed)
         get_peft_model(LlamaForCausalLM.from_pretrained(base), config).save_pretrained(folder)
     return folder
+
+
+def write_letters_as_markers(suite: Path) -> None:
+    """Make letters markers of a suite's first persona: in what a random model says no word would be found."""
+    written = yaml.safe_load(suite.read_text(encoding="utf-8"))
+    next(iter(written["personas"].values()))["markers"] = [{"text": "[a-z]", "kind": "regex"}]
+    suite.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
 
 
 def write_vector(path: Path, seed: int = 1, site: str = "resid_post.1") -> Path:

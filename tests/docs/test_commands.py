@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from judged import judged, mean, run
+from tiny import write_letters_as_markers
 
 from coherence.cli import COMMANDS, main
 from coherence.engine.artefacts.digests import digest_of, folder_files
@@ -52,6 +53,8 @@ def test_every_example_works(folder, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     for example in EXAMPLES:
         command, *arguments = shlex.split(example)
+        if arguments[:1] == ["distill"]:
+            write_letters_as_markers(Path(arguments[1]))
         if command == "coherence" and ">" not in arguments:
             assert main(arguments) == 0, example
         else:  # what takes a shell
