@@ -87,7 +87,8 @@ def _train(
         began = time.monotonic()
         for epoch, loss in enumerate(trained(model, examples, recipe, bar), start=1):
             left = (time.monotonic() - began) / epoch * (recipe.epochs - epoch)
-            bar.say(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}, about {_told(left)} left")
+            until = f", about {_told(left)} left" if left else ""
+            bar.say(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}{until}")
         save(model, out, _named(scene.release.base))
 
 
