@@ -107,6 +107,6 @@ COMMAND = Command(
     about="Train a PEFT LoRA on every linear layer, by AdamW, on the replies of `coherence distill`, without "
     "the persona's prompt: the persona moves into the weights. On a GPU where there is one. Shows the mean "
     "loss of each epoch, in nats per token of a reply, and the time that is left. Another seed makes a twin.",
-    example="coherence train pirate.coherence.yaml pirate",
+    example="coherence train pirate.coherence.yaml pirate --out adapters/next",
     add=_add,
 )
