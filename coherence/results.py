@@ -3,7 +3,7 @@
 import builtins
 from collections import Counter
 from collections.abc import Iterator
-from math import isfinite
+from math import isinf
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,6 +24,7 @@ from coherence.vocabulary import (
     Regime,
     Verdict,
 )
+from coherence.vocabulary.evidence import UNTOLD
 from coherence.vocabulary.frozen import Frozen, Text
 from coherence.vocabulary.tier import Tier
 
@@ -224,7 +225,7 @@ def sentence_of(
         return _one_line(f"{assertion} {claim} {error}", 600)
     claim, criterion = _claim(verdict, expect, evidence)
     control = evidence.passing_control
-    grounds = f"the control passes too: {control}" if control else _grounds(criterion)
+    grounds = f"the control passes too: {control}" if control else _grounds(criterion, evidence)
     return _one_line(f"{assertion} {claim} {grounds}", 240)
 
 
@@ -240,20 +241,28 @@ def _claim(verdict: Verdict, expect: Expectation, evidence: Evidence) -> tuple[s
     return _CLAIMS[verdict, expect == "pass"].format(expect), evidence.decisive
 
 
-def _grounds(criterion: Criterion) -> str:
+def _grounds(criterion: Criterion, evidence: Evidence) -> str:
     estimate = criterion.estimate
-    if criterion.unreliable:
-        return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
     if criterion.verdict is not Verdict.INCONCLUSIVE:
         return f"{criterion} ({_joined(f'n = {estimate.n}', criterion.among_all)})"
+    if criterion.unreliable:
+        return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
+    wanting = f"{criterion.wanting}{_further(criterion, evidence)}"
     if criterion.fails_only_alone:
-        return f"{criterion} ({_joined(criterion.lacking, criterion.among_all)})"
-    bounds = (criterion.at_least, criterion.at_most)
-    inside = [bound for bound in bounds if isfinite(bound) and estimate.low <= bound <= estimate.high]
-    if not inside:
-        return f"{criterion} (n = {estimate.n})"
-    nearest = min(inside, key=lambda bound: abs(bound - estimate.value))
-    return f"{estimate} straddles {nearest:g} ({estimate.lacking(nearest)})"
+        return f"{criterion} ({_joined(wanting, criterion.among_all)})"
+    if criterion.nearest is None:
+        return f"{criterion} ({wanting})"
+    return f"{estimate} straddles {criterion.nearest:g} ({wanting})"
+
+
+def _further(criterion: Criterion, evidence: Evidence) -> str:
+    """Say what another criterion needs beyond what this one does: the count is that of the assertion."""
+    other = evidence.neediest
+    if other.needed <= criterion.needed or other.needed == UNTOLD:
+        return ""
+    if isinf(other.needed):
+        return f", and more do not help {other.estimate.name}"
+    return f", and {'over' if other.needed >= 1000 else 'about'} {other.needed:.0f} for {other.estimate.name}"
 
 
 def _joined(*said: str) -> str:

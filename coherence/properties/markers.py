@@ -12,7 +12,7 @@ from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
 from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
-from coherence.properties.criterion import held, unclear
+from coherence.properties.criterion import faint, held, unevoked
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
 from coherence.properties.parts import require_reasoning
@@ -169,6 +169,7 @@ class MarkersCase(Case[MarkersSample]):
         )
         return Figures(
             fact=f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each",
+            cause=faint(sample.replies[Regime.PROMPT].rate, sample.replies[Regime.BARE].rate),
             probes=self._side_by_side(sample),
             notes=tuple(self._notes(sample)),
         )
@@ -197,13 +198,12 @@ class MarkersCase(Case[MarkersSample]):
         )
         recovered = recovery(sample.replies[worse].hits, ceiling.hits, bare.hits, sample.clusters)
         effect = paired_difference(bare.hits, ceiling.hits, sample.clusters)
-        flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         return held(
             f"recovery by {worse}",
             recovered,
             sample.n,
             at_least=self.spec.min_recovery,
-            unreliable=unclear(flat, effect, sample.n),
+            unreliable=unevoked(ceiling.rate, bare.rate, effect, sample.n),
             key="min_recovery",
         )
 
