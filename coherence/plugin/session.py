@@ -27,6 +27,7 @@ from coherence.plugin.suites import SUITES, Suites
 from coherence.plugin.unjudged import Unjudged
 from coherence.reports.annotations import annotations
 from coherence.reports.controls import controls
+from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results
@@ -206,7 +207,7 @@ class CoherenceSession:
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
-                crash.message = item.result.sentence
+                crash.message = f"{item.result.outcome}: {item.result.seen or item.result.sentence}"
         Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
@@ -265,8 +266,23 @@ class Summary:
             self._results.update(self._missing)
             if self._results:
                 self._outputs.write(self._document)
+                self._order_failures()
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_code()
+
+    def _order_failures(self) -> None:
+        """Have pytest show failures of suites in the order of the reports, what explains others first."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            return
+        places = {(one.suite, one.id): place for place, one in enumerate(worst_first(self._document.assertions))}
+        place_of = {name: places[one.suite, one.id] for name, one in self._results.items()}
+        for kind in ("failed", "error"):
+            shown = reporter.stats.get(kind, [])
+            slots = [slot for slot, report in enumerate(shown) if report.nodeid in place_of]
+            ordered = sorted((shown[slot] for slot in slots), key=lambda report: place_of[report.nodeid])
+            for slot, report in zip(slots, ordered, strict=True):
+                shown[slot] = report
 
     def _exit_code(self) -> pytest.ExitCode:
         if not self._results:

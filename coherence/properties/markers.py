@@ -163,16 +163,27 @@ class MarkersCase(Case[MarkersSample]):
 
     def figures(self, sample: MarkersSample) -> Figures:
         """Show replies side by side, and every rate."""
-        heard = (
-            f"{replies.rate:.0%} by {regime}"
-            for regime, replies in zip(self.regimes, sample.both, strict=True)
-        )
         return Figures(
-            fact=f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each",
+            fact=self._fact(sample),
             cause=faint(sample.replies[Regime.PROMPT].rate, sample.replies[Regime.BARE].rate),
             probes=self._side_by_side(sample),
             notes=tuple(self._notes(sample)),
         )
+
+    def _fact(self, sample: MarkersSample) -> str:
+        """Say how often markers are heard and, where that is alike, in what else the regimes differ."""
+        both, (first, second) = sample.both, sample.hits
+        heard = (
+            f"{replies.rate:.0%} by {regime}" for regime, replies in zip(self.regimes, both, strict=True)
+        )
+        said = f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each"
+        apart, more = int((first != second).sum()), abs(int(first.sum()) - int(second.sum()))
+        if apart > more:
+            said += f", and {apart} times in one of the two alone"
+        if abs(sample.relative_count().value) > self.spec.max_count_difference:
+            counts = " and ".join(f"{np.mean(replies.counts):.1f}" for replies in both)
+            said += f", {counts} distinct ones on average"
+        return said
 
     def controls(self) -> Mapping[str, Sequence["MarkersCase"]]:
         """Another persona, or nothing, in the last regime with artefacts, and random vectors.

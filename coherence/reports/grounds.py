@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 from math import isfinite, isnan
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 from coherence.reports.controls import controls_table
 from coherence.reports.figure_columns import FigureColumns, columns_of
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
+from coherence.reports.red import likely_cause, look_closer
 from coherence.results import AssertionResult
 from coherence.vocabulary import Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
@@ -22,23 +24,31 @@ _PROBES = 5
 _TEXT_BYTES = 600
 
 
-def explain(result: AssertionResult, width: int = 100) -> str:
-    """Put the verdict's sentence on the first line and the evidence below it, `width` columns wide.
+def explain(result: AssertionResult, width: int = 100, document: Path | None = None) -> str:
+    """Put what was seen on the first line, then its likely cause, where to look closer, and the numbers.
 
-    Control characters and the commands of CI runners are written out. A reply or note is cut after 600 bytes,
-    the whole is not.
+    The evidence is below, `width` columns wide; `document` is where the results of the run are, if not where
+    commands look. Control characters and the commands of CI runners are written out. A reply or note is cut
+    after 600 bytes, the whole is not.
     """
-    head = one_line(result.sentence)
-    if result.evidence and result.evidence.fact:
-        head += f"\nseen: {one_line(result.evidence.fact)}"
-    head += f"\nstated in {one_line(result.suite)}:{result.line}"
-    if result.replay:  # in one line whatever the width, for a shell
-        head += f"\nreplay: {visible(result.replay)}"
-    head = inert(head)
+    head = inert("\n".join(_head(result, document)))
     if result.evidence is None:
         return head
     sections = (Group(Text(f"\n{title}"), content) for title, content in _sections(result.evidence))
     return f"{head}\n{rendered(Group(*sections), width)}"
+
+
+def _head(result: AssertionResult, document: Path | None) -> Iterator[str]:
+    yield one_line(result.headline)
+    if cause := likely_cause(result):
+        yield f"likely cause: {one_line(cause)}"
+    if not result.green and result.evidence:  # in one line whatever the width, for a shell
+        yield f"look closer: {visible(look_closer(result, document))}"
+    if result.numbers:
+        yield f"in numbers: {one_line(result.numbers)}"
+    yield f"stated in {one_line(result.suite)}:{result.line}"
+    if result.replay and result.green:
+        yield f"replay: {visible(result.replay)}"
 
 
 def criteria_table(evidence: Evidence) -> Table:

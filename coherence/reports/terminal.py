@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from rich.box import ASCII, SIMPLE_HEAD
 from rich.console import Group
@@ -9,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.adjustment import cost
+from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
+from coherence.reports.red import in_a_sentence, look_closer
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -30,12 +33,20 @@ _NAME = 31
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
     """Show verdicts in a table, remarks on artefacts, what the adjustment cost, and last a line of counts.
 
-    All within `width`.
+    Before that one a red run says in a sentence what explains it, and where to look closer. All within
+    `width`.
     """
     remarks = (cell(f"- {one_line(remark)}", "yellow") for remark in results.remarks)
-    below = [Text(), *remarks, *map(cell, cost(results)), _last_line(results)]
+    below = [Text(), *remarks, *map(cell, cost(results)), *_red(results), _last_line(results)]
     shown = rendered(Group(_verdicts(results, width, ascii_only), *below), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
+
+
+def _red(results: Results) -> Iterator[Text]:
+    first = next((one for one in worst_first(results.assertions) if not one.green), None)
+    if first is not None:
+        yield cell(one_line(in_a_sentence(results)), "red")
+        yield cell(f"look closer: {one_line(look_closer(first))}")
 
 
 def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:

@@ -194,6 +194,14 @@ class Criterion(Frozen):
         return enough(n, n * (then / now) ** 2, of)
 
     @property
+    def plainly(self) -> str:
+        """The value and what was expected, without the interval and in words."""
+        at = {"at least": self.at_least, "at most": self.at_most}
+        bounds = [f"{word} {bound:g}" for word, bound in at.items() if isfinite(bound)]
+        value = "has no value" if isnan(self.estimate.value) else f"is {number(self.estimate.value)}"
+        return f"{self.estimate.name} {value}, expected {' and '.join(bounds)}"
+
+    @property
     def needed(self) -> float:
         """About how many decide it, where it is inconclusive; without end where more do not help."""
         if self.verdict is not Verdict.INCONCLUSIVE:
