@@ -21,7 +21,7 @@ def bears(own, *against, red=True, fails=None):
 def told(bearings, remarks):
     """What each is said to be red because of, with an arrow before what follows."""
     causes = likely_causes(bearings, remarks)
-    return [cause and f"{'-> ' * cause.follows}{cause.said}" for cause in causes]
+    return [cause and f"{'-> ' * cause.follows}{cause.sentence}" for cause in causes]
 
 
 def test_the_innocent_is_red_because_of_the_misplaced():
@@ -29,7 +29,7 @@ def test_the_innocent_is_red_because_of_the_misplaced():
     said = WRONG.plainly
     assert told(bearings, {PIRATE: [WRONG], COUNSEL: [IN_PLACE]}) == [f"-> {said}", said, None]
     (cause, _, _) = likely_causes(bearings, {PIRATE: [WRONG]})
-    assert (cause.artefact, cause.do) == ("adapter pirate", "see to it")
+    assert (cause.artefact, cause.remedy) == ("adapter pirate", "see to it")
 
 
 def test_what_was_not_held_against_the_misplaced_has_a_cause_of_its_own():

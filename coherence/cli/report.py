@@ -18,6 +18,7 @@ _VIEWS = {
     "html": "a report to look at: one HTML file",
     "junit": "a JUnit report of the verdicts",
     "markdown": "a summary in markdown, worst first",
+    "comment": "the same as a comment for a pull request, which ci/comment.py posts",
 }
 
 
@@ -57,9 +58,11 @@ def _run(options: Namespace) -> None:
 def _writer(view: str) -> "Callable[[Results, Path], None]":
     from coherence.reports.html import write_html
     from coherence.reports.junit import write_junit
-    from coherence.reports.markdown import write_markdown
+    from coherence.reports.markdown import write_comment, write_markdown
 
-    return {"html": write_html, "junit": write_junit, "markdown": write_markdown}[view]
+    return {"html": write_html, "junit": write_junit, "markdown": write_markdown, "comment": write_comment}[
+        view
+    ]
 
 
 def _write(write: Callable[[Path], None], path: Path) -> None:

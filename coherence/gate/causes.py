@@ -48,7 +48,7 @@ def likely_causes(
 ) -> list[Cause | None]:
     """Find for each red verdict what was said of an artefact that explains it; None where nothing does.
 
-    What the own artefacts of a persona are comes first. A claim that rests on another's follows from that one,
+    A persona's own artefacts come first. A claim that rests on another's follows from that one,
     where that one is red itself.
     """
     suspects = _suspects(bearings, remarks)
@@ -72,12 +72,13 @@ def _cause(bearing: Bearing, suspects: Suspects, explained: Suspects) -> Cause |
 
 def _suspects(bearings: Sequence[Bearing], remarks: Mapping[Named, Sequence[Remark]]) -> Suspects:
     """Name a cause for each artefact that may be one, the first that was said of it."""
-    found: dict[Named, Cause] = {}
-    for named, said in remarks.items():
-        for remark in said:
+    causes: dict[Named, Cause] = {}
+    for named, of_artefact in remarks.items():
+        for remark in of_artefact:
             if remark.explains and (plainly := _plainly(named, remark, bearings)):
-                found.setdefault(named, Cause(artefact=" ".join(_one(named)), said=plainly, do=remark.do))
-    return found
+                cause = Cause(artefact=" ".join(_one(named)), sentence=plainly, remedy=remark.do)
+                causes.setdefault(named, cause)
+    return causes
 
 
 def _plainly(named: Named, remark: Remark, bearings: Sequence[Bearing]) -> str | None:

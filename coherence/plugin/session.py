@@ -207,7 +207,8 @@ class CoherenceSession:
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
-                crash.message = f"{item.result.outcome}: {item.result.seen or item.result.sentence}"
+                seen = item.result.seen
+                crash.message = f"{item.result.outcome}: {seen}" if seen else item.result.sentence
         Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
@@ -275,7 +276,9 @@ class Summary:
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is None:
             return
-        places = {(one.suite, one.id): place for place, one in enumerate(worst_first(self._document.assertions))}
+        places = {
+            (one.suite, one.id): place for place, one in enumerate(worst_first(self._document.assertions))
+        }
         place_of = {name: places[one.suite, one.id] for name, one in self._results.items()}
         for kind in ("failed", "error"):
             shown = reporter.stats.get(kind, [])

@@ -132,7 +132,7 @@ class CollinearityCase(Case[CollinearitySample]):
         return f"{along}, {second} moves it {far}{' in the opposite direction' if strength < 0 else ''}"
 
     def _cause(self, sample: CollinearitySample) -> str | None:
-        """Tell a turned sign, a wrong scale and another persona's artefact by how far the model goes where."""
+        """Tell a turned sign, a wrong scale and another persona's artefact by where the model goes."""
         alignment, (first, second) = sample.band.alignment, self.regimes
         strength, own = alignment.strength(), alignment.cosine().value
         if strength.high < -_TURNED:

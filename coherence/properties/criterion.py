@@ -106,7 +106,9 @@ def unevoked(prompted: float, bare: float, effect: Interval, n: int) -> str | No
         return None
     if hardly := faint(prompted, bare):
         return f"{hardly}; more probes do not help"
-    return unclear(f"the prompt's rate {prompted:.2f} is not clearly above the bare rate {bare:.2f}", effect, n)
+    return unclear(
+        f"the prompt's rate {prompted:.2f} is not clearly above the bare rate {bare:.2f}", effect, n
+    )
 
 
 def _p(interval: Interval, at_least: float, at_most: float) -> float | None:

@@ -6,11 +6,11 @@ from math import isfinite, isnan
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.controls import controls_table
 from coherence.reports.figure_columns import FigureColumns, columns_of
+from coherence.reports.grid import Grid
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.reports.red import likely_cause, look_closer
 from coherence.results import AssertionResult
@@ -51,9 +51,10 @@ def _head(result: AssertionResult, document: Path | None) -> Iterator[str]:
         yield f"replay: {visible(result.replay)}"
 
 
-def criteria_table(evidence: Evidence) -> Table:
+def criteria_table(evidence: Evidence) -> Grid:
     """Show what decided, a criterion a row."""
-    shown = table("estimate", "value", "95 % interval", "expected", "n", "verdict", numbers=("value", "n"))
+    columns = ("estimate", "value", "95 % interval", "expected", "n", "verdict")
+    shown = table(*columns, numbers=("value", "n"), whole=columns[1:-1])
     for criterion in evidence.criteria:
         estimate = criterion.estimate
         unknown = isnan(estimate.value)
@@ -88,7 +89,7 @@ def _count(title: str, shown: int, available: int) -> str:
     return f"{title} ({shown} of {available})" if shown < available else title
 
 
-def _in_numbers(grid: FigureColumns) -> Table:
+def _in_numbers(grid: FigureColumns) -> Grid:
     shown = table("", *grid.names, numbers=grid.names)
     for row in _rows_that_matter(grid):
         values = (column[row] for column in grid.columns)
@@ -98,7 +99,7 @@ def _in_numbers(grid: FigureColumns) -> Table:
     return shown
 
 
-def _table_of(numbers: Numbers) -> Table:
+def _table_of(numbers: Numbers) -> Grid:
     """Show every cell; columns that are called as the rows are have the rows' numbers instead."""
     square = numbers.columns == numbers.rows
     names = [str(place + 1) for place in range(len(numbers.rows))] if square else numbers.columns
@@ -126,22 +127,20 @@ def _extremes(column: Column) -> list[int]:
     return [max(finite, key=finite.__getitem__), min(finite, key=finite.__getitem__)] if finite else []
 
 
-def _probe_table(probes: tuple[ProbeNote, ...]) -> Table:
+def _probe_table(probes: tuple[ProbeNote, ...]) -> Grid:
     shown = table("probe", "note")
     for probe in probes:
         shown.add_row(_text(probe.probe), _text(probe.note))
     return shown
 
 
-def _side_by_side(replies: dict[str, str]) -> Iterator[Table]:
+def _side_by_side(replies: dict[str, str]) -> Iterator[Grid]:
     """Two regimes a table, each in half of the width."""
     regimes = list(replies)
     for first in range(0, len(regimes), 2):
         pair = regimes[first : first + 2]
         shown = table(*pair)
-        shown.expand = True
-        for column in shown.columns:
-            column.ratio = 1
+        shown.even = True
         shown.add_row(*(_text(replies[regime]) for regime in pair))
         yield shown
 

@@ -18,14 +18,14 @@ def worst_first(results: Iterable[AssertionResult]) -> list[AssertionResult]:
     for index, result in enumerate(several):
         if result.cause:
             here = (_rank(result), index)
-            worst[result.cause.said] = min(worst.get(result.cause.said, here), here)
+            worst[result.cause.sentence] = min(worst.get(result.cause.sentence, here), here)
 
     def place(numbered: tuple[int, AssertionResult]) -> tuple[tuple[int, int], bool, int, int]:
         index, result = numbered
         own = (_rank(result), index)
         if result.cause is None:
             return own, False, *own
-        return worst[result.cause.said], result.cause.follows, *own
+        return worst[result.cause.sentence], result.cause.follows, *own
 
     return [result for _, result in sorted(enumerate(several), key=place)]
 

@@ -1,7 +1,7 @@
 """What a reader of a red build needs first: what was seen, its likely cause, and where to look closer."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from coherence.errors import listed
@@ -14,7 +14,7 @@ _NAMED = 3
 def likely_cause(result: AssertionResult) -> str | None:
     """Say why a result is likely red, and what to do where that is known; None of a green one."""
     if result.cause and not result.green:
-        return f"{result.likely_cause}; {result.cause.do}"
+        return f"{result.likely_cause}; {result.cause.remedy}"
     return result.likely_cause
 
 
@@ -34,44 +34,52 @@ def told_first(result: AssertionResult) -> str:
     return f"{result.headline}; likely cause: {cause}" if cause else result.headline
 
 
-def in_a_sentence(results: Results) -> str:
-    """Say what a run came to in one sentence: how many are not as expected, and what explains them."""
+def in_a_sentence(results: Results, quoted: Callable[[str], str] = str) -> str:
+    """Say what a run came to in one sentence: how many are not as expected, and what explains them.
+
+    `quoted` is applied to all that suites and models wrote.
+    """
     judged = len(results.assertions)
     if not judged:
         return "Nothing was evaluated."
     red = [result for result in worst_first(results.assertions) if not result.green]
     if not red:
-        return f"{_all(judged)} as expected{_but(results)}."
-    counted = f"{len(red)} of {judged} assertions {'is' if len(red) == 1 else 'are'} not as expected"
-    return f"{counted}{_because(red)}."
+        return f"{'The one assertion is' if judged == 1 else f'All {judged} are'} as expected{_but(results)}."
+    counted = f"{len(red)} of {judged} assertions {_is(len(red))} not as expected"
+    return f"{counted}{_because(red, quoted)}."
 
 
-def _all(judged: int) -> str:
-    return "The one assertion is" if judged == 1 else f"All {judged} assertions are"
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _but(results: Results) -> str:
+    """Name what a green run has beside its verdicts."""
     tolerated = sum(result.tolerated for result in results.assertions)
     worse = len(results.comparison.failing) if results.comparison else 0
-    parts = [f", {tolerated} of them tolerated"] if tolerated else []
-    parts += [f", and {worse} {'criterion is' if worse == 1 else 'criteria are'} worse than the baseline"] * (
-        worse > 0
-    )
-    return "".join(parts)
+    beside = f", {tolerated} of them tolerated" if tolerated else ""
+    if worse:
+        beside += f", and {worse} {'criterion' if worse == 1 else 'criteria'} {_is(worse)} worse than before"
+    return beside
 
 
-def _because(red: Sequence[AssertionResult]) -> str:
+def _because(red: Sequence[AssertionResult], quoted: Callable[[str], str]) -> str:
     """Name the cause of the worst, what it explains and what follows from it, or say what was seen."""
     first = red[0]
     if first.cause is None:
-        return f"; first: {told_first(first).rstrip('.')}"
-    of_it = [result for result in red if result.cause and result.cause.said == first.cause.said]
-    following = [result.id for result in of_it if result.cause and result.cause.follows]
-    own = [result.id for result in of_it if result.id not in following]
-    parts = [f", likely because {first.cause.said}: {listed(own or following, shown=_NAMED)}"]
+        return f"; the first: {quoted(told_first(first))}"
+    explained = {result.id: result.cause for result in red if result.cause}
+    of_it = {name: cause for name, cause in explained.items() if cause.sentence == first.cause.sentence}
+    following = [name for name, cause in of_it.items() if cause.follows]
+    own = [name for name in of_it if name not in following]
+    because = f", likely because {quoted(first.cause.sentence)}: {_listed(own or following, quoted)}"
     if own and following:
-        follow = "follows" if len(following) == 1 else "follow"
-        parts.append(f"; {listed(following, shown=_NAMED)} {follow} from it")
+        verb = "follows" if len(following) == 1 else "follow"
+        because += f"; {_listed(following, quoted)} {verb} from it"
     if others := len(red) - len(of_it):
-        parts.append(f"; {others} for other reasons")
-    return "".join(parts)
+        because += f"; {others} for other reasons"
+    return because
+
+
+def _listed(names: Sequence[str], quoted: Callable[[str], str]) -> str:
+    return listed([quoted(name) for name in names], shown=_NAMED)

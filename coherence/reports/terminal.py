@@ -1,15 +1,14 @@
 """The summary at the end of a run: a line an assertion, grouped by persona."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from rich.box import ASCII, SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.adjustment import cost
+from coherence.reports.grid import Grid
 from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
 from coherence.reports.red import in_a_sentence, look_closer
@@ -25,9 +24,7 @@ _STYLES = {
     "unexpected pass": "red",
 }
 
-_ROOMY = 96
-_NARROW = 72
-_NAME = 31
+_ROOMY = 96  # columns from which on an interval stands beside its estimate
 
 
 def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
@@ -49,16 +46,12 @@ def _red(results: Results) -> Iterator[Text]:
         yield cell(f"look closer: {one_line(look_closer(first))}")
 
 
-def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
+def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:
     box = ASCII if ascii_only else SIMPLE_HEAD
-    shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
+    columns = ("assertion", "statistic", "estimate", "expected", "n", "verdict")
+    # Half of `expected fail` says another thing.
+    shown = table(*columns, numbers=("n",), whole=columns[2:], box=box)
     shown.collapse_padding = True
-    if width >= _ROOMY:  # names are read first: they keep to a line
-        shown.columns[0].min_width, shown.columns[1].max_width = _NAME, 15
-        shown.columns[-1].min_width = max(map(len, _STYLES))  # half of `expected fail` says another thing
-        shown.columns[3].max_width = 9
-    elif width >= _NARROW:  # ... or to two, broken where it says something
-        shown.columns[0].min_width, shown.columns[1].max_width, shown.columns[2].min_width = 26, 12, 13
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))
         for assertion in assertions:
@@ -66,16 +59,8 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     return shown
 
 
-def _broken(name: str, width: int) -> str:
-    if width < _ROOMY:
-        return name.replace(".", ".\n    ", 1)
-    if len(name) <= _NAME:
-        return name
-    return re.sub(rf"^(.{{1,{_NAME - 1}}}[.+-])", r"\1\n    ", name)
-
-
 def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
-    name = cell(_broken(f"  {result.id.removeprefix(f'{result.persona}.')}", width))
+    name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
     verdict = cell(_said(result), _STYLES[result.outcome])
     if result.evidence is None:
         return name, cell("not measured"), cell(""), cell(""), cell(""), verdict

@@ -219,7 +219,9 @@ class Criterion(Frozen):
     def nearest(self) -> float | None:
         """The bound inside the interval that is nearest to the value; None where none is inside."""
         value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
-        inside = [bound for bound in (self.at_least, self.at_most) if isfinite(bound) and low <= bound <= high]
+        inside = [
+            bound for bound in (self.at_least, self.at_most) if isfinite(bound) and low <= bound <= high
+        ]
         return min(inside, key=lambda bound: abs(bound - value), default=None)
 
     @property
@@ -305,7 +307,7 @@ class Evidence(Figures):
 
     @property
     def neediest(self) -> Criterion:
-        """The inconclusive criterion that needs most, also beside one that fails by itself; first come first."""
+        """The inconclusive criterion that needs most probes; first come first."""
         return max(self.criteria, key=lambda one: one.needed)
 
     def own(self, criterion: Criterion) -> Criterion | None:

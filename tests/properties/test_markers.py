@@ -136,9 +136,7 @@ def test_the_difference_is_the_second_rate_minus_the_first():
 
 
 def test_a_prompt_that_is_not_clearly_better_than_bare_leaves_nothing_to_recover():
-    evidence = judged(
-        {Regime.BARE: range(1), PROMPT: range(4), ADAPTER: range(4)}, scene=a_scene(PROBES[:8])
-    )
+    evidence = judged({Regime.BARE: range(1), PROMPT: range(4), ADAPTER: range(4)}, scene=a_scene(PROBES[:8]))
     assert re.fullmatch(
         r"the prompt's rate 0.50 is not clearly above the bare rate 0.12: 8 probes, about \d+ needed",
         by_name(evidence)["recovery by adapter"].unreliable,

@@ -100,7 +100,7 @@ class ReleaseRemarks:
             )
 
     def _twins(self, kind: str, name: str, same: Sequence[str]) -> Remark:
-        """Say of an artefact that others hold its weights; that explains a claim unless it is in its place."""
+        """Say of an artefact that others hold its weights; which explains a claim unless it is in place."""
         others = listed([repr(other) for other in same], shown=3)
         misplaced = self._misplaced(kind, {name, *same})
         owners = [other for other in same if other not in misplaced]
