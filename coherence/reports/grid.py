@@ -13,6 +13,8 @@ from rich.text import Text
 
 # Where a name may be broken: between the parts of ids, paths and hyphened words, and in no number.
 _BETWEEN = re.compile(r"(?<=\w[.+/:-])(?=[^\W\d_])")
+_AT_DOTS = re.compile(r"(?<=\w\.)(?=[^\W\d_])")
+_NAME = 40  # columns; the first keeps as much, as long as others have room for their words
 _LONGEST = 30  # columns; what is longer, and has no part to end at, is broken anywhere
 
 
@@ -78,10 +80,11 @@ class Grid:
         widths = [max(map(_width, self._cells(column)), default=0) for column in columns]
         least = [self._least(column) for column in columns]
         while sum(widths) > room:
-            wide = [place for place in range(1, len(columns)) if widths[place] > least[place]]
-            if not wide and widths[0] <= least[0]:
-                break  # two columns of very long words: they are broken anywhere
-            widths[max(wide, key=widths.__getitem__, default=0)] -= 1
+            wide = [place for place, width in enumerate(widths) if width > least[place]]
+            if not wide:
+                break  # very long words: they are broken anywhere
+            others = [place for place in wide if place or widths[0] > _NAME] or wide
+            widths[max(others, key=widths.__getitem__)] -= 1
         return widths
 
     def _least(self, column: int) -> int:
@@ -140,13 +143,21 @@ def _broken(text: Text, width: int | None) -> Text:
     return Text("\n".join(lines), text.style)
 
 
+def _parts(word: str, room: int) -> list[str]:
+    """Part a word that has no room: at dots where that is enough, as these part what an id is made of."""
+    if cell_len(word) <= room:
+        return [word]
+    at_dots = _AT_DOTS.split(word)
+    return at_dots if max(map(cell_len, at_dots)) <= room else _BETWEEN.split(word)
+
+
 def _parted(line: str, width: int) -> str:
     content = line.lstrip()
     indent = line[: len(line) - len(content)]
     further = indent + "  " if indent else ""
     shown = [""]
     for word in content.split(" "):
-        for number, part in enumerate(_BETWEEN.split(word) if cell_len(indent + word) > width else [word]):
+        for number, part in enumerate(_parts(word, width - len(further))):
             blank = " " if shown[-1] and not number else ""
             before = further if len(shown) > 1 else indent
             if shown[-1] and cell_len(f"{before}{shown[-1]}{blank}{part}") > width:

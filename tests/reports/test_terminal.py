@@ -45,13 +45,15 @@ def test_nothing_evaluated_is_never_silent(results):
     assert summary(empty, 100, color=False).splitlines()[-1] == "nothing was evaluated"
 
 
-def test_a_narrow_terminal_breaks_intervals_before_names(results):
-    lines = summary(results, 80, color=False).split("counsel")[0].splitlines()
-    name = next(number for number, line in enumerate(lines) if "collinearity.prompt-steering" in line)
-    assert lines[name].split()[1:3] == ["cosine", "0.12"]
-    assert lines[name + 1].split() == ["[0.05,", "0.20]"]
-    narrower = summary(results, 60, color=False)
-    assert re.search(r"^  collinearity\.prompt- .*\n    steering", narrower, re.M)
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_breaks_names_and_intervals_where_they_say_something(results, width):
+    lines = summary(results, width, color=False).splitlines()
+    broken = next(number for number, line in enumerate(lines) if line.startswith("    prompt-steering "))
+    assert (
+        lines[broken - 1].split()
+        == ["collinearity.", "cosine", "0.12", ">=", "0.5", "24", "fail"][: 7 - (width == 60)]
+    )
+    assert lines[broken].split() == ["prompt-steering", "[0.05,", "0.20]"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
