@@ -207,8 +207,7 @@ class CoherenceSession:
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
-                seen = item.result.seen
-                crash.message = f"{item.result.outcome}: {seen}" if seen else item.result.sentence
+                crash.message = _short(item.result)
         Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
@@ -352,6 +351,13 @@ def _lender(config: pytest.Config) -> Lender | None:
 def _badness(result: AssertionResult) -> tuple[bool, int]:
     """Order what is required twice by one id, in one file: no success may hide a failure."""
     return not result.green, result.verdict.severity
+
+
+def _short(result: AssertionResult) -> str:
+    """Say what was seen behind pytest's own FAILED and the id, and the outcome where it is another one."""
+    if result.seen is None:
+        return result.sentence
+    return result.seen if result.outcome == "fail" else f"{result.outcome}: {result.seen}"
 
 
 def _tells(report: pytest.TestReport) -> bool:

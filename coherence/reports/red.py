@@ -19,12 +19,15 @@ def likely_cause(result: AssertionResult) -> str | None:
 
 
 def look_closer(result: AssertionResult, document: Path | None = None) -> str:
-    """Return the command that shows more, as a shell reads it: a replay where there is a counterexample.
+    """Return the command that shows more, as a shell reads it: a replay where there is a counterexample."""
+    return result.replay or explained_by(result, document)
+
+
+def explained_by(result: AssertionResult, document: Path | None = None) -> str:
+    """Return the command that shows what was found and what it means, as a shell reads it.
 
     `document` are the results of the run, where they are not where commands look for them.
     """
-    if result.replay:
-        return result.replay
     return shlex.join(["coherence", "explain", result.id, *([str(document)] if document else [])])
 
 

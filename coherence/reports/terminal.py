@@ -11,7 +11,7 @@ from coherence.reports.adjustment import cost
 from coherence.reports.grid import Grid
 from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
-from coherence.reports.red import in_a_sentence, look_closer
+from coherence.reports.red import explained_by, in_a_sentence
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -43,7 +43,7 @@ def _red(results: Results) -> Iterator[Text]:
     first = next((one for one in worst_first(results.assertions) if not one.green), None)
     if first is not None:
         yield cell(one_line(in_a_sentence(results)), "red")
-        yield cell(f"look closer: {one_line(look_closer(first))}")
+        yield cell(f"look closer: {one_line(explained_by(first))}")
 
 
 def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:
@@ -78,7 +78,7 @@ def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
 
 def _said(result: AssertionResult) -> str:
     if result.evidence and result.evidence.passing_control:
-        return f"{result.outcome},\nthe control passes too"
+        return f"{result.outcome},\nthe control\npasses too"
     differs = result.raw_verdict is not result.verdict
     return f"{result.outcome},\n{result.raw_verdict} alone" if differs else result.outcome
 
