@@ -99,7 +99,8 @@ class AssertionResult(Frozen):
         if self.evidence is None or self.verdict is Verdict.ERROR:
             return None
         if control := self.evidence.passing_control:
-            return f"the control passes too: {control.name}, {(control.criterion or self.evidence.decisive).plainly}"
+            passed = control.criterion or self.evidence.decisive
+            return f"the control passes too: {control.name}, {passed.plainly}"
         _, criterion = _claim(self.verdict, self.expect, self.evidence)
         seen = self.evidence.fact or criterion.plainly
         if criterion.verdict is not Verdict.INCONCLUSIVE:

@@ -11,7 +11,7 @@ import pytest
 
 from coherence.errors import CoherenceError, Place
 from coherence.gate import Gate
-from coherence.plugin.options import OPTIONS, setting_of
+from coherence.plugin.options import setting_of
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.suite import SUFFIX, Assertion, Overrides, Suite, load_suite
@@ -111,9 +111,7 @@ class AssertionItem(pytest.Function):
 
     @property
     def _explained(self) -> str:
-        document: Path = setting_of(self.config, "--coherence-results").value
-        usual = document == OPTIONS["--coherence-results"].default  # where commands look by themselves
-        return explain(self.result, document=None if usual else document)
+        return explain(self.result, document=setting_of(self.config, "--coherence-results").value)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Point at the assertion's line in the suite."""

@@ -307,8 +307,9 @@ class Summary:
         writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
         layout = width, writer.hasmarkup, "utf" not in encoding().lower()
-        views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
-        shown = (view(self._document, *layout) for view in views)
+        shown = [summary(self._document, *layout, document=self._outputs.document)]
+        if terminalreporter.verbosity > 0:
+            shown.append(controls(self._document, *layout))
         terminalreporter.write_line("\n\n".join(filter(None, shown)))
         if not self._outputs.problems:
             terminalreporter.write_line(f"results: {self._outputs.document}")

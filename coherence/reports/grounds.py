@@ -12,7 +12,7 @@ from coherence.reports.controls import controls_table
 from coherence.reports.figure_columns import FigureColumns, columns_of
 from coherence.reports.grid import Grid
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
-from coherence.reports.red import likely_cause, look_closer
+from coherence.reports.red import DOCUMENT, likely_cause, look_closer
 from coherence.results import AssertionResult
 from coherence.vocabulary import Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
@@ -24,12 +24,11 @@ _PROBES = 5
 _TEXT_BYTES = 600
 
 
-def explain(result: AssertionResult, width: int = 100, document: Path | None = None) -> str:
+def explain(result: AssertionResult, width: int = 100, document: Path = DOCUMENT) -> str:
     """Put what was seen on the first line, then its likely cause, where to look closer, and the numbers.
 
-    The evidence is below, `width` columns wide; `document` is where the results of the run are, if not where
-    commands look. Control characters and the commands of CI runners are written out. A reply or note is cut
-    after 600 bytes, the whole is not.
+    The evidence is below, `width` columns wide; `document` has the results of the run. Control characters and
+    the commands of CI runners are written out. A reply or note is cut after 600 bytes, the whole is not.
     """
     head = inert("\n".join(_head(result, document)))
     if result.evidence is None:
@@ -38,7 +37,7 @@ def explain(result: AssertionResult, width: int = 100, document: Path | None = N
     return f"{head}\n{rendered(Group(*sections), width)}"
 
 
-def _head(result: AssertionResult, document: Path | None) -> Iterator[str]:
+def _head(result: AssertionResult, document: Path) -> Iterator[str]:
     yield one_line(result.headline)
     if cause := likely_cause(result):
         yield f"likely cause: {one_line(cause)}"

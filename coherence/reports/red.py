@@ -8,6 +8,9 @@ from coherence.errors import listed
 from coherence.reports.order import worst_first
 from coherence.results import AssertionResult, Results
 
+DOCUMENT = Path("coherence-results.json")
+"""Where commands look for the results of a run by themselves."""
+
 _NAMED = 3
 
 
@@ -18,17 +21,15 @@ def likely_cause(result: AssertionResult) -> str | None:
     return result.likely_cause
 
 
-def look_closer(result: AssertionResult, document: Path | None = None) -> str:
+def look_closer(result: AssertionResult, document: Path = DOCUMENT) -> str:
     """Return the command that shows more, as a shell reads it: a replay where there is a counterexample."""
     return result.replay or explained_by(result, document)
 
 
-def explained_by(result: AssertionResult, document: Path | None = None) -> str:
-    """Return the command that shows what was found and what it means, as a shell reads it.
-
-    `document` are the results of the run, where they are not where commands look for them.
-    """
-    return shlex.join(["coherence", "explain", result.id, *([str(document)] if document else [])])
+def explained_by(result: AssertionResult, document: Path = DOCUMENT) -> str:
+    """Return the command that shows what the results in `document` have of it and what that means."""
+    where = [] if document == DOCUMENT else [str(document)]
+    return shlex.join(["coherence", "explain", result.id, *where])
 
 
 def told_first(result: AssertionResult) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.box import ASCII, SIMPLE_HEAD
 from rich.console import Group
@@ -11,7 +12,7 @@ from coherence.reports.adjustment import cost
 from coherence.reports.grid import Grid
 from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
-from coherence.reports.red import explained_by, in_a_sentence
+from coherence.reports.red import DOCUMENT, explained_by, in_a_sentence
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -27,23 +28,26 @@ _STYLES = {
 _ROOMY = 96  # columns from which on an interval stands beside its estimate
 
 
-def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
+def summary(
+    results: Results, width: int, color: bool, ascii_only: bool = False, document: Path | None = DOCUMENT
+) -> str:
     """Show verdicts in a table, remarks on artefacts, what the adjustment cost, and last a line of counts.
 
-    Before that one a red run says in a sentence what explains it, and where to look closer. All within
-    `width`.
+    Before that one a red run says in a sentence what explains it, and where to look closer: in `document`,
+    if the results are in one. All within `width`.
     """
     remarks = (cell(f"- {one_line(remark)}", "yellow") for remark in results.remarks)
-    below = [Text(), *remarks, *map(cell, cost(results)), *_red(results), _last_line(results)]
+    below = [Text(), *remarks, *map(cell, cost(results)), *_red(results, document), _last_line(results)]
     shown = rendered(Group(_verdicts(results, width, ascii_only), *below), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
-def _red(results: Results) -> Iterator[Text]:
+def _red(results: Results, document: Path | None) -> Iterator[Text]:
     first = next((one for one in worst_first(results.assertions) if not one.green), None)
     if first is not None:
         yield cell(one_line(in_a_sentence(results)), "red")
-        yield cell(f"look closer: {one_line(explained_by(first))}")
+        if document is not None:
+            yield cell(f"look closer: {one_line(explained_by(first, document))}")
 
 
 def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:

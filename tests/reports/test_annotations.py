@@ -31,7 +31,7 @@ def test_what_is_red_is_an_error_at_its_line_worst_first(results):
         "line": "12",
         "title": "pirate.collinearity.prompt-steering: fail",
     }
-    assert message == results.assertions[1].sentence
+    assert message == results.assertions[1].headline
 
 
 def test_what_is_tolerated_is_a_warning(undecided):

@@ -181,7 +181,9 @@ def test_megabytes_are_cut_before_they_are_laid_out(failed):
 
 def test_every_control_is_below_the_persona_s_own_value_of_each_statistic(controlled):
     lines = explain(controlled.assertions[0], width=140).splitlines()
-    assert lines[0].endswith(": the control passes too: random vectors, cosine is 0.62, expected at least 0.5")
+    assert lines[0].endswith(
+        ": the control passes too: random vectors, cosine is 0.62, expected at least 0.5"
+    )
     assert "the control passes too: random vectors, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[2]
     first = lines.index("controls, none of which may pass") + 3
     assert [[cell.rstrip() for cell in line.split("| ")] for line in lines[first : first + 8]] == [

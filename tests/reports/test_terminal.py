@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -102,5 +103,8 @@ def test_a_red_run_says_what_explains_it_and_where_to_look(results):
     lines = summary(results, 100, color=False).splitlines()
     assert lines[-4].startswith("4 of 6 assertions are not as expected; the first: counsel.laws.dose-zero ")
     assert lines[-2] == "look closer: coherence explain counsel.laws.dose-zero"
+    elsewhere = summary(results, 100, color=False, document=Path("out/r.json"))
+    assert "look closer: coherence explain counsel.laws.dose-zero out/r.json" in elsewhere
+    assert "look closer" not in summary(results, 100, color=False, document=None)
     green = results.model_copy(update={"assertions": results.assertions[:1]})
     assert "look closer" not in summary(green, 100, color=False)
