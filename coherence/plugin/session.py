@@ -307,10 +307,7 @@ class Summary:
         writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
         layout = width, writer.hasmarkup, "utf" not in encoding().lower()
-        shown = [summary(self._document, *layout, document=self._outputs.document)]
-        if terminalreporter.verbosity > 0:
-            shown.append(controls(self._document, *layout))
-        terminalreporter.write_line("\n\n".join(filter(None, shown)))
+        terminalreporter.write_line(self._shown(*layout))
         if not self._outputs.problems:
             terminalreporter.write_line(f"results: {self._outputs.document}")
         if comparison := self._document.comparison:
@@ -321,6 +318,13 @@ class Summary:
             terminalreporter.write_line(sentence, red=True)
         for command in self._annotations:
             terminalreporter.write_line(command)
+
+    def _shown(self, width: int, color: bool, ascii_only: bool) -> str:
+        """Lay out the verdicts and, with `-v`, their controls."""
+        shown = summary(self._document, width, color, ascii_only, document=self._outputs.document)
+        if self._config.option.verbose <= 0:
+            return shown
+        return "\n\n".join(filter(None, (shown, controls(self._document, width, color, ascii_only))))
 
     @cached_property
     def _document(self) -> Results:
