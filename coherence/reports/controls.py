@@ -11,7 +11,7 @@ from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Control, Criterion, Evidence
 
 _COLUMNS = ("statistic, and what is in its place", "value", "expected", "verdict")
-_WHOLE = ("expected", "verdict")
+_WHOLE = ("verdict",)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from rich.text import Text
 # Where a name may be broken: between the parts of ids, paths and hyphened words, and in no number.
 _BETWEEN = re.compile(r"(?<=\w[.+/:-])(?=[^\W\d_])")
 _AT_DOTS = re.compile(r"(?<=\w\.)(?=[^\W\d_])")
-_NAME = 40  # columns; the first keeps as much, as long as others have room for their words
 _LONGEST = 30  # columns; what is longer, and has no part to end at, is broken anywhere
 
 
@@ -23,7 +22,7 @@ class Grid:
     """Cells below headings. Names are broken between their parts, words of other columns at spaces.
 
     Columns in `right` are set right, and those in `whole` keep to the lines that they have. The first names
-    the rows: it is narrowed last and, where a table is too wide for its words, repeated in each of several.
+    the rows: where a table is too wide for its words, it is repeated in each of several.
     """
 
     headings: tuple[Text, ...]
@@ -76,16 +75,33 @@ class Grid:
         )
 
     def _narrowed(self, columns: Sequence[int], room: int) -> list[int]:
-        """Give each column the width of its lines, and take from the widest until all have room."""
-        widths = [max(map(_width, self._cells(column)), default=0) for column in columns]
+        """Give each column the width of its lines; narrow what costs the fewest lines until all have room.
+
+        Of those that cost as much the widest is narrowed, and the names last.
+        """
+        widths = [min(room, max(map(_width, self._cells(column)))) for column in columns]
         least = [self._least(column) for column in columns]
+        heights = [self._heights(column, width) for column, width in zip(columns, widths, strict=True)]
         while sum(widths) > room:
-            wide = [place for place, width in enumerate(widths) if width > least[place]]
-            if not wide:
+            narrower = {
+                place: self._heights(columns[place], widths[place] - 1)
+                for place in range(len(columns))
+                if widths[place] > least[place]
+            }
+            if not narrower:
                 break  # very long words: they are broken anywhere
-            others = [place for place in wide if place or widths[0] > _NAME] or wide
-            widths[max(others, key=widths.__getitem__)] -= 1
+            cost = {
+                place: _lines([*heights[:place], fewer, *heights[place + 1 :]])
+                for place, fewer in narrower.items()
+            }
+            cheapest = min(cost, key=lambda place: (cost[place], place == 0, -widths[place]))
+            widths[cheapest] -= 1
+            heights[cheapest] = narrower[cheapest]
         return widths
+
+    def _heights(self, column: int, width: int) -> list[int]:
+        """Count the lines of every cell of a column that has this width."""
+        return [_broken(text, width).plain.count("\n") + 1 for text in self._cells(column)]
 
     def _least(self, column: int) -> int:
         """Measure the longest piece of a column that is not to be broken."""
@@ -119,6 +135,11 @@ class Grid:
                 end_section=number in self._sections,
             )
         return drawn
+
+
+def _lines(heights: Sequence[Sequence[int]]) -> int:
+    """Count the lines of a table: each row has those of its highest cell."""
+    return sum(map(max, zip(*heights, strict=True)))
 
 
 def _width(text: Text) -> int:

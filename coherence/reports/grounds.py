@@ -53,7 +53,7 @@ def _head(result: AssertionResult, document: Path) -> Iterator[str]:
 def criteria_table(evidence: Evidence) -> Grid:
     """Show what decided, a criterion a row."""
     columns = ("estimate", "value", "95 % interval", "expected", "n", "verdict")
-    shown = table(*columns, numbers=("value", "n"), whole=columns[1:-1])
+    shown = table(*columns, numbers=("value", "n"), whole=("value", "95 % interval", "n"))
     for criterion in evidence.criteria:
         estimate = criterion.estimate
         unknown = isnan(estimate.value)

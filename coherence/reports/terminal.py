@@ -54,7 +54,7 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:
     box = ASCII if ascii_only else SIMPLE_HEAD
     columns = ("assertion", "statistic", "estimate", "expected", "n", "verdict")
     # Half of `expected fail` says another thing.
-    shown = table(*columns, numbers=("n",), whole=columns[2:], box=box)
+    shown = table(*columns, numbers=("n",), whole=("estimate", "n", "verdict"), box=box)
     shown.collapse_padding = True
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))

@@ -40,8 +40,11 @@ def test_every_word_of_every_column_is_there_at_any_width(width, box):
 
 def test_a_reason_that_is_long_leaves_the_other_columns_their_words():
     reason = "the directions decide nothing, as what moves them is noise: 8 probes, about 70 needed " * 3
-    lines = drawn(80, [("carry over", "0.10", "[0.05, 0.20]", ">= 0.5", "8", reason)]).splitlines()
-    assert lines[2].startswith("carry over |")
+    _, _, *lines = drawn(80, [("carry over", "0.10", "[0.05, 0.20]", ">= 0.5", "8", reason)]).splitlines()
+    names, values, intervals, *_ = zip(*(line.split(" | ") for line in lines), strict=True)
+    assert " ".join(names).split() == ["carry", "over"]
+    assert " ".join(values).split() == ["0.10"]
+    assert " ".join(intervals).split() == ["[0.05,", "0.20]"]
 
 
 def test_what_has_no_room_is_set_below_with_the_names_of_its_rows():
