@@ -3,7 +3,7 @@
 import builtins
 from collections import Counter
 from collections.abc import Iterator
-from math import isfinite
+from math import isinf
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from coherence.files import read_file, replace_file
 from coherence.older_results import FORMATS, upgraded
 from coherence.vocabulary import (
     ArtefactFiles,
+    Cause,
     Comparison,
     Criterion,
     Evidence,
@@ -24,6 +25,7 @@ from coherence.vocabulary import (
     Regime,
     Verdict,
 )
+from coherence.vocabulary.evidence import UNTOLD
 from coherence.vocabulary.frozen import Frozen, Text
 from coherence.vocabulary.tier import Tier
 
@@ -63,6 +65,9 @@ class AssertionResult(Frozen):
     evidence: Evidence | None = Field(
         None, description="Absent when the verdict is an error, or the budget was spent before."
     )
+    cause: Cause | None = Field(
+        None, description="The artefact that it is likely red because of, where one was found not to fit."
+    )
     replay: Text | None = Field(
         None, description="The command that measures the counterexample again, as a shell reads it."
     )
@@ -87,6 +92,42 @@ class AssertionResult(Frozen):
         if isinstance(self.expect, Incoherence):
             return self.evidence is not None and self.expect.met(self.evidence.criteria)
         return self.verdict == Verdict(self.expect)
+
+    @builtins.property
+    def seen(self) -> str | None:
+        """What was seen, in plain words; None where nothing was measured."""
+        if self.evidence is None or self.verdict is Verdict.ERROR:
+            return None
+        if control := self.evidence.passing_control:
+            passed = control.criterion or self.evidence.decisive
+            return f"the control passes too: {control.name}, {passed.plainly}"
+        _, criterion = _claim(self.verdict, self.expect, self.evidence)
+        seen = self.evidence.fact or criterion.plainly
+        if criterion.verdict is not Verdict.INCONCLUSIVE:
+            return seen
+        return f"{seen} ({criterion.unreliable or _wanting(criterion, self.evidence)})"
+
+    @builtins.property
+    def headline(self) -> str:
+        """The verdict with what was seen: ASCII, one line. The sentence where nothing was measured."""
+        if self.evidence is None or self.seen is None:
+            return self.sentence
+        claim, _ = _claim(self.verdict, self.expect, self.evidence)
+        return _one_line(f"{self.id} {claim} {self.seen}", 400)
+
+    @builtins.property
+    def likely_cause(self) -> str | None:
+        """What makes it red, as far as files and measurements tell; None of a green one."""
+        if self.green or self.evidence is None:
+            return None
+        return str(self.cause) if self.cause else self.evidence.cause
+
+    @builtins.property
+    def numbers(self) -> str | None:
+        """What the verdict hangs on, with interval, n and p; None where nothing was measured."""
+        if self.evidence is None or self.verdict is Verdict.ERROR:
+            return None
+        return _hangs_on(_claim(self.verdict, self.expect, self.evidence)[1], self.evidence)
 
     @builtins.property
     def unmeasured(self) -> bool:
@@ -223,9 +264,12 @@ def sentence_of(
         claim = "is inconclusive: not measured:" if unmeasured else "could not be measured:"
         return _one_line(f"{assertion} {claim} {error}", 600)
     claim, criterion = _claim(verdict, expect, evidence)
+    return _one_line(f"{assertion} {claim} {_hangs_on(criterion, evidence)}", 240)
+
+
+def _hangs_on(criterion: Criterion, evidence: Evidence) -> str:
     control = evidence.passing_control
-    grounds = f"the control passes too: {control}" if control else _grounds(criterion)
-    return _one_line(f"{assertion} {claim} {grounds}", 240)
+    return f"the control passes too: {control}" if control else _grounds(criterion, evidence)
 
 
 def _claim(verdict: Verdict, expect: Expectation, evidence: Evidence) -> tuple[str, Criterion]:
@@ -240,20 +284,29 @@ def _claim(verdict: Verdict, expect: Expectation, evidence: Evidence) -> tuple[s
     return _CLAIMS[verdict, expect == "pass"].format(expect), evidence.decisive
 
 
-def _grounds(criterion: Criterion) -> str:
+def _grounds(criterion: Criterion, evidence: Evidence) -> str:
     estimate = criterion.estimate
-    if criterion.unreliable:
-        return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
     if criterion.verdict is not Verdict.INCONCLUSIVE:
         return f"{criterion} ({_joined(f'n = {estimate.n}', criterion.among_all)})"
+    if criterion.unreliable:
+        return f"{criterion} (n = {estimate.n}; unreliable: {criterion.unreliable})"
+    wanting = _wanting(criterion, evidence)
     if criterion.fails_only_alone:
-        return f"{criterion} ({_joined(criterion.lacking, criterion.among_all)})"
-    bounds = (criterion.at_least, criterion.at_most)
-    inside = [bound for bound in bounds if isfinite(bound) and estimate.low <= bound <= estimate.high]
-    if not inside:
-        return f"{criterion} (n = {estimate.n})"
-    nearest = min(inside, key=lambda bound: abs(bound - estimate.value))
-    return f"{estimate} straddles {nearest:g} ({estimate.lacking(nearest)})"
+        return f"{criterion} ({_joined(wanting, criterion.among_all)})"
+    if criterion.nearest is None:
+        return f"{criterion} ({wanting})"
+    return f"{estimate} straddles {criterion.nearest:g} ({wanting})"
+
+
+def _wanting(criterion: Criterion, evidence: Evidence) -> str:
+    """Say how many a criterion needs, and what another needs beyond that: the count is the assertion's."""
+    other, wanting = evidence.neediest, criterion.wanting
+    if other.needed <= criterion.needed or other.needed == UNTOLD:
+        return wanting
+    if isinf(other.needed):
+        return f"{wanting}, and more do not help {other.estimate.name}"
+    about = "over" if other.needed >= 1000 else "about"
+    return f"{wanting}, and {about} {other.needed:.0f} for {other.estimate.name}"
 
 
 def _joined(*said: str) -> str:

@@ -122,8 +122,12 @@ def github(repository: Path, folder: Path, branch: str, event: str) -> Build | N
     }
     (folder / "summary.md").write_text("")
     build = Build.of(repository, folder, branch, service | variables)
+    (build.workspace / "ci").mkdir()
+    shutil.copy(RECIPES / "comment.py", build.workspace / "ci")  # as whoever copies the recipe does
     for step in recipe["jobs"]["gate"]["steps"]:
-        if not any(build.codes) or step.get("if") == "!cancelled()":
+        condition = step.get("if", "success()")
+        of_event = "github.event_name" not in condition or f"== '{event}'" in condition
+        if of_event and (not any(build.codes) or condition.startswith("!cancelled()")):
             _github_step(build, step)
     return build
 

@@ -1,4 +1,5 @@
 import json
+import re
 from math import inf, nan
 
 import pytest
@@ -55,6 +56,47 @@ def test_an_inconclusive_says_how_many_probes_would_settle_it():
     # The bound is half as far as the interval reaches: four times the probes, and one.
     assert said(found(0.4, 0.2, 0.6)) == (
         f"{ID} is inconclusive: cosine 0.40 [0.20, 0.60] straddles 0.5 (24 probes, about 97 needed)"
+    )
+
+
+def beside(*criteria):
+    """Evidence of criteria with names of their own."""
+    named = (
+        one.model_copy(update={"estimate": one.estimate.model_copy(update={"name": f"statistic {place}"})})
+        for place, evidence in enumerate(criteria, 1)
+        for one in evidence.criteria
+    )
+    return Evidence(criteria=tuple(named))
+
+
+def needed_in(text):
+    return [int(count) for count in re.findall(r"(?:about|over) (\d+) needed", text)]
+
+
+@pytest.mark.parametrize("unreliable", [None, "the ceiling 0.20 is below 0.6: 8 probes, about 70 needed"])
+def test_no_criterion_needs_more_than_the_sentence_says(unreliable):
+    little, much = found(0.42, 0.34, 0.5, n=8), found(0.4, 0.1, 0.7, n=8, unreliable=unreliable)
+    judged = beside(little, much)
+    assert judged.decisive == judged.criteria[1]
+    rows = " ".join(criterion.unreliable or criterion.wanting for criterion in judged.criteria)
+    assert needed_in(said(judged)) == [max(needed_in(rows))]
+    assert len(needed_in(rows)) == 2
+
+
+def test_what_more_probes_do_not_help_comes_before_what_they_do():
+    flat = "the prompt itself hardly evokes the persona; more probes do not help"
+    judged = beside(found(0.42, 0.34, 0.5, n=8), found(0.4, 0.1, 0.7, n=8, unreliable=flat))
+    assert flat in said(judged)
+    assert not needed_in(said(judged))
+
+
+def test_what_fails_alone_says_what_another_criterion_needs_beyond_it():
+    alone = among(0.01, 0.12)
+    assert "needed, and about 999 for statistic 2;" in said(
+        beside(alone, found(0.4, 0.1, 0.7, unreliable="8 probes, about 999 needed"))
+    )
+    assert "needed, and more do not help statistic 2;" in said(
+        beside(alone, found(0.4, 0.1, 0.7, unreliable="more probes do not help"))
     )
 
 

@@ -49,7 +49,7 @@ def _run(options: Namespace) -> int:
         tell(f"the same, with the adapter of {_ANOTHER} under its name")
         wrong = _judged(load_suite(suite, another), store, bar)
     for results in (right, wrong):
-        show_summary(results)
+        show_summary(results, None)
     try:
         write_html(wrong, options.html.absolute())
     except OSError as problem:

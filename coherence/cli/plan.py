@@ -12,9 +12,9 @@ from coherence.cli.show import show
 
 if TYPE_CHECKING:
     from rich.box import Box
-    from rich.table import Table
 
     from coherence.forecast import Charge, Forecast
+    from coherence.reports.grid import Grid
 
 _WIDTH = 100
 _TERA = 1e12
@@ -44,7 +44,7 @@ def _run(options: Namespace) -> None:
     print(_summary(counted))
 
 
-def _table(forecast: "Forecast", box: "Box") -> "Table":
+def _table(forecast: "Forecast", box: "Box") -> "Grid":
     from coherence.reports.plain import cell, table
 
     columns = ("measurements", "stored", "read", "said", "TFLOP", "share")

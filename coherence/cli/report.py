@@ -18,6 +18,7 @@ _VIEWS = {
     "html": "a report to look at: one HTML file",
     "junit": "a JUnit report of the verdicts",
     "markdown": "a summary in markdown, worst first",
+    "comment": "the same as a comment for a pull request, which ci/comment.py posts",
 }
 
 
@@ -51,15 +52,17 @@ def _run(options: Namespace) -> None:
     for name, path in options.view:
         _write(partial(write_view, name, results), Path(path))
     if options.terminal or not (paths or options.view):
-        show_summary(results)
+        show_summary(results, options.results)
 
 
 def _writer(view: str) -> "Callable[[Results, Path], None]":
     from coherence.reports.html import write_html
     from coherence.reports.junit import write_junit
-    from coherence.reports.markdown import write_markdown
+    from coherence.reports.markdown import write_comment, write_markdown
 
-    return {"html": write_html, "junit": write_junit, "markdown": write_markdown}[view]
+    return {"html": write_html, "junit": write_junit, "markdown": write_markdown, "comment": write_comment}[
+        view
+    ]
 
 
 def _write(write: Callable[[Path], None], path: Path) -> None:
@@ -70,8 +73,11 @@ def _write(write: Callable[[Path], None], path: Path) -> None:
     print(f"{path} is written")
 
 
-def show_summary(results: "Results") -> None:
-    """Print the table of verdicts, and the differences from a baseline if there is one."""
+def show_summary(results: "Results", document: Path | None) -> None:
+    """Print the table of verdicts, and the differences from a baseline if there is one.
+
+    `document` is where the results are, if they are in a file.
+    """
     from rich.console import Console
 
     from coherence.reports.since_baseline import compared
@@ -81,7 +87,7 @@ def show_summary(results: "Results") -> None:
     width = min(console.width, _WIDTH) if console.is_terminal else _WIDTH
     color = console.is_terminal and not console.no_color
     plain = "utf" not in console.encoding.lower()
-    print(summary(results, width, color, ascii_only=plain))
+    print(summary(results, width, color, ascii_only=plain, document=document))
     if results.comparison:
         print(f"\n{compared(results.comparison, width, color, ascii_only=plain)}")
 

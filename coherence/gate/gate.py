@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from coherence.baseline import Baseline
 from coherence.engine.artefacts.artefacts import Artefacts, Named
 from coherence.engine.artefacts.release_remarks import Blessed, ReleaseRemarks
+from coherence.engine.artefacts.remark import Remark
 from coherence.engine.engine import Engine, Hear
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
@@ -19,6 +20,7 @@ from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.errors import ArtefactError, CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
 from coherence.gate.awaited import Awaited
+from coherence.gate.causes import Bearing, likely_causes
 from coherence.gate.family_wise import among_all
 from coherence.gate.outcomes import asked_of, replay_of, stated
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
@@ -72,22 +74,24 @@ class _Wanted:
 
 
 class _Planned(NamedTuple):
-    """What is to be measured of a release, by which engine, and the scales of adapters."""
+    """What is to be measured of a release, by which engine, scales of adapters, and what is said before."""
 
     chosen: Sequence[tuple[Suite, Assertion]]
     plan: Plan
     engine: Engine
     artefacts: Artefacts
     scales: Mapping[str, float]
+    remarks: Mapping[Named, Sequence[Remark]]
 
 
 class _Measured(NamedTuple):
-    """What was measured of a release, notes on that, and the scales of adapters."""
+    """What was measured of a release, notes on that, scales of adapters, and what was said before."""
 
     record: Record
     artefacts: Artefacts
     notes: ReleaseNotes
     scales: Mapping[str, float]
+    remarks: Mapping[Named, Sequence[Remark]]
 
 
 class _Tried(NamedTuple):
@@ -161,10 +165,10 @@ class Gate:
         All that were selected are judged when the first is asked for, as each verdict depends on how many
         claims there are. What was raised on the way is logged, with its trace, on the level `debug`.
         """
-        alone, evidence = self._evidence[suite, assertion.id]
+        alone, _ = self._evidence[suite, assertion.id]
         if alone.problem:
             _log.debug("%s: %s", assertion.id, alone.problem, exc_info=alone.problem)
-        return self._result(alone, evidence)
+        return self._results[suite, assertion.id]
 
     @cached_property
     def _evidence(self) -> dict[tuple[Suite, str], tuple[_Alone, Evidence | None]]:
@@ -294,6 +298,24 @@ class Gate:
         }
 
     @cached_property
+    def _results(self) -> dict[tuple[Suite, str], AssertionResult]:
+        """All results, each red one with what it is likely red because of."""
+        found = {key: self._result(*judged) for key, judged in self._evidence.items()}
+        for release_key, measured in self._records.items():
+            if any(remark.explains for remark in chain.from_iterable(measured.remarks.values())):
+                of_release = [key for key in found if key[0].release_key == release_key]
+                bearings = [self._bearing(*key, found[key]) for key in of_release]
+                for key, cause in zip(of_release, likely_causes(bearings, measured.remarks), strict=True):
+                    found[key] = found[key].model_copy(update={"cause": cause})
+        return found
+
+    def _bearing(self, suite: Suite, name: str, result: AssertionResult) -> Bearing:
+        wanted, artefacts = self._wanted[suite, name], self._records[suite.release_key].artefacts
+        return Bearing.of(
+            result, suite.scene, carried(wanted.needs, artefacts), carried(wanted.plan, artefacts)
+        )
+
+    @cached_property
     def _wanted(self) -> dict[tuple[Suite, str], _Wanted]:
         return {
             (suite, assertion.id): _Wanted(assertion)
@@ -321,11 +343,11 @@ class Gate:
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
         needed = [self._wanted[suite, assertion.id] for suite, assertion in chosen]
         said = ReleaseRemarks(artefacts, self._store, _blessed(self._baseline, chosen))
-        self._look_at(needed, artefacts, said)
+        remarks = self._look_at(needed, artefacts, said)
         needed = [one for one in needed if one.problem is None]
         plan = Plan(chain.from_iterable([*(one.needs for one in needed), *(one.plan for one in needed)]))
         engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
-        return _Planned(chosen, plan, engine, artefacts, said.scales)
+        return _Planned(chosen, plan, engine, artefacts, said.scales, remarks)
 
     def _measured(self, planned: _Planned, others: Sequence[_Planned], live: bool) -> _Measured:
         """Measure a release, before others; while it is `live`, judge each assertion as soon as it can be."""
@@ -336,7 +358,7 @@ class Gate:
             record = Record(planned.engine.measure(plan, portions, hear, later))
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
-        return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales)
+        return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales, planned.remarks)
 
     def _hearing(self, chosen: Sequence[tuple[Suite, Assertion]]) -> Hear:
         values: dict[Measurement, Outcome] = {}
@@ -359,13 +381,16 @@ class Gate:
         if self._heard is not None:
             self._heard(result, len(self._tried), sum(map(len, self._selected.values())))
 
-    def _look_at(self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks) -> None:
+    def _look_at(
+        self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks
+    ) -> dict[Named, list[Remark]]:
         """Say what of the artefacts does not go together; refuse what rests on what is wrong, or strictly."""
         involved = carried(chain.from_iterable(one.plan for one in needed), artefacts)
         _fetch(involved, artefacts)
         refused: dict[Named, CoherenceError] = {}
-        for kind, name in involved:
-            for remark in said.of(kind, name):
+        remarks = {named: said.of(*named) for named in involved}
+        for (kind, name), found in remarks.items():
+            for remark in found:
                 problem = artefacts.blamed(ArtefactError(str(remark)), kind, name)
                 self._remarked[str(problem)] = None
                 self._progress.warn(str(problem))
@@ -375,6 +400,7 @@ class Gate:
             wrong = [refused[named] for named in carried(Plan(one.needs), artefacts) if named in refused]
             if wrong:
                 one.refuse(wrong[0])
+        return remarks
 
     def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
         """One for each assertion, those first of which most come soon: smoke, and what needs little."""

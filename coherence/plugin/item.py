@@ -11,6 +11,7 @@ import pytest
 
 from coherence.errors import CoherenceError, Place
 from coherence.gate import Gate
+from coherence.plugin.options import setting_of
 from coherence.reports.grounds import explain
 from coherence.results import AssertionResult, sentence_of
 from coherence.suite import SUFFIX, Assertion, Overrides, Suite, load_suite
@@ -99,14 +100,18 @@ class AssertionItem(pytest.Function):
         self.result = self.config.stash[GATE].judge(self.suite, self.assertion)
         self.user_properties.extend(_properties(self.result))
         if self.result.verdict is Verdict.ERROR:
-            pytest.fail(explain(self.result), pytrace=False)
+            pytest.fail(self._explained, pytrace=False)
 
     def runtest(self) -> None:
         """Fail with the verdict's sentence and its evidence, unless the verdict is the expected one."""
         if self.result.tolerated:
             self.warn(InconclusiveWarning(self.result.sentence))
         if not self.result.green:
-            pytest.fail(explain(self.result), pytrace=False)
+            pytest.fail(self._explained, pytrace=False)
+
+    @property
+    def _explained(self) -> str:
+        return explain(self.result, document=setting_of(self.config, "--coherence-results").value)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Point at the assertion's line in the suite."""

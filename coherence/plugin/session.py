@@ -27,6 +27,7 @@ from coherence.plugin.suites import SUITES, Suites
 from coherence.plugin.unjudged import Unjudged
 from coherence.reports.annotations import annotations
 from coherence.reports.controls import controls
+from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import compared
 from coherence.reports.terminal import summary
 from coherence.results import AssertionResult, Results
@@ -207,7 +208,7 @@ class CoherenceSession:
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
-                crash.message = item.result.sentence
+                crash.message = _short(item.result)
         Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
@@ -266,8 +267,25 @@ class Summary:
             self._results.update(self._missing)
             if self._results:
                 self._outputs.write(self._document)
+                self._order_failures()
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_code()
+
+    def _order_failures(self) -> None:
+        """Have pytest show failures of suites in the order of the reports, what explains others first."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            return
+        places = {
+            (one.suite, one.id): place for place, one in enumerate(worst_first(self._document.assertions))
+        }
+        place_of = {name: places[one.suite, one.id] for name, one in self._results.items()}
+        for kind in ("failed", "error"):
+            shown = reporter.stats.get(kind, [])
+            slots = [slot for slot, report in enumerate(shown) if report.nodeid in place_of]
+            ordered = sorted((shown[slot] for slot in slots), key=lambda report: place_of[report.nodeid])
+            for slot, report in zip(slots, ordered, strict=True):
+                shown[slot] = report
 
     def _exit_code(self) -> pytest.ExitCode:
         if not self._results:
@@ -290,9 +308,7 @@ class Summary:
         writer = self._config.get_terminal_writer()
         width = min(writer.fullwidth, WIDTH) if terminalreporter.isatty else WIDTH
         layout = width, writer.hasmarkup, "utf" not in encoding().lower()
-        views = (summary, controls) if terminalreporter.verbosity > 0 else (summary,)
-        shown = (view(self._document, *layout) for view in views)
-        terminalreporter.write_line("\n\n".join(filter(None, shown)))
+        terminalreporter.write_line(self._shown(*layout))
         if not self._outputs.problems:
             terminalreporter.write_line(f"results: {self._outputs.document}")
         if comparison := self._document.comparison:
@@ -303,6 +319,13 @@ class Summary:
             terminalreporter.write_line(sentence, red=True)
         for command in self._annotations:
             terminalreporter.write_line(command)
+
+    def _shown(self, width: int, color: bool, ascii_only: bool) -> str:
+        """Lay out the verdicts and, with `-v`, their controls."""
+        shown = summary(self._document, width, color, ascii_only, document=self._outputs.document)
+        if self._config.option.verbose <= 0:
+            return shown
+        return "\n\n".join(filter(None, (shown, controls(self._document, width, color, ascii_only))))
 
     @cached_property
     def _document(self) -> Results:
@@ -334,6 +357,13 @@ def _lender(config: pytest.Config) -> Lender | None:
 def _badness(result: AssertionResult) -> tuple[bool, int]:
     """Order what is required twice by one id, in one file: no success may hide a failure."""
     return not result.green, result.verdict.severity
+
+
+def _short(result: AssertionResult) -> str:
+    """Say what was seen behind pytest's own FAILED and the id, and the outcome where it is another one."""
+    if result.seen is None:
+        return result.sentence
+    return result.seen if result.outcome == "fail" else f"{result.outcome}: {result.seen}"
 
 
 def _tells(report: pytest.TestReport) -> bool:

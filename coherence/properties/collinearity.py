@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from math import isnan
+from math import isnan, nan
 from typing import Annotated, ClassVar, Literal, NoReturn
 
 import numpy as np
@@ -47,6 +47,7 @@ from coherence.vocabulary import (
 from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 4
+_TURNED = 0.25  # what another persona does may go against the prompt, and not as far
 MASSIVE = 0.1  # a share of energy in three dimensions that is worth a warning
 
 
@@ -114,6 +115,7 @@ class CollinearityCase(Case[CollinearitySample]):
         worst = () if sample.band.undefined else tuple(self._worst(sample.band))
         return Figures(
             fact=self._fact(sample.band),
+            cause=self._cause(sample),
             curve=self._curve(sample),
             probes=(*worst, self._examples.note(sample.record)),
             notes=tuple(self._notes(sample)),
@@ -124,8 +126,24 @@ class CollinearityCase(Case[CollinearitySample]):
         if isnan(strength):
             return None
         first, second = self.regimes
-        far = f"{abs(strength):.0%} as far{' in the opposite direction' if strength < 0 else ''}"
-        return f"along the way that {first} moves the model, {second} moves it {far}"
+        along, far = f"along the way that {first} moves the model", f"{abs(strength):.0%} as far"
+        if far.startswith("0%"):
+            return f"{along}, {second} hardly moves it"
+        return f"{along}, {second} moves it {far}{' in the opposite direction' if strength < 0 else ''}"
+
+    def _cause(self, sample: CollinearitySample) -> str | None:
+        """Tell a turned sign, a wrong scale and another persona's artefact by where the model goes."""
+        alignment, (first, second) = sample.band.alignment, self.regimes
+        strength, own = alignment.strength(), alignment.cosine().value
+        if strength.high < -_TURNED:
+            return f"{second} goes against {first}: its sign may be turned"
+        if own >= self.spec.min_cosine and strength.high < self.spec.min_strength:
+            return f"{second} goes the right way, and not far enough: its scale or dose may be too low"
+        name, cosine = _best(sample.foreign)
+        if name and cosine > own:
+            compared = f"cosine {number(cosine)}, and {number(own)} to its own"
+            return f"{first} of {self.persona} is nearer to {second} of {name} ({compared})"
+        return None
 
     def controls(self) -> Mapping[str, Sequence["CollinearityCase"]]:
         """Another persona in the last regime with artefacts, nothing, random vectors, an empty prompt."""
@@ -202,12 +220,17 @@ class CollinearityCase(Case[CollinearitySample]):
         return first, second
 
 
-def _nearest(foreign: Mapping[str, Alignment]) -> Iterator[str]:
+def _best(foreign: Mapping[str, Alignment]) -> tuple[str | None, float]:
+    """Find the foreign persona with the highest cosine; none where no cosine is defined."""
     cosines = {name: compared.cosine().value for name, compared in foreign.items()}
     known = {name: value for name, value in cosines.items() if not isnan(value)}
-    if known:
-        best = max(known, key=lambda name: known[name])
-        yield f"best foreign persona: {best} ({number(known[best])})"
+    return max(known.items(), key=lambda pair: pair[1], default=(None, nan))
+
+
+def _nearest(foreign: Mapping[str, Alignment]) -> Iterator[str]:
+    name, cosine = _best(foreign)
+    if name is not None:
+        yield f"best foreign persona: {name} ({number(cosine)})"
 
 
 class Collinearity(Directed):

@@ -7,6 +7,8 @@ from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Criterion, Estimate
 from coherence.vocabulary.evidence import Sampled, enough, number
 
+_FAINT = 0.25  # what a prompt adds to the rate of markers is a quarter at least wherever it is a persona's
+
 
 def held(
     name: str,
@@ -85,6 +87,28 @@ def unclear(claim: str, effect: Interval, n: int) -> str | None:
         return f"{claim}: more probes do not help"
     estimate = Estimate(name=claim, value=effect.value, low=effect.low, high=effect.high, n=n)
     return f"{claim}: {estimate.lacking(0)}"
+
+
+def faint(prompted: float, bare: float) -> str | None:
+    """Say that a prompt hardly raises the share of replies with a marker; None where it does by a quarter."""
+    if prompted - bare >= _FAINT:
+        return None
+    replies = f"markers in {prompted:.0%} of its replies, {bare:.0%} without it"
+    return f"the prompt itself hardly evokes the persona: {replies}"
+
+
+def unevoked(prompted: float, bare: float, effect: Interval, n: int) -> str | None:
+    """Say that a prompt's rate is not clearly above the bare one, and whether more probes mend it.
+
+    `effect` is the difference of the rates. None where all of its interval is above 0.
+    """
+    if effect.low > 0:
+        return None
+    if hardly := faint(prompted, bare):
+        return f"{hardly}; more probes do not help"
+    return unclear(
+        f"the prompt's rate {prompted:.2f} is not clearly above the bare rate {bare:.2f}", effect, n
+    )
 
 
 def _p(interval: Interval, at_least: float, at_most: float) -> float | None:

@@ -12,7 +12,7 @@ from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
 from coherence.properties.control import artefact_regime, nothing, random_vectors, stand_ins
-from coherence.properties.criterion import held, unclear
+from coherence.properties.criterion import faint, held, unevoked
 from coherence.properties.eligibility import Between, Pair, cast, pairs, require_probes, slug, supporting
 from coherence.properties.lengths import by_length
 from coherence.properties.parts import require_reasoning
@@ -163,15 +163,27 @@ class MarkersCase(Case[MarkersSample]):
 
     def figures(self, sample: MarkersSample) -> Figures:
         """Show replies side by side, and every rate."""
-        heard = (
-            f"{replies.rate:.0%} by {regime}"
-            for regime, replies in zip(self.regimes, sample.both, strict=True)
-        )
         return Figures(
-            fact=f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each",
+            fact=self._fact(sample),
+            cause=faint(sample.replies[Regime.PROMPT].rate, sample.replies[Regime.BARE].rate),
             probes=self._side_by_side(sample),
             notes=tuple(self._notes(sample)),
         )
+
+    def _fact(self, sample: MarkersSample) -> str:
+        """Say how often markers are heard and, where that is alike, in what else the regimes differ."""
+        both, (first, second) = sample.both, sample.hits
+        heard = (
+            f"{replies.rate:.0%} by {regime}" for regime, replies in zip(self.regimes, both, strict=True)
+        )
+        said = f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each"
+        apart, more = int((first != second).sum()), abs(int(first.sum()) - int(second.sum()))
+        if apart > more:
+            said += f", and {apart} times in one of the two alone"
+        if abs(sample.relative_count().value) > self.spec.max_count_difference:
+            counts = " and ".join(f"{np.mean(replies.counts):.1f}" for replies in both)
+            said += f", {counts} distinct ones on average"
+        return said
 
     def controls(self) -> Mapping[str, Sequence["MarkersCase"]]:
         """Another persona, or nothing, in the last regime with artefacts, and random vectors.
@@ -197,13 +209,12 @@ class MarkersCase(Case[MarkersSample]):
         )
         recovered = recovery(sample.replies[worse].hits, ceiling.hits, bare.hits, sample.clusters)
         effect = paired_difference(bare.hits, ceiling.hits, sample.clusters)
-        flat = f"the prompt's rate {ceiling.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         return held(
             f"recovery by {worse}",
             recovered,
             sample.n,
             at_least=self.spec.min_recovery,
-            unreliable=unclear(flat, effect, sample.n),
+            unreliable=unevoked(ceiling.rate, bare.rate, effect, sample.n),
             key="min_recovery",
         )
 

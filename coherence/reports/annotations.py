@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coherence.reports.order import worst_first
 from coherence.reports.plain import one_line
+from coherence.reports.red import told_first
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Change
 
@@ -17,9 +18,9 @@ def annotations(results: Results, root: Path) -> Iterator[str]:
     """
     for result in worst_first(results.assertions):
         if not result.green:
-            yield _command("error", result, root, result.outcome, result.sentence)
+            yield _command("error", result, root, result.outcome, told_first(result))
         elif result.tolerated:
-            yield _command("warning", result, root, result.outcome, result.sentence)
+            yield _command("warning", result, root, result.outcome, told_first(result))
     yield from _changes(results, root)
 
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.box import ASCII, SIMPLE_HEAD, Box
-from rich.table import Table
 
+from coherence.reports.grid import Grid
 from coherence.reports.plain import cell, rendered, table
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Control, Criterion, Evidence
 
 _COLUMNS = ("statistic, and what is in its place", "value", "expected", "verdict")
+_WHOLE = ("verdict",)
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def beside(evidence: Evidence) -> Iterator[Beside]:
             yield Beside(control, None, None)
 
 
-def controls_table(evidence: Evidence) -> Table:
+def controls_table(evidence: Evidence) -> Grid:
     """Show what stood in the persona's place, and how near to passing it came."""
-    shown = table(*_COLUMNS)
+    shown = table(*_COLUMNS, whole=_WHOLE)
     for row in _rows(evidence):
         shown.add_row(*map(cell, row))
     return shown
@@ -62,8 +63,8 @@ def controls(results: Results, width: int, color: bool = False, ascii_only: bool
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
-def _all(results: Results, box: Box) -> Table:
-    shown = table(*_COLUMNS, box=box)
+def _all(results: Results, box: Box) -> Grid:
+    shown = table(*_COLUMNS, whole=_WHOLE, box=box)
     shown.collapse_padding = True
     held = results.model_copy(update={"assertions": tuple(filter(_held, results.assertions))})
     for persona, assertions in held.by_persona().items():

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from itertools import chain
 from math import isfinite, isnan
+from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.controls import controls_table
 from coherence.reports.figure_columns import FigureColumns, columns_of
+from coherence.reports.grid import Grid
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
+from coherence.reports.red import DOCUMENT, likely_cause, look_closer
 from coherence.results import AssertionResult
 from coherence.vocabulary import Evidence, ProbeNote
 from coherence.vocabulary import Table as Numbers
@@ -22,28 +24,36 @@ _PROBES = 5
 _TEXT_BYTES = 600
 
 
-def explain(result: AssertionResult, width: int = 100) -> str:
-    """Put the verdict's sentence on the first line and the evidence below it, `width` columns wide.
+def explain(result: AssertionResult, width: int = 100, document: Path = DOCUMENT) -> str:
+    """Put what was seen on the first line, then its likely cause, where to look closer, and the numbers.
 
-    Control characters and the commands of CI runners are written out. A reply or note is cut after 600 bytes,
-    the whole is not.
+    The evidence is below, `width` columns wide; `document` has the results of the run. Control characters and
+    the commands of CI runners are written out. A reply or note is cut after 600 bytes, the whole is not.
     """
-    head = one_line(result.sentence)
-    if result.evidence and result.evidence.fact:
-        head += f"\nseen: {one_line(result.evidence.fact)}"
-    head += f"\nstated in {one_line(result.suite)}:{result.line}"
-    if result.replay:  # in one line whatever the width, for a shell
-        head += f"\nreplay: {visible(result.replay)}"
-    head = inert(head)
+    head = inert("\n".join(_head(result, document)))
     if result.evidence is None:
         return head
     sections = (Group(Text(f"\n{title}"), content) for title, content in _sections(result.evidence))
     return f"{head}\n{rendered(Group(*sections), width)}"
 
 
-def criteria_table(evidence: Evidence) -> Table:
+def _head(result: AssertionResult, document: Path) -> Iterator[str]:
+    yield one_line(result.headline)
+    if cause := likely_cause(result):
+        yield f"likely cause: {one_line(cause)}"
+    if not result.green and result.evidence:  # in one line whatever the width, for a shell
+        yield f"look closer: {visible(look_closer(result, document))}"
+    if result.numbers:
+        yield f"in numbers: {one_line(result.numbers)}"
+    yield f"stated in {one_line(result.suite)}:{result.line}"
+    if result.replay and result.green:
+        yield f"replay: {visible(result.replay)}"
+
+
+def criteria_table(evidence: Evidence) -> Grid:
     """Show what decided, a criterion a row."""
-    shown = table("estimate", "value", "95 % interval", "expected", "n", "verdict", numbers=("value", "n"))
+    columns = ("estimate", "value", "95 % interval", "expected", "n", "verdict")
+    shown = table(*columns, numbers=("value", "n"), whole=("value", "95 % interval", "n"))
     for criterion in evidence.criteria:
         estimate = criterion.estimate
         unknown = isnan(estimate.value)
@@ -78,7 +88,7 @@ def _count(title: str, shown: int, available: int) -> str:
     return f"{title} ({shown} of {available})" if shown < available else title
 
 
-def _in_numbers(grid: FigureColumns) -> Table:
+def _in_numbers(grid: FigureColumns) -> Grid:
     shown = table("", *grid.names, numbers=grid.names)
     for row in _rows_that_matter(grid):
         values = (column[row] for column in grid.columns)
@@ -88,7 +98,7 @@ def _in_numbers(grid: FigureColumns) -> Table:
     return shown
 
 
-def _table_of(numbers: Numbers) -> Table:
+def _table_of(numbers: Numbers) -> Grid:
     """Show every cell; columns that are called as the rows are have the rows' numbers instead."""
     square = numbers.columns == numbers.rows
     names = [str(place + 1) for place in range(len(numbers.rows))] if square else numbers.columns
@@ -116,22 +126,20 @@ def _extremes(column: Column) -> list[int]:
     return [max(finite, key=finite.__getitem__), min(finite, key=finite.__getitem__)] if finite else []
 
 
-def _probe_table(probes: tuple[ProbeNote, ...]) -> Table:
+def _probe_table(probes: tuple[ProbeNote, ...]) -> Grid:
     shown = table("probe", "note")
     for probe in probes:
         shown.add_row(_text(probe.probe), _text(probe.note))
     return shown
 
 
-def _side_by_side(replies: dict[str, str]) -> Iterator[Table]:
+def _side_by_side(replies: dict[str, str]) -> Iterator[Grid]:
     """Two regimes a table, each in half of the width."""
     regimes = list(replies)
     for first in range(0, len(regimes), 2):
         pair = regimes[first : first + 2]
         shown = table(*pair)
-        shown.expand = True
-        for column in shown.columns:
-            column.ratio = 1
+        shown.even = True
         shown.add_row(*(_text(replies[regime]) for regime in pair))
         yield shown
 

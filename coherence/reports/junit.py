@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from coherence.files import replace_file
-from coherence.reports.grounds import criteria_table, explain
-from coherence.reports.plain import clipped, one_line, rendered
+from coherence.reports.grounds import explain
+from coherence.reports.plain import clipped, one_line
+from coherence.reports.red import told_first
 from coherence.reports.since_baseline import compared, verdict
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Comparison, Evidence, Verdict
@@ -21,8 +22,9 @@ def write_junit(results: Results, path: Path, strict: bool = False) -> None:
     """Write a suite per persona and a case per assertion.
 
     A case carries `file` and `line`, which annotations need and Jenkins' junit-10.xsd refuses: `strict`
-    leaves them out. GitLab reads only a failure's text and GitHub's reporters only its message, so the
-    verdict's sentence stands in both.
+    leaves them out. GitLab reads only a failure's text and GitHub's reporters only its message, so what was
+    seen and its likely cause stand in both. Numbers are in the text for people, of what is not green, and
+    in lines for programs.
     """
     suites = [_suite(results, persona, strict) for persona in results.by_persona()]
     if results.comparison:
@@ -60,10 +62,10 @@ def _case(result: AssertionResult, strict: bool) -> TestCase:
         line=None if strict else str(result.line),
     )
     if result.tolerated:  # skipped is what every reader shows and none fails on
-        case.add_skipped_info(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES))
+        case.add_skipped_info(one_line(told_first(result)), clipped(explain(result), _TEXT_BYTES))
     if not result.green:
         report = case.add_error_info if result.verdict is Verdict.ERROR else case.add_failure_info
-        report(one_line(result.sentence), clipped(explain(result), _TEXT_BYTES), result.outcome)
+        report(one_line(told_first(result)), clipped(explain(result), _TEXT_BYTES), result.outcome)
     return case
 
 
@@ -82,7 +84,7 @@ def _baseline(comparison: Comparison, strict: bool) -> TestCase:
 
 
 def _numbers(result: AssertionResult) -> str:
-    """Write the lines that readers take for properties of the case, then a table for people."""
+    """Write the lines that readers take for properties of the case."""
     evidence = result.evidence
     values: dict[str, object] = {
         "verdict": result.verdict,
@@ -90,8 +92,7 @@ def _numbers(result: AssertionResult) -> str:
         "expect": result.expect,
     }
     values |= _estimates(evidence) | _controls(evidence) if evidence else {}
-    lines = [f"[[PROPERTY|{name}={value}]]" for name, value in values.items()]
-    return "\n".join([*lines, rendered(criteria_table(evidence), width=100)] if evidence else lines)
+    return "\n".join(f"[[PROPERTY|{name}={value}]]" for name, value in values.items())
 
 
 def _estimates(evidence: Evidence) -> dict[str, object]:

@@ -11,6 +11,7 @@ from coherence.reports.controls import controls
 from coherence.reports.grounds import explain
 from coherence.reports.order import worst_first
 from coherence.reports.plain import clipped, one_line, rendered, visible
+from coherence.reports.red import in_a_sentence, likely_cause
 from coherence.reports.reproduce import command
 from coherence.reports.since_baseline import changes_table, verdict, worth_showing
 from coherence.reports.terminal import counts
@@ -18,6 +19,9 @@ from coherence.results import AssertionResult, Results
 
 # GitHub drops a summary of more than 1 MiB as a whole.
 MOST_BYTES = 1_000_000
+# GitHub takes 65,536 characters, GitLab more.
+_COMMENT_BYTES = 60_000
+COMMENT_MARK = "<!-- persona coherence -->"
 _EXPLAINED_BYTES = 4000
 _REMARKS_BYTES = 10_000
 _COMPARED_BYTES = 100_000
@@ -31,14 +35,21 @@ def write_markdown(results: Results, path: Path) -> None:
     replace_file(path, before + markdown(results, MOST_BYTES - len(before)).encode())
 
 
-def markdown(results: Results, most: int = MOST_BYTES) -> str:
-    """Lay out remarks, changes since the baseline, verdicts, how to run it again, red evidence, controls.
+def write_comment(results: Results, path: Path) -> None:
+    """Write the summary as short as a comment on a pull request may be, with a mark to find it by."""
+    replace_file(path, f"{COMMENT_MARK}\n{markdown(results, _COMMENT_BYTES)}".encode())
 
-    At most `most` bytes of UTF-8, down to the heading, which is always there. What is left out is counted.
+
+def markdown(results: Results, most: int = MOST_BYTES) -> str:
+    """Say in a sentence what the run came to, and lay out what it rests on.
+
+    Below are remarks, changes since the baseline, verdicts, how to run it again, red evidence and controls.
+    At most `most` bytes of UTF-8, down to heading and sentence, which are always there. What is left out is
+    counted.
     """
     ordered = worst_first(results.assertions)
     red = [result for result in ordered if not result.green]
-    text = f"## coherence\n\n{counts(results)}\n\n"
+    text = f"## coherence\n\n{in_a_sentence(results, code)}\n\n{counts(results)}\n\n"
     remarks = _remarks(results)
     text += remarks if len((text + remarks).encode()) <= most else ""
     if results.comparison:
@@ -73,7 +84,10 @@ def _longest(text: str) -> int:
 
 def _row(result: AssertionResult) -> str:
     mark = "" if result.green else " :x:"
-    return f"| {code(result.id)} | {result.outcome}{mark} | {code(result.sentence)} |"
+    shown = code(result.sentence if result.green else result.seen or result.sentence)
+    cause = likely_cause(result)
+    likely = f"<br>likely cause: {code(cause)}" if cause else ""
+    return f"| {code(result.id)} | {result.outcome}{mark} | {shown}{likely} |"
 
 
 def _evidence(result: AssertionResult) -> str:

@@ -6,8 +6,9 @@ from unicodedata import bidirectional, category
 
 from rich.box import ASCII, Box
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from coherence.reports.grid import Grid
 
 # Control, unassigned, surrogate, line and paragraph separator; and what makes text read in another order.
 _UNSEEN = {"Cc", "Cn", "Cs", "Zl", "Zp"}
@@ -59,12 +60,15 @@ def inert(text: str) -> str:
     return _OLD_COMMAND.sub(r"\\x23", _COMMAND.sub(r"\1\\x3a", text))
 
 
-def table(*columns: str, numbers: tuple[str, ...] = (), box: Box = ASCII) -> Table:
-    """Start a table without outer edges that folds long cells; columns named in `numbers` are set right."""
-    made = Table(box=box, show_edge=False, pad_edge=False)
-    for column in columns:
-        made.add_column(cell(column), justify="right" if column in numbers else "left", overflow="fold")
-    return made
+def table(
+    *columns: str, numbers: tuple[str, ...] = (), whole: tuple[str, ...] = (), box: Box | None = ASCII
+) -> Grid:
+    """Start a table without outer edges; columns in `numbers` are set right, `whole` keep to their lines."""
+    right, unbroken = (
+        frozenset(place for place, column in enumerate(columns) if column in names)
+        for names in (numbers, whole)
+    )
+    return Grid(tuple(map(cell, columns)), right, unbroken, box)
 
 
 def cell(content: object, style: str = "") -> Text:

@@ -2,14 +2,15 @@
 
 from rich.box import ASCII, SIMPLE_HEAD, Box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from coherence.reports.grid import Grid
 from coherence.reports.plain import cell, one_line, rendered, table
 from coherence.vocabulary import Change, Comparison
 from coherence.vocabulary.evidence import number
 
 _MOST = 40
+_COLUMNS = ("assertion", "statistic", "baseline", "now", "difference", "change")
 _STYLES = {
     "regressed": "red",
     "vanished": "yellow",
@@ -43,10 +44,9 @@ def verdict(comparison: Comparison) -> str:
     return one_line(f"{comparison.sentence}{fails}")
 
 
-def changes_table(changes: list[Change], box: Box = ASCII) -> Table:
+def changes_table(changes: list[Change], box: Box = ASCII) -> Grid:
     """Show a change a row."""
-    shown = table("assertion", "statistic", "baseline", "now", "difference", "change", box=box)
-    shown.columns[0].min_width = 30
+    shown = table(*_COLUMNS, numbers=("baseline", "now"), whole=("baseline", "now"), box=box)
     for change in changes:
         shown.add_row(
             cell(change.assertion),

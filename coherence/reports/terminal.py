@@ -1,15 +1,18 @@
 """The summary at the end of a run: a line an assertion, grouped by persona."""
 
-import re
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 from rich.box import ASCII, SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from coherence.reports.adjustment import cost
+from coherence.reports.grid import Grid
+from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
+from coherence.reports.red import DOCUMENT, explained_by, in_a_sentence
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -22,32 +25,37 @@ _STYLES = {
     "unexpected pass": "red",
 }
 
-_ROOMY = 96
-_NARROW = 72
-_NAME = 31
+_ROOMY = 96  # columns from which on an interval stands beside its estimate
 
 
-def summary(results: Results, width: int, color: bool, ascii_only: bool = False) -> str:
+def summary(
+    results: Results, width: int, color: bool, ascii_only: bool = False, document: Path | None = DOCUMENT
+) -> str:
     """Show verdicts in a table, remarks on artefacts, what the adjustment cost, and last a line of counts.
 
-    All within `width`.
+    Before that one a red run says in a sentence what explains it, and where to look closer: in `document`,
+    if the results are in one. All within `width`.
     """
     remarks = (cell(f"- {one_line(remark)}", "yellow") for remark in results.remarks)
-    below = [Text(), *remarks, *map(cell, cost(results)), _last_line(results)]
+    below = [Text(), *remarks, *map(cell, cost(results)), *_red(results, document), _last_line(results)]
     shown = rendered(Group(_verdicts(results, width, ascii_only), *below), width, color)
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
-def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
+def _red(results: Results, document: Path | None) -> Iterator[Text]:
+    first = next((one for one in worst_first(results.assertions) if not one.green), None)
+    if first is not None:
+        yield cell(one_line(in_a_sentence(results)), "red")
+        if document is not None:
+            yield cell(f"look closer: {one_line(explained_by(first, document))}")
+
+
+def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:
     box = ASCII if ascii_only else SIMPLE_HEAD
-    shown = table("assertion", "statistic", "estimate", "expected", "n", "verdict", numbers=("n",), box=box)
+    columns = ("assertion", "statistic", "estimate", "expected", "n", "verdict")
+    # Half of `expected fail` says another thing.
+    shown = table(*columns, numbers=("n",), whole=("estimate", "n", "verdict"), box=box)
     shown.collapse_padding = True
-    if width >= _ROOMY:  # names are read first: they keep to a line
-        shown.columns[0].min_width, shown.columns[1].max_width = _NAME, 15
-        shown.columns[-1].min_width = max(map(len, _STYLES))  # half of `expected fail` says another thing
-        shown.columns[3].max_width = 9
-    elif width >= _NARROW:  # ... or to two, broken where it says something
-        shown.columns[0].min_width, shown.columns[1].max_width, shown.columns[2].min_width = 26, 12, 13
     for persona, assertions in results.by_persona().items():
         shown.add_row(cell(persona, "bold"))
         for assertion in assertions:
@@ -55,16 +63,8 @@ def _verdicts(results: Results, width: int, ascii_only: bool) -> Table:
     return shown
 
 
-def _broken(name: str, width: int) -> str:
-    if width < _ROOMY:
-        return name.replace(".", ".\n    ", 1)
-    if len(name) <= _NAME:
-        return name
-    return re.sub(rf"^(.{{1,{_NAME - 1}}}[.+-])", r"\1\n    ", name)
-
-
 def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
-    name = cell(_broken(f"  {result.id.removeprefix(f'{result.persona}.')}", width))
+    name = cell(f"  {result.id.removeprefix(f'{result.persona}.')}")
     verdict = cell(_said(result), _STYLES[result.outcome])
     if result.evidence is None:
         return name, cell("not measured"), cell(""), cell(""), cell(""), verdict
@@ -82,7 +82,7 @@ def _row(result: AssertionResult, width: int) -> tuple[Text, ...]:
 
 def _said(result: AssertionResult) -> str:
     if result.evidence and result.evidence.passing_control:
-        return f"{result.outcome},\nthe control passes too"
+        return f"{result.outcome},\nthe control\npasses too"
     differs = result.raw_verdict is not result.verdict
     return f"{result.outcome},\n{result.raw_verdict} alone" if differs else result.outcome
 

@@ -2,6 +2,7 @@
 
 from coherence.vocabulary.artefact_files import ArtefactFiles
 from coherence.vocabulary.bound import Bound
+from coherence.vocabulary.cause import Cause
 from coherence.vocabulary.comparison import Change, Comparison, Difference
 from coherence.vocabulary.decoding import Decoding
 from coherence.vocabulary.evidence import (
@@ -35,6 +36,7 @@ __all__ = [
     "ArtefactFiles",
     "Band",
     "Bound",
+    "Cause",
     "Change",
     "Comparison",
     "Control",

@@ -1,6 +1,7 @@
 """What a verdict rests on."""
 
-from math import inf, isclose, isnan
+import re
+from math import inf, isclose, isfinite, isnan
 from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,8 @@ from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.verdict import Verdict
 
 FAMILY_WISE = 0.05  # how often any claim of a release at its thresholds may fail
+
+UNTOLD = 1e6  # probes, where it is not known how many are needed: more than are ever said to be
 
 
 def number(value: float) -> str:
@@ -40,6 +43,17 @@ Sampled = Literal["probes", "scripts", "tasks"]
 def enough(n: int, needed: float, of: Sampled = "probes") -> str:
     """Say how many there are and about how many are needed."""
     return f"{n} {of}, about {int(needed) + 1} needed" if needed < 1000 else f"{n} {of}, over 1000 needed"
+
+
+def _named_in(said: str) -> float:
+    """Read back how many a sentence says are needed; without end where it says that more do not help.
+
+    Where it says neither, that is more than any sentence says.
+    """
+    if "more probes do not help" in said:
+        return inf
+    counts = re.findall(r"(?:about|over) (\d+) needed", said)
+    return max(map(float, counts), default=UNTOLD)
 
 
 class Estimate(Frozen):
@@ -180,6 +194,37 @@ class Criterion(Frozen):
         return enough(n, n * (then / now) ** 2, of)
 
     @property
+    def plainly(self) -> str:
+        """The value and what was expected, without the interval and in words."""
+        at = {"at least": self.at_least, "at most": self.at_most}
+        bounds = [f"{word} {bound:g}" for word, bound in at.items() if isfinite(bound)]
+        value = "has no value" if isnan(self.estimate.value) else f"is {number(self.estimate.value)}"
+        return f"{self.estimate.name} {value}, expected {' and '.join(bounds)}"
+
+    @property
+    def needed(self) -> float:
+        """About how many decide it, where it is inconclusive; without end where more do not help."""
+        if self.verdict is not Verdict.INCONCLUSIVE:
+            return 0.0
+        return _named_in(self.unreliable or self.wanting)
+
+    @property
+    def wanting(self) -> str:
+        """Say of an inconclusive one how many there are, and about how many decide it, if that is known."""
+        if self.fails_only_alone:
+            return self.lacking
+        return f"n = {self.estimate.n}" if self.nearest is None else self.estimate.lacking(self.nearest)
+
+    @property
+    def nearest(self) -> float | None:
+        """The bound inside the interval that is nearest to the value; None where none is inside."""
+        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        inside = [
+            bound for bound in (self.at_least, self.at_most) if isfinite(bound) and low <= bound <= high
+        ]
+        return min(inside, key=lambda bound: abs(bound - value), default=None)
+
+    @property
     def among_all(self) -> str:
         """Say what became of the p of a fail among all claims of the run; nothing where there is none."""
         if self.raw_verdict is not Verdict.FAIL or self.p is None or self.adjusted is None:
@@ -252,8 +297,18 @@ class Evidence(Figures):
 
     @property
     def decisive(self) -> Criterion:
-        """The criterion that made the verdict: the worst, by itself too, first come first."""
-        return max(self.criteria, key=lambda one: (one.verdict.severity, one.raw_verdict.severity))
+        """The criterion that made the verdict: the worst, by itself too, first come first.
+
+        Of several that are inconclusive it is the one that needs most: what decides it decides the others.
+        """
+        return max(
+            self.criteria, key=lambda one: (one.verdict.severity, one.raw_verdict.severity, one.needed)
+        )
+
+    @property
+    def neediest(self) -> Criterion:
+        """The inconclusive criterion that needs most probes; first come first."""
+        return max(self.criteria, key=lambda one: one.needed)
 
     def own(self, criterion: Criterion) -> Criterion | None:
         """Find the claim's own criterion of what a control was judged by: that of its key, or of its name."""

@@ -111,6 +111,9 @@ class Figures(Frozen):
     """All that is shown of one assertion beside what decides."""
 
     fact: Text | None = Field(None, description="What was seen, in plain words; no statistic decides by it.")
+    cause: Text | None = Field(
+        None, description="What likely makes it red if it is red, where what was measured tells it."
+    )
     curve: Curve | None = None
     arrows: Arrows | None = None
     tables: tuple[Table, ...] = ()

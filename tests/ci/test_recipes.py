@@ -39,7 +39,7 @@ def test_every_recipe_publishes_what_the_gate_writes(ci, recipe):
 def test_github_publishes_also_after_a_failed_gate(ci):
     steps = github_steps(ci)
     gate = next(index for index, step in enumerate(steps) if "--coherence" in step.get("run", ""))
-    assert len(steps[gate + 1 :]) == 2
+    assert len(steps[gate + 1 :]) == 3
     assert all(step["if"].startswith("!cancelled()") for step in steps[gate + 1 :])
 
 
@@ -52,7 +52,7 @@ def test_github_runs_the_gate_with_a_summary_and_annotations(ci, pytester, monke
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "step.md"))
     monkeypatch.setenv("PYTHONPATH", str(ci.parent))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    (script,) = (step["run"] for step in github_steps(ci) if "--coherence" in step.get("run", ""))
+    (script,) = (step["run"] for step in github_steps(ci) if "pytest --coherence" in step.get("run", ""))
     run = pytester.run("bash", "-e", "-c", script)
     assert run.ret == 1
     run.stdout.fnmatch_lines(["::error file=suites/a.coherence.yaml,line=2,title=a.suite%3A error::*prbes*"])

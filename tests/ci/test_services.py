@@ -93,7 +93,7 @@ def test_github_annotates_the_line_and_fills_the_summary(repository, machine):
     (command,) = (line for line in done.log.splitlines() if line.startswith("::"))
     assert command.startswith(where)
     summary = (machine / "summary.md").read_bytes()
-    assert summary.startswith(b"## coherence\n\n1 error")
+    assert summary.startswith(b"## coherence\n\n1 of 1 assertions is not as expected; the first: `release.")
     assert len(summary) < MIB
 
 

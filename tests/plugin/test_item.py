@@ -62,7 +62,7 @@ def test_lf_runs_what_failed_and_sw_goes_on_from_there(bench):
     assert bench.verdicts() == {bench.ids["fails"]: "fail", bench.ids["unsure"]: "inconclusive"}
 
 
-def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
+def test_a_failure_begins_with_what_was_seen_and_shows_no_internals(bench):
     lines = bench.suite("fails")
     run = bench.run()
     sentence = bench.sentence("fails")
@@ -73,14 +73,17 @@ def test_a_failure_begins_with_its_sentence_and_shows_no_internals(bench):
     )
     text = run.stdout.str()
     (head,) = (number for number, line in enumerate(run.outlines) if line.startswith("____"))
-    assert run.outlines[head + 1] == sentence
-    assert run.outlines[head + 2].startswith(
-        "seen: along the way that prompt moves the model, adapter moves it "
+    (result,) = bench.results().assertions
+    assert run.outlines[head + 1] == result.headline
+    assert result.headline.startswith(
+        "pirate.fails.prompt-adapter fails: along the way that prompt moves the model, adapter "
     )
-    assert run.outlines[head + 3] == f"stated in a.coherence.yaml:{lines['fails']}"
+    assert run.outlines[head + 2] == "look closer: coherence explain pirate.fails.prompt-adapter"
+    assert run.outlines[head + 3] == f"in numbers: {sentence.partition(' fails: ')[2]}"
+    assert run.outlines[head + 4] == f"stated in a.coherence.yaml:{lines['fails']}"
     assert "Traceback" not in text
     assert ".py:" not in text
-    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - {sentence[:110]}" in text
+    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - {result.seen[:100]}" in text
 
 
 def test_replies_stand_side_by_side_in_a_failure(bench):
@@ -149,8 +152,8 @@ def test_the_junit_report_of_pytest_carries_the_numbers(bench):
     assert float(said["coherence.specific cosine.p"]) <= float(said["coherence.specific cosine.holm"]) <= 0.05
     assert numbers(found[bench.ids["passes"]])["coherence.verdict"] == "pass"
     failure = found[bench.ids["fails"]].find("failure")
-    assert failure.text.startswith(result.sentence)
-    assert failure.get("message") == result.sentence
+    assert failure.text.startswith(result.headline)
+    assert failure.get("message") == result.seen
 
 
 def test_fixtures_of_a_conftest_reach_the_assertions(bench):
@@ -168,15 +171,16 @@ def test_fixtures_of_a_conftest_reach_the_assertions(bench):
     assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "error"}
 
 
-def test_a_summary_in_ci_quotes_the_sentence_alone(bench, monkeypatch):
+def test_a_summary_in_ci_ends_in_what_was_seen(bench, monkeypatch):
     monkeypatch.setenv("CI", "true")
     bench.suite("fails")
     run = bench.run("--junit-xml", "pytest.xml")
     (line,) = (line for line in run.outlines if line.startswith("FAILED "))
-    assert line.endswith(f" - {bench.sentence('fails')}")
+    (result,) = bench.results().assertions
+    assert line.endswith(f" - {result.seen}")
     assert run.outlines[-2] == line
     (failure,) = ElementTree.parse(bench.path / "pytest.xml").iter("failure")
-    assert failure.get("message") == bench.sentence("fails")
+    assert failure.get("message") == result.seen
 
 
 def test_every_family_has_a_mark():
@@ -192,10 +196,10 @@ def test_a_broken_law_shows_the_command_that_replays_it(bench):
     )
     run = bench.run("--coherence-junit", "junit.xml")
     assert run.ret == 1
-    (command,) = (line for line in run.outlines if line.startswith("replay: "))
+    (command,) = (line for line in run.outlines if line.startswith("look closer: coherence replay "))
     assert command.startswith(
-        'replay: coherence replay a.coherence.yaml release.strict.vector-inverse \'{"probe": '
+        'look closer: coherence replay a.coherence.yaml release.strict.vector-inverse \'{"probe": '
     )
-    assert bench.results().assertions[0].replay == command.removeprefix("replay: ")
+    assert bench.results().assertions[0].replay == command.removeprefix("look closer: ")
     (failure,) = ElementTree.parse(bench.path / "junit.xml").iter("failure")
     assert command in failure.text.splitlines()

@@ -101,7 +101,7 @@ def test_results_and_junit_go_where_they_are_told(bench):
     root = ElementTree.parse(bench.path / "out/j.xml").getroot()
     assert [suite.get("name") for suite in root.iter("testsuite")] == ["release", "pirate"]
     (failure,) = root.iter("failure")
-    assert failure.get("message") == found[1].sentence
+    assert failure.get("message") == found[1].headline
     assert {case.get("line") for case in root.iter("testcase")} == {str(line) for line in lines.values()}
 
 

@@ -302,6 +302,27 @@ def test_a_second_regime_that_does_nothing_has_the_strength_zero_and_fails():
     assert by_name(evidence)["specific cosine"].unreliable == "adapter moves nothing at resid_post.2"
 
 
+@pytest.mark.parametrize(
+    ("planting", "cause"),
+    [
+        ({"size": -1}, "adapter goes against prompt: its sign may be turned"),
+        ({"size": 0.1}, "adapter goes the right way, and not far enough: its scale or dose may be too low"),
+        ({"swapped": "counsel"}, "prompt of pirate is nearer to adapter of counsel (cosine"),
+        ({}, None),
+    ],
+)
+def test_the_likely_cause_is_told_by_how_far_the_model_goes_where(planting, cause):
+    evidence = judged({"min_strength": 0.3, "min_margin": 0.0}, **planting)
+    assert (evidence.verdict is Verdict.PASS) == (cause is None)
+    assert (evidence.cause or "").startswith(cause or "")
+
+
+def test_what_hardly_moves_the_model_is_not_said_to_move_it_somewhere():
+    assert judged(cosine=-0.5, size=0.002).fact == (
+        "along the way that prompt moves the model, adapter hardly moves it"
+    )
+
+
 def test_one_bad_site_of_a_band_is_named_and_can_be_asserted():
     turned = judged({"min_cosine": 0.2}, turned=3)
     assert turned.verdict is Verdict.PASS

@@ -135,13 +135,22 @@ def test_the_difference_is_the_second_rate_minus_the_first():
     assert by_name(evidence)["rate adapter - prompt"].estimate.value == pytest.approx(-0.5)
 
 
-def test_a_prompt_that_is_no_better_than_bare_leaves_nothing_to_recover():
-    evidence = judged({Regime.BARE: range(11), PROMPT: range(12), ADAPTER: range(12)})
+def test_a_prompt_that_is_not_clearly_better_than_bare_leaves_nothing_to_recover():
+    evidence = judged({Regime.BARE: range(1), PROMPT: range(4), ADAPTER: range(4)}, scene=a_scene(PROBES[:8]))
     assert re.fullmatch(
-        r"the prompt's rate 0.50 is not clearly above the bare rate 0.46: 24 probes, (about|over) \d+ needed",
+        r"the prompt's rate 0.50 is not clearly above the bare rate 0.12: 8 probes, about \d+ needed",
         by_name(evidence)["recovery by adapter"].unreliable,
     )
     assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert evidence.cause is None
+
+
+def test_a_prompt_that_hardly_evokes_the_persona_is_not_mended_by_more_probes():
+    evidence = judged({Regime.BARE: range(1), PROMPT: range(3), ADAPTER: range(3)})
+    hardly = "the prompt itself hardly evokes the persona: markers in 12% of its replies, 4% without it"
+    assert by_name(evidence)["recovery by adapter"].unreliable == f"{hardly}; more probes do not help"
+    assert evidence.decisive.key == "min_recovery"
+    assert evidence.cause == hardly
 
 
 def test_where_neither_regime_is_prompt_the_worse_one_must_recover():

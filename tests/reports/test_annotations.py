@@ -31,7 +31,7 @@ def test_what_is_red_is_an_error_at_its_line_worst_first(results):
         "line": "12",
         "title": "pirate.collinearity.prompt-steering: fail",
     }
-    assert message == results.assertions[1].sentence
+    assert message == results.assertions[1].headline
 
 
 def test_what_is_tolerated_is_a_warning(undecided):
@@ -71,4 +71,8 @@ def test_no_text_ends_a_command_or_begins_another(results, text):
     level, values, message = read(line)
     assert (level, set(values), values["line"]) == ("error", {"file", "line", "title"}, "12")
     if text.isprintable():
-        assert (values["file"], values["title"], message) == (text, f"{text}: fail", text)
+        assert (values["file"], values["title"], message) == (
+            text,
+            f"{text}: fail",
+            f"{text} fails: cosine is 0.12, expected at least 0.5",
+        )

@@ -1,5 +1,6 @@
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from rich.cells import cell_len
 
 from coherence.properties.columns import SITES, WEIGHTS
 from coherence.reports.grounds import explain
-from coherence.vocabulary import Curve, ProbeNote, Series, Table
+from coherence.vocabulary import Cause, Curve, ProbeNote, Series, Table
 
 
 @pytest.fixture
@@ -25,16 +26,49 @@ def section(text, title):
     return text.split(f"\n{title}\n")[1].split("\n\n")[0].splitlines()
 
 
-def test_the_first_line_is_the_sentence_and_the_second_says_where(failed):
-    first, second, *_ = explain(failed).splitlines()
-    assert first == failed.sentence
-    assert second == "stated in suites/pirate.yaml:12"
+def head(result, **given):
+    return explain(result, **given).split("\n\n")[0].splitlines()
 
 
-def test_what_was_seen_stands_below_the_sentence(failed):
-    seen = with_evidence(failed, fact="markers of pirate are in 0% by adapter")
-    first, second, *_ = explain(seen).splitlines()
-    assert (first, second) == (failed.sentence, "seen: markers of pirate are in 0% by adapter")
+def test_what_was_seen_comes_first_then_where_to_look_then_the_numbers(failed):
+    assert head(with_evidence(failed, fact="markers of pirate are in 0% by adapter")) == [
+        f"{failed.id} fails: markers of pirate are in 0% by adapter",
+        f"look closer: coherence explain {failed.id}",
+        "in numbers: cosine 0.12 [0.05, 0.20], expected >= 0.5 (n = 24)",
+        "stated in suites/pirate.yaml:12",
+    ]
+
+
+def test_where_no_fact_is_known_the_criterion_that_decided_is_said_in_words(failed):
+    assert head(failed)[0] == f"{failed.id} fails: cosine is 0.12, expected at least 0.5"
+
+
+def test_the_likely_cause_stands_below_what_was_seen(failed):
+    turned = with_evidence(failed, cause="its sign may be turned")
+    assert head(turned)[1] == "likely cause: its sign may be turned"
+    cause = Cause(artefact="adapter pirate", sentence="pirate's adapter is counsel's", remedy="look at it")
+    # What files show is surer than what measurements do.
+    named = turned.model_copy(update={"cause": cause})
+    assert head(named)[1] == "likely cause: pirate's adapter is counsel's; look at it"
+    follows = named.model_copy(update={"cause": cause.model_copy(update={"follows": True})})
+    assert head(follows)[1] == (
+        "likely cause: it follows from this: pirate's adapter is counsel's; look at it"
+    )
+
+
+def test_what_is_green_has_no_cause_and_nothing_to_look_closer_at(results):
+    passed = with_evidence(results.assertions[0], cause="its sign may be turned")
+    assert [line.partition(":")[0] for line in head(passed)] == [
+        f"{passed.id} passes", "in numbers", "stated in suites/pirate.yaml",
+    ]  # fmt: skip
+
+
+def test_a_command_to_look_closer_works_wherever_the_results_are(failed):
+    assert head(failed, document=Path("out dir/r.json"))[1] == (
+        f"look closer: coherence explain {failed.id} 'out dir/r.json'"
+    )
+    replay = "coherence replay a.yaml pirate.laws.x '{}'"
+    assert head(failed.model_copy(update={"replay": replay}))[1] == f"look closer: {replay}"
 
 
 def test_every_criterion_has_a_row(failed):
@@ -107,10 +141,9 @@ def test_an_error_has_its_sentence_and_place_alone(results):
 @given(reply=st.text(), note=st.text(), width=st.integers(20, 160))
 def test_any_text_is_shown_within_the_width(results, reply, note, width):
     probe = ProbeNote(probe="p", note=note, replies={"bare": reply, "prompt": reply, "adapter": reply})
-    _, _, *below = explain(
-        with_evidence(results.assertions[1], probes=(probe,), notes=(note,)), width
-    ).splitlines()
-    assert all(cell_len(line.replace(r"\x3a:", "::", 1)) <= width for line in below)
+    shown = explain(with_evidence(results.assertions[1], probes=(probe,), notes=(note,)), width)
+    _, _, below = shown.partition("\n\n")
+    assert all(cell_len(line.replace(r"\x3a:", "::", 1)) <= width for line in below.splitlines())
 
 
 # As GitHub's runner finds a command in a line of a log, of either kind.
@@ -148,7 +181,10 @@ def test_megabytes_are_cut_before_they_are_laid_out(failed):
 
 def test_every_control_is_below_the_persona_s_own_value_of_each_statistic(controlled):
     lines = explain(controlled.assertions[0], width=140).splitlines()
-    assert "the control passes too: random vectors, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[0]
+    assert lines[0].endswith(
+        ": the control passes too: random vectors, cosine is 0.62, expected at least 0.5"
+    )
+    assert "the control passes too: random vectors, cosine 0.62 [0.57, 0.67], expected >= 0.5" in lines[2]
     first = lines.index("controls, none of which may pass") + 3
     assert [[cell.rstrip() for cell in line.split("| ")] for line in lines[first : first + 8]] == [
         ["cosine", "0.81 [0.75, 0.87]", ">= 0.5", "pass"],

@@ -10,7 +10,7 @@ from lxml import etree
 
 from coherence.reports.junit import write_junit
 from coherence.results import Results
-from coherence.vocabulary import Change, Comparison, ProbeNote
+from coherence.vocabulary import Cause, Change, Comparison, ProbeNote
 
 NASTY = "\x00\x1b[31m]]> <b a='1'>&amp;\r\n\ud800 \u202e \uffff ☠ " + "arr " * 5000
 FLAVOURS = {False: junitparser, True: xunit2}
@@ -65,14 +65,14 @@ def test_the_suite_says_which_release_seed_and_versions(results, tmp_path, stric
     }
 
 
-def test_every_case_says_its_sentence_in_message_and_first_line(results, tmp_path, strict):
+def test_every_case_says_what_was_seen_in_message_and_first_line(results, tmp_path, strict):
     cases = {case.name: case for suite in read(written(results, tmp_path, strict), strict) for case in suite}
     assert set(cases) == {result.id for result in results.assertions}
     for result in results.assertions:
         kinds = [type(problem).__name__ for problem in problems(cases[result.id])]
         assert kinds == ([] if result.green else [RED[result.outcome]])
         for problem in problems(cases[result.id]):
-            assert problem.message == problem.text.splitlines()[0] == result.sentence
+            assert problem.message == problem.text.splitlines()[0] == result.headline
             assert problem.type == result.outcome
 
 
@@ -80,7 +80,7 @@ def problems(case):
     return [found for found in case.result if isinstance(found, junitparser.Failure | junitparser.Error)]
 
 
-def test_numbers_are_property_lines_and_a_table(results, tmp_path, strict):
+def test_numbers_are_property_lines_for_programs_and_a_table_for_people(results, tmp_path, strict):
     suite, *_ = read(written(results, tmp_path, strict), strict)
     output = list(suite)[1].system_out
     numbers = dict(re.findall(r"^\[\[PROPERTY\|([^=]+)=(.*)\]\]$", output, re.MULTILINE))
@@ -90,7 +90,22 @@ def test_numbers_are_property_lines_and_a_table(results, tmp_path, strict):
     assert float(numbers["cosine.at_least"]) == 0.5
     assert int(numbers["margin-over-foreign.n"]) == 24
     assert "cosine.at_most" not in numbers
-    assert "cosine              |  0.12 | [0.05, 0.20]" in output
+    row = "cosine              |  0.12 | [0.05, 0.20]"
+    (problem,) = problems(list(suite)[1])
+    assert problem.text.count(row) == 1
+    # Each number once for either reader.
+    assert [line for line in output.splitlines() if not line.startswith("[[PROPERTY|")] == []
+
+
+def test_a_message_says_the_likely_cause_too(results, tmp_path, strict):
+    cause = Cause(artefact="adapter pirate", sentence="pirate's adapter is counsel's", remedy="look at it")
+    blamed = results.assertions[1].model_copy(update={"cause": cause})
+    (case,) = cases(results.model_copy(update={"assertions": (blamed,)}), tmp_path, strict)
+    (problem,) = problems(case)
+    assert problem.message == (
+        f"{blamed.id} fails: cosine is 0.12, expected at least 0.5; "
+        "likely cause: pirate's adapter is counsel's; look at it"
+    )
 
 
 def cases(results, tmp_path, strict):
@@ -102,9 +117,9 @@ def test_a_raw_and_an_adjusted_verdict_are_both_there(undecided, tmp_path, stric
     numbers = dict(re.findall(r"^\[\[PROPERTY\|([^=]+)=(.*)\]\]$", alone.system_out, re.MULTILINE))
     assert (numbers["verdict"], numbers["raw_verdict"]) == ("inconclusive", "fail")
     assert (float(numbers["cosine.p"]), float(numbers["cosine.holm"])) == (0.01, 0.12)
-    assert "inconclusive: fails alone" in " ".join(alone.system_out.split())
     (problem,) = problems(alone)
-    assert problem.message.endswith("fails alone (p = 0.01), not among 96 criteria (Holm: 0.12))")
+    assert "inconclusive: fails alone" in " ".join(problem.text.split())
+    assert "fails alone (p = 0.01), not among 96 criteria (Holm: 0.12))" in problem.text
 
 
 def test_what_is_tolerated_is_skipped_with_its_sentence(undecided, tmp_path, strict, junit_schema):
@@ -114,7 +129,7 @@ def test_what_is_tolerated_is_skipped_with_its_sentence(undecided, tmp_path, str
     *_, tolerated = (case for suite in report for case in suite)
     (skipped,) = tolerated.result
     assert isinstance(skipped, junitparser.Skipped)
-    assert skipped.message == undecided.assertions[1].sentence
+    assert skipped.message == undecided.assertions[1].headline
     if strict:
         junit_schema.assertValid(etree.parse(tmp_path / "junit.xml"))
 

@@ -6,8 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from coherence.reports.markdown import MOST_BYTES, code, markdown, write_markdown
-from coherence.vocabulary import Change, Comparison, ProbeNote, Verdict
+from coherence.reports.markdown import (
+    COMMENT_MARK,
+    MOST_BYTES,
+    code,
+    markdown,
+    write_comment,
+    write_markdown,
+)
+from coherence.vocabulary import Cause, Change, Comparison, ProbeNote, Verdict
 
 NASTY = "</code></pre>```` | \\| \\\\| <script>alert(1)</script> @octocat #1 [x](https://e.org) **b**\n\n# t"
 RENDERER = MarkdownIt("commonmark").enable("table")
@@ -163,3 +170,28 @@ def test_controls_are_there_for_green_claims_too(controlled, results):
 def test_controls_go_first_where_there_is_no_room(controlled):
     whole = markdown(controlled)
     assert "<summary>controls" not in markdown(controlled, len(whole.encode()) - 1)
+
+
+def test_it_begins_with_one_sentence(results):
+    heading, sentence, *_ = markdown(results).split("\n\n")
+    assert heading == "## coherence"
+    assert sentence.startswith("4 of 6 assertions are not as expected; the first: `counsel.laws.dose-zero ")
+    assert sentence.endswith(".")
+
+
+def test_a_red_row_says_what_was_seen_and_why(results):
+    cause = Cause(artefact="adapter pirate", sentence="pirate's adapter is counsel's", remedy="look at it")
+    blamed = results.assertions[1].model_copy(update={"cause": cause})
+    text = markdown(results.model_copy(update={"assertions": (blamed,)}))
+    assert (
+        "| `cosine is 0.12, expected at least 0.5`<br>"
+        "likely cause: `pirate's adapter is counsel's; look at it` |"
+    ) in text
+
+
+def test_a_comment_has_its_mark_and_fits_where_it_goes(results, tmp_path):
+    many = saying(results.model_copy(update={"assertions": results.assertions * 50}), "arr |" * 300)
+    write_comment(many, tmp_path / "comment.md")
+    text = (tmp_path / "comment.md").read_text()
+    assert text.startswith(f"{COMMENT_MARK}\n## coherence\n\n")
+    assert len(text) < 65_536

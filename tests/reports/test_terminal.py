@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from coherence.reports.terminal import summary
@@ -43,13 +46,15 @@ def test_nothing_evaluated_is_never_silent(results):
     assert summary(empty, 100, color=False).splitlines()[-1] == "nothing was evaluated"
 
 
-def test_a_narrow_terminal_breaks_names_and_intervals_where_they_say_something(results):
-    text = summary(results, 80, color=False)
-    lines = [line.rstrip() for line in text.splitlines()]
-    broken = next(line for line in lines if line.lstrip().startswith("prompt-steering"))
-    assert lines[lines.index(broken) - 1].startswith("  collinearity.")
-    assert broken.startswith("    prompt-steering ")
-    assert "[0.05, 0.20]" in broken
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_breaks_names_and_intervals_where_they_say_something(results, width):
+    lines = summary(results, width, color=False).splitlines()
+    broken = next(number for number, line in enumerate(lines) if line.startswith("    prompt-steering "))
+    assert (
+        lines[broken - 1].split()
+        == ["collinearity.", "cosine", "0.12", ">=", "0.5", "24", "fail"][: 7 - (width == 60)]
+    )
+    assert lines[broken].split() == ["prompt-steering", "[0.05,", "0.20]"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
@@ -77,10 +82,29 @@ def test_a_control_that_passes_too_is_in_the_row(controlled):
     assert text.splitlines()[-1] == "1 inconclusive in 1.0 s"
 
 
-def test_a_name_that_is_too_long_is_broken_where_it_says_something(results):
-    long = results.assertions[0].model_copy(update={"id": "pirate.known.adapter-adapter+steering"})
-    lines = summary(
-        results.model_copy(update={"assertions": (*results.assertions, long)}), 100, color=False
-    ).splitlines()
-    broken = next(number for number, line in enumerate(lines) if line.startswith("  known.adapter-adapter+ "))
-    assert lines[broken + 1].startswith("    steering")
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_name_is_broken_inside_a_word_and_no_column_clipped(results, width):
+    long = results.assertions[1].model_copy(update={"id": "pirate.known.adapter-adapter+steering"})
+    text = summary(results.model_copy(update={"assertions": (*results.assertions, long)}), width, color=False)
+    words = set(re.findall(r"[a-z]+", text))
+    for part in ("collinearity", "known", "prompt", "adapter", "steering", "inconclusive", "expected"):
+        assert part in words
+    known = {word for result in (*results.assertions, long) for word in re.split(r"[.+-]", result.id)}
+    in_names = {
+        word
+        for line in text.splitlines()
+        if line.startswith("  ")
+        for word in re.split(r"[.+-]", line.split("  ")[1])
+    }
+    assert in_names - {""} <= known
+
+
+def test_a_red_run_says_what_explains_it_and_where_to_look(results):
+    lines = summary(results, 100, color=False).splitlines()
+    assert lines[-4].startswith("4 of 6 assertions are not as expected; the first: counsel.laws.dose-zero ")
+    assert lines[-2] == "look closer: coherence explain counsel.laws.dose-zero"
+    elsewhere = summary(results, 100, color=False, document=Path("out/r.json"))
+    assert "look closer: coherence explain counsel.laws.dose-zero out/r.json" in elsewhere
+    assert "look closer" not in summary(results, 100, color=False, document=None)
+    green = results.model_copy(update={"assertions": results.assertions[:1]})
+    assert "look closer" not in summary(green, 100, color=False)

@@ -74,16 +74,14 @@ class AdapterFolder(ModelFolder):
 
         `before` is the scale that the adapter of this name had in the baseline.
         """
-        for sentence, do in (
-            *self._trained_on(named, base),
-            *self._trained_on_revision(named, base),
-            *self._own_template(base),
-            *self._own_tokenizer(base),
-            *self._tied(base),
-            *self._scale_apart(others),
-            *self._scale_since(before),
-            *served(self.config),
-        ):
+        for sentence, do in (*self._trained_on(named, base), *self._trained_on_revision(named, base)):
+            yield Remark(sentence, do, explains=True)
+        for sentence, do in (*self._own_template(base), *self._own_tokenizer(base), *self._tied(base)):
+            yield Remark(sentence, do)
+        # What is known since the baseline is surer than what is usual.
+        for sentence, do in (*self._scale_since(before), *self._scale_apart(others)):
+            yield Remark(sentence, do, explains=True)
+        for sentence, do in served(self.config):
             yield Remark(sentence, do)
 
     def _trained_on(self, named: str, base: ModelFolder) -> _Found:
@@ -173,7 +171,7 @@ def of_extremes(extremes: Mapping[str, float]) -> Iterator[Remark]:
     if wild:
         yield Remark(_first_of(wild), "train it again", fatal=True)
     if huge:
-        yield Remark(_first_of(huge), "see how it was saved")
+        yield Remark(_first_of(huge), "see how it was saved", explains=True)
 
 
 def _first_of(values: Mapping[str, float]) -> str:

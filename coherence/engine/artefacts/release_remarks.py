@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,7 @@ class Blessed:
 
 
 _NOTHING = Blessed()
+_EACH_ITS_OWN = "see that each name has the one that is meant for it"
 
 
 class ReleaseRemarks:
@@ -80,38 +81,85 @@ class ReleaseRemarks:
             return
         if hinted := hinted_family(read_gguf(Path(source.path)).metadata, family):
             yield Remark(
-                f"says that it is for {hinted}, and the base is {family}", "see that it was made on this base"
+                f"says that it is for {hinted}, and the base is {family}",
+                "see that it was made on this base",
+                explains=True,
             )
 
     def _same_bytes(self, kind: str, name: str, digests: Mapping[str, str]) -> Iterator[Remark]:
         """Yield that it is another one under a name of its own, in this release or since the baseline."""
         same = [other for other, digest in digests.items() if digest == digests.get(name) and other != name]
         if same:
-            others = listed([repr(other) for other in same], shown=3)
-            yield Remark(
-                f"holds the same weights as the {kind} {others}, byte by byte",
-                "see that each name has the one that is meant for it",
-            )
-        was = [] if same else self._called_before(f"{kind} {name}")
-        if was:
+            yield self._twins(kind, name, same)
+        elif was := self._called_before(f"{kind} {name}"):
             yield Remark(
                 f"is, byte by byte, what the baseline has as the {' and the '.join(was)}",
-                "see that each name has the one that is meant for it",
+                _EACH_ITS_OWN,
+                explains=True,
+                plainly=self._moved(kind, name, [other.removeprefix(f"{kind} ") for other in was]),
             )
+
+    def _twins(self, kind: str, name: str, same: Sequence[str]) -> Remark:
+        """Say of an artefact that others hold its weights; which explains a claim unless it is in place."""
+        others = listed([repr(other) for other in same], shown=3)
+        misplaced = self._misplaced(kind, {name, *same})
+        owners = [other for other in same if other not in misplaced]
+        return Remark(
+            f"holds the same weights as the {kind} {others}, byte by byte",
+            _EACH_ITS_OWN,
+            explains=not misplaced or name in misplaced,
+            plainly=f"{name}'s {kind} is {_owned(owners)}, byte by byte" if name in misplaced else None,
+            same_as=() if misplaced else tuple(same),
+        )
+
+    def _misplaced(self, kind: str, names: Set[str]) -> Set[str]:
+        """Find those of the same weights that do not belong where they are; none where it cannot be told.
+
+        One that the baseline has under its name belongs there, and one that a folder is named for.
+        """
+        kept = {name for name in names if self._is_kept(kind, name)}
+        borrowed = {name for name in names if self._named_for(kind, name) in names - {name}}
+        for wrong in (names - kept if kept else set(), borrowed):
+            if wrong and wrong != names:
+                return wrong
+        return set()
+
+    def _named_for(self, kind: str, name: str) -> str | None:
+        """Return what its file or folder is called."""
+        if kind == "adapter":
+            return Path(self._release.adapters[name].partition("@")[0]).name
+        path = self._release.vectors[name].path
+        return None if path is None else Path(path).stem
+
+    def _moved(self, kind: str, name: str, was: Sequence[str]) -> str:
+        """Say plainly under whose name it was, and that two are exchanged where they are."""
+        for other in was:
+            if other in self._names(kind) and f"{kind} {name}" in self._called_before(f"{kind} {other}"):
+                first, second = sorted((name, other))
+                return f"the {kind}s of {first} and {second} are exchanged since the baseline"
+        return f"{name}'s {kind} is what the baseline has as {_owned(was)}, byte by byte"
+
+    def _names(self, kind: str) -> Collection[str]:
+        return self._release.adapters if kind == "adapter" else self._release.vectors
+
+    def _is_kept(self, kind: str, name: str) -> bool:
+        before = self._blessed.digests.get(f"{kind} {name}")
+        return before is not None and bool(self._digest_of(kind, name).startswith(before))
 
     def _called_before(self, named: str) -> list[str]:
         """Return what the baseline calls the artefact, if it is not the same."""
-        if not self._blessed.digests:
-            return []
         kind, _, name = named.partition(" ")
-        if kind == "adapter":
-            digest = self._artefacts.adapter_digest(name)
-        elif self._release.vectors[name].key is None:
-            digest = self._vector_digests[name]
-        else:
+        if not self._blessed.digests or (kind == "vector" and self._release.vectors[name].key is not None):
             return []  # of the vectors that lie in one file, a baseline has the digest of the file
+        digest = self._digest_of(kind, name)
         was = [other for other, before in self._blessed.digests.items() if before == digest[: len(before)]]
         return [] if named in was else was
+
+    def _digest_of(self, kind: str, name: str) -> str:
+        """Return the digest that a baseline would have of an adapter, or of a vector from a file."""
+        if kind == "adapter":
+            return self._artefacts.adapter_digest(name)
+        return self._vector_digests.get(name, "")
 
     def _extremes(self, name: str, folder: AdapterFolder) -> dict[str, float]:
         if self._store is None:
@@ -157,3 +205,7 @@ class ReleaseRemarks:
                 with suppress(CoherenceError):
                     digests[name] = self._artefacts.vector_digest(name)
         return digests
+
+
+def _owned(names: Sequence[str]) -> str:
+    return " and ".join(f"{name}'s" for name in names)

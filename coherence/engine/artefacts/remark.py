@@ -10,6 +10,14 @@ class Remark:
     found: str
     do: str
     fatal: bool = False
+    explains: bool = False
+    """Whether a claim about the artefact is likely red because of it."""
+
+    plainly: str | None = None
+    """What was found as a sentence of its own, where there is a plainer one."""
+
+    same_as: tuple[str, ...] = ()
+    """The artefacts that are the same byte by byte, where it is not known which of them is misplaced."""
 
     def __str__(self) -> str:
         return f"{self.found}; {self.do}"

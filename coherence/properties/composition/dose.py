@@ -23,7 +23,7 @@ from coherence.properties.composition.bleed import (
 from coherence.properties.composition.doses import Doses
 from coherence.properties.composition.scaled import Scaled, vectors
 from coherence.properties.control import nothing, random_vectors, stand_ins
-from coherence.properties.criterion import held, unclear
+from coherence.properties.criterion import held, unevoked
 from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Property
@@ -165,14 +165,13 @@ class DoseCase(Case[Doses]):
 
     def _suppression(self, sample: Doses, least: float) -> Criterion:
         bare, (prompted, subtracted), clusters = sample.replies[0], sample.prompted, self.scene.clusters
-        flat = f"the prompt's rate {prompted.rate:.2f} is not clearly above the bare rate {bare.rate:.2f}"
         effect = paired_difference(bare.hits, prompted.hits, clusters)
         return held(
             f"suppression by dose {-self.vector.working:g}",
             paired_difference(subtracted.hits, prompted.hits, clusters),
             self._n,
             at_least=least,
-            unreliable=unclear(flat, effect, self._n),
+            unreliable=unevoked(prompted.rate, bare.rate, effect, self._n),
             key="min_suppression",
         )
 

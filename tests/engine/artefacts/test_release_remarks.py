@@ -70,10 +70,54 @@ def test_what_the_baseline_has_under_another_name_is_said(artefacts, tiny_adapte
     assert said(ReleaseRemarks(release, blessed=kept)) == []
 
 
+def plainly(remarks, name, kind="adapters"):
+    return [(remark.explains, remark.plainly, remark.same_as) for remark in remarks.of(kind, name)]
+
+
+def test_of_two_with_one_artefact_the_one_that_is_called_otherwise_is_misplaced(artefacts, tiny_adapter):
+    counsel = tiny_adapter("counsel", seed=1)
+    both = {"pirate": counsel, "counsel": counsel}
+    remarks = ReleaseRemarks(artefacts(adapters=both))
+    assert counsel.name == "counsel"
+    assert plainly(remarks, "pirate") == [(True, "pirate's adapter is counsel's, byte by byte", ())]
+    assert plainly(remarks, "counsel") == [(False, None, ())]
+
+
+def test_of_two_with_one_artefact_the_baseline_knows_which_is_misplaced(artefacts, tiny_adapter, tmp_path):
+    mate = tiny_adapter("mate", seed=1)
+    copy = Path(shutil.copytree(mate, tmp_path / "pirate"))
+    release = artefacts(adapters={"pirate": copy, "mate": mate})
+    assert plainly(ReleaseRemarks(release), "pirate") == [(True, None, ("mate",))]
+    was = Blessed({"adapter pirate": "0" * 12, "adapter mate": release.adapter_digest("mate")[:12]})
+    remarks = ReleaseRemarks(release, blessed=was)
+    assert plainly(remarks, "pirate") == [(True, "pirate's adapter is mate's, byte by byte", ())]
+    assert plainly(remarks, "mate") == [(False, None, ())]
+
+
+def test_two_that_are_exchanged_since_the_baseline_are_one_cause(artefacts, tiny_adapter):
+    release = artefacts(
+        adapters={name: tiny_adapter(name, seed=seed) for seed, name in enumerate(("pirate", "mate"))}
+    )
+    digests = {name: release.adapter_digest(name)[:12] for name in ("pirate", "mate")}
+    swapped = Blessed({"adapter pirate": digests["mate"], "adapter mate": digests["pirate"]})
+    remarks = ReleaseRemarks(release, blessed=swapped)
+    exchanged = "the adapters of mate and pirate are exchanged since the baseline"
+    assert plainly(remarks, "pirate") == plainly(remarks, "mate") == [(True, exchanged, ())]
+
+
+def test_what_another_persona_had_in_the_baseline_is_said_plainly(artefacts, tiny_adapter):
+    release = artefacts(adapters={"pirate": tiny_adapter("pirate")})
+    digest = release.adapter_digest("pirate")[:12]
+    remarks = ReleaseRemarks(release, blessed=Blessed({"adapter pirate": "0" * 12, "adapter mate": digest}))
+    said = "pirate's adapter is what the baseline has as mate's, byte by byte"
+    assert plainly(remarks, "pirate") == [(True, said, ())]
+
+
 def test_a_scale_is_held_against_the_baselines(artefacts, tiny_adapter):
     release = artefacts(adapters={"pirate": tiny_adapter("pirate", lora_alpha=32)})
     remarks = ReleaseRemarks(release, blessed=Blessed(scales={"pirate": 2.0, "mate": 8.0}))
     assert said(remarks) == ["its scale, alpha / r, is 8; in the baseline it was 2"]
+    assert plainly(remarks, "pirate") == [(True, None, ())]
 
 
 def test_a_vector_for_another_family_is_said(artefacts, tmp_path):
