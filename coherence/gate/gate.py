@@ -19,7 +19,7 @@ from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.errors import ArtefactError, CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
 from coherence.gate.family_wise import among_all
-from coherence.gate.outcomes import asked_of, replay_of, stated
+from coherence.gate.outcomes import asked_of, questioned, replay_of, stated
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
 from coherence.plan import (
     Measurement,
@@ -165,7 +165,10 @@ class Gate:
                     # What reckons with it among all the others must not fail there.
                     assertion.property.could_fail(criterion)
                 notes = measured.notes.of(needed.needs, measured.record, suite.scene.decoding)
-                evidence = controlled.model_copy(update={"notes": (*controlled.notes, *notes)})
+                probes = questioned(controlled.probes, suite.scene)
+                evidence = controlled.model_copy(
+                    update={"notes": (*controlled.notes, *notes), "probes": probes}
+                )
         except Exception as error:
             problem = in_a_sentence(error)
         release = self._described(needed.needs, measured.artefacts)
