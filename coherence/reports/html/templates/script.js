@@ -33,11 +33,11 @@ search.addEventListener("input", (event) => {
 const folded = [...document.querySelectorAll("main details")];
 const atFirst = new Set(folded.filter((part) => part.open));
 const fold = document.querySelector("#verdicts .fold");
+let all = false;
 fold.hidden = false;
 fold.addEventListener("click", () => {
-  const all = fold.getAttribute("aria-pressed") !== "true";
+  all = !all;
   for (const part of folded) part.open = all || atFirst.has(part);
-  fold.setAttribute("aria-pressed", all);
   fold.textContent = all ? "Fold what is as expected" : "Expand all";
 });
 // A page in a file may not reach the clipboard everywhere; what is selected can be copied by hand then.
