@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from unicodedata import category
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
@@ -48,7 +49,7 @@ def _description(written: str) -> str:
     return text
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.files import replace_file
     from coherence.suite import SUFFIX
 
@@ -60,7 +61,9 @@ def _run(options: Namespace) -> None:
         replace_file(path, text.encode())
     except OSError as problem:
         raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
-    print(f"{path}: look at {text.count('# REVIEW:')} places marked REVIEW, then `coherence validate {path}`")
+    review = text.count("# REVIEW:")
+    print(f"{path}: look at {review} places marked REVIEW, then `coherence validate {path}`")
+    return Output({"suite": path, "review": review})
 
 
 def _draft(options: Namespace) -> "Draft":

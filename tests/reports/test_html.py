@@ -13,7 +13,7 @@ from nasty import NASTY, saying
 
 from coherence.properties.columns import SITES, TURNS, WEIGHTS
 from coherence.reports.html import curve, forest, palette, write_html
-from coherence.reports.html.differences import differences
+from coherence.reports.html.differing import differences
 from coherence.reports.html.page import page
 from coherence.reports.html.text import LIMIT, attribute, marked, plain, shown
 from coherence.results import Results

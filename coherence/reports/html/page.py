@@ -16,7 +16,7 @@ from coherence.reports.adjustment import lost_fails
 from coherence.reports.controls import beside
 from coherence.reports.figure_columns import columns_of
 from coherence.reports.html import forest, matrix, text
-from coherence.reports.html.differences import differences
+from coherence.reports.html.differing import differences
 from coherence.reports.html.palette import palette_of
 from coherence.reports.html.pictures import pictures
 from coherence.reports.order import worst_first

@@ -27,8 +27,8 @@ def differences(replies: Mapping[str, str]) -> dict[str, list[Place]]:
 
 def _apart(one: str, other: str) -> tuple[list[Place], list[Place]]:
     """Find the words of each that the other does not say at the same place, in one comparison."""
-    texts = [[*_WORD.finditer(text[:LIMIT])] for text in (one, other)]
-    matcher = SequenceMatcher(None, *map(_said, texts), autojunk=False)
+    first, second = texts = [[*_WORD.finditer(text[:LIMIT])] for text in (one, other)]
+    matcher = SequenceMatcher(None, _said(first), _said(second), autojunk=False)
     if matcher.ratio() < _ALIKE:
         return [], []
     codes = [code[1:] for code in matcher.get_opcodes() if code[0] != "equal"]
