@@ -204,7 +204,8 @@ class Plain:
                 collected: list[Tensor] = []
                 bounded = bounds if condition.cap and condition.cap.tokens in kinds else None
                 with torch.no_grad(), self._under(condition, kinds, bounded or {}, collected):
-                    logits = self.model(input_ids=torch.tensor([list(ids)]), past_key_values=cache).logits
+                    # By its place, as transformers has had two names for it.
+                    logits = self.model(torch.tensor([list(ids)]), None, None, cache).logits
         return logits[0, -1], torch.stack(collected)
 
     @contextmanager
