@@ -69,7 +69,7 @@ def drawn(results: Results) -> str:
     if not red:
         raise SystemExit("everything is as expected: this draws what is not")
     picture = Picture()
-    _head(picture, results, _between(report, '<p class="answer red">', "</p>"))
+    _head(picture, results, _between(report, '<h1 class="answer red">', "</h1>"))
     _table(picture, red)
     _assertion(picture, red[0])
     return picture.svg(_between(report, "<style>", "</style>"))
@@ -80,9 +80,9 @@ def _between(text: str, begin: str, end: str) -> str:
 
 
 def _head(picture: Picture, results: Results, answer: str) -> None:
-    picture.say("Coherence report", size=24, bold=True)
-    picture.y += 32
-    picture.say(answer, size=18, color="fail", bold=True)
+    picture.say("Coherence report", color="muted", bold=True)
+    picture.y += 30
+    picture.say(answer, size=24, color="fail", bold=True)
     picture.y += 24
     found = sorted(Counter(result.outcome for result in results.assertions).items())
     picture.say(" · ".join(f"{count} {outcome}" for outcome, count in found), color="muted")
@@ -119,7 +119,7 @@ def _assertion(picture: Picture, result: AssertionResult) -> None:
     if forest := chart(result.evidence):
         picture.place(str(forest))
     picture.y += 12
-    said = "Estimates with 95 % intervals; upright strokes are the expected bounds."
+    said = "Estimates with 95 % intervals; the shaded range is what was expected."
     picture.say(said, size=13, color="muted")
     picture.y += 2 * LINE
     for note in [note for note in result.evidence.probes if note.replies][:1]:

@@ -15,12 +15,24 @@ from vector_files import control
 from coherence import __version__
 from coherence.engine.executors.progress import Silent
 from coherence.gate import Gate, among_all, results_of
+from coherence.gate.outcomes import questioned
 from coherence.properties import Property
 from coherence.properties.collinearity import CollinearityCase
 from coherence.properties.ranges import COSINE
 from coherence.store import Store
 from coherence.suite import Overrides, Suite, load_suite
-from coherence.vocabulary import Adjusted, Criterion, Estimate, Evidence, Incoherence, Policy, Verdict
+from coherence.vocabulary import (
+    Adjusted,
+    Criterion,
+    Estimate,
+    Evidence,
+    Incoherence,
+    Policy,
+    ProbeNote,
+    Script,
+    ScriptTurn,
+    Verdict,
+)
 
 PERSONAS = ("pirate", "counsel", "oncall")
 # Alike, so that the directions of a random model are told from noise.
@@ -108,6 +120,21 @@ def test_a_verdict_carries_what_it_is_about(load, store, tiny):
     assert result.release["base"].startswith(f"{tiny} ")
     assert set(result.release) == {"base", *(f"adapter {name}" for name in PERSONAS)}
     assert found["a", DISABLED].verdict is Verdict.PASS
+
+
+def test_what_a_probe_asks_is_shown_whole(load, store):
+    suite = load(BY_ADAPTER)
+    notes = judged(Gate(selected(suite), store), suite)["a", ADAPTER].evidence.probes
+    asked = {probe.id: probe.text for probe in suite.scene.probes}
+    assert notes
+    assert [note.question for note in notes] == [asked[note.probe] for note in notes]
+
+
+def test_the_turns_of_a_script_are_asked_one_a_line_and_what_is_neither_asks_nothing(load):
+    script = Script(id="talk", turns=(ScriptTurn(user="Hello"), ScriptTurn(user="Where is it?")))
+    scene = replace(load(BY_ADAPTER).scene, scripts=(script,))
+    notes = questioned([ProbeNote(probe=name, note="") for name in ("talk", "any")], scene)
+    assert [note.question for note in notes] == ["Hello\nWhere is it?", None]
 
 
 def test_what_was_asked_is_said_and_does_not_depend_on_what_is_tested(load, store, tiny_adapter):

@@ -20,6 +20,7 @@ from coherence.vocabulary import (
     Incoherence,
     ProbeNote,
     Series,
+    Threshold,
     Verdict,
     Zone,
 )
@@ -321,10 +322,13 @@ def test_a_document_reads_back_whatever_it_holds(tmp_path, value, text):
             "raw": Series(values=(value,), low=(None,), high=(value,)),
             "specific": Series(values=(None,)),
         },
+        value=text.encode("utf-8", "replace").decode(),
         zone=Zone(name="region", low=(value,), high=(value,)),
+        judged=("resid_pre.0", "resid_pre.0"),
+        thresholds=(Threshold(series="raw", value=value, kind="at most"),),
     )
     arrows = Arrows(x="x", y="y", begins="b", ends="e", start={"a": (value, None)}, end={"a": (0, value)})
-    probe = ProbeNote(probe="p", note=text, replies={"bare": text})
+    probe = ProbeNote(probe="p", note=text, question=text, replies={"bare": text})
     criteria = found(value, -inf, inf, unreliable=text).criteria
     controls = (Control(name=text, criterion=criteria[0]), Control(name="lost", problem=text))
     evidence = Evidence(

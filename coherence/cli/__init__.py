@@ -7,6 +7,7 @@ take no time.
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from coherence import __version__
 from coherence.cli import (
@@ -32,6 +33,7 @@ from coherence.cli import (
     verify,
 )
 from coherence.cli.command import Parser
+from coherence.cli.output import Output, answered
 from coherence.errors import told
 
 # In the order in which they are met on the way from nothing to a gate.
@@ -73,12 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     completion.answer(parser)
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options) or 0)
+        return answered(options)
     except BrokenPipeError:  # whoever reads has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as problem:
         print(f"coherence: {told(problem)}", file=sys.stderr)
+        if options.json:
+            with suppress(OSError):  # what is in the way may be that nothing can be written
+                print(Output({"error": told(problem)}, 4).written(options.command))
         return 4
 
 

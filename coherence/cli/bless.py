@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
@@ -32,7 +33,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.baseline import Baseline
     from coherence.results import Results
 
@@ -54,6 +55,7 @@ def _run(options: Namespace) -> None:
     print(f"{options.out}: {baseline.size} criteria of the run of {baseline.started}")
     if red := [result.id for result in results.assertions if not result.green]:
         tell(f"blessed although {len(red)} of its assertions are not green: {', '.join(red)}")
+    return Output({"baseline": options.out, "criteria": baseline.size, "not_green": red})
 
 
 def _require_whole(baseline: "Baseline", path: Path) -> None:

@@ -1,9 +1,11 @@
 """`coherence bom`: a bill of materials of what a run judged."""
 
+import json
 from argparse import Namespace
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 
 
 def _add(parser: Parser) -> None:
@@ -11,11 +13,13 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.reports.bom import bill_of_materials
     from coherence.results import Results
 
-    print(bill_of_materials(Results.read(options.results)))
+    bill = bill_of_materials(Results.read(options.results))
+    print(bill)
+    return Output({"bom": json.loads(bill)})
 
 
 COMMAND = Command(

@@ -2,13 +2,15 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
-from coherence.cli.releases import releases
+from coherence.cli.output import Output
+from coherence.cli.releases import OWN, releases
 from coherence.cli.show import show
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from coherence.suite import Suite
     from coherence.thresholds import Bench, Proposal
     from coherence.thresholds.proposal import Trial
+    from coherence.vocabulary import Estimate
 
 
 def _add(parser: Parser) -> None:
@@ -58,7 +61,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from rich.console import Console
 
     from coherence.reports.bar import Bar
@@ -75,9 +78,45 @@ def _run(options: Namespace) -> None:
         proposed = list(proposals(chain.from_iterable(tried), terms))
     show(lambda box: shown(proposed, box), WIDTH)
     print(terms if len(suites) == 1 else f"{terms}, {_rests_on([*suites])}")
-    for entry, reason in next(iter(benches.values())).left_alone:
-        print(f"{entry.place} {entry.name} {reason}: left alone")
-    _change(options.suite, proposed, options.write)
+    alone = [(f"{entry.place} {entry.name}", why) for entry, why in next(iter(benches.values())).left_alone]
+    for name, reason in alone:
+        print(f"{name} {reason}: left alone")
+    difference = _change(options.suite, proposed, options.write)
+    return Output(
+        {
+            "terms": asdict(terms),
+            "releases": [name or OWN for name in suites],
+            "proposals": [_fields(proposal) for proposal in proposed],
+            "left_alone": [{"claim": name, "reason": reason} for name, reason in alone],
+            "difference": difference,
+            "written": bool(difference) and options.write,
+        }
+    )
+
+
+def _fields(proposal: "Proposal") -> dict[str, object]:
+    """Say a proposal to programs: what is written where, what is proposed, and what it rests on."""
+    control = proposal.control
+    return {
+        "file": proposal.entry.place.file,
+        "line": proposal.entry.place.line,
+        "claim": proposal.entry.name,
+        "key": proposal.key,
+        "item": proposal.item,
+        "current": proposal.current,
+        "proposed": proposal.proposed,
+        "margin": proposal.margin,
+        "needed": proposal.needed,
+        "weakest": _shown(proposal.weakest, proposal.release, proposal.estimate),
+        "best_control": control
+        and {"who": control.who, **_shown(control.assertion, control.release, control.estimate)},
+        "notes": proposal.notes,
+    }
+
+
+def _shown(assertion: str, release: str | None, estimate: "Estimate") -> dict[str, object]:
+    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
+    return {"assertion": assertion, "release": release, **ends}
 
 
 def _tried(suite: "Suite", bench: "Bench", store: "Store", bar: "Bar") -> "Iterator[Trial]":
@@ -97,7 +136,8 @@ def _rests_on(names: "Sequence[str | None]") -> str:
     return f"{told + 1} releases ({named}), whose spread rests on {told} difference{'s' if told > 1 else ''}"
 
 
-def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:
+def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> str:
+    """Write the proposals into the suite, or show how it would change; return the difference."""
     from coherence.thresholds import change, rewrite
 
     if not (difference := change(path, proposals)):
@@ -107,6 +147,7 @@ def _change(path: Path, proposals: "Sequence[Proposal]", write: bool) -> None:
         print(f"written into {path}")
     else:
         print(f"\n{difference.rstrip()}\n\nnothing is written; --write changes {path} so")
+    return difference
 
 
 COMMAND = Command(

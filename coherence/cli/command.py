@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from coherence.cli.output import offer_json
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -26,8 +28,8 @@ class Parser(argparse.ArgumentParser):
 class Command:
     """A command: what it is for in a line, what to know of it, a command line to learn from.
 
-    `add` gives its parser arguments, and the default `run`: a function of the parsed options that returns the
-    exit code (None: 0).
+    `add` gives its parser arguments, and the default `run`: a function of the parsed options that prints for
+    people, and returns an `Output` for programs or an exit code (None: 0). Every command takes `--json`.
     """
 
     name: str
@@ -39,4 +41,6 @@ class Command:
     def add_to(self, commands: "_SubParsersAction[Parser]") -> None:
         """Make the command's parser, with its arguments and its example below them."""
         epilog = f"example:\n  {self.example}"
-        self.add(commands.add_parser(self.name, help=self.help, description=self.about, epilog=epilog))
+        parser = commands.add_parser(self.name, help=self.help, description=self.about, epilog=epilog)
+        self.add(parser)
+        offer_json(parser)

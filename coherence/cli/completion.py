@@ -4,13 +4,14 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import CoherenceError
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 def answer(parser: ArgumentParser) -> None:
-    """Answer the shell that asks how a command line goes on, and end; where none asks, do nothing."""
+    """Output the shell that asks how a command line goes on, and end; where none asks, do nothing."""
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
@@ -22,14 +23,16 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     try:
         from argcomplete.shell_integration import shellcode
     except ImportError:
         raise CoherenceError(
             "completion needs argcomplete; install it with pip install 'pytest-coherence[completion]'"
         ) from None
-    print(shellcode(["coherence"], shell=options.shell))
+    script = shellcode(["coherence"], shell=options.shell)
+    print(script)
+    return Output({"shell": options.shell, "script": script})
 
 
 COMMAND = Command(

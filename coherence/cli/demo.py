@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli.command import Command, Parser
-from coherence.cli.report import show_summary
+from coherence.cli.output import Output
+from coherence.cli.report import show_summary, verdicts
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
@@ -32,7 +33,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> int:
+def _run(options: Namespace) -> Output:
     from rich.console import Console
 
     from coherence.reports.bar import Bar
@@ -57,7 +58,8 @@ def _run(options: Namespace) -> int:
         raise CoherenceError(f"cannot be written: {problem.strerror or problem}", place) from None
     print(f"\nThe right adapter {_told(right)}\nThe wrong adapter {_told(wrong)}")
     print(f"The report of the wrong one is {options.html}; `coherence init` begins a suite of your own.")
-    return int(not _green(right) or _green(wrong))
+    releases = {"right": verdicts(right), "wrong": verdicts(wrong)}
+    return Output({**releases, "html": options.html}, int(not _green(right) or _green(wrong)))
 
 
 def _judged(suite: "Suite", store: "Store", bar: "Bar") -> "Results":

@@ -1,12 +1,14 @@
 """`coherence doctor`: whether this installation, and a suite's release, can work."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 
 if TYPE_CHECKING:
     from coherence.doctor.check import Check
@@ -20,13 +22,19 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> int:
+def _run(options: Namespace) -> Output:
     bad = {"warn", "fail"} if options.strict else {"fail"}
-    failed = False
-    for check in _checks(options.suites):
+    return looked_at(_checks(options.suites), bad)
+
+
+def looked_at(checks: "Iterable[Check]", bad: Collection[str]) -> Output:
+    """Show each check as it is made; 1 when the state of one is bad."""
+    shown = []
+    for check in checks:
         print(check, flush=True)
-        failed |= check.state in bad
-    return int(failed)
+        shown.append(check)
+    failed = any(check.state in bad for check in shown)
+    return Output({"checks": [asdict(check) for check in shown]}, int(failed))
 
 
 def _checks(suites: list[Path]) -> "Iterator[Check]":

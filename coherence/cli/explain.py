@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import CoherenceError, SuiteError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,12 +36,11 @@ def _properties(**_: object) -> list[str]:
     return list(properties())
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.explanation import of_property
 
     if options.what in _properties():
-        _show(of_property(options.what))
-        return
+        return _show(of_property(options.what))
     files = options.files or [path for path in (arguments.RESULTS,) if path.exists()]
     explained = {name: say for path in files for name, say in _in_file(path).items()}
     if options.what not in explained:
@@ -49,10 +49,10 @@ def _run(options: Namespace) -> None:
         )
         hint = did_you_mean(options.what, [*explained, *_properties()])
         raise CoherenceError(f"{options.what!r} is no property, and no assertion {where}{hint}")
-    explained[options.what]()
+    return explained[options.what]()
 
 
-def _in_file(path: Path) -> dict[str, Callable[[], None]]:
+def _in_file(path: Path) -> dict[str, Callable[[], Output]]:
     """Map the assertions of a suite, or of a results document, to what explains them."""
     if path.suffix == ".json":
         from coherence.results import Results
@@ -61,10 +61,10 @@ def _in_file(path: Path) -> dict[str, Callable[[], None]]:
     return {one.id: partial(_explain_stated, one) for one in _stated(path)}
 
 
-def _explain_stated(assertion: "Assertion") -> None:
+def _explain_stated(assertion: "Assertion") -> Output:
     from coherence.explanation import of_assertion
 
-    _show(of_assertion(assertion))
+    return _show(of_assertion(assertion))
 
 
 def _stated(path: Path) -> "Sequence[Assertion]":
@@ -73,23 +73,26 @@ def _stated(path: Path) -> "Sequence[Assertion]":
     return load_suite(path, Overrides()).assertions
 
 
-def _explain(result: "AssertionResult") -> None:
+def _explain(result: "AssertionResult") -> Output:
     """Show what was found, then what it means; the suite says the latter, if it is still there."""
     from coherence.explanation import of_property
     from coherence.reports.grounds import explain
 
-    print(f"{explain(result)}\n")
+    found = explain(result)
+    print(f"{found}\n")
+    means = Output()
     try:
         stated = {assertion.id: assertion for assertion in _stated(Path(result.suite))}
-        _explain_stated(stated[result.id])
+        means = _explain_stated(stated[result.id])
     except (SuiteError, KeyError) as problem:
         why = "does not state it any more" if isinstance(problem, KeyError) else f"cannot be read: {problem}"
         print(f"the suite {result.suite} {why}\n")
         if result.property and result.property in _properties():
-            _show(of_property(result.property))
+            means = _show(of_property(result.property))
+    return Output({"found": found, **means.fields})
 
 
-def _show(markdown: str) -> None:
+def _show(markdown: str) -> Output:
     """Laid out for people; in logs as it is."""
     from rich.console import Console
     from rich.markdown import Markdown
@@ -99,6 +102,7 @@ def _show(markdown: str) -> None:
         console.print(Markdown(markdown))
     else:
         print(markdown)
+    return Output({"explanation": markdown})
 
 
 COMMAND = Command(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 from coherence.errors import SuiteError, did_you_mean
 
@@ -33,7 +34,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.engine.artefacts.artefacts import Artefacts
     from coherence.engine.artefacts.vectors import save_vector
     from coherence.engine.running.runner import Runner
@@ -58,6 +59,7 @@ def _run(options: Namespace) -> None:
     }
     save_vector(options.out, values, site, about)
     print(f"{options.out}: {options.persona} against {about['against']} at {site}, width {values.size}")
+    return Output({"vector": options.out, **about, "site": site, "width": int(values.size)})
 
 
 COMMAND = Command(

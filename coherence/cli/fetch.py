@@ -3,16 +3,19 @@
 from argparse import Namespace
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 
 
 def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.engine.artefacts.reference_model import reference_model
 
-    print(f"the reference model is in {reference_model()}")
+    folder = reference_model()
+    print(f"the reference model is in {folder}")
+    return Output({"model": folder})
 
 
 COMMAND = Command(

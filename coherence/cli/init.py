@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from unicodedata import category
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
@@ -55,7 +56,7 @@ def _description(written: str) -> str:
     return text
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.files import replace_file
     from coherence.suite import SUFFIX
 
@@ -72,7 +73,9 @@ def _run(options: Namespace) -> None:
         raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
     if not draft.markers:
         tell("no word is in more replies under the prompt than without, so no markers are proposed")
-    print(f"{path}: look at {text.count('# REVIEW:')} places marked REVIEW, then `coherence validate {path}`")
+    review = text.count("# REVIEW:")
+    print(f"{path}: look at {review} places marked REVIEW, then `coherence validate {path}`")
+    return Output({"suite": path, "review": review})
 
 
 def _ask(options: Namespace) -> None:

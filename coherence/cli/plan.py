@@ -1,6 +1,5 @@
 """`coherence plan`: what a run would measure, and how much arithmetic that is."""
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import show
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ def _add(parser: Parser) -> None:
     parser.add_argument("suites", type=Path, nargs="+", help="suites, or folders of *.coherence.yaml files")
     arguments.add_release(parser)
     parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
-    parser.add_argument("--json", action="store_true", help="write one object, for programs")
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.forecast import forecast
     from coherence.store import Store, store_root
     from coherence.suite import load_suite, suites_at
@@ -37,11 +36,9 @@ def _run(options: Namespace) -> None:
     suites = [load_suite(path, overrides) for folder in options.suites for path in suites_at(folder)]
     overrides.require_use([suite.scene.release for suite in suites])
     counted = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))
-    if options.json:
-        print(json.dumps(_document(counted), indent=1))
-        return
     show(lambda box: _table(counted, box), _WIDTH)
     print(_summary(counted))
+    return Output(_document(counted))
 
 
 def _table(forecast: "Forecast", box: "Box") -> "Grid":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 
 
@@ -17,7 +18,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> int:
+def _run(options: Namespace) -> Output:
     from coherence.replay import replay
     from coherence.store import Store, store_root
 
@@ -27,7 +28,16 @@ def _run(options: Namespace) -> int:
     print(f"{replayed.says}\nexample: {replayed.example}")
     print(f"deviation {replayed.deviation:.2g}, tolerance {replayed.tolerance:g}: ", end="")
     print("broken" if replayed.broken else "holds")
-    return int(replayed.broken)
+    return Output(
+        {
+            "law": replayed.says,
+            "example": replayed.example,
+            "deviation": replayed.deviation,
+            "tolerance": replayed.tolerance,
+            "broken": replayed.broken,
+        },
+        int(replayed.broken),
+    )
 
 
 COMMAND = Command(

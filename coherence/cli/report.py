@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.reports.views import require_views, write_view
     from coherence.results import Results
 
@@ -53,6 +54,26 @@ def _run(options: Namespace) -> None:
         _write(partial(write_view, name, results), Path(path))
     if options.terminal or not (paths or options.view):
         show_summary(results, options.results)
+    return Output({**verdicts(results), "written": {**paths, **dict(options.view)}})
+
+
+def verdicts(results: "Results") -> dict[str, object]:
+    """Say to programs what became of a run: whether it is green, and of each assertion its outcome."""
+    return {
+        "green": results.green,
+        "assertions": [
+            {
+                "id": one.id,
+                "suite": one.suite,
+                "line": one.line,
+                "verdict": one.verdict.value,
+                "outcome": one.outcome,
+                "green": one.green,
+                "sentence": one.sentence,
+            }
+            for one in results.assertions
+        ],
+    }
 
 
 def _writer(view: str) -> "Callable[[Results, Path], None]":

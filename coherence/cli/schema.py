@@ -4,17 +4,20 @@ import json
 from argparse import Namespace
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 
 
 def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.suite.file import suite_file
     from coherence.suite.schema import schema
 
-    print(json.dumps(schema(suite_file()), indent=2))
+    found = schema(suite_file())
+    print(json.dumps(found, indent=2))
+    return Output({"schema": found})
 
 
 COMMAND = Command(

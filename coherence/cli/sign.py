@@ -5,6 +5,7 @@ from pathlib import Path
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import tell
 from coherence.errors import CoherenceError, Place
 
@@ -15,7 +16,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.files import replace_file
     from coherence.results import Results
     from coherence.signature import signature_of, signature_path
@@ -31,6 +32,7 @@ def _run(options: Namespace) -> None:
     print(f"{path} is written")
     if not results.green:
         tell("signed although not everything in it is as expected")
+    return Output({"signature": path, "green": results.green})
 
 
 COMMAND = Command(

@@ -1,12 +1,15 @@
 """`coherence store`: what is done with the store of measured values."""
 
 from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.cli.show import show
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ def _store(options: Namespace) -> "Store":
     return Store(options.store or store_root())
 
 
-def _ls(options: Namespace) -> None:
+def _ls(options: Namespace) -> Output:
     from coherence.reports.plain import cell, table
     from coherence.store.contents import contents
     from coherence.store.size import readable
@@ -68,13 +71,15 @@ def _ls(options: Namespace) -> None:
     show(shown, 100)
     entries, size = sum(group.entries for group in groups), sum(group.size for group in groups)
     print(f"{entries} entries, {readable(size)}, in {store.root}")
+    every = [asdict(group) for group in groups]
+    return Output({"store": store.root, "entries": entries, "bytes": size, "groups": every})
 
 
 def _minute(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
-def _verify(options: Namespace) -> int:
+def _verify(options: Namespace) -> Output:
     store = _store(options)
     entries = len(store.entries())
     damaged = list(store.damaged())
@@ -84,12 +89,18 @@ def _verify(options: Namespace) -> int:
         store.remove(path for path, _ in damaged)
     removed = " and removed" if damaged and options.remove else ""
     print(f"{len(damaged)} of {entries} entries are damaged{removed}")
-    wrong = _verify_artefacts(options.remove) if options.artefacts else 0
-    return 1 if damaged or wrong else 0
+    wrong = _verify_artefacts(options.remove) if options.artefacts else []
+    found = {"damaged": _named(damaged), "wrong": _named(wrong)}
+    fields = {"entries": entries, **found, "removed": options.remove}
+    return Output(fields, 1 if damaged or wrong else 0)
 
 
-def _verify_artefacts(remove: bool) -> int:
-    """Say which files are not what their digests are of; how many."""
+def _named(found: "Iterable[tuple[Path, str]]") -> list[dict[str, str]]:
+    return [{"path": str(path), "reason": reason} for path, reason in found]
+
+
+def _verify_artefacts(remove: bool) -> list[tuple[Path, str]]:
+    """Say which files are not what their digests are of, and return them."""
     from coherence.engine.artefacts.digests import misremembered
     from coherence.engine.artefacts.memo import all_remembered, forget
 
@@ -101,16 +112,17 @@ def _verify_artefacts(remove: bool) -> int:
             forget(path)
     forgotten = " and forgotten" if wrong and remove else ""
     print(f"{len(wrong)} of {digests} digests are wrong{forgotten}")
-    return len(wrong)
+    return wrong
 
 
-def _prune(options: Namespace) -> None:
+def _prune(options: Namespace) -> Output:
     from coherence.store.size import readable, store_limit
 
     limit = store_limit() if options.limit is None else options.limit
     pruned = _store(options).prune(limit)
     left = readable(pruned.left) + (", used in the last hour" if pruned.left > limit else "")
     print(f"{pruned.entries} entries evicted, {readable(pruned.freed)} freed; left: {left}")
+    return Output({"evicted": pruned.entries, "freed_bytes": pruned.freed, "left_bytes": pruned.left})
 
 
 COMMAND = Command(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import SuiteError
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> int:
+def _run(options: Namespace) -> Output:
     from coherence.suite import suites_at
 
     suites = [_read(suite) for path in options.suites for suite in suites_at(path)]
     problems = list(dict.fromkeys(problem for suite in suites for problem in suite.problems))
     {"text": _text, "json": _json, "github": _github}[options.format](suites, problems)
-    return int(bool(problems))
+    fields = {"suites": suites, "problems": [dict(_fields(problem)) for problem in problems]}
+    return Output(fields, int(bool(problems)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.doctor import looked_at
+from coherence.cli.output import Output
 
 if TYPE_CHECKING:
     from coherence.doctor.check import Check
@@ -26,7 +28,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> int:
+def _run(options: Namespace) -> Output:
     from coherence.doctor.verification import Verification
     from coherence.results import Results
 
@@ -34,12 +36,7 @@ def _run(options: Namespace) -> int:
     content = Results.content(options.results)
     verification = Verification(Results.parse(content, options.results))
     signed = _signed(options, content)
-    checks = chain(signed, [verification.verdicts()], _files(options, verification))
-    failed = False
-    for check in checks:
-        print(check, flush=True)
-        failed |= check.state == "fail"
-    return int(failed)
+    return looked_at(chain(signed, [verification.verdicts()], _files(options, verification)), {"fail"})
 
 
 def _signed(options: Namespace, content: bytes) -> "Iterator[Check]":

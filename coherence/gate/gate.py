@@ -22,7 +22,7 @@ from coherence.errors import ArtefactError, CoherenceError, ExtensionError, Unme
 from coherence.gate.awaited import Awaited
 from coherence.gate.causes import Bearing, likely_causes
 from coherence.gate.family_wise import among_all
-from coherence.gate.outcomes import asked_of, replay_of, stated
+from coherence.gate.outcomes import asked_of, questioned, replay_of, stated
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
 from coherence.plan import (
     Measurement,
@@ -195,7 +195,10 @@ class Gate:
         try:
             if evidence:
                 notes = measured.notes.of(needed.needs, measured.record, suite.scene.decoding)
-                evidence = evidence.model_copy(update={"notes": (*evidence.notes, *notes)})
+                probes = questioned(evidence.probes, suite.scene)
+                evidence = evidence.model_copy(
+                    update={"notes": (*evidence.notes, *notes), "probes": probes}
+                )
         except Exception as error:
             evidence, problem = None, in_a_sentence(error)
         release = self._described(needed.needs, measured.artefacts)

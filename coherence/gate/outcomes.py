@@ -10,7 +10,7 @@ from typing import Any
 from coherence.plan import Scene
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.suite import Assertion, Suite
-from coherence.vocabulary import ArtefactFiles, Evidence, Policy, Verdict
+from coherence.vocabulary import ArtefactFiles, Evidence, Policy, ProbeNote, Verdict
 
 _LIBRARIES = ("pytest-coherence", "torch", "transformers", "peft", "numpy", "scipy", "hypothesis")
 _DEFAULT = Policy()
@@ -74,6 +74,13 @@ def replay_of(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | N
         return None
     arguments = [assertion.place.file, assertion.id, example, *suite.overrides.options]
     return shlex.join(["coherence", "replay", *arguments])
+
+
+def questioned(notes: Iterable[ProbeNote], scene: Scene) -> tuple[ProbeNote, ...]:
+    """Put beside each probe or script that is noted what it asks, whole; what is neither stays as it is."""
+    asked = {script.id: "\n".join(turn.user for turn in script.turns) for script in scene.scripts}
+    asked |= {probe.id: probe.text for probe in scene.probes}
+    return tuple(note.model_copy(update={"question": asked.get(note.probe)}) for note in notes)
 
 
 def asked_of(scene: Scene, day: str | None) -> dict[str, str]:

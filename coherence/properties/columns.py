@@ -1,18 +1,20 @@
 """Curves and tables, as evidence keeps them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coherence.statistics.intervals import Interval
-from coherence.vocabulary import Abscissa, Curve, Series, Site, Table
+from coherence.vocabulary import Abscissa, Band, Curve, Series, Site, Table, Threshold
 from coherence.vocabulary.figures import Column
 
 SITES = Abscissa(title="blocks passed")
 WEIGHTS = Abscissa(title="weight of the mixture", diagonal="a linear response")
 TURNS = Abscissa(title="turn")
+POSITION = "position on the axis"
+BETWEEN = "position between the poles"
 
 
 def column(values: Iterable[float]) -> Column:
@@ -40,8 +42,17 @@ def every_site(depths: int) -> tuple[str, ...]:
     return tuple(str(Site.at_depth(depth)) for depth in range(depths))
 
 
-def over_depth(lines: Mapping[str, Series], undefined: NDArray[np.bool_]) -> Curve:
-    """Draw series over every site, with a gap where a direction is undefined, [depths]."""
+def over_depth(
+    lines: Mapping[str, Series],
+    undefined: NDArray[np.bool_],
+    value: str,
+    judged: Band,
+    thresholds: Iterable[Threshold] = (),
+) -> Curve:
+    """Draw series of a value over every site, with a gap where a direction is undefined, [depths].
+
+    `judged` is the band that the verdict is about, and `thresholds` what series are held against there.
+    """
 
     def gapped(values: Column | None) -> Column | None:
         return values and tuple(None if gap else value for gap, value in zip(undefined, values, strict=True))
@@ -50,7 +61,27 @@ def over_depth(lines: Mapping[str, Series], undefined: NDArray[np.bool_]) -> Cur
         name: Series(values=gapped(line.values) or (), low=gapped(line.low), high=gapped(line.high))
         for name, line in lines.items()
     }
-    return Curve(over=SITES, at=every_site(len(undefined)), series=shown)
+    first, last = (str(Site.at_depth(judged.depths[end])) for end in (0, -1))
+    return Curve(
+        over=SITES,
+        at=every_site(len(undefined)),
+        series=shown,
+        value=value,
+        judged=(first, last),
+        thresholds=tuple(thresholds),
+    )
+
+
+def at_least(series: str, least: float | None) -> Iterator[Threshold]:
+    """Yield what a series must not lie below, unless nothing is asked."""
+    if least is not None:
+        yield Threshold(series=series, value=least, kind="at least")
+
+
+def at_most(series: str, most: float | None) -> Iterator[Threshold]:
+    """Yield what a series must not lie above, unless nothing is asked."""
+    if most is not None:
+        yield Threshold(series=series, value=most, kind="at most")
 
 
 def interval_columns(name: str, intervals: Sequence[Interval], of: str = "") -> dict[str, list[float]]:

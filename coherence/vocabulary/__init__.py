@@ -13,7 +13,17 @@ from coherence.vocabulary.evidence import (
     Evidence,
 )
 from coherence.vocabulary.expectation import Expectation, Incoherence, fails_as_expected
-from coherence.vocabulary.figures import Abscissa, Arrows, Curve, Figures, ProbeNote, Series, Table, Zone
+from coherence.vocabulary.figures import (
+    Abscissa,
+    Arrows,
+    Curve,
+    Figures,
+    ProbeNote,
+    Series,
+    Table,
+    Threshold,
+    Zone,
+)
 from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.operation import Operation
 from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
@@ -72,6 +82,7 @@ __all__ = [
     "Table",
     "Templating",
     "Thinking",
+    "Threshold",
     "Tokens",
     "VectorSource",
     "Verdict",

@@ -1,6 +1,6 @@
 """What a person looks at to believe a verdict: curves, arrows, tables, probes, notes. None of it decides."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,13 +43,29 @@ class Zone(Frozen):
     high: Column
 
 
+class Threshold(Frozen):
+    """What a series of a curve is held against, where it is judged."""
+
+    series: str = Field(description="Name of the series that is held against it.")
+    value: float
+    kind: Literal["at least", "at most"]
+
+    def __str__(self) -> str:
+        return f"{self.series} {self.kind} {self.value:g}"
+
+
 class Curve(Frozen):
     """Named series over one abscissa."""
 
     over: Abscissa
     at: tuple[str, ...] = Field(description="Names of the places: numbers, or of sites in their order.")
     series: dict[str, Series] = Field(min_length=1)
+    value: str | None = Field(None, description="What the series are values of, such as `cosine`.")
     zone: Zone | None = None
+    judged: tuple[str, str] | None = Field(
+        None, description="The first and the last place that the verdict is about; absent where all are."
+    )
+    thresholds: tuple[Threshold, ...] = Field((), description="What series are held against.")
 
     @model_validator(mode="after")
     def _value_at_each_place(self) -> Self:
@@ -58,6 +74,14 @@ class Curve(Frozen):
             lines += [self.zone.low, self.zone.high]
         if any(len(line) != len(self.at) for line in lines):
             raise ValueError(f"has {len(self.at)} places; expected a value of each series at every one")
+        return self
+
+    @model_validator(mode="after")
+    def _about_what_is_there(self) -> Self:
+        if self.judged and not set(self.judged) <= set(self.at):
+            raise ValueError(f"is judged from {' to '.join(self.judged)}; expected two of its places")
+        if unknown := next((one for one in self.thresholds if one.series not in self.series), None):
+            raise ValueError(f"holds {unknown}; expected one of its series: {', '.join(self.series)}")
         return self
 
 
@@ -98,6 +122,9 @@ class ProbeNote(Frozen):
 
     probe: str
     note: Text
+    question: Text | None = Field(
+        None, description="What was asked, whole: the probe's text, or a script's turns, one a line."
+    )
     replies: dict[str, Text] = Field(default_factory=dict)
     marks: dict[str, tuple[tuple[int, int], ...]] = Field(
         default_factory=dict, description="Where each reply has its markers: start and end of each."

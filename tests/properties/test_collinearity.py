@@ -178,6 +178,9 @@ def test_the_curve_covers_all_depths_and_leaves_out_what_is_undefined():
     curve = judged().curve
     assert curve.at == ("resid_pre.0", *(f"resid_post.{block}" for block in range(4)))
     assert list(curve.series) == ["specific", "raw", "ceiling", "best foreign", "random null"]
+    assert (curve.value, curve.judged) == ("cosine", ("resid_post.2", "resid_post.3"))
+    (threshold,) = curve.thresholds
+    assert str(threshold) == "specific at least 0.5"
     specific = curve.series["specific"]
     for value, low, high in list(zip(specific.values, specific.low, specific.high, strict=True))[1:]:
         assert low < value < high

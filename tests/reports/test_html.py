@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 import shlex
+from itertools import pairwise
 from math import inf, isfinite, nan
 
 import lxml.html
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from nasty import NASTY, saying
 
 from coherence.properties.columns import SITES, TURNS, WEIGHTS
-from coherence.reports.html import curve, forest, write_html
+from coherence.reports.html import curve, forest, palette, write_html
+from coherence.reports.html.differing import differences
 from coherence.reports.html.page import page
 from coherence.reports.html.text import LIMIT, attribute, marked, plain, shown
 from coherence.results import Results
@@ -28,6 +30,7 @@ from coherence.vocabulary import (
     ProbeNote,
     Series,
     Table,
+    Threshold,
     Zone,
 )
 from coherence.vocabulary.evidence import number
@@ -96,19 +99,22 @@ def test_what_is_not_as_expected_is_open_and_the_rest_is_closed(document, result
 
 def test_the_head_says_how_many_are_not_as_expected(document, results):
     missed = sum(not result.green for result in results.assertions)
-    assert (
-        text_of(document.find(".//p[@class='answer red']")) == f"{missed} of 6 assertions are not as expected"
-    )
+    (headline,) = document.findall(".//h1")
+    assert text_of(headline) == f"{missed} of 6 assertions are not as expected"
+    assert headline.get("class") == "answer red"
+    assert not [
+        one for one in document.iter() if one is not headline and "answer" in (one.get("class") or "")
+    ]
 
 
 def test_nothing_wrong_is_said_so(results):
     fine = results.model_copy(update={"assertions": results.assertions[:1]})
-    assert text_of(parsed(fine).find(".//p[@class='answer green']")) == "All 1 are as expected"
+    assert text_of(parsed(fine).find(".//h1[@class='answer green']")) == "All 1 are as expected"
 
 
 def test_nothing_at_all_is_no_success(results):
     nothing = parsed(results.model_copy(update={"assertions": ()}))
-    assert text_of(nothing.find(".//p[@class='answer red']")) == "Nothing was evaluated"
+    assert text_of(nothing.find(".//h1[@class='answer red']")) == "Nothing was evaluated"
 
 
 def test_numbers_are_those_of_the_document(document, results):
@@ -187,7 +193,7 @@ def test_every_curve_is_drawn_and_written_out(document, results):
     figures = document.findall(".//div[@class='charts']/figure")
     assert sorted(text_of(one.find("figcaption/a")) for one in figures) == sorted(one.id for one in curved)
     for figure in figures:
-        drawn = text_of(figure.find(".//svg"))
+        drawn = " ".join(figure.find(".//svg").itertext())
         assert all(name in drawn for name in ("raw", "specific", "ceiling", "blocks passed"))
     found = curved[0].evidence.curve
     (rows,) = article(document, curved[0].id).xpath(".//table[caption='over blocks passed']/tbody")
@@ -199,11 +205,11 @@ def test_every_curve_is_drawn_and_written_out(document, results):
 
 
 def strokes(results, drawn):
-    """Colours of the lines in the chart of a curve."""
-    document = parsed(
-        with_evidence(results.model_copy(update={"assertions": results.assertions[:2]}), curve=drawn)
+    """The chart of a curve that is the only one of its page, and the colours of its lines."""
+    alone = with_evidence(results, curve=drawn).assertions[1:2]
+    (chart,) = parsed(results.model_copy(update={"assertions": alone})).findall(
+        ".//div[@class='charts']/figure//svg"
     )
-    chart = document.findall(".//div[@class='charts']/figure//svg")[1]
     paths = chart.xpath(".//*[contains(@class, 'mark-line')]/*[local-name()='path']")
     return chart, [path.get("stroke") for path in paths]
 
@@ -232,7 +238,178 @@ def test_an_axis_that_nobody_knew_is_drawn_as_any_other(results):
     over = Abscissa(title="moon phase", diagonal="as the moon says")
     curve = Curve(over=over, at=("0", "1"), series={"howls": Series(values=(0.0, 0.9))})
     chart, _ = strokes(results, curve)
-    assert all(text in text_of(chart) for text in ("moon phase", "as the moon says", "howls"))
+    assert all(text in " ".join(chart.itertext()) for text in ("moon phase", "as the moon says", "howls"))
+
+
+def test_a_series_has_one_colour_in_all_charts(results):
+    other = Curve(
+        over=Abscissa(title="dose"),
+        at=("0", "1"),
+        series={"new": Series(values=(0.0, 1.0)), "specific": Series(values=(0.1, 0.2))},
+    )
+    figures = parsed(with_evidence(results, curve=other)).findall(".//div[@class='charts']/figure//svg")
+    inks = [dict(legend(chart)) for chart in figures]
+    assert {frozenset(one) for one in inks} == {
+        frozenset({"raw", "specific", "ceiling"}),
+        frozenset({"new", "specific"}),
+    }
+    assert len({one["specific"] for one in inks}) == 1
+    everywhere = {name: ink for one in inks for name, ink in one.items()}
+    assert len(set(everywhere.values())) == len(everywhere) == 4
+
+
+def legend(chart):
+    """Each name in the legend of a chart, with the colour of its line there."""
+    for name in chart.iter("text"):
+        line = name.getprevious()
+        if line is not None and line.tag == "path":
+            yield name.text, line.get("stroke")
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefghijklmnopqrst"), unique=True, min_size=1), max_size=8))
+def test_inks_differ_within_a_chart_and_colours_do_while_there_are_any(charts):
+    given = palette.inks(charts)
+    assert set(given) == {name for chart in charts for name in chart}
+    for chart in (chart for chart in charts if len(charts) == 1):
+        assert len({given[name] for name in chart}) == len(chart)
+        assert len({given[name].color for name in chart}) == min(len(chart), 8)
+
+
+def test_what_is_judged_of_a_curve_is_shaded_and_its_threshold_drawn(results):
+    judged = Curve(
+        over=SITES,
+        at=tuple(f"resid_post.{block}" for block in range(11)),
+        series={"specific": Series(values=(0.1,) * 11), "raw": Series(values=(1.0,) * 11)},
+        value="cosine",
+        judged=("resid_post.5", "resid_post.7"),
+        thresholds=(Threshold(series="specific", value=0.5, kind="at least"),),
+    )
+    chart, lines = strokes(results, judged)
+    said = " ".join(chart.itertext())
+    assert all(text in said for text in ("cosine", "blocks passed", "judged", "≥ 0.5"))
+    (band,) = chart.xpath(".//*[contains(@class, 'mark-rect')]/*[local-name()='path']")
+    left, width = map(float, re.match(r"M([\d.]+),[\d.]+h([\d.]+)", band.get("d")).groups())
+    plot = 290
+    assert (left, width) == pytest.approx((plot * 0.45, plot * 0.3), abs=0.11)
+    (rule,) = chart.xpath(".//*[contains(@class, 'mark-rule')]/*[@stroke-dasharray]")
+    assert rule.get("stroke") == lines[0]
+    assert chart.get("aria-label") == (
+        "cosine over blocks passed. specific: from 0.10 to 0.10, lowest 0.10 at resid_post.0, highest 0.10 "
+        "at resid_post.0. raw: from 1.00 to 1.00, lowest 1.00 at resid_post.0, highest 1.00 at resid_post.0. "
+        "Judged from resid_post.5 to resid_post.7. Expected: specific at least 0.5."
+    )
+
+
+@pytest.mark.parametrize("kind", ["at least", "at most"])
+def test_a_threshold_without_an_end_is_not_drawn(results, kind):
+    endless = Threshold(series="m", value=inf, kind=kind)
+    open_ended = Curve(
+        over=WEIGHTS, at=("0", "1"), series={"m": Series(values=(0, 1))}, thresholds=(endless,)
+    )
+    chart, _ = strokes(results, open_ended)
+    assert not chart.xpath(".//*[contains(@class, 'mark-rule')]/*[@stroke-dasharray]")
+
+
+def test_every_picture_says_in_words_what_it_shows(document):
+    pictures = document.findall(".//svg")
+    assert len(pictures) == 10
+    for picture in pictures:
+        assert picture.get("role") == "img"
+        assert re.search(r"0\.\d", picture.get("aria-label"))
+    forests = {one.get("aria-label") for one in document.findall(".//figure[@class='chart decided']/svg")}
+    assert (
+        "cosine 0.12 [0.05, 0.20], expected >= 0.5: fail. "
+        "margin over foreign 0.30 [0.20, 0.40], expected >= 0: pass." in forests
+    )
+
+
+def test_where_nothing_else_is_drawn_what_decided_is(results):
+    plain_one = with_evidence(results, curve=None).assertions[1:2]
+    (figure,) = parsed(results.model_copy(update={"assertions": plain_one})).findall(
+        ".//div[@class='charts']/figure"
+    )
+    assert figure.find(".//svg").get("aria-label") == "cosine 0.12 [0.05, 0.20], expected >= 0.5: fail."
+    assert "expected >= 0.5" in " ".join(figure.find(".//svg").itertext())
+
+
+def test_what_decided_is_drawn_first(results):
+    drawn = lxml.html.fragment_fromstring(str(forest.chart(results.assertions[1].evidence)))
+    bold = [one.text for one in drawn.iter("text") if one.get("font-weight") == "bold"]
+    assert bold == ["cosine", "margin over foreign"]
+    turned = results.assertions[1].evidence.criteria[::-1]
+    evidence = results.assertions[1].evidence.model_copy(update={"criteria": turned})
+    drawn = lxml.html.fragment_fromstring(str(forest.chart(evidence)))
+    assert [one.text for one in drawn.iter("text") if one.get("font-weight") == "bold"] == bold
+
+
+def test_what_was_expected_is_shaded_up_to_its_bounds():
+    between = Criterion(
+        estimate=Estimate(name="rate", value=0.0, low=-1.0, high=1.0, n=8), at_least=-0.5, at_most=0.5
+    )
+    drawn = lxml.html.fragment_fromstring(str(forest.chart(Evidence(criteria=(between,)))))
+    (band,) = drawn.xpath(".//*[contains(@class, 'mark-rect')]/*[local-name()='path']")
+    width = float(re.search(r"h([\d.]+)", band.get("d"))[1])
+    bounds = drawn.xpath(".//*[contains(@class, 'mark-rule')]/*[@stroke-dasharray]")
+    assert len(bounds) == 2
+    # The plot is 210 wide, from -1.12 to 1.12.
+    assert width == pytest.approx(210 / 2.24, abs=0.2)
+
+
+def test_a_question_is_shown_whole(results):
+    asked = ProbeNote(probe="p", note="n", question="Why <b>so</b>?\nAnd then?", replies={"prompt": "Arr"})
+    beside = ProbeNote(probe="q", note="n", question="Where is it?")
+    found = article(parsed(with_evidence(results, probes=(asked, beside))), results.assertions[1].id)
+    said = [one.text_content() for one in found.findall(".//p[@class='question']")]
+    assert said == ["Why <b>so</b>?\nAnd then?", "Where is it?"]
+
+
+def test_words_that_differ_are_underlined_in_both(results):
+    replies = {"prompt": "The lamp is lost at sea, Matey!", "adapter": "The lamp is broken at sea, matey."}
+    probe = ProbeNote(probe="p", note="", replies=replies, marks={"prompt": ((17, 23),)})
+    found = article(parsed(with_evidence(results, probes=(probe,))), results.assertions[1].id)
+    first, second = found.findall(".//blockquote")
+    assert [one.text_content() for one in first.iter("u")] == ["lost"]
+    assert [one.text_content() for one in second.iter("u")] == ["broken"]
+    assert [one.text_content() for one in first.iter("mark")] == [replies["prompt"][17:23]]
+    assert [first.text_content(), second.text_content()] == [*replies.values()]
+    assert "Underlined: words that prompt does not say there, and in it those that adapter does not." in (
+        text_of(found)
+    )
+
+
+def test_replies_with_hardly_a_word_in_common_are_not_underlined(document, results):
+    found = article(document, results.assertions[1].id)
+    assert not found.xpath(".//u")
+
+
+def test_replies_are_held_against_the_first():
+    replies = {"bare": "one two three", "prompt": "one two four", "adapter": "one six three"}
+    assert differences(replies) == {"bare": [(8, 13)], "prompt": [(8, 12)], "adapter": [(4, 7)]}
+    assert differences({"bare": "one two three"}) == {"bare": []}
+    assert differences({}) == {}
+
+
+WORDS = st.lists(st.sampled_from(["arr", "Arr", "it's", "the", "sea"])).map(", ".join)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), ANY_TEXT | WORDS))
+def test_words_that_are_not_underlined_are_said_by_the_other_in_this_order(replies):
+    found = differences(replies)
+    assert set(found) == set(replies)
+    for name, places in found.items():
+        assert all(0 <= start < end <= len(replies[name]) for start, end in places)
+        assert all(before[1] <= after[0] for before, after in pairwise(places))
+    if len(replies) == 2:
+        (first, one), (second, other) = replies.items()
+        if found[first] and found[second]:
+            assert left(one, found[first]) == left(other, found[second])
+
+
+def left(text, places):
+    """The words outside of these places."""
+    for start, end in reversed(places):
+        text = text[:start] + " " + text[end:]
+    return [word.casefold() for word in re.findall(r"\w+(?:['\u2019]\w+)*", text)]
 
 
 def test_a_zone_is_a_band_behind_the_turns(results):
@@ -295,9 +472,13 @@ def test_markers_are_marked(results):
     assert said.text_content() == "Arr, matey <b> ye"
 
 
-@given(ANY_TEXT, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted)))
-def test_marks_change_no_text(text, places):
-    assert lxml.html.fragment_fromstring(str(marked(text, places))).text_content() == plain(text)
+PLACES = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted))
+
+
+@given(ANY_TEXT, PLACES, PLACES)
+def test_marks_change_no_text(text, places, underlined):
+    shown_text = lxml.html.fragment_fromstring(str(marked(text, places, underlined)))
+    assert shown_text.text_content() == plain(text)
 
 
 def test_tables_are_shown_whole(results):
@@ -310,7 +491,9 @@ def test_tables_are_shown_whole(results):
 def test_a_counterexample_says_how_to_measure_it_again(results):
     first = results.assertions[0].model_copy(update={"replay": "coherence replay '{}'"})
     found = parsed(results.model_copy(update={"assertions": (first,)}))
-    assert "coherence replay '{}'" in text_of(article(found, first.id))
+    assert [text_of(one) for one in article(found, first.id).findall(".//pre/code")] == [
+        "coherence replay '{}'"
+    ]
 
 
 def test_what_changed_since_the_baseline(results):
@@ -334,7 +517,12 @@ def test_what_changed_since_the_baseline(results):
     section = document.get_element_by_id("comparison")
     sentence = "since the baseline of 2026: 1 regressed, 1 vanished, 1 level: 1 fails the run"
     assert text_of(section.find(".//p")) == sentence
-    assert sentence in [text_of(answer) for answer in document.findall(".//p[@class='answer red']")]
+    missed = "4 of 6 assertions are not as expected, and the comparison with the baseline fails"
+    assert text_of(document.find(".//h1[@class='answer red']")) == missed
+    assert sentence in text_of(document.find(".//header"))
+    fine = {"assertions": results.assertions[:1], "comparison": comparison}
+    missed = "All 1 are as expected, but the comparison with the baseline fails"
+    assert text_of(parsed(results.model_copy(update=fine)).find(".//h1[@class='answer red']")) == missed
     first, second = section.findall(".//tr[@class='change']")
     assert text_of(first) == ("regressed pirate.a cosine 0.80 0.50 -0.30 [-0.40, -0.20] unpaired 0.01")
     assert values(first) == [0.8, 0.5, -0.3, -0.4, -0.2]

@@ -1,6 +1,7 @@
 """The page in a real browser, as a reader has it."""
 
 import shutil
+from importlib.resources import files
 
 import pytest
 from nasty import NASTY, saying
@@ -38,6 +39,21 @@ def opened(browser, tmp_path):
     complaints = []
     yield opened
     assert complaints == []
+
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+
+
+def serious(page):
+    """What axe-core finds of serious or critical on a page, by rule and place."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run().then((found) => found.violations)")
+    return [
+        (one["id"], node["target"], node.get("failureSummary"))
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
 
 
 def rows(page):
@@ -100,7 +116,7 @@ def test_a_search_leaves_what_matches(opened, results):
 def test_without_scripts_it_is_whole_and_can_be_filtered(opened, results):
     page = opened(results, java_script_enabled=False)
     assert len(rows(page)) == 6
-    assert page.locator("#verdicts button").count() == 0
+    assert page.locator("button:visible").count() == 0
     assert not page.get_by_label("Search").is_visible()
     page.get_by_label("what is not as expected").check()
     missed = [result.id for result in results.assertions if not result.green]
@@ -116,9 +132,61 @@ def test_a_link_opens_what_it_leads_to(opened, results):
     assert page.locator("article:target .sentence").is_visible()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(opened, results, controlled, scheme, width):
+    everything = results.model_copy(update={"assertions": results.assertions + controlled.assertions})
+    page = opened(everything, color_scheme=scheme, viewport={"width": width, "height": 800})
+    assert serious(page) == []
+    page.get_by_role("button", name="Expand all").click()
+    assert serious(page) == []
+
+
+def test_axe_would_find_a_picture_without_words(opened, results):
+    page = opened(results)
+    page.evaluate("document.querySelector('svg').removeAttribute('aria-label')")
+    assert [rule for rule, *_ in serious(page)] == ["svg-img-alt"]
+
+
+def test_all_is_unfolded_and_folded_again(opened, results):
+    page = opened(results)
+    before = page.locator("main details[open]").count()
+    button = page.get_by_role("button", name="Expand all")
+    button.click()
+    assert page.locator("main details:not([open])").count() == 0
+    button = page.get_by_role("button", name="Fold what is as expected")
+    button.click()
+    assert page.locator("main details[open]").count() == before < page.locator("main details").count()
+
+
+def test_a_command_is_copied_by_a_button(opened, results):
+    page = opened(results, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#provenance").get_by_role("button", name="Copy").click()
+    page.locator("#provenance").get_by_role("button", name="Copied").wait_for()
+    command = page.locator("#provenance pre code").text_content()
+    assert page.evaluate("navigator.clipboard.readText()") == command
+
+
+def test_a_command_is_selected_where_the_clipboard_cannot_be_reached(opened, results):
+    page = opened(results)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+    page.locator("#provenance").get_by_role("button", name="Copy").click()
+    page.locator("#provenance").get_by_role("button", name="Selected").wait_for()
+    assert page.evaluate("getSelection().toString()") == page.locator("#provenance pre code").inner_text()
+
+
 def test_in_print_everything_is_there(opened, results):
     page = opened(results)
     page.emulate_media(media="print")
     assert all(said.is_visible() for said in page.locator(".sentence").all())
-    assert not page.locator(".filter").is_visible()
+    assert not any(tool.is_visible() for tool in page.locator(".filter, .copy").all())
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_in_print_no_table_of_criteria_is_split(opened, controlled):
+    page = opened(controlled)
+    page.emulate_media(media="print")
+    tables = page.locator("article table.whole")
+    assert tables.locator("caption").all_inner_texts() == ["Criteria", "Controls, none of which may pass"]
+    breaks = tables.evaluate_all("(tables) => tables.map((one) => getComputedStyle(one).breakInside)")
+    assert breaks == ["avoid", "avoid"]

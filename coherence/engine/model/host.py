@@ -240,6 +240,9 @@ class Host:
     @cached_property
     def _cache_name(self) -> str:
         told = inspect.signature(type(self.model).forward).parameters
+        # transformers calls it `cache` from 5.24 on, as some families call something else of their own.
+        if "cache" in told and "Cache" in str(told["cache"].annotation):
+            return "cache"
         return next((name for name in ("past_key_values", "cache_params") if name in told), "past_key_values")
 
     @contextmanager

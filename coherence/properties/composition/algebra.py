@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, Way, WeightError
 from coherence.properties.case import Case
-from coherence.properties.columns import over_depth, series
+from coherence.properties.columns import at_most, over_depth, series
 from coherence.properties.composition.distances import (
     log_probs,
     marker_rates,
@@ -137,7 +137,13 @@ class AlgebraCase(Case[AlgebraSample]):
         """Show the displacement over depth, and where next tokens are furthest from the stack's."""
         lines = {"displacement": series(sample.everywhere.by_depth())}
         return Figures(
-            curve=over_depth(lines, sample.everywhere.still),
+            curve=over_depth(
+                lines,
+                sample.everywhere.still,
+                "share of the stack's displacement",
+                self.spec.sites,
+                at_most("displacement", self.spec.max_displacement),
+            ),
             probes=self._furthest(sample),
             notes=(
                 *_modules(sample.weights),

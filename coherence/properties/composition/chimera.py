@@ -11,7 +11,7 @@ from pydantic import Field
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import over_depth, series
+from coherence.properties.columns import at_least, over_depth, series
 from coherence.properties.composition.distances import (
     LEAST_KL,
     log_probs,
@@ -110,7 +110,7 @@ class ChimeraCase(Case[ChimeraSample]):
         """Show cosines over depth, and where the sum explains least."""
         left = sample.explained.left
         return Figures(
-            curve=_curve(sample),
+            curve=_curve(sample, self.spec),
             probes=self._furthest(sample),
             notes=(
                 *sample.band.geometry(),
@@ -197,14 +197,20 @@ class ChimeraCase(Case[ChimeraSample]):
         )
 
 
-def _curve(sample: ChimeraSample) -> Curve:
+def _curve(sample: ChimeraSample, spec: "Chimera") -> Curve:
     moved, pair = sample.everywhere, sample.band.pair
     lines = {
         "raw": series(moved.raw_cosine(*pair)),
         "specific": series(cosine.value for cosine in moved.compared(*pair).cosines()),
         "ceiling": series(moved.ceiling(*pair, sample.seed)),
     }
-    return over_depth(lines, np.logical_or(*map(moved.still, pair)))
+    return over_depth(
+        lines,
+        np.logical_or(*map(moved.still, pair)),
+        "cosine",
+        spec.sites,
+        at_least("specific", spec.min_cosine),
+    )
 
 
 class Chimera(Directed):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import interval_series, series
+from coherence.properties.columns import at_most, interval_series, series
 from coherence.properties.composition.bleed import (
     Projections,
     foreign_markers,
@@ -92,7 +92,7 @@ class DoseCase(Case[Doses]):
         """Show the response over the doses, and the probes that answer least and most."""
         rising = slopes(sample.at, sample.hits)
         return Figures(
-            curve=_curve(sample),
+            curve=_curve(sample, self.spec.max_perplexity),
             probes=tuple(self._answers(sample, row) for row in (int(rising.argmin()), int(rising.argmax()))),
             notes=(
                 *self._response_notes(sample),
@@ -227,14 +227,20 @@ class DoseCase(Case[Doses]):
             yield f"along prompts at {self.spec.site}: {listed(sample.along_prompts)}"
 
 
-def _curve(sample: Doses) -> Curve:
+def _curve(sample: Doses, most: float | None) -> Curve:
     lines = {
         "marker rate": series(replies.rate for replies in sample.replies),
         "markers": series(float(np.mean(replies.counts)) for replies in sample.replies),
         "distinct words": series(_variety(replies.texts) for replies in sample.replies),
         "perplexity": interval_series(sample.perplexity),
     }
-    return Curve(over=Abscissa(title="dose"), at=tuple(f"{dose:g}" for dose in sample.at), series=lines)
+    return Curve(
+        over=Abscissa(title="dose"),
+        at=tuple(f"{dose:g}" for dose in sample.at),
+        series=lines,
+        value="rate, count, share, perplexity",
+        thresholds=tuple(at_most("perplexity", most)),
+    )
 
 
 def _variety(texts: Iterable[str]) -> float:

@@ -40,7 +40,7 @@ class Effects:
             **self._recovery.by_depth(len(cells.bb)),
         }
         lines = {name: series(values) for name, values in columns.items()}
-        return over_depth(lines, np.asarray(cells.still.any((0, 2))))
+        return over_depth(lines, np.asarray(cells.still.any((0, 2))), "median over tasks", changes.band)
 
     def tables(self) -> Iterator[Table]:
         """Yield what was found at each site of the band, at each set of sites, and of every cell."""

@@ -30,6 +30,7 @@ from coherence.vocabulary import Abscissa, Arrows, Criterion, Curve, Figures, Pr
 from coherence.vocabulary.evidence import number, ranged
 
 BEGINS, ENDS = "at release", "at the end"
+SINCE = Abscissa(title="turns since release")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +161,7 @@ class ReleaseCase(Displacing):
         }
         turns = tuple(map(str, range(len(course))))
         return Figures(
-            curve=Curve(over=Abscissa(title="turns since release"), at=turns, series=lines),
+            curve=Curve(over=SINCE, at=turns, series=lines, value="share returned, and displacement"),
             probes=tuple(self._extremes(sample, moved)),
             notes=(self._origin(sample),),
         )
@@ -262,6 +263,7 @@ def _curve(basins: BasinMap) -> Curve:
         over=Abscissa(title="position at release", diagonal="where it was released"),
         at=tuple(f"{start:.3g}" for start in basins.starts),
         series={"end": interval_series(basins.ends())},
+        value="position at the end",
     )
 
 

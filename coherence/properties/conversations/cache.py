@@ -203,7 +203,7 @@ def _curve(deviations: Array) -> Curve:
         "largest deviation": series(deviations.max(axis=0)),
         "median deviation": series(np.median(deviations, axis=0)),
     }
-    return Curve(over=SITES, at=every_site(deviations.shape[1]), series=lines)
+    return Curve(over=SITES, at=every_site(deviations.shape[1]), series=lines, value="relative deviation")
 
 
 class CacheLaw(Property):

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Divergence, Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import TURNS, interval_columns, series
+from coherence.properties.columns import POSITION, TURNS, interval_columns, series
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.capped import CappedSample, largest_known
 from coherence.properties.conversations.conversations import (
@@ -99,7 +99,7 @@ class CappingCase(ConversationCase[CappedSample]):
         }
         lines = {name: series(course.means) for name, course in courses.items()}
         return Figures(
-            curve=Curve(over=TURNS, at=self.free.turns, series=lines),
+            curve=Curve(over=TURNS, at=self.free.turns, series=lines, value=POSITION),
             tables=tuple(_tables(sample)),
             probes=(_highest(sample),),
             notes=tuple(self._notes(sample)),

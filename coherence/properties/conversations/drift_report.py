@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coherence.properties.columns import TURNS, interval_columns, interval_series, series, table
+from coherence.properties.columns import POSITION, TURNS, interval_columns, interval_series, series, table
 from coherence.properties.conversations.drifting import DriftSample
 from coherence.properties.conversations.shifts import by_turn
 from coherence.properties.criterion import over_scripts
@@ -35,7 +35,7 @@ def _curve(sample: DriftSample) -> Curve:
         lines["marker rate"] = series(drifted.hits.means)
     at = drifted.drifting.turns
     zone = Zone(name="region", low=(region.low,) * len(at), high=(region.high,) * len(at))
-    return Curve(over=TURNS, at=at, series=lines, zone=zone)
+    return Curve(over=TURNS, at=at, series=lines, zone=zone, value=POSITION)
 
 
 def _notes(sample: DriftSample) -> Iterator[str]:

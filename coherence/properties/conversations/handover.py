@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Cache, Condition, Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import TURNS, series
+from coherence.properties.columns import POSITION, TURNS, series
 from coherence.properties.conversations.axis import Axis
 from coherence.properties.conversations.conversations import (
     LEAST_SCRIPTS,
@@ -142,7 +142,7 @@ class HandoverCase(ConversationCase[HandoverSample]):
         """Show what is carried turn by turn, and what is said where most is."""
         lines = {name: series(talk.course.means) for name, talk in sample.talks.items()}
         return Figures(
-            curve=Curve(over=TURNS, at=sample.talks[STILL].drifting.turns, series=lines),
+            curve=Curve(over=TURNS, at=sample.talks[STILL].drifting.turns, series=lines, value=POSITION),
             tables=(_by_turn(sample),),
             probes=tuple(_most(sample)),
             notes=tuple(_notes(sample)),

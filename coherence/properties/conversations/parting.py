@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from coherence.plan import Measurement, Record
-from coherence.properties.columns import TURNS, interval_columns, series
+from coherence.properties.columns import POSITION, TURNS, interval_columns, series
 from coherence.properties.conversations.conversations import ConversationCase
 from coherence.properties.conversations.drifting import Drifted, Drifting
 from coherence.properties.conversations.shifts import by_turn
@@ -49,7 +49,7 @@ class PartingCase(ConversationCase[Sides]):
         lines = {str(regime): series(each) for regime, each in means}
         apart = interval_columns("difference", second.apart(first))
         return Figures(
-            curve=Curve(over=TURNS, at=self.first.turns, series=lines),
+            curve=Curve(over=TURNS, at=self.first.turns, series=lines, value=POSITION),
             tables=(by_turn(f"by turn: {self._difference}", apart),),
         )
 

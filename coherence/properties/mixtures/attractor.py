@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from coherence.plan import Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import WEIGHTS, interval_series, series
+from coherence.properties.columns import BETWEEN, WEIGHTS, interval_series, series
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.lengths import by_length
@@ -78,7 +78,12 @@ class AttractorCase(Case[Placed]):
             "D": series(departure.value for departure in off.values()),
         }
         return Figures(
-            curve=Curve(over=WEIGHTS, at=tuple(f"{weight:g}" for weight in off), series=lines),
+            curve=Curve(
+                over=WEIGHTS,
+                at=tuple(f"{weight:g}" for weight in off),
+                series=lines,
+                value=BETWEEN,
+            ),
             tables=(intervals("D(w) = m(w) - w, and its interval", "D", by_row),),
             probes=(*(self._strongest(sample) if apart else ()), self._examples.note(sample.record)),
             notes=tuple(self._notes(sample)) if apart else (),

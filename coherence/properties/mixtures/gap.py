@@ -12,7 +12,7 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import ClaimName, LawSearch, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import WEIGHTS, series
+from coherence.properties.columns import BETWEEN, WEIGHTS, series
 from coherence.properties.criterion import held
 from coherence.properties.mixtures.placed import Placed, intervals, placed
 from coherence.properties.mixtures.poles import Mixed, Poles
@@ -90,7 +90,12 @@ def _curve(ways: Iterable[Placed]) -> Curve:
         way.way.slug: series(way.positions[w].value if w in way.positions else nan for w in weights)
         for way in ways
     }
-    return Curve(over=WEIGHTS, at=tuple(f"{weight:g}" for weight in weights), series=lines)
+    return Curve(
+        over=WEIGHTS,
+        at=tuple(f"{weight:g}" for weight in weights),
+        series=lines,
+        value=BETWEEN,
+    )
 
 
 class Gap(Poles):

@@ -4,6 +4,7 @@ from markupsafe import Markup
 
 from coherence.reports.html.charts import WIDTH, Spec, drawn, finite, label
 from coherence.vocabulary import Arrows
+from coherence.vocabulary.evidence import number
 
 _COLOR = "var(--series-1)"
 
@@ -26,7 +27,20 @@ def chart(arrows: Arrows) -> Markup:
         {"mark": named, "encoding": {**start, "text": {"field": "name"}}},
         {"mark": unmoved, "encoding": start, "data": {"values": [{"x": 0, "y": 0}]}},
     ]
-    return drawn({"width": WIDTH, "height": WIDTH, "data": {"values": rows}, "layer": layers})
+    return drawn({"width": WIDTH, "height": WIDTH, "data": {"values": rows}, "layer": layers}, said(arrows))
+
+
+def said(arrows: Arrows) -> str:
+    """Say what the picture shows: where each arrow begins and where it ends."""
+    ways = (
+        f"{name} from {_point(arrows.start[name])} to {_point(arrows.end[name])}" for name in arrows.start
+    )
+    plane = f"{arrows.x} and {arrows.y}, {arrows.begins} and {arrows.ends}"
+    return f"{plane}: {'; '.join(ways)}."
+
+
+def _point(place: tuple[float | None, float | None]) -> str:
+    return ", ".join("undefined" if at is None else number(at) for at in place)
 
 
 def _at(x: str, y: str, names: list[str]) -> Spec:

@@ -7,17 +7,18 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
+from coherence.reports.html.svg import compacted
 from coherence.reports.html.text import plain
 
 Spec = dict[str, Any]
 
-WIDTH = 300  # of the plot, in CSS pixels: with its axis it fits on a phone
+WIDTH = 290  # of the plot, in CSS pixels: with its axis it fits on a phone
 
 _LABEL = 32  # characters; Vega's own limit, switched off below, would cut a character in two
 
-_TEXT = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
+_TEXT = {"labelColor": "currentColor", "titleColor": "var(--muted)", "titleFontWeight": "normal"}
 _CONFIG: Spec = {
-    "aria": False,  # the page describes a chart in words, and has its numbers in a table
+    "aria": False,  # each is described in words as a whole, and has its numbers in a table
     "background": None,
     "view": {"stroke": None},
     "padding": {"left": 12, "right": 12, "top": 6, "bottom": 6},  # browsers' fonts may be wider
@@ -30,6 +31,8 @@ _CONFIG: Spec = {
         "labelFontSize": 11,
         "labelLimit": 0,
         "titleFontSize": 11,
+        "titleLimit": 0,
+        "titlePadding": 8,
     },
     "legend": {
         **_TEXT,
@@ -39,14 +42,19 @@ _CONFIG: Spec = {
         "columns": 2,
         "labelFontSize": 11,
         "labelLimit": 0,
+        "symbolSize": 220,
+        "symbolStrokeWidth": 2,
     },
 }
 
 
-def drawn(spec: Mapping[str, Any]) -> Markup:
-    """Draw a Vega-Lite chart. Colours may be `currentColor` and `var(--name)`; text is escaped."""
+def drawn(spec: Mapping[str, Any], said: str) -> Markup:
+    """Draw a Vega-Lite chart, with what it shows `said` in words for those who do not see it.
+
+    Colours may be `currentColor` and `var(--name)`; text is escaped.
+    """
     whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **spec}
-    return Markup(vl_convert.vegalite_to_svg(whole, vl_version="6.1"))
+    return compacted(vl_convert.vegalite_to_svg(whole, vl_version="6.1"), plain(said))
 
 
 def finite(value: float | None) -> float | None:

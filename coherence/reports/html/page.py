@@ -16,6 +16,8 @@ from coherence.reports.adjustment import lost_fails
 from coherence.reports.controls import beside
 from coherence.reports.figure_columns import columns_of
 from coherence.reports.html import forest, matrix, text
+from coherence.reports.html.differing import differences
+from coherence.reports.html.palette import palette_of
 from coherence.reports.html.pictures import pictures
 from coherence.reports.order import worst_first
 from coherence.reports.since_baseline import verdict, worth_showing
@@ -39,6 +41,7 @@ def page(results: Results) -> str:
         .render(
             results=results,
             answer=_answer(results),
+            palette=palette_of(results.assertions),
             personas=results.by_persona(),
             worst_first=worst_first(results.assertions),
             lost=lost_fails(results),
@@ -55,10 +58,14 @@ def _hue(results: Sequence[AssertionResult]) -> Markup:
 
 
 def _answer(results: Results) -> str:
+    """Say in one sentence what became of the run."""
     missed, among = sum(not result.green for result in results.assertions), len(results.assertions)
     if not among:
         return "Nothing was evaluated"
-    return f"{missed} of {among} assertions are not as expected" if missed else f"All {among} are as expected"
+    said = f"{missed} of {among} assertions are not as expected" if missed else f"All {among} are as expected"
+    changed = results.comparison and results.comparison.failing
+    joined = f"{said}, {'and' if missed else 'but'} the comparison with the baseline fails"
+    return joined if changed else said
 
 
 def _number(value: float) -> Markup:
@@ -80,6 +87,7 @@ def _environment() -> Environment:
         "beside": beside,
         "forest_chart": forest.chart,
         "columns_of": columns_of,
+        "differences": differences,
         "matrices": matrix.matrices,
         "pictures": pictures,
         "verdict": verdict,
@@ -87,6 +95,7 @@ def _environment() -> Environment:
         "zip": zip,
     }
     environment.filters |= {
+        "any": any,
         "attribute": text.attribute,
         "hue": _hue,
         "marked": text.marked,

@@ -1,21 +1,29 @@
-"""What there is to look at of one assertion: a chart for each of its figures that has one."""
+"""What there is to look at of one assertion: a chart for each of its figures, or else of what decided."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from coherence.reports.figure_columns import FigureColumns, columns_of
-from coherence.reports.html import arrows, curve
-from coherence.vocabulary import Figures
+from coherence.reports.html import arrows, curve, forest
+from coherence.reports.html.palette import Palette
+from coherence.vocabulary import Evidence
 
 
-def pictures(figures: Figures) -> Iterator[tuple[FigureColumns, Markup]]:
-    """Yield each chart with its numbers."""
-    return zip(columns_of(figures), _charts(figures), strict=True)
+@dataclass(frozen=True)
+class Picture:
+    """A chart, and what the values in it are over."""
+
+    title: str
+    drawn: Markup
 
 
-def _charts(figures: Figures) -> Iterator[Markup]:
-    if figures.curve:
-        yield curve.chart(figures.curve)
-    if figures.arrows:
-        yield arrows.chart(figures.arrows)
+def pictures(evidence: Evidence, palette: Palette) -> Iterator[Picture]:
+    """Yield the charts of what it shows; where it shows nothing, of the criterion that decided."""
+    if evidence.curve:
+        title = f"{evidence.curve.value or 'values'} over {evidence.curve.over.title}"
+        yield Picture(title, curve.chart(evidence.curve, palette))
+    if evidence.arrows:
+        yield Picture(f"{evidence.arrows.x} and {evidence.arrows.y}", arrows.chart(evidence.arrows))
+    if not (evidence.curve or evidence.arrows) and (drawn := forest.decisive(evidence)):
+        yield Picture("what decided", drawn)

@@ -1,7 +1,7 @@
 """Text that somebody else wrote, a model above all: in a page it is read, never obeyed."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from unicodedata import category
 
 from markupsafe import Markup, escape
@@ -24,15 +24,34 @@ def shown(value: object) -> object:
     return marked(str(value), ())
 
 
-def marked(value: str, places: Iterable[tuple[int, int]]) -> Markup:
-    """Text for the body with these places marked, each from its start to before its end."""
-    kept, pieces, done = value[:LIMIT], [], 0
-    for start, end in sorted(places):
-        pieces.append(spelled(kept[done:start]))
-        pieces.append(Markup("<mark>{}</mark>").format(spelled(kept[max(done, start) : end])))
-        done = max(done, end)
-    whole = Markup().join([*pieces, spelled(kept[done:])])
+def marked(
+    value: str, places: Iterable[tuple[int, int]], underlined: Iterable[tuple[int, int]] = ()
+) -> Markup:
+    """Text for the body with places marked and others underlined, each from its start to before its end."""
+    kept, lines = value[:LIMIT], sorted(underlined)
+
+    def within(start: int, end: int) -> Markup:
+        return _in_elements(start, end, lines, "u", lambda *part: spelled(kept[slice(*part)]))
+
+    whole = _in_elements(0, len(kept), sorted(places), "mark", within)
     return Markup("<bdi>{}</bdi>{}").format(whole, _rest(len(value) - LIMIT))
+
+
+def _in_elements(
+    start: int,
+    end: int,
+    places: Iterable[tuple[int, int]],
+    tag: str,
+    inside: Callable[[int, int], Markup],
+) -> Markup:
+    """Write a part of a text with what of it lies in the sorted places in elements of their own."""
+    element, pieces = Markup(f"<{tag}>{{}}</{tag}>"), []
+    for first, last in places:
+        first, last = max(first, start), min(last, end)
+        if first < last:
+            pieces += [inside(start, first), element.format(inside(first, last))]
+            start = last
+    return Markup().join([*pieces, inside(start, end)])
 
 
 def attribute(value: object) -> Markup:

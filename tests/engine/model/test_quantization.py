@@ -1,11 +1,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from peft import LoraConfig, get_peft_model
 from quantized import by_bitsandbytes, by_compressed_tensors, fp8, wide
 from torch import Tensor
@@ -187,11 +190,12 @@ def test_8_bit_floats_are_dequantized_without_an_accelerator(
     assert weights_size(coarse, "float32") >= sum(weight.nbytes for weight in host.model.parameters())
     require_adapters(host, pirate)
     assert host.fit(PIRATE, Way.MERGED) == (PIRATE, Way.MERGED)
-    # What is not quantized keeps its type, and would else be reported in another.
-    with pytest.raises(
-        ArtefactError, match=r"^is computed in float32, and not in bfloat16: .*dtype: float32$"
-    ):
-        Host.load(coarse, "bfloat16")
+    # What is not quantized keeps its type before transformers 5.24, and would else be reported in another.
+    keeps = Version(transformers.__version__) < Version("5.24")
+    kept = r"^is computed in float32, and not in bfloat16: .*dtype: float32$"
+    with pytest.raises(ArtefactError, match=kept) if keeps else nullcontext():
+        asked = Host.load(coarse, "bfloat16")
+        assert {weight.dtype for weight in asked.model.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("bits", [{"load_in_4bit": True}, {"load_in_8bit": True}], ids=str)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from conditions import ADAPTER, BARE, NEUTRAL, PROMPT, STEERED
+from packaging.version import Version
 from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -37,6 +39,8 @@ from coherence.plan import (
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, Tokens
 
+# What transformers calls the cache of a call.
+CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 PROBE = Probe(id="order", text="Where is my order?")
 GREEDY = Decoding(max_new_tokens=5)
 FIRST, SECOND, THIRD = "And my parcel?", "Really?", "Thanks."
@@ -204,7 +208,7 @@ class Plain:
                 collected: list[Tensor] = []
                 bounded = bounds if condition.cap and condition.cap.tokens in kinds else None
                 with torch.no_grad(), self._under(condition, kinds, bounded or {}, collected):
-                    logits = self.model(input_ids=torch.tensor([list(ids)]), past_key_values=cache).logits
+                    logits = self.model(input_ids=torch.tensor([list(ids)]), **{CACHE: cache}).logits
         return logits[0, -1], torch.stack(collected)
 
     @contextmanager
