@@ -1,5 +1,9 @@
 """Charts as static SVG: Vega-Lite draws them, the style of the page colours them, and no script runs."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -42,11 +46,34 @@ _CONFIG: Spec = {
     },
 }
 
+_VEGA_LITE = "6.1"
+_APART = """\
+import json, sys, vl_convert
+sys.stdout.buffer.write(vl_convert.vegalite_to_svg(json.load(sys.stdin), vl_version=sys.argv[1]).encode())
+"""
+# The processes that have drawn. vl_convert draws in a thread that the first chart starts, and no fork has it.
+_drew: set[int] = set()
+
 
 def drawn(spec: Mapping[str, Any]) -> Markup:
-    """Draw a Vega-Lite chart. Colours may be `currentColor` and `var(--name)`; text is escaped."""
+    """Draw a Vega-Lite chart. Colours may be `currentColor` and `var(--name)`; text is escaped.
+
+    A fork of a process that has drawn a chart starts an interpreter for each of its own: there, vl_convert
+    would wait for ever.
+    """
     whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **spec}
-    return Markup(vl_convert.vegalite_to_svg(whole, vl_version="6.1"))
+    if _drew - {os.getpid()}:
+        return Markup(_drawn_apart(whole))
+    _drew.add(os.getpid())
+    return Markup(vl_convert.vegalite_to_svg(whole, vl_version=_VEGA_LITE))
+
+
+def _drawn_apart(whole: Spec) -> str:
+    # Without the working directory on its path (-P): what lies there is no code of ours.
+    command = [sys.executable, "-P", "-c", _APART, _VEGA_LITE]
+    return subprocess.run(
+        command, input=json.dumps(whole).encode(), stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
 
 
 def finite(value: float | None) -> float | None:
