@@ -1,10 +1,13 @@
 """Documents of made-up runs, with everything that a results document can hold."""
 
+import sys
 from functools import cache
+
+from work import ROOT
 
 from coherence.baseline.baseline import Baseline
 from coherence.baseline.differences import ComparisonTerms, compare
-from coherence.results import AssertionResult, Results, sentence_of
+from coherence.results import AssertionResult, Results
 from coherence.vocabulary import (
     Abscissa,
     Adjusted,
@@ -21,6 +24,9 @@ from coherence.vocabulary import (
     Verdict,
 )
 from coherence.vocabulary.figures import Arrows, Table, Zone
+
+sys.path.insert(0, str(ROOT / "tests"))
+from worlds.results import assertion
 
 _PLACES = 5
 
@@ -50,27 +56,17 @@ def _run(value: float) -> Results:
 
 
 def _assertion(name: str, evidence: Evidence | None, expect: "Incoherence | str" = "pass") -> AssertionResult:
-    verdict = evidence.verdict if evidence else Verdict.ERROR
-    persona, asserted, slug = name.split(".")
-    return AssertionResult.model_validate(
-        {
-            "id": name,
-            "persona": persona,
-            "property": asserted,
-            "slug": slug,
-            "regimes": [Regime.PROMPT, Regime.ADAPTER],
-            "family": "collinearity",
-            "suite": "suites/pirate.coherence.yaml",
-            "line": 12,
-            "verdict": verdict,
-            "raw_verdict": evidence.raw_verdict if evidence else verdict,
-            "expect": expect,
-            "sentence": sentence_of(name, verdict, "pass", evidence, "a hook did not fire"),
-            "evidence": evidence,
-            "replay": "coherence replay a.coherence.yaml",
-            "release": {"base": "reference aa", "adapter pirate": "adapters/pirate bb"},
-            "asked": {"probes": "0123", "dtype": "float32"},
-        }
+    return assertion(
+        name,
+        evidence.verdict if evidence else Verdict.ERROR,
+        evidence,
+        "a hook did not fire",
+        expect=expect,
+        property=name.split(".")[1],
+        regimes=[Regime.PROMPT, Regime.ADAPTER],
+        replay="coherence replay a.coherence.yaml",
+        release={"base": "reference aa", "adapter pirate": "adapters/pirate bb"},
+        asked={"probes": "0123", "dtype": "float32"},
     )
 
 

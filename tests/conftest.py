@@ -1,6 +1,7 @@
 """What every test may use: the reference model here, the tiny model and its artefacts in tests/tiny.py."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -13,6 +14,7 @@ import pytest
 import scipy.stats  # noqa: F401
 import torch
 import transformers  # noqa: F401
+from warm import warm
 
 pytest_plugins = ["pytester", "tiny", "jenkins"]
 
@@ -33,3 +35,10 @@ def reference() -> Path:
     from coherence.engine.artefacts.reference_model import reference_model
 
     return reference_model(lambda what, done, total: None)
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Path]:
+    """An interpreter that has imported torch and the like, for runs in processes of their own."""
+    with warm() as python:
+        yield python

@@ -66,7 +66,8 @@ class Build:
         if any(self.codes):
             return
         if "pip install" in script:
-            (self.workspace / ".venv").symlink_to(sys.prefix)
+            (self.workspace / ".venv").mkdir()
+            (self.workspace / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
             return
         bash = ["bash", "-e", "-o", "pipefail", "-c", script]
         run = subprocess.run(

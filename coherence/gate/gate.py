@@ -196,9 +196,7 @@ class Gate:
             if evidence:
                 notes = measured.notes.of(needed.needs, measured.record, suite.scene.decoding)
                 probes = questioned(evidence.probes, suite.scene)
-                evidence = evidence.model_copy(
-                    update={"notes": (*evidence.notes, *notes), "probes": probes}
-                )
+                evidence = evidence.model_copy(update={"notes": (*evidence.notes, *notes), "probes": probes})
         except Exception as error:
             evidence, problem = None, in_a_sentence(error)
         release = self._described(needed.needs, measured.artefacts)
@@ -361,7 +359,9 @@ class Gate:
             record = Record(planned.engine.measure(plan, portions, hear, later))
         except Exception as problem:
             record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
-        return _Measured(record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales, planned.remarks)
+        return _Measured(
+            record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales, planned.remarks
+        )
 
     def _hearing(self, chosen: Sequence[tuple[Suite, Assertion]]) -> Hear:
         values: dict[Measurement, Outcome] = {}

@@ -1,6 +1,5 @@
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def test_github_publishes_also_after_a_failed_gate(ci):
     assert all(step["if"].startswith("!cancelled()") for step in steps[gate + 1 :])
 
 
-def test_github_runs_the_gate_with_a_summary_and_annotations(ci, pytester, monkeypatch):
+def test_github_runs_the_gate_with_a_summary_and_annotations(ci, pytester, warm_python, monkeypatch):
     """As the runner does: the step's own words in a shell, on a suite that cannot be read."""
     suites = pytester.mkdir("suites")
     (suites / "a.coherence.yaml").write_text("coherence: 1\nprbes: []\n")
@@ -51,7 +50,7 @@ def test_github_runs_the_gate_with_a_summary_and_annotations(ci, pytester, monke
     monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "step.md"))
     monkeypatch.setenv("PYTHONPATH", str(ci.parent))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{warm_python.parent}{os.pathsep}{os.environ['PATH']}")
     (script,) = (step["run"] for step in github_steps(ci) if "pytest --coherence" in step.get("run", ""))
     run = pytester.run("bash", "-e", "-c", script)
     assert run.ret == 1

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ def repository(tmp_path_factory, tiny, tiny_adapter) -> Path:
 def machine(tmp_path_factory) -> Path:
     """Where all services build, with a cache that each leaves to the next."""
     return tmp_path_factory.mktemp("machine")
+
+
+@pytest.fixture(autouse=True)
+def builds_import_nothing(warm_python, monkeypatch):
+    """Let the commands of all builds be found beside an interpreter that has imported everything."""
+    monkeypatch.setattr(sys, "executable", str(warm_python))
 
 
 @pytest.fixture(params=SERVICES)

@@ -43,7 +43,7 @@ def test_setup_installs_the_pins_and_then_the_project(copy):
     assert setup(copy).returncode == 0
     venv, pins, project = calls(copy)
     assert venv == "venv --clear .venv"
-    assert pins.endswith("install --requirement ci/requirements.txt")
+    assert pins.endswith("install --no-compile --requirement ci/requirements.txt")
     assert project.endswith("--editable .")
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,30 +26,34 @@ VERDICTS = {0, 1}  # a random model need not pass; 4 or 5 would be a mistake of 
 
 
 @pytest.fixture
-def folder(tmp_path, tiny, tiny_adapter):
+def shell(tmp_path, warm_python):
+    """Run a command in the repository, its own commands without their imports."""
+
+    def shell(*command):
+        environment = os.environ | {
+            "PATH": f"{warm_python.parent}{os.pathsep}{os.environ['PATH']}",
+            "COHERENCE_CACHE": str(tmp_path / "cache"),
+        }
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return shell
+
+
+@pytest.fixture
+def folder(tmp_path, shell, tiny, tiny_adapter):
     """A repository with a base, adapters and a suite for one of them."""
     shutil.copytree(tiny, tmp_path / "base")
     for name in ("pirate", "next"):
         shutil.copytree(tiny_adapter("pirate", seed=len(name)), tmp_path / "adapters" / name)
     artefacts = ["--base", "base", "--adapter", "adapters/pirate"]
-    shell(
-        tmp_path, ["coherence", "init", "--name", "pirate", "--no-model", "--out", "suites", *artefacts, TOLD]
-    )
+    shell("coherence", "init", "--name", "pirate", "--no-model", "--out", "suites", *artefacts, TOLD)
     suite = tmp_path / "suites" / "pirate.coherence.yaml"
     suite.write_text(suite.read_text().replace("- property: markers", "- property: markers\n    tier: smoke"))
     return tmp_path
 
 
-def shell(folder, command):
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "COHERENCE_CACHE": str(folder / "cache"),
-    }
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("page", sorted(path.stem for path in PAGES.glob("*.md")))
-def test_every_command_works(page, folder):
+def test_every_command_works(page, shell, folder):
     commands = [
         line.strip()
         for found in FENCED.finditer((PAGES / f"{page}.md").read_text(encoding="utf-8"))
@@ -62,7 +65,7 @@ def test_every_command_works(page, folder):
         assert not command.startswith("pip"), "it would change the environment of the other tests"
         if command.startswith("coherence distill"):
             write_letters_as_markers(folder / command.split()[2])
-        ran = shell(folder, ["bash", "-c", command])
+        ran = shell("bash", "-c", command)
         expected = VERDICTS if command.startswith("pytest") else {0}
         assert ran.returncode in expected, f"{command}\n{ran.stdout}{ran.stderr}"
 

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +28,11 @@ def step(language, text):
     return f"cat > {text.partition('# ')[2].partition(chr(10))[0]} <<'END'\n{text}END\n"
 
 
-def follow(folder):
+def follow(folder, commands):
     """Type everything into one shell; what each block of commands printed."""
     own = ("GITHUB_", "CI", "PYTEST_", "COHERENCE_TIER")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)} | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "100",
         **{f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     }
@@ -66,12 +65,12 @@ def missing(shown, printed):
     ]
 
 
-def test_what_is_shown_is_what_is_printed(tmp_path, reference):
+def test_what_is_shown_is_what_is_printed(tmp_path, reference, warm_python):
     clone = tmp_path / "clone"
     clone.mkdir()
     for folder in ("fixtures", "ci"):
         (clone / folder).symlink_to(ROOT / folder)
-    printed = follow(clone)
+    printed = follow(clone, warm_python.parent)
     said, wrong = "", []
     for language, text in BLOCKS:
         if language == "sh" and "pip install" not in text:

@@ -1,5 +1,8 @@
 """A release on the tiny model, to be looked at with some of its artefacts replaced."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from coherence.doctor.release_checks import release
@@ -17,15 +20,25 @@ assertions: [{{property: commutativity, laws: [scale-zero]}}]
 
 
 @pytest.fixture
-def looked(tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a suite about a release: `write(base=folder, adapter=folder, vector=file)`."""
+
+    def write(**artefacts: str | Path) -> Path:
+        path = tmp_path / "a.coherence.yaml"
+        path.write_text(SUITE.format(**artefacts))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def looked(write, tiny, tiny_adapter, tiny_vector, monkeypatch):
     """Look at a release on the tiny model, some of its artefacts replaced."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def looked(**artefacts):
         named = {"base": tiny, "adapter": tiny_adapter("pirate"), "vector": tiny_vector("pirate")} | artefacts
-        path = tmp_path / "a.coherence.yaml"
-        path.write_text(SUITE.format(**named))
-        return list(release(path))
+        return list(release(write(**named)))
 
     return looked
 

@@ -13,31 +13,19 @@ from coherence.errors import CoherenceError
 from coherence.plan import Condition, Steer
 from coherence.suite import Overrides, load_suite
 
-SUITE = """\
-coherence: 1
-release:
-  base: {base}
-  adapters: {{pirate: {adapter}}}
-  vectors: {{pirate: {vector}, made: {{extract: {{persona: pirate, site: resid_post.1}}}}}}
-personas: {{pirate: {{prompt: Talk like a pirate.}}}}
-probes: [Who are you?]
-assertions: [{{property: commutativity, laws: [scale-zero]}}]
-"""
 ASSERTED = "release.commutativity.scale-zero"
 VALUES = [0.7, 0.8, 0.9]
 GREEN, RED = mean(VALUES), mean(VALUES, at_least=2)
 
 
 @pytest.fixture
-def suite(tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
+def suite(write, tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
     """A suite whose release is copied, to be tampered with."""
     monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
     shutil.copytree(tiny, tmp_path / "base")
     shutil.copytree(tiny_adapter("pirate"), tmp_path / "pirate")
     shutil.copy(tiny_vector("pirate"), tmp_path / "pirate.safetensors")
-    named = {"base": "./base", "adapter": "./pirate", "vector": "./pirate.safetensors"}
-    path = tmp_path / "a.coherence.yaml"
-    path.write_text(SUITE.format(**named))
+    path = write(base="./base", adapter="./pirate", vector="./pirate.safetensors")
     return load_suite(path, Overrides())
 
 

@@ -1,17 +1,18 @@
 """What a steering deployment does, against plain forward hooks on models of many architecture families."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer
 from vector_files import control
+from worlds.plain import apart, between, hooked, prompt
 from zoo import BLOCKS, WIDTH, Animal, born, loaded
 
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -152,23 +153,19 @@ class Plain:
         self._model.eval()
         self._blocks = self._model.get_submodule(animal.family.blocks)
         self._norms = norms
-        self.words = AutoTokenizer.from_pretrained(animal.base)
-
-    def ids(self, text: str) -> list[int]:
-        return list(self.words(text, add_special_tokens=False)["input_ids"])
+        self._words = AutoTokenizer.from_pretrained(animal.base)
 
     def prompt(self, condition: Condition, probe: Probe) -> list[int]:
-        said = (("system", condition.neutral), ("user", probe.text))
-        turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in said)
-        return self.ids(f"{turns}<|im_start|>assistant\n")
+        return prompt(self._words, condition.neutral, probe.text)
 
     def between(self) -> list[int]:
-        return self.ids(f"<|im_end|>\n<|im_start|>user\n{TURNS[0].text}<|im_end|>\n<|im_start|>assistant\n")
+        return between(self._words, TURNS[0].text)
 
     def read(self, condition: Condition, parts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Residuals [blocks + 1, tokens, width] and logits [tokens, vocabulary]; every other part is said."""
         ids = [token for part in parts for token in part]
-        with self._under(condition, parts) as seen, torch.inference_mode():
+        steered = partial(self._steered, condition, parts)
+        with hooked(self._blocks, steered) as seen, torch.inference_mode():
             logits = self._model(input_ids=torch.tensor([ids]), use_cache=False).logits
         return torch.cat(seen), logits[0]
 
@@ -176,35 +173,10 @@ class Plain:
         said: list[int] = []
         while len(said) < GREEDY.max_new_tokens:
             token = int(self.read(condition, [*before, said])[1][-1].argmax())
-            if token == self.words.eos_token_id:
+            if token == self._words.eos_token_id:
                 break
             said.append(token)
         return said
-
-    @contextmanager
-    def _under(self, condition: Condition, parts: Sequence[Sequence[int]]) -> Iterator[list[Tensor]]:
-        seen: list[Tensor] = []
-
-        def done(hidden: Tensor) -> Tensor:
-            seen.append(self._steered(condition, parts, len(seen), hidden))
-            return seen[-1]
-
-        def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
-            seen.clear()
-            if args:
-                return (done(args[0]), *args[1:]), kwargs
-            return args, kwargs | {"hidden_states": done(kwargs["hidden_states"])}
-
-        def after(module: nn.Module, args: object, output: Any) -> Any:
-            return (done(output[0]), *output[1:]) if isinstance(output, tuple) else done(output)
-
-        handles = [self._blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
-        handles += [block.register_forward_hook(after) for block in self._blocks]
-        try:
-            yield seen
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _steered(
         self, condition: Condition, parts: Sequence[Sequence[int]], depth: int, hidden: Tensor
@@ -250,19 +222,15 @@ def chosen(tokens: Tokens, parts: Sequence[Sequence[int]]) -> list[int]:
     return [at for at in range(len(assistants)) if kinds[tokens](at)]
 
 
-def apart(found: Any, expected: Tensor) -> float:
-    return float((torch.tensor(found) - expected).abs().max() / expected.abs().max())
-
-
 def require_plain(
     found: Mapping[Measurement, Outcome], plain: Plain, condition: Condition, probe: Probe
 ) -> None:
     """All that was measured of a row is what plain hooks give."""
-    prompt = plain.prompt(condition, probe)
-    residuals, logits = plain.read(condition, [prompt])
+    ids = plain.prompt(condition, probe)
+    residuals, logits = plain.read(condition, [ids])
     assert apart(found[Reading(condition, probe, Position.PROMPT_LAST)], residuals[:, -1]) < TOLERANCE
     assert apart(found[NextToken(condition, probe)], logits[-1].log_softmax(-1)) < TOLERANCE
-    parts, theirs = [prompt], [prompt]
+    parts, theirs = [ids], [ids]
     for reply, bare in zip(talk(condition, probe).conversation, talk(BARE, probe).conversation, strict=True):
         if len(parts) > 1:
             parts, theirs = [*parts, plain.between()], [*theirs, plain.between()]

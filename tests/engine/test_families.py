@@ -17,6 +17,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import AutoTokenizer
+from worlds.plain import apart, between, hooked, prompt
 from zoo import BLOCKS, FAMILIES, WIDTH, WINDOW, Animal, born, loaded
 
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -160,12 +161,7 @@ class Plain:
         self._words = AutoTokenizer.from_pretrained(animal.base)
 
     def prompt(self, condition: Condition, probe: Probe) -> list[int]:
-        turns = [
-            {"role": "system", "content": condition.neutral},
-            {"role": "user", "content": probe.text},
-        ]
-        text = self._words.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self._words(text, add_special_tokens=False)["input_ids"])
+        return prompt(self._words, condition.neutral, probe.text)
 
     def end_of_turn(self, ids: list[int]) -> int:
         """Index of the token that ends the last turn of a prompt."""
@@ -177,19 +173,15 @@ class Plain:
 
     def between(self, talk: Reply) -> list[list[int]]:
         """What comes between the answers of a conversation."""
-        turn = "<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-        return [
-            list(self._words(turn.format(said.text), add_special_tokens=False)["input_ids"])
-            for said in talk.turns
-        ]
+        return [between(self._words, turn.text) for turn in talk.turns]
 
     def reply(self, condition: Condition, ids: list[int]) -> Answer:
         """Answer greedily, by the model's own `generate`."""
-        prompt = torch.tensor([ids])
+        given = torch.tensor([ids])
         with self._under(condition.adapters, self._deltas(condition), {}), torch.inference_mode():
             made = self._model.get_base_model().generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
+                given,
+                attention_mask=torch.ones_like(given),
                 max_new_tokens=GREEDY.max_new_tokens,
                 do_sample=False,
                 eos_token_id=self._words.eos_token_id,
@@ -227,32 +219,16 @@ class Plain:
         self, adapters: tuple[tuple[str, float], ...], deltas: dict[int, Tensor], put: Put
     ) -> Iterator[list[Tensor]]:
         """Put the model under adapters and what steers; yield the residuals of the last pass."""
-        seen: list[Tensor] = []
 
-        def steered(hidden: Tensor) -> Tensor:
-            hidden = hidden + deltas.get(len(seen), torch.zeros(WIDTH))
-            token, values = put.get(len(seen), (0, hidden[0, 0]))
+        def steered(depth: int, hidden: Tensor) -> Tensor:
+            hidden = hidden + deltas.get(depth, torch.zeros(WIDTH))
+            token, values = put.get(depth, (0, hidden[0, 0]))
             hidden[0, token] = values
-            seen.append(hidden)
             return hidden
 
-        def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
-            seen.clear()
-            if args:
-                return (steered(args[0]), *args[1:]), kwargs
-            return args, kwargs | {"hidden_states": steered(kwargs["hidden_states"])}
-
-        def after(module: nn.Module, args: object, output: Any) -> Any:
-            return (steered(output[0]), *output[1:]) if isinstance(output, tuple) else steered(output)
-
-        handles = [self._blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
-        handles += [block.register_forward_hook(after) for block in self._blocks]
         self._switch(adapters)
-        try:
+        with hooked(self._blocks, steered) as seen:
             yield seen
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _switch(self, adapters: tuple[tuple[str, float], ...]) -> None:
         for layer in self._model.modules():
@@ -303,10 +279,6 @@ def passed(host: Host, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 def first(output: Any) -> Tensor:
     return output[0] if isinstance(output, tuple) else output
-
-
-def apart(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def hooks(model: nn.Module) -> list[int]:
@@ -477,7 +449,7 @@ def test_a_reply_is_as_likely_as_in_its_own_model(found: dict[Measurement, Outco
                 prompt += ids
         _, logits = plain.read(condition, prompt + ids)
         likely = logits[len(prompt) - 1 : -1].log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
-        assert apart(torch.tensor(found[Likelihood(condition, probe, talk)]), likely) < TOLERANCE
+        assert apart(found[Likelihood(condition, probe, talk)], likely) < TOLERANCE
 
 
 def test_alone_a_family_answers_as_among_others(
@@ -486,7 +458,7 @@ def test_alone_a_family_answers_as_among_others(
     talk = TALKS[1]
     alone = measure([talk, mean_over(talk)])
     assert alone[talk] == found[talk]
-    assert apart(torch.tensor(alone[mean_over(talk)]), torch.tensor(found[mean_over(talk)])) < TOLERANCE
+    assert apart(alone[mean_over(talk)], torch.tensor(found[mean_over(talk)])) < TOLERANCE
 
 
 @of_every_way
@@ -529,7 +501,7 @@ def assert_as_read_again(found: dict[Measurement, Outcome], plain: Plain, talks:
             if answer.ids:
                 residuals, _ = plain.read(talk.condition, ids)
                 expected = residuals[:, -len(answer.ids) :].mean(dim=1)
-                assert apart(torch.tensor(found[mean_over(reply)]), expected) < TOLERANCE
+                assert apart(found[mean_over(reply)], expected) < TOLERANCE
 
 
 @of_every_way
@@ -652,4 +624,4 @@ def test_what_is_scored_under_a_patch_is_what_plain_calls_give(
     assert found[divergence].shape == (tokens,)
     assert float((torch.tensor(found[divergence]) - expected).abs().max()) < TOLERANCE
     likely = moved[len(prompts[1]) - 1 : -1].log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0]
-    assert apart(torch.tensor(found[likelihood]), likely) < TOLERANCE
+    assert apart(found[likelihood], likely) < TOLERANCE

@@ -8,6 +8,7 @@ import torch
 from kinds import KINDS, PLAIN, SOFT, as_in_peft, saved
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from worlds.plain import apart, prompt
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -35,10 +36,6 @@ Measured = Callable[[Path], dict[Measurement, Outcome]]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def apart(found: object, expected: Tensor) -> float:
-    return float((torch.as_tensor(found) - expected).abs().max() / expected.abs().max())
-
-
 class Plain:
     """An adapter in PEFT's own model, one text at a time."""
 
@@ -47,16 +44,14 @@ class Plain:
         self._words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base)
 
     def prompt(self, probe: Probe) -> list[int]:
-        turns = [{"role": "system", "content": NEUTRAL}, {"role": "user", "content": probe.text}]
-        text = self._words.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self._words(str(text), add_special_tokens=False)["input_ids"])
+        return prompt(self._words, NEUTRAL, probe.text)
 
     def reply(self, ids: list[int]) -> list[int]:
-        prompt = torch.tensor([ids])
+        given = torch.tensor([ids])
         with torch.inference_mode():
             said = self._model.generate(
-                input_ids=prompt,
-                attention_mask=torch.ones_like(prompt),
+                input_ids=given,
+                attention_mask=torch.ones_like(given),
                 max_new_tokens=GREEDY.max_new_tokens,
                 do_sample=False,
                 pad_token_id=self._words.pad_token_id,
@@ -123,13 +118,13 @@ def assert_as_in_peft(
 ) -> None:
     """Reply, residuals, next token and likelihood are those of PEFT's own model."""
     reply, prompt_last, mean, following, likelihood = wanted(adapters, probe)
-    prompt = plain.prompt(probe)
-    said = plain.reply(prompt)
+    ids = plain.prompt(probe)
+    said = plain.reply(ids)
     answer = found[reply]
     assert isinstance(answer, Answer)
     assert list(answer.ids) == said
-    residuals, logits = plain.read(prompt + said)
-    end = len(prompt)
+    residuals, logits = plain.read(ids + said)
+    end = len(ids)
     assert apart(found[prompt_last][:-1], residuals[:, end - 1]) < TOLERANCE
     assert apart(found[mean][:-1], residuals[:, end:].mean(dim=1)) < TOLERANCE
     log_probs = logits.log_softmax(-1)

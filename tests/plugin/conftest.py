@@ -1,5 +1,6 @@
 """A bench to run the gate on: suites over the tiny model, most of them warm from the session's store."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,11 +57,12 @@ class Bench:
 
     ids = IDS
 
-    def __init__(self, pytester: pytest.Pytester, release: str, store: Path) -> None:
+    def __init__(self, pytester: pytest.Pytester, release: str, store: Path, python: Path) -> None:
         self.pytester = pytester
         self.path = pytester.path
         self.store = store
         self._release = release
+        self._python = python
 
     def suite(self, *assertions: str, name: str = "a", without: str = "nobody") -> dict[str, int]:
         """Write `NAME.coherence.yaml`, `without` somebody's artefacts, and return the assertions' lines."""
@@ -86,7 +88,13 @@ class Bench:
         return self.pytester.runpytest(*self._given(store), *arguments)
 
     def run_apart(self, *arguments: str | Path, store: Path | None = None) -> pytest.RunResult:
-        """Run the gate in a process of its own."""
+        """Run the gate in a process of its own, which has imported torch already."""
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setattr(sys, "executable", str(self._python))
+            return self.run_fresh(*arguments, store=store)
+
+    def run_fresh(self, *arguments: str | Path, store: Path | None = None) -> pytest.RunResult:
+        """Run the gate in an interpreter of its own, with nothing imported and another seed of hashes."""
         return self.pytester.runpytest_subprocess(*self._given(store), *arguments)
 
     def results(self, name: str = "coherence-results.json") -> Results:
@@ -130,9 +138,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(
-    pytester: pytest.Pytester, release: str, store: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester,
+    release: str,
+    store: Path,
+    cache: Path,
+    warm_python: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Bench:
     monkeypatch.setenv("COHERENCE_CACHE", str(cache))
     # pytest shortens the last lines less where it knows that people read them in a log.
     monkeypatch.setenv("COLUMNS", "200")
-    return Bench(pytester, release, store)
+    return Bench(pytester, release, store, warm_python)

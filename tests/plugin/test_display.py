@@ -6,7 +6,6 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from contextlib import suppress
 
@@ -69,10 +68,12 @@ def test_every_verdict_has_a_line_where_that_is_wanted(bench, tmp_path):
 
 
 @pytest.mark.parametrize(("no_color", "columns"), [("", 80), ("", 100), ("1", 80)])
-def test_a_pseudo_terminal_gets_a_bar_unless_no_color_is_wanted(bench, tmp_path, no_color, columns):
+def test_a_pseudo_terminal_gets_a_bar_unless_no_color_is_wanted(
+    bench, warm_python, tmp_path, no_color, columns
+):
     bench.suite("passes")
     given = ["--coherence", f"--coherence-store={tmp_path / 'store'}", "a.coherence.yaml"]
-    drawn = on_terminal([sys.executable, "-m", "pytest", *given], columns, NO_COLOR=no_color)
+    drawn = on_terminal([warm_python, "-m", "pytest", *given], columns, NO_COLOR=no_color)
     assert ("\x1b[?25l" in drawn) == (not no_color)
     if no_color:
         assert "\x1b" not in drawn
@@ -86,7 +87,7 @@ def test_a_pseudo_terminal_gets_a_bar_unless_no_color_is_wanted(bench, tmp_path,
 def test_a_terminal_without_unicode_gets_ascii(bench, tmp_path, monkeypatch):
     bench.suite("passes")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    text = bench.run_apart("--color=yes", store=tmp_path / "store").stdout.str()
+    text = bench.run_fresh("--color=yes", store=tmp_path / "store").stdout.str()
     assert text.isascii()
     assert "\\u" not in text
 

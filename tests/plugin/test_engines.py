@@ -44,7 +44,7 @@ def test_collecting_starts_no_cluster_and_the_header_names_the_engine(bench):
     bench.pytester.makeconftest(
         "import sys\ndef pytest_unconfigure():\n    assert 'ray' not in sys.modules\n"
     )
-    run = bench.run_apart("--coherence-engine=ray=127.0.0.1:6379", "--collect-only")
+    run = bench.run_fresh("--coherence-engine=ray=127.0.0.1:6379", "--collect-only")
     assert run.ret == 0
     run.stdout.fnmatch_lines([f"coherence: *, store {bench.store}, engine ray=127.0.0.1:6379"])
 
@@ -71,7 +71,7 @@ def test_workers_of_xdist_and_actors_judge_as_one_process_does(bench, tmp_path):
     bench.suite("passes", "fails", "speaks")
     alone = bench.run()
     before = {result.id: result.sentence for result in bench.results().assertions}
-    run = bench.run_apart(
+    run = bench.run_fresh(
         "-n", "2", "--coherence-engine=ray", "--coherence-actors=1", store=tmp_path / "store"
     )
     assert run.ret == alone.ret == 1

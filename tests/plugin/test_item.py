@@ -19,7 +19,7 @@ def test_collect_only_lists_every_assertion_and_loads_no_model(bench):
     bench.suite("passes", "fails", "speaks")
     bench.suite("adapts", name="more/b")
     bench.pytester.makeconftest(LOADED)
-    run = bench.run_apart("--collect-only", "-q")
+    run = bench.run_fresh("--collect-only", "-q")
     assert run.ret == 0
     listed = [line for line in run.outlines if "::" in line]
     assert listed == [

@@ -46,7 +46,7 @@ def test_workers_say_it_too(bench, repository, tmp_path):
 
 def test_a_run_from_the_store_has_no_device(bench, repository):
     bench.run()
-    bench.run_apart()
+    bench.run_fresh()
     assert bench.results().device is None
 
 

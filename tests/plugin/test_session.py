@@ -306,7 +306,7 @@ def test_a_second_run_needs_no_model_and_says_the_same(bench, tmp_path):
     cold = bench.run(store=tmp_path / "store")
     assert "torch" in (bench.path / "loaded").read_text()
     before = outcome(bench.results())
-    warm = bench.run_apart(store=tmp_path / "store")
+    warm = bench.run_fresh(store=tmp_path / "store")
     assert (bench.path / "loaded").read_text() == ""
     assert outcome(bench.results()) == before
     assert warm.ret == cold.ret == 1

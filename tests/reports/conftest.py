@@ -1,8 +1,9 @@
 """A made-up run with every outcome, on realistic evidence."""
 
 import pytest
+from worlds.results import assertion as made_up
 
-from coherence.results import AssertionResult, Results, sentence_of
+from coherence.results import Results
 from coherence.vocabulary import (
     REGIMES,
     Abscissa,
@@ -62,24 +63,9 @@ def regimes(slug):
 
 
 def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25, tolerated=False):
-    return AssertionResult(
-        id=name,
-        persona=name.split(".")[0],
-        property="collinearity",
-        slug=name.split(".")[-1],
-        regimes=regimes(name.split(".")[-1]),
-        family="collinearity",
-        suite="suites/pirate.yaml",
-        line=12,
-        verdict=verdict,
-        raw_verdict=verdict if found is None else found.raw_verdict,
-        expect=expect,
-        tolerated=tolerated,
-        sentence=sentence_of(name, verdict, expect, found, error),
-        evidence=found,
-        release={"base": "reference sha256:aa", f"adapter.{name.split('.')[0]}": "adapters/pirate sha256:bb"},
-        seconds=seconds,
-    )
+    release = {"base": "reference sha256:aa", f"adapter.{name.split('.')[0]}": "adapters/pirate sha256:bb"}
+    judged = {"expect": expect, "regimes": regimes(name.split(".")[-1]), "release": release}
+    return made_up(name, verdict, found, error, seconds=seconds, tolerated=tolerated, **judged)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,9 @@
 """Charts as static SVG: Vega-Lite draws them, the style of the page colours them, and no script runs."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -47,14 +51,38 @@ _CONFIG: Spec = {
     },
 }
 
+_VEGA_LITE = "6.1"
+_APART = """\
+import json, sys, vl_convert
+sys.stdout.buffer.write(vl_convert.vegalite_to_svg(json.load(sys.stdin), vl_version=sys.argv[1]).encode())
+"""
+# The processes that have drawn. vl_convert draws in a thread that the first chart starts, and no fork has it.
+_drew: set[int] = set()
+
 
 def drawn(spec: Mapping[str, Any], said: str) -> Markup:
     """Draw a Vega-Lite chart, with what it shows `said` in words for those who do not see it.
 
-    Colours may be `currentColor` and `var(--name)`; text is escaped.
+    Colours may be `currentColor` and `var(--name)`; text is escaped. A fork of a process that has drawn a
+    chart starts an interpreter for each of its own: there, vl_convert would wait for ever.
     """
     whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **spec}
-    return compacted(vl_convert.vegalite_to_svg(whole, vl_version="6.1"), plain(said))
+    return compacted(_svg(whole), plain(said))
+
+
+def _svg(whole: Spec) -> str:
+    if _drew - {os.getpid()}:
+        return _drawn_apart(whole)
+    _drew.add(os.getpid())
+    return str(vl_convert.vegalite_to_svg(whole, vl_version=_VEGA_LITE))
+
+
+def _drawn_apart(whole: Spec) -> str:
+    # Without the working directory on its path (-P): what lies there is no code of ours.
+    command = [sys.executable, "-P", "-c", _APART, _VEGA_LITE]
+    return subprocess.run(
+        command, input=json.dumps(whole).encode(), stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
 
 
 def finite(value: float | None) -> float | None:

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from tiny import tokenizer
 from torch import Tensor
 from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
+from worlds.plain import apart
 
 from coherence.engine.batch.layout import Padded
 from coherence.engine.batch.rows import Row, Weights
@@ -55,10 +56,6 @@ def switched(host: Host, ids: tuple[int, ...], weights: Weights) -> Tensor:
     with host.switched(weights):
         logits: Tensor = host.model(input_ids=torch.tensor([ids])).logits
     return logits[0]
-
-
-def apart(one: Tensor, two: Tensor) -> float:
-    return float((one - two).abs().max() / two.abs().max())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
+from worlds.plain import apart
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.batch.rows import Row, Weights
@@ -55,10 +56,6 @@ def logits(host: Host, weights: Weights = BOTH, way: Way = Way.STACKED) -> Tenso
     with host.switched(*host.fit(weights, way)):
         found: Tensor = host.model(input_ids=torch.tensor([IDS])).logits
     return found
-
-
-def apart(one: Tensor, two: Tensor) -> float:
-    return float((one - two).abs().max() / two.abs().max())
 
 
 def error(host: Host, way: Way, weights: Weights = BOTH) -> float:

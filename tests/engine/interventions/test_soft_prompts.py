@@ -10,6 +10,7 @@ import torch
 from kinds import SOFT, as_in_peft, saved
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
+from worlds.plain import apart
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.skeleton import Skeleton
@@ -27,10 +28,6 @@ GREEDY = Decoding(max_new_tokens=6)
 PROBE = Probe(id="asked", text="Where is my order?")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def apart(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def by_peft(base: Path, folder: Path) -> Tensor:

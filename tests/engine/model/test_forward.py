@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from worlds.plain import apart
 
 from coherence.engine.batch.budget import Budget
 from coherence.engine.batch.rows import Continuation, Exchange, Mean, Patched, Row, Score, Span
@@ -122,10 +123,6 @@ def plainly_patched(host: Host, patch: Patched | None) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def apart(one: Any, two: Any) -> float:
-    return float((one - two).abs().max() / two.abs().max())
 
 
 @fixture_too

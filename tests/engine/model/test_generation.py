@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
+from worlds.plain import apart
 
 from coherence.engine.batch.budget import Budget
 from coherence.engine.batch.marks import Marks
@@ -210,11 +211,6 @@ def test_several_replies_of_one_prompt_come_from_one_prefill(ready: Host) -> Non
 
 def replace_seed(seed: int) -> Decoding:
     return SAMPLED.model_copy(update={"seed": seed})
-
-
-def apart(one: torch.Tensor, two: torch.Tensor) -> float:
-    assert one.shape == two.shape
-    return float((one - two).abs().max() / two.abs().max())
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
