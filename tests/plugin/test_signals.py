@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,6 +20,21 @@ MOMENTS = {
     "collecting": "pytest_collection_modifyitems():\n    if True:",
     "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
 }
+
+# Of two workers one waits at its first assertion; the run is ended once the other has judged its own.
+SEVERAL = """
+import os
+import signal
+import time
+
+def pytest_runtest_setup(item):
+    if "fails" in item.name:
+        time.sleep(100)
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node") and "passes" in report.nodeid and report.when == "teardown":
+        os.kill({to}, signal.{name})
+"""
 
 
 def ended(bench, *arguments):
@@ -96,3 +114,30 @@ def test_who_has_another_use_for_a_signal_keeps_it(bench, signalled):
         signal.signal(signal.SIGTERM, before)
     assert heard == [True]
     assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "fail"}
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        pytest.param("SIGTERM", "os.getpid()", id="to the controller, as services send it"),
+        pytest.param("SIGINT", "0", id="to every process, as Ctrl-C does"),
+    ],
+)
+def test_a_run_of_several_processes_writes_what_its_workers_judged(bench, name, to):
+    bench.suite("passes", "fails", "unsure")
+    bench.pytester.makeconftest(SEVERAL.format(to=to, name=name))
+    given = ["--coherence", f"--coherence-store={bench.store}", "--coherence-junit=j.xml", "-n", "2"]
+    command = [sys.executable, "-m", "pytest", *given, "--coherence-html=h.html"]
+    # A session of its own: what is sent to every process of it must not come here.
+    run = subprocess.run(command, cwd=bench.path, start_new_session=True, capture_output=True, timeout=300)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {
+        bench.ids["passes"]: "pass",
+        bench.ids["fails"]: "error",
+        bench.ids["unsure"]: "error",
+    }
+    assert bench.sentence("unsure") == f"{bench.ids['unsure']} {ENDED.format(name)}"
+    cases = list(ElementTree.parse(bench.path / "j.xml").iter("testcase"))
+    assert [len(case.findall("error")) for case in cases] == [0, 1, 1]
+    assert (bench.path / "h.html").read_text().rstrip().endswith("</html>")
+    assert list(bench.path.rglob("*.partial")) == []
