@@ -17,6 +17,7 @@ def {hook}
         os.kill(os.getpid(), signal.{name})
 """
 MOMENTS = {
+    "reading": "pytest_collectreport(report):\n    if 'a.coherence.yaml' in report.nodeid:",
     "collecting": "pytest_collection_modifyitems():\n    if True:",
     "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
 }
@@ -75,6 +76,27 @@ def test_a_signal_before_the_suites_are_read_is_an_error_of_the_run(bench, signa
     assert ended(bench, "a.coherence.yaml").ret == pytest.ExitCode.INTERRUPTED
     assert bench.verdicts() == {"a.suite": "error"}
     assert bench.sentence("a.suite") == f"a.suite {ENDED.format('SIGTERM')}"
+
+
+def test_a_signal_while_suites_are_read_is_not_taken_for_a_mistake_of_the_command_line(bench, signalled):
+    bench.suite("passes", without="pirate")
+    bench.suite("passes", name="b")
+    signalled("reading", "SIGTERM")
+    replaced = bench.path / "base"
+    given = (f"--coherence-adapter=pirate={replaced}", "a.coherence.yaml", "b.coherence.yaml")
+    assert ended(bench, *given).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {"a.suite": "error"}
+
+
+def test_a_signal_while_all_is_measured_leaves_an_error_for_each(bench, signalled, monkeypatch):
+    def measure(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    bench.suite("passes", "fails")
+    monkeypatch.setattr("coherence.gate.Gate.measure", measure)
+    assert ended(bench).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {bench.ids["passes"]: "error", bench.ids["fails"]: "error"}
+    assert bench.sentence("fails") == f"{bench.ids['fails']} {ENDED.format('SIGTERM')}"
 
 
 def test_a_signal_while_reports_are_written_waits_for_them(bench, signalled, monkeypatch):
