@@ -237,7 +237,7 @@ class Artefacts:
     def files_in(self, conditions: Iterable[Condition]) -> list[ArtefactFiles]:
         """Return what takes part in conditions, each once, with its files: the base first.
 
-        That is also the adapter that a vector is extracted under: a deployment that serves the vector rests on it.
+        That is also the adapter that a vector is extracted under: whoever serves the vector rests on it.
         """
         named: dict[Named, None] = {("base", ""): None}
         for condition in conditions:
