@@ -5,7 +5,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import LoraConfig, PeftConfig, PeftModel
 from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers
 from safetensors.torch import load_file
 from torch import Tensor
@@ -30,10 +30,10 @@ def read_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     return weights
 
 
-def check_ranks(config: PeftConfig, weights: Mapping[str, Tensor]) -> None:
+def check_ranks(config: LoraConfig, weights: Mapping[str, Tensor]) -> None:
     """Refuse a rank of LoRA that no weight has, before PEFT takes the memory for it."""
     ranks = {key: rank for key in sorted(weights) if (rank := rank_in(key, weights[key]))}
-    told: int = max([config.r, *(config.rank_pattern or {}).values()])
+    told = max([config.r, *(config.rank_pattern or {}).values()])
     highest = max(ranks, key=ranks.__getitem__, default="")
     if ranks and told > ranks[highest]:
         raise ArtefactError(other_rank(highest, ranks[highest], told))

@@ -9,14 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from coherence.errors import ArtefactError
 
 
-class BoundedMaking(TorchDispatchMode):
+class BoundedMaking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses, inside, to make a tensor of more than `most` values: an ArtefactError says how many.
 
     Every kind of adapter has sizes of its own in its config, and PEFT believes them all.
     """
 
     def __init__(self, most: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._most = most
 
     def __torch_dispatch__(

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import PeftConfig, PeftType
+from peft import PeftConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from coherence.engine.interventions.adapter_config import read_config
-from coherence.engine.interventions.adapter_kinds import is_plain, type_of
+from coherence.engine.interventions.adapter_kinds import is_lora, is_plain
 from coherence.engine.interventions.adapter_patterns import spell_out
 from coherence.engine.interventions.adapter_weights import check_ranks, copies, read_weights
 from coherence.engine.interventions.adapters import mount, slot_of
@@ -45,7 +45,7 @@ class Carrier:
             warnings.simplefilter("ignore")
             config, weights = read_config(folder), read_weights(files)
             spell_out(config, self._names)
-            if type_of(config) is PeftType.LORA:
+            if is_lora(config):
                 check_ranks(config, weights)
             with BoundedMaking(self._values + sum(weight.numel() for weight in weights.values())):
                 return self._mount(name, config, weights)
