@@ -32,13 +32,14 @@ def main() -> int:
     """Make the changes; 1 where a warm run would say something else than a cold one."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first change; each has the next one")
     parser.add_argument("--publish", action="store_true", help="write the count into docs/robustness.md")
     options = parser.parse_args()
     wrong = []
     with TemporaryDirectory() as folder:
         os.environ["COHERENCE_CACHE"] = f"{folder}/cache"
         release = SingleChanges(Path(folder) / "release")
-        for seed in track(range(options.changes), console=CONSOLE):
+        for seed in track(range(options.seed, options.seed + options.changes), console=CONSOLE):
             if found := release.check(Random(seed)):
                 CONSOLE.print(f"seed {seed}: {found}")
                 wrong.append(found)

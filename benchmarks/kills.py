@@ -1,5 +1,6 @@
 """End runs by a signal, and see what each leaves: `python benchmarks/kills.py --signal TERM`."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,14 +9,19 @@ import time
 import traceback
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from math import ceil
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import pytest
 from rounds import CONSOLE
+from stages import Reached, Stage, Teller
 from tiny_release import write_release
 from work import ROOT
 
@@ -30,37 +36,57 @@ from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Verdict
 
 PAGE = ROOT / "docs" / "robustness.md"
+# What was left when each signal was published last.
+KEPT = ROOT / "benchmarks" / "results" / "kills.json"
 BEGIN, END = "<!-- begin: python benchmarks/kills.py --signal {} -->", "<!-- end -->"
 RESULTS, JUNIT, PAGE_HTML = "results.json", "junit.xml", "report.html"
-_EVERY = 10
+SIGNALS = ("TERM", "INT", "KILL")
+STORES = ("empty", "full")
+# After every so many a run goes on. It divides no number of stages and stores: each has its turn.
+_EVERY = 11
 _TIMED = 3
 _LEAKED = 70
+_NEVER = {
+    _LEAKED: "pytest did not end it",
+    pytest.ExitCode.INTERNAL_ERROR: "it ended as a bug of pytest would",
+}
 _COLUMNS = ("where the run was", "runs", "exit codes", "documents", "verdicts in them", "parts of files left")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is ended: after a share of the time that an undisturbed one takes for a stage."""
+
+    stage: Stage
+    store: str
+    share: float
 
 
 @dataclass(frozen=True)
 class Left:
     """What a run that was ended left behind, and what the next one made of that."""
 
+    stage: Stage
+    """What it had come to when it was ended."""
     code: int
-    documents: tuple[str, ...]
+    documents: int
     judged: int
     missing: int
-    suites_read: bool
     parts: int
     faults: Sequence[str] = field(default=())
     """What must never be."""
 
-    @property
-    def where(self) -> str:
-        """How far it had come."""
-        if not self.documents:
-            return "before the session, or before its reports"
-        if not self.suites_read:
-            return "reading the suites"
-        if not self.judged:
-            return "measuring"
-        return "judging" if self.missing else "all was judged"
+
+def moments(count: int) -> list[Moment]:
+    """Spread moments evenly over the stages, over both stores, and over the whole of each stage."""
+    rounds = ceil(count / (len(Stage) * len(STORES)))
+    spread = [
+        Moment(stage, store, (number + 0.5) / rounds)
+        for number in range(rounds)
+        for store in STORES
+        for stage in Stage
+    ]
+    return spread[:count]
 
 
 class Bench:
@@ -74,39 +100,46 @@ class Bench:
         # No fork has to build what reads suites. Nothing is measured here: threads do not survive a fork.
         load_suite(self.suite, Overrides())
         self._run(self.warm)
-        # The fastest of a few: a moment that comes after the end of a run shows nothing.
-        self.seconds = {
-            "full": min(self._run(self.warm) for _ in range(_TIMED)),
-            "empty": min(self._run(folder / f"empty{number}") for number in range(_TIMED)),
+        self._seconds = {
+            "full": _fastest([self._run(self.warm) for _ in range(_TIMED)]),
+            "empty": _fastest([self._run(folder / f"empty{number}") for number in range(_TIMED)]),
         }
         self.expected = said(Results.read(self._at(RESULTS)))
 
-    def end(self, number: signal.Signals, kind: str, share: float) -> Left:
-        """Send the signal after a share of the seconds that an undisturbed run takes."""
+    def end(self, number: signal.Signals, moment: Moment) -> Left:
+        """Send the signal when the run is where the moment says, which it tells itself."""
         self._tidy()
         store = self.folder / "store"
-        if kind == "full":
+        if moment.store == "full":
             shutil.copytree(self.warm, store)
-        child = self._start(store)
-        time.sleep(share * self.seconds[kind])
-        os.kill(child, number)
-        return self._left(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store, number)
+        child, told = self._start(store)
+        with told:
+            reached = _wait_for(moment.stage, told)
+            due = reached.at + moment.share * self._seconds[moment.store][moment.stage]
+            time.sleep(max(0.0, due - time.perf_counter()))
+            stage = _latest(reached, told).stage
+            os.kill(child, number)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return self._left(stage, code, store, number)
 
-    def _left(self, code: int, store: Path, number: signal.Signals) -> Left:
-        faults = [*self._broken(), *(["pytest did not end it"] if code == _LEAKED else [])]
-        documents = tuple(name for name in (RESULTS, JUNIT, PAGE_HTML) if self._at(name).exists())
-        found = Results.read(self._at(RESULTS)).assertions if documents and not faults else ()
+    def _left(self, stage: Stage, code: int, store: Path, number: signal.Signals) -> Left:
+        faults = [*self._broken(), *([_NEVER[code]] if code in _NEVER else [])]
+        documents = sum(self._at(name).exists() for name in (RESULTS, JUNIT, PAGE_HTML))
+        found = (
+            Results.read(self._at(RESULTS)).assertions if self._at(RESULTS).exists() and not faults else ()
+        )
         missing = [one for one in found if one.verdict is Verdict.ERROR]
         parts = [path for place in (self.folder / "run", store) for path in place.rglob("*.partial")]
         if number != signal.SIGKILL:
             faults += [f"{len(parts)} parts of files"] if parts else []
-            faults += [f"only {', '.join(documents)}"] if len(documents) in (1, 2) else []
-            ours = {one.id for one in found} != set(self.expected) and found
-            faults += ["not every assertion is there"] if ours and missing[0].family != "suite" else []
+            faults += [f"{documents} documents"] if documents < 3 and (documents or stage) else []
+            of_run = [one.family for one in found] == ["suite"]
+            whole = {one.id for one in found} == set(self.expected)
+            faults += ["not every assertion is there"] if found and not (whole or of_run) else []
+            faults += ["what was selected is not told"] if of_run and stage > Stage.READING else []
         if (store / "v1").is_dir():
             faults += self._not_its_own(store)
-        read = not any(one.family == "suite" for one in found)
-        return Left(code, documents, len(found) - len(missing), len(missing), read, len(parts), faults)
+        return Left(stage, code, documents, len(found) - len(missing), len(missing), len(parts), faults)
 
     def goes_on(self) -> Iterator[str]:
         """Let a run find what the last one left in its store; yield what it says otherwise."""
@@ -133,19 +166,28 @@ class Bench:
         if self._at(PAGE_HTML).exists() and not self._at(PAGE_HTML).read_text().rstrip().endswith("</html>"):
             yield f"{PAGE_HTML} is not whole"
 
-    def _run(self, store: Path) -> float:
-        started = time.perf_counter()
-        child = self._start(store)
+    def _run(self, store: Path) -> list[float]:
+        """Let one run to its end; return the seconds of each stage."""
+        child, told = self._start(store)
+        reached: list[Reached] = []
+        with told, suppress(EOFError):
+            while True:
+                reached.append(told.recv())
         _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) not in (0, 1):
+        ends = [*(one.at for one in reached[1:]), time.perf_counter()]
+        if os.waitstatus_to_exitcode(status) not in (0, 1) or len(reached) != len(Stage):
             sys.exit(f"FAILED: an undisturbed run ended with {os.waitstatus_to_exitcode(status)}")
-        return time.perf_counter() - started
+        return [end - one.at for one, end in zip(reached, ends, strict=True)]
 
-    def _start(self, store: Path) -> int:
+    def _start(self, store: Path) -> tuple[int, Connection]:
+        """Start a run; return its process, and what hears the stages that it comes to."""
         (self.folder / "run").mkdir(exist_ok=True)
+        told, tell = Pipe(duplex=False)
         child = os.fork()
         if child:
-            return child
+            tell.close()
+            return child, told
+        told.close()
         os.chdir(self.folder / "run")
         silent = os.open("output", os.O_WRONLY | os.O_CREAT)
         for stream in (1, 2):
@@ -166,7 +208,7 @@ class Bench:
             *several,
         ]
         try:
-            os._exit(pytest.main([*given, str(self.suite)]))
+            os._exit(pytest.main([*given, str(self.suite)], plugins=[Teller(tell)]))
         except BaseException:  # it must not get to what this process cleans up
             traceback.print_exc()
             os._exit(_LEAKED)
@@ -184,63 +226,97 @@ def said(results: Results) -> dict[str, str]:
     return {one.id: one.model_dump_json(exclude={"seconds"}) for one in results.assertions}
 
 
+def _fastest(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Take the least seconds of each stage: a moment that comes after its end shows another one."""
+    return [min(seconds) for seconds in zip(*runs, strict=True)]
+
+
+def _wait_for(stage: Stage, told: Connection) -> Reached:
+    reached: Reached = told.recv()
+    while reached.stage < stage:
+        reached = told.recv()
+    return reached
+
+
+def _latest(reached: Reached, told: Connection) -> Reached:
+    """Return what the run has come to by now; it may have ended."""
+    with suppress(EOFError):
+        while told.poll():
+            reached = told.recv()
+    return reached
+
+
 def ended(options: Namespace, number: signal.Signals) -> list[Left]:
-    """End runs at moments spread evenly over an undisturbed one: every other one finds its store full."""
+    """End a run at each moment."""
     with TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.workers)
         left = []
-        for moment in range(options.moments):
-            kind = ("empty", "full")[moment % 2]
-            left.append(bench.end(number, kind, (moment + 0.5) / options.moments))
-            if moment % _EVERY == 0:
+        for count, moment in enumerate(moments(options.moments)):
+            left.append(bench.end(number, moment))
+            if count % _EVERY == 0:
                 left[-1] = replace(left[-1], faults=[*left[-1].faults, *bench.goes_on()])
-            CONSOLE.print(f"{moment + 1}/{options.moments}", kind, left[-1].where, *left[-1].faults)
+            CONSOLE.print(
+                f"{count + 1}/{options.moments}", moment.store, left[-1].stage.shown, *left[-1].faults
+            )
         return left
 
 
-def lines(left: Sequence[Left]) -> list[tuple[str, ...]]:
-    """Put runs together that had come equally far, in the order in which a run comes there."""
-    order = ("before the session, or before its reports", "reading the suites", "measuring", "judging")
-    places = sorted({one.where for one in left}, key=[*order, "all was judged"].index)
-    return [_line(place, [one for one in left if one.where == place]) for place in places]
+def table(left: Sequence[Left]) -> Iterator[str]:
+    """Make the lines of a table: runs that had come equally far together, in the order of the stages."""
+    rows = [
+        _row(stage, of_stage) for stage in Stage if (of_stage := [one for one in left if one.stage == stage])
+    ]
+    for row in (_COLUMNS, ["---"] * len(_COLUMNS), *rows):
+        yield f"| {' | '.join(row)} |"
 
 
-def _line(place: str, left: Sequence[Left]) -> tuple[str, ...]:
+def _row(stage: Stage, left: Sequence[Left]) -> tuple[str, ...]:
     codes = ", ".join(f"{code} ({count})" for code, count in sorted(Counter(x.code for x in left).items()))
-    whole = {len(one.documents) for one in left}
-    judged = [one.judged for one in left]
-    missing = [one.missing for one in left]
-    counts = f"{_range(judged)} judged, {_range(missing)} errors" if any(whole) else ""
-    documents = f"{_range(whole)}, whole" if any(whole) else "none"
-    return place, str(len(left)), codes, documents, counts, _range([one.parts for one in left])
+    documents, parts = [one.documents for one in left], [one.parts for one in left]
+    judged, missing = [one.judged for one in left], [one.missing for one in left]
+    counts = f"{_range(judged)} judged, {_range(missing)} errors" if any(documents) else ""
+    whole = f"{_range(documents)}, whole" if any(documents) else "none"
+    return stage.shown, str(len(left)), codes, whole, counts, _range(parts)
 
 
-def _range(values: Sequence[int] | set[int]) -> str:
+def _range(values: Sequence[int]) -> str:
     low, high = min(values), max(values)
     return str(low) if low == high else f"{low} to {high}"
 
 
+def read_kept() -> dict[str, list[Left]]:
+    """Read what was left when each signal was published last, by the name of the signal."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return {
+        name: [Left(**one | {"stage": Stage(one["stage"])}) for one in left] for name, left in kept.items()
+    }
+
+
 def publish(name: str, left: Sequence[Left]) -> None:
-    """Put the table between the page's marks."""
+    """Keep what was left, and put the table between the page's marks."""
+    kept: Mapping[str, Sequence[Left]] = read_kept() | {name: list(left)}
+    content = {one: [asdict(each) for each in kept[one]] for one in SIGNALS if one in kept}
+    lines = ",\n".join(
+        f'"{one}": [\n' + ",\n".join(map(json.dumps, each)) + "\n]" for one, each in content.items()
+    )
+    replace_file(KEPT, f"{{\n{lines}\n}}\n".encode())
     begin = BEGIN.format(name)
-    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *lines(left)]
-    shown = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     before, rest = PAGE.read_text().split(begin)
     after = rest.split(END, 1)[1]
-    replace_file(PAGE, f"{before}{begin}\n\n{shown}\n{END}{after}".encode())
+    shown = "\n".join(table(left))
+    replace_file(PAGE, f"{before}{begin}\n\n{shown}\n\n{END}{after}".encode())
 
 
 def main() -> int:
     """End the runs; 1 where one of them left what must never be."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--signal", choices=("TERM", "INT", "KILL"), default="TERM")
+    parser.add_argument("--signal", choices=SIGNALS, default="TERM")
     parser.add_argument("--moments", type=int, default=100)
     parser.add_argument("--workers", type=int, default=0, help="of pytest-xdist; default: none")
     parser.add_argument("--publish", action="store_true", help="write the table into docs/robustness.md")
     options = parser.parse_args()
     left = ended(options, signal.Signals[f"SIG{options.signal}"])
-    for row in (_COLUMNS, *lines(left)):
-        CONSOLE.print(" | ".join(row), soft_wrap=True)
+    CONSOLE.print(*table(left), sep="\n", soft_wrap=True)
     faults = [fault for one in left for fault in one.faults]
     CONSOLE.print(*(["FAILED", *faults] if faults else ["every document was whole, every next run the same"]))
     if options.publish and not faults:

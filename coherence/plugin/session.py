@@ -130,7 +130,11 @@ class CoherenceSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Deselect what is not of the tier that was asked for."""
+        """Refuse what is replaced for nobody, and deselect what is not of the tier that was asked for.
+
+        Not in `pytest_collection_finish`, which follows a collection that broke off as well.
+        """
+        self._require_used_overrides()
         beyond = [item for item in items if isinstance(item, AssertionItem) and not self._is_asked(item)]
         if not beyond:
             return
@@ -145,7 +149,6 @@ class CoherenceSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Plan what the selected assertions need."""
-        self._require_used_overrides()
         selected: dict[Any, list[Any]] = {}
         for item in session.items:
             if isinstance(item, AssertionItem):

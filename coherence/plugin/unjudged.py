@@ -1,6 +1,6 @@
 """What was selected and came to no verdict: an error each in the reports, which says why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,16 @@ class Unjudged:
         self.seed: int | None = None
         """Of the first suite that was read for what was not judged; None where none was."""
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Hear what was selected, where this process collects; a collection that broke off ends before."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Hear what was selected, where this process collects; a collection that broke off ends before.
+
+        Around the session, which measures inside: a run that ends meanwhile has selected all of it.
+        """
         if not is_controller(self._config):
             items = [item for item in session.items if isinstance(item, AssertionItem)]
             self.select({item.nodeid: item.assertion for item in items})
+        return (yield)
 
     def select(self, assertions: Mapping[str, Assertion | None]) -> None:
         """Take in what was selected, by node id; what belongs to no suite is passed over."""

@@ -161,6 +161,18 @@ def test_an_artefact_that_took_no_part_was_not_judged(suite):
     }
 
 
+def test_an_adapter_that_only_a_vector_is_extracted_under_was_judged(suite, tmp_path):
+    written = suite.path.read_text()
+    suite.path.write_text(written.replace("site: resid_post.1}", "site: resid_post.1, under: pirate}"))
+    suite = load_suite(suite.path, Overrides())
+    steered = Condition("", (), (), (Steer("pirate", 1.0), Steer("made", 1.0)))
+    verification = Verification(results(suite, steered))
+    assert bad(verification.of_suite(suite)) == {}
+    flip(tmp_path / "pirate" / "adapter_model.safetensors")
+    found = bad(verification.of_suite(suite))
+    assert list(found) == ["adapter pirate", "vector made"]
+
+
 def test_a_vector_is_also_how_it_is_read_and_made(suite, verification):
     written = suite.path.read_text()
     suite.path.write_text(

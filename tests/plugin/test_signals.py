@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,9 +17,25 @@ def {hook}
         os.kill(os.getpid(), signal.{name})
 """
 MOMENTS = {
+    "reading": "pytest_collectreport(report):\n    if 'a.coherence.yaml' in report.nodeid:",
     "collecting": "pytest_collection_modifyitems():\n    if True:",
     "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
 }
+
+# Of two workers one waits at its first assertion; the run is ended once the other has judged its own.
+SEVERAL = """
+import os
+import signal
+import time
+
+def pytest_runtest_setup(item):
+    if "fails" in item.name:
+        time.sleep(100)
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node") and "passes" in report.nodeid and report.when == "teardown":
+        os.kill({to}, signal.{name})
+"""
 
 
 def ended(bench, *arguments):
@@ -59,6 +78,27 @@ def test_a_signal_before_the_suites_are_read_is_an_error_of_the_run(bench, signa
     assert bench.sentence("a.suite") == f"a.suite {ENDED.format('SIGTERM')}"
 
 
+def test_a_signal_while_suites_are_read_is_not_taken_for_a_mistake_of_the_command_line(bench, signalled):
+    bench.suite("passes", without="pirate")
+    bench.suite("passes", name="b")
+    signalled("reading", "SIGTERM")
+    replaced = bench.path / "base"
+    given = (f"--coherence-adapter=pirate={replaced}", "a.coherence.yaml", "b.coherence.yaml")
+    assert ended(bench, *given).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {"a.suite": "error"}
+
+
+def test_a_signal_while_all_is_measured_leaves_an_error_for_each(bench, signalled, monkeypatch):
+    def measure(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    bench.suite("passes", "fails")
+    monkeypatch.setattr("coherence.gate.Gate.measure", measure)
+    assert ended(bench).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {bench.ids["passes"]: "error", bench.ids["fails"]: "error"}
+    assert bench.sentence("fails") == f"{bench.ids['fails']} {ENDED.format('SIGTERM')}"
+
+
 def test_a_signal_while_reports_are_written_waits_for_them(bench, signalled, monkeypatch):
     real = os.replace
 
@@ -96,3 +136,30 @@ def test_who_has_another_use_for_a_signal_keeps_it(bench, signalled):
         signal.signal(signal.SIGTERM, before)
     assert heard == [True]
     assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "fail"}
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        pytest.param("SIGTERM", "os.getpid()", id="to the controller, as services send it"),
+        pytest.param("SIGINT", "0", id="to every process, as Ctrl-C does"),
+    ],
+)
+def test_a_run_of_several_processes_writes_what_its_workers_judged(bench, name, to):
+    bench.suite("passes", "fails", "unsure")
+    bench.pytester.makeconftest(SEVERAL.format(to=to, name=name))
+    given = ["--coherence", f"--coherence-store={bench.store}", "--coherence-junit=j.xml", "-n", "2"]
+    command = [sys.executable, "-m", "pytest", *given, "--coherence-html=h.html"]
+    # A session of its own: what is sent to every process of it must not come here.
+    run = subprocess.run(command, cwd=bench.path, start_new_session=True, capture_output=True, timeout=300)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {
+        bench.ids["passes"]: "pass",
+        bench.ids["fails"]: "error",
+        bench.ids["unsure"]: "error",
+    }
+    assert bench.sentence("unsure") == f"{bench.ids['unsure']} {ENDED.format(name)}"
+    cases = list(ElementTree.parse(bench.path / "j.xml").iter("testcase"))
+    assert [len(case.findall("error")) for case in cases] == [0, 1, 1]
+    assert (bench.path / "h.html").read_text().rstrip().endswith("</html>")
+    assert list(bench.path.rglob("*.partial")) == []

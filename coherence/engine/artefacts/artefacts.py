@@ -235,10 +235,13 @@ class Artefacts:
         return type(problem)(sentence, problem.place or place)
 
     def files_in(self, conditions: Iterable[Condition]) -> list[ArtefactFiles]:
-        """Return what takes part in conditions, each once, with its files: the base first."""
+        """Return what takes part in conditions, each once, with its files: the base first.
+
+        That is also the adapter that a vector is extracted under: whoever serves the vector rests on it.
+        """
         named: dict[Named, None] = {("base", ""): None}
         for condition in conditions:
-            named |= dict.fromkeys(self._own(condition))
+            named |= dict.fromkeys(self.carried_by(condition))
         return [self._described(*one) for one in named]
 
     def carried_by(self, condition: Condition) -> Iterator[Named]:

@@ -83,10 +83,15 @@ def type_of(config: PeftConfig) -> PeftType:
     return PeftType(config.peft_type)
 
 
+def is_lora(config: PeftConfig) -> TypeGuard[LoraConfig]:
+    """Whether it is LoRA, whatever is beside it; AdaLoRA, whose class follows from it, is not."""
+    return config.peft_type == PeftType.LORA
+
+
 def is_plain(config: PeftConfig) -> TypeGuard[LoraConfig]:
     """Whether it is LoRA on modules and nothing beside it, which many of can lie in a model at once."""
     default = LoraConfig()
-    return config.peft_type == PeftType.LORA and not any(
+    return is_lora(config) and not any(
         is_set(getattr(config, name), getattr(default, name)) for name in GRAFTED
     )
 

@@ -31,7 +31,7 @@ def read_weights(files: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def check_ranks(config: LoraConfig, weights: Mapping[str, Tensor]) -> None:
-    """Refuse a rank that no weight has, before PEFT takes the memory for it."""
+    """Refuse a rank of LoRA that no weight has, before PEFT takes the memory for it."""
     ranks = {key: rank for key in sorted(weights) if (rank := rank_in(key, weights[key]))}
     told = max([config.r, *(config.rank_pattern or {}).values()])
     highest = max(ranks, key=ranks.__getitem__, default="")

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from peft import PeftConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from coherence.engine.interventions.adapter_config import read_config
-from coherence.engine.interventions.adapter_kinds import is_plain
+from coherence.engine.interventions.adapter_kinds import is_lora, is_plain
 from coherence.engine.interventions.adapter_patterns import spell_out
 from coherence.engine.interventions.adapter_weights import check_ranks, copies, read_weights
 from coherence.engine.interventions.adapters import mount, slot_of
+from coherence.engine.interventions.bounded_making import BoundedMaking
 from coherence.engine.interventions.grafting import grafted
 from coherence.engine.interventions.grafts import Graft, Grafts
 from coherence.engine.interventions.soft_prompts import SoftPrompts, soft_prompt
@@ -31,6 +33,7 @@ class Carrier:
         self.soft = SoftPrompts(model)
         self._model, self._blocks = model, blocks
         self._names = [name for name, _ in model.named_modules()]
+        self._values = sum(parameter.numel() for parameter in model.parameters())
 
     def mount(self, name: str, folder: Path, files: Sequence[Path]) -> str:
         """Mount a PEFT folder, its weights from `files`; an ArtefactError says why it cannot be used.
@@ -42,19 +45,24 @@ class Carrier:
             warnings.simplefilter("ignore")
             config, weights = read_config(folder), read_weights(files)
             spell_out(config, self._names)
-            if is_plain(config):
+            if is_lora(config):
                 check_ranks(config, weights)
-                weights = self._changed(weights)
-                if not copies(weights, self.grafts.weights):
-                    self.mounted, remark = mount(
-                        self.mounted, config, slot_of(name), weights, self.grafts.is_of_skeleton
-                    )
-                    return remark
-            if config.is_prompt_learning:
-                self.soft.add(name, soft_prompt(self._model, self.grafts, config, slot_of(name), weights))
-                return ""
-            graft, remark = grafted(self._model, self.grafts, config, slot_of(name), weights)
-            self._require_blocks(graft)
+            with BoundedMaking(self._values + sum(weight.numel() for weight in weights.values())):
+                return self._mount(name, config, weights)
+
+    def _mount(self, name: str, config: PeftConfig, weights: Mapping[str, Tensor]) -> str:
+        if is_plain(config):
+            weights = self._changed(weights)
+            if not copies(weights, self.grafts.weights):
+                self.mounted, remark = mount(
+                    self.mounted, config, slot_of(name), weights, self.grafts.is_of_skeleton
+                )
+                return remark
+        if config.is_prompt_learning:
+            self.soft.add(name, soft_prompt(self._model, self.grafts, config, slot_of(name), weights))
+            return ""
+        graft, remark = grafted(self._model, self.grafts, config, slot_of(name), weights)
+        self._require_blocks(graft)
         self.grafts.add(name, graft)
         return remark
 

@@ -176,6 +176,16 @@ def test_each_file_of_an_artefact_has_a_digest(
     assert steered.files == {vector.name: file_digest(vector)}
 
 
+def test_the_adapter_that_a_vector_is_extracted_under_takes_part(
+    artefacts: Ship, tiny_adapter: Callable[..., Path]
+) -> None:
+    side = replace(extracted().positive, adapters=(("counsel", 1.0),))
+    made = replace(extracted(), positive=side, negative=side)
+    release = artefacts(adapters={"counsel": tiny_adapter("counsel"), "idle": "nowhere"}, **own(made))
+    used = [one.name for one in release.files_in([Condition("", steers=(Steer("pirate", 1.0),))])]
+    assert used == ["base", "vector pirate", "adapter counsel"]
+
+
 def test_the_adapter_that_a_vector_is_extracted_under_is_part_of_its_digest(
     artefacts: Ship, tiny_adapter: Callable[..., Path]
 ) -> None:

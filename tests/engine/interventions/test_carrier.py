@@ -1,7 +1,9 @@
 """What lies beside an adapter's own weights, and what takes blocks away."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,3 +65,26 @@ def test_what_takes_blocks_away_is_refused(
     with pytest.raises(ArtefactError, match="replaces model, which holds blocks of the model; expected an"):
         host.mount("pirate", tmp_path / "pirate")
     assert host.mount("other", tiny_adapter("other")) == ""
+
+
+HUGE = 10**12
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "why"),
+    [
+        ("lora and trainable tokens", {"rank_pattern": {"v_proj": HUGE}}, "says rank 1000000000000"),
+        ("loha", {"r": HUGE}, "asks for a tensor of "),
+        ("hira", {"r": HUGE}, "asks for a tensor of "),
+        ("vblora", {"num_vectors": HUGE}, "asks for a tensor of "),
+        ("prompt tuning", {"num_virtual_tokens": HUGE}, "asks for a tensor of "),
+    ],
+)
+def test_no_size_in_a_config_is_believed_beyond_base_and_weights(
+    host: Host, tiny: Path, tmp_path: Path, kind: str, told: dict[str, Any], why: str
+) -> None:
+    folder = saved(kind, tiny, tmp_path / "pirate")
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | told))
+    with pytest.raises(ArtefactError, match=why):
+        host.mount("pirate", folder)
