@@ -89,20 +89,20 @@ class Engine:
 
         Portions are parts of the plan that should come to their end one after the other: see `rounds`. Under
         a budget nothing of one is measured before those before it, which takes longer and leaves fewer half
-        done. `hear` is told all outcomes of measuring as they come, those of the store first. Progress
-        expects `later` after them, which others measure. One process measures at a time on one store; the
-        others wait, and then find what it measured.
+        done. `hear` is told all outcomes as they come, those of the store first. Progress expects `later`
+        after them, which others measure. One process measures at a time on one store; the others wait, find
+        what it measured, and `hear` nothing that was told there.
         """
         hear = _unheard if hear is None else hear
         outcomes = self._looked_up(plan)
-        _tell(hear, outcomes)
-        if len(outcomes) < len(plan):
+        if len(outcomes) == len(plan):
+            _tell(hear, outcomes)
+        else:
             with self._store.lock("measuring", self._progress.wait), self._store.bounded():
-                stored = self._stored(measurement for measurement in plan if measurement not in outcomes)
-                _tell(hear, stored)
-                outcomes |= stored
+                outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:
+                    _tell(hear, outcomes)
                     outcomes |= self._measured(missing, outcomes, portions or [plan], hear, later)
         if not self._spending.spent:
             return outcomes

@@ -373,8 +373,6 @@ class Gate:
             for place in awaited.complete(measurement):
                 self._tell(*chosen[place], record)
 
-        for place in awaited.empty:
-            self._tell(*chosen[place], record)
         return hear
 
     def _tell(self, suite: Suite, assertion: Assertion, record: Record) -> None:

@@ -330,6 +330,9 @@ def test_outcomes_are_heard_as_they_come_and_first_those_of_the_store(
     plan = Plan(measurements(BARE, PROMPT, BROKEN))
     outcomes = Engine(release(), store).measure(plan, hear=hear)
     assert set([*heard][:5]) == {*measurements(PROMPT)}
+    heard_again: list[Measurement] = []
+    Engine(release(), store).measure(Plan(measurements(BARE)), hear=lambda one, _: heard_again.append(one))
+    assert heard_again == list(Plan(measurements(BARE)))
     assert heard.keys() == outcomes.keys()
     assert all(same(heard[one], outcomes[one]) for one in plan)
 
