@@ -10,6 +10,7 @@ from coherence.engine.requests.arithmetic import Arithmetic
 from coherence.plan import LawSearch, Measurement, Plan
 from coherence.plan.workload import TokenCount
 from coherence.store import Store
+from coherence.store.entry import manifest_of
 from coherence.suite import Assertion, Suite
 
 
@@ -49,13 +50,18 @@ def forecast(selected: Mapping[Suite, Sequence[Assertion]], store: Store) -> For
     releases: dict[str, list[tuple[Suite, Assertion]]] = {}
     for suite, assertions in selected.items():
         releases.setdefault(suite.release_key, []).extend((suite, one) for one in assertions)
-    return Forecast(tuple(part for chosen in releases.values() for part in _of_release(chosen, store)))
+    charged: set[str] = set()
+    return Forecast(
+        tuple(part for chosen in releases.values() for part in _of_release(chosen, store, charged))
+    )
 
 
-def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iterator[Charge]:
+def _of_release(
+    chosen: Sequence[tuple[Suite, Assertion]], store: Store, charged: set[str]
+) -> Iterator[Charge]:
     scene, places = chosen[0][0].scene, chosen[0][0].places
     artefacts = Artefacts.of(scene, places)
-    bill = _Bill(artefacts, store, Arithmetic(artefacts))
+    bill = _Bill(artefacts, store, Arithmetic(artefacts), charged)
     for _, assertion in chosen:
         yield from bill.parts(assertion, "claim", assertion.case.measurements())
     for _, assertion in chosen:
@@ -63,15 +69,15 @@ def _of_release(chosen: Sequence[tuple[Suite, Assertion]], store: Store) -> Iter
 
 
 class _Bill:
-    """Charges each measurement to whom it is for first."""
+    """Charges each measurement to whom it is for first: a release finds what another has stored."""
 
-    def __init__(self, artefacts: Artefacts, store: Store, arithmetic: Arithmetic) -> None:
+    def __init__(self, artefacts: Artefacts, store: Store, arithmetic: Arithmetic, charged: set[str]) -> None:
         self._artefacts, self._store, self._arithmetic = artefacts, store, arithmetic
-        self._charged: set[Measurement] = set()
+        self._charged = charged
+        self._known: set[Measurement] = set()
 
     def parts(self, assertion: Assertion, purpose: str, needs: Iterable[Measurement]) -> Iterator[Charge]:
-        new = [one for one in Plan(needs) if one not in self._charged]
-        self._charged.update(new)
+        new = [one for one in Plan(needs) if self._is_new(one)]
         laws = [one for one in new if isinstance(one, LawSearch)]
         others = [one for one in new if not isinstance(one, LawSearch)]
         for what, measurements in ((purpose, others), ("laws", laws)):
@@ -86,6 +92,15 @@ class _Bill:
         stored = len(measurements) - len(missing)
         flops = self._arithmetic.flops(tokens)
         return Charge(assertion.property.word(), persona, purpose, len(measurements), stored, tokens, flops)
+
+    def _is_new(self, measurement: Measurement) -> bool:
+        if measurement in self._known:
+            return False
+        self._known.add(measurement)
+        manifest = manifest_of(keys.key_of(measurement, self._artefacts))
+        new = manifest not in self._charged
+        self._charged.add(manifest)
+        return new
 
     def _is_stored(self, measurement: Measurement) -> bool:
         return self._store.get(keys.key_of(measurement, self._artefacts)) is not None

@@ -7,7 +7,7 @@ import pytest
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.forecast import forecast
-from coherence.plan import Plan
+from coherence.plan import Plan, conditions_of
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 
@@ -78,3 +78,25 @@ def test_suites_of_one_release_share_what_they_measure(suite, tmp_path):
     alone = forecast({suite: suite.assertions}, store)
     both = forecast({suite: suite.assertions, again: again.assertions}, store)
     assert both.flops == alone.flops
+
+
+def test_what_another_release_stores_is_not_measured_again(suite, tmp_path, tiny_adapter):
+    """Two releases that differ by one adapter share all that it has no part in."""
+    store, path = Store(tmp_path / "store"), tmp_path / "other.coherence.yaml"
+    counsel, newer = suite.scene.release.adapters["counsel"], tiny_adapter("newer", seed=9)
+    path.write_text(suite.path.read_text().replace(f"counsel: {counsel}", f"counsel: {newer}"))
+    other = load_suite(path, Overrides())
+    assert other.release_key != suite.release_key
+    alone = forecast({suite: suite.assertions}, store)
+    both = forecast({suite: suite.assertions, other: other.assertions}, store)
+    own = [one for one in everything(other) if "counsel" in adapters_of(one)]
+    assert 0 < len(own) < len(everything(other))
+    assert counted(both) == counted(alone) + len(own)
+
+
+def adapters_of(measurement):
+    return {name for condition in conditions_of(measurement) for name, _ in condition.adapters}
+
+
+def counted(found):
+    return sum(part.measurements for part in found.parts)

@@ -1,7 +1,7 @@
 """How much there is to run for measurements: tokens, each counted once where measurements share it."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import takewhile
 from typing import NamedTuple, Self
 
@@ -16,10 +16,11 @@ from coherence.plan.measurement import (
     Reply,
     WeightError,
 )
-from coherence.vocabulary import Probe
+from coherence.vocabulary import Position, Probe
 
 _PASSES = 2  # the sides of a law
 _LETTERS = 4  # of a token, where a text is not at hand in tokens
+_AT_THE_END = {Position.PROMPT_LAST, Position.G1, Position.G2}  # with nothing of a prompt behind them
 
 
 class TokenCount(NamedTuple):
@@ -95,8 +96,7 @@ class Workload:
         if isinstance(measurement, Reply):
             return self._answered(measurement)
         if isinstance(measurement, Divergence):
-            read = (self._scored(one, measurement) for one in (measurement.condition, measurement.reference))
-            return TokenCount(sum(read))
+            return TokenCount(self._changed(measurement) + self._scored(measurement.reference, measurement))
         if isinstance(measurement, Likelihood):
             return TokenCount(self._scored(measurement.condition, measurement))
         return TokenCount(self._read(measurement))
@@ -122,6 +122,14 @@ class Workload:
         through = wanted.through if isinstance(wanted, Reading) else None
         return min(1.0, through.depth / self._blocks) if through else 1.0
 
+    def _changed(self, wanted: Divergence) -> float:
+        """Count what is held against a reference: all of that begins alike, up to where it is changed."""
+        patch, plain = wanted.condition.patch, replace(wanted.condition, patch=None)
+        begun = not self._new("changed", plain, wanted.probe, wanted.text, wanted.given)
+        if begun and (patch is None or patch.position in _AT_THE_END):
+            return wanted.tokens
+        return len(self._text(plain, wanted.probe)) + wanted.given + wanted.tokens
+
     def _scored(self, condition: Condition, wanted: Likelihood | Divergence) -> float:
         said = wanted.given + wanted.tokens if isinstance(wanted, Divergence) else _answers(wanted.text)
         return self._followed(condition, wanted.probe, wanted.text, said)
@@ -137,8 +145,9 @@ class Workload:
 
     def _beside(self, condition: Condition, probe: Probe) -> float:
         """Count what a prompt has beside the beginning that is there already."""
-        text = self._text(condition, probe)
-        first = self._first.setdefault(condition, text)
+        plain = replace(condition, patch=None)  # begins alike, whatever is put into it
+        text = self._text(plain, probe)
+        first = self._first.setdefault(plain, text)
         if first is text:
             return len(text)
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, text, strict=False))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,7 @@ from coherence.plan import (
     LawSearch,
     Likelihood,
     NextToken,
+    Patch,
     Reading,
     Reply,
     Turn,
@@ -59,6 +62,29 @@ def test_a_divergence_reads_under_both():
     reply = Reply(BARE, A, SHORT)
     wanted = Divergence(PIRATE, A, BARE, reply, tokens=3)
     assert counted(wanted) == [TokenCount(24)]
+
+
+def patched(*depths, position=Position.PROMPT_LAST):
+    sites = tuple(map(Site.at_depth, depths))
+    return replace(BARE, patch=Patch(((1.0, Reading(PIRATE, A)),), sites, position))
+
+
+def test_divergences_of_changes_share_what_comes_before_the_change():
+    reply = Reply(BARE, A, SHORT)
+    first, second = (Divergence(patched(depth), A, PIRATE, reply, tokens=3) for depth in (1, 2))
+    # Both read the prompt of 9 and 3 tokens of the reply: under the reference, and once under the changes.
+    assert counted(first, second) == [TokenCount(12 + 12), TokenCount(3)]
+
+
+def test_a_change_within_the_prompt_is_read_from_its_beginning():
+    reply = Reply(BARE, A, SHORT)
+    changes = [patched(depth, position=Position.USER_LAST) for depth in (1, 2)]
+    wanted = [Divergence(change, A, PIRATE, reply, tokens=3) for change in changes]
+    assert counted(*wanted) == [TokenCount(24), TokenCount(12)]
+
+
+def test_prompts_under_changes_begin_as_their_condition_does():
+    assert counted(NextToken(BARE, A), NextToken(patched(1), B)) == [TokenCount(9), TokenCount(3)]
 
 
 def test_a_reading_that_ends_early_counts_the_share_of_blocks():
