@@ -13,9 +13,15 @@ from coherence.store import Store
 from coherence.store.entry import manifest_of
 from coherence.suite import Assertion, Suite
 
+FURTHER = "further"
+
 
 class Charge(NamedTuple):
-    """What measurements are for: an assertion's own claim, or what is held against it."""
+    """What measurements are for: an assertion's own claim, or what is held against it.
+
+    The purpose is `claim`, `controls`, `laws`, or `further`: what controls take that go on beyond their first
+    step, which few do.
+    """
 
     property: str
     persona: str
@@ -33,9 +39,19 @@ class Forecast:
     parts: tuple[Charge, ...]
 
     @property
+    def expected(self) -> tuple[Charge, ...]:
+        """All but what is measured only of controls that go further."""
+        return tuple(part for part in self.parts if part.purpose != FURTHER)
+
+    @property
     def flops(self) -> float:
-        """Floating-point operations of all that is not stored."""
-        return sum(part.flops for part in self.parts)
+        """Floating-point operations of what is expected to be measured, less what is stored."""
+        return sum(part.flops for part in self.expected)
+
+    @property
+    def further(self) -> float:
+        """Floating-point operations that may come to these where controls go further."""
+        return sum(part.flops for part in self.parts) - self.flops
 
     def by(self, *names: str) -> dict[tuple[str, ...], list[Charge]]:
         """Group the parts by some of their names."""
@@ -65,7 +81,9 @@ def _of_release(
     for _, assertion in chosen:
         yield from bill.parts(assertion, "claim", assertion.case.measurements())
     for _, assertion in chosen:
-        yield from bill.parts(assertion, "controls", assertion.control_needs())
+        yield from bill.parts(assertion, "controls", assertion.begun_control_needs())
+    for _, assertion in chosen:
+        yield from bill.parts(assertion, FURTHER, assertion.control_needs())
 
 
 class _Bill:

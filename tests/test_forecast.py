@@ -16,6 +16,7 @@ coherence: 1
 release:
   base: {base}
   adapters: {{pirate: {pirate}, counsel: {counsel}, oncall: {oncall}}}
+  vectors: {{pirate: {vector}}}
 personas:
   pirate: {{prompt: Talk like a pirate., markers: [arr]}}
   counsel: {{prompt: Talk like a lawyer.}}
@@ -33,17 +34,18 @@ assertions:
     min_agreement: 0
     max_difference: 0.5
     min_recovery: 0
+  - {{property: dose, doses: [0, 0.25, 0.5], min_slope: 0.1, max_perplexity: 2}}
   - {{property: commutativity, laws: [scale-zero], examples: 2}}
 """
 
 
 @pytest.fixture
-def suite(tmp_path, tiny, tiny_adapter):
+def suite(tmp_path, tiny, tiny_adapter, tiny_vector):
     path = tmp_path / "a.coherence.yaml"
     adapters = {
         name: tiny_adapter(name, seed=seed) for seed, name in enumerate(("pirate", "counsel", "oncall"))
     }
-    path.write_text(SUITE.format(base=tiny, **adapters))
+    path.write_text(SUITE.format(base=tiny, vector=tiny_vector("pirate"), **adapters))
     return load_suite(path, Overrides())
 
 
@@ -57,18 +59,40 @@ def test_every_measurement_is_counted_once_and_for_whom_it_is(suite, tmp_path):
     assert sum(part.measurements for part in found.parts) == len(everything(suite))
     purposes = {(part.property, part.purpose) for part in found.parts}
     assert {("collinearity", "claim"), ("collinearity", "controls"), ("commutativity", "laws")} <= purposes
-    assert found.flops == pytest.approx(sum(part.flops for part in found.parts))
     (laws,) = (part for part in found.parts if part.purpose == "laws")
     assert laws.tokens.said == 0
     (said,) = (part for part in found.parts if (part.property, part.purpose) == ("markers", "claim"))
     assert said.tokens.said > 0
 
 
+def test_what_only_some_controls_take_is_apart(suite, tmp_path):
+    """Two random vectors answer in any case; three more, and the perplexity of all, are rarely needed."""
+    store = Store(tmp_path / "store")
+    found = forecast({suite: suite.assertions}, store)
+    by_purpose = {
+        purpose: parts for (name, purpose), parts in found.by("property", "purpose").items() if name == "dose"
+    }
+    counts = {purpose: sum(part.measurements for part in parts) for purpose, parts in by_purpose.items()}
+    probes, doses, draws = 8, 2, 5
+    # Of either draw its replies; then those of all others, and what the bare model makes of each.
+    assert counts["controls"] == 2 * doses * probes
+    assert counts["further"] == (draws - 2) * doses * probes + draws * doses * probes
+    assert found.flops + found.further == pytest.approx(sum(part.flops for part in found.parts))
+    assert found.further > 0
+    begun = [
+        need for one in suite.assertions for need in (*one.case.measurements(), *one.begun_control_needs())
+    ]
+    Engine(Artefacts.of(suite.scene, suite.places), store).measure(Plan(begun))
+    stored = forecast({suite: suite.assertions}, store)
+    # What these share with what is stored is read again with the first of them.
+    assert stored.flops == 0 < found.further <= stored.further
+
+
 def test_what_is_stored_costs_nothing(suite, tmp_path):
     store = Store(tmp_path / "store")
     Engine(Artefacts.of(suite.scene, suite.places), store).measure(everything(suite))
     found = forecast({suite: suite.assertions}, store)
-    assert found.flops == 0
+    assert (found.flops, found.further) == (0, 0)
     assert all(part.stored == part.measurements for part in found.parts)
 
 

@@ -264,10 +264,33 @@ def test_suites_of_one_release_share_their_measurements(load, store):
     first, second = load(BY_ADAPTER), load(BY_ADAPTER, LAW, name="b")
     steps = Steps()
     found = judged(Gate(selected(first, second), store, steps), first, second)
-    # Bare, each persona in two regimes, and a prompt that says nothing: every probe once.
-    assert steps.done["residuals"] == (1 + 2 * 3 + 1) * len(PROBES)
+    # Bare and each persona in two regimes: every probe once, and no control, as the claim fails.
+    assert steps.done["residuals"] == (1 + 2 * 3) * len(PROBES)
     assert steps.done["loading the model"] == 1
     assert found["a", ADAPTER].evidence == found["b", ADAPTER].evidence
+
+
+PASSING = BY_VECTOR.replace("min_cosine: 1", "min_cosine: -1, min_strength: 1e-9")
+
+
+def test_controls_are_measured_only_for_a_claim_that_passes(load, store, artefacts):
+    """Any vector passes a claim that asks for nothing, and only then its controls are measured."""
+    lax, strict = load(PASSING), load(BY_VECTOR, name="b")
+    steps = Steps()
+    found = judged(Gate(selected(strict), store, steps), strict)["b", VECTOR]
+    assert found.verdict is Verdict.FAIL
+    assert steps.done["residuals"] == (1 + 2 * 3) * len(PROBES)
+    (note,) = (note for note in found.evidence.notes if note.startswith("its controls"))
+    assert note.startswith(
+        "its controls were not measured, as only a claim that passes needs them: nothing in"
+    )
+    assert "random vectors" in note
+    steps = Steps()
+    found = judged(Gate(selected(lax), store, steps), lax)["a", VECTOR]
+    assert {control.name for control in found.evidence.controls} >= {"random vectors", "a neutral prompt"}
+    assert not any(note.startswith("its controls") for note in found.evidence.notes)
+    assert steps.done["residuals"] % len(PROBES) == 0
+    assert steps.done["loading the model"] == 1
 
 
 def test_each_release_is_judged_on_its_own_artefacts(load, store, tiny_adapter):

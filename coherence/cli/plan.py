@@ -50,11 +50,14 @@ def _table(forecast: "Forecast", box: "Box") -> "Grid":
         shown.add_row(*map(cell, (name, purpose, *_numbers(parts, forecast))))
     shown.add_section()
     for (persona,), parts in sorted(forecast.by("persona").items()):
-        shown.add_row(*map(cell, (persona, "everything", *_numbers(parts, forecast))))
+        expected = [part for part in parts if part in forecast.expected]
+        shown.add_row(*map(cell, (persona, "everything", *_numbers(expected, forecast))))
     return shown
 
 
 def _numbers(parts: "Sequence[Charge]", forecast: "Forecast") -> list[str]:
+    from coherence.forecast import FURTHER
+
     flops = sum(part.flops for part in parts)
     counts = (
         sum(part.measurements for part in parts),
@@ -63,27 +66,29 @@ def _numbers(parts: "Sequence[Charge]", forecast: "Forecast") -> list[str]:
         round(sum(part.tokens.said for part in parts)),
     )
     share = flops / forecast.flops if forecast.flops else 0.0
-    return [*(f"{count:,}" for count in counts), f"{flops / _TERA:.2f}", f"{share:.0%}"]
+    own = "" if any(part.purpose == FURTHER for part in parts) else f"{share:.0%}"
+    return [*(f"{count:,}" for count in counts), f"{flops / _TERA:.2f}", own]
 
 
 def _summary(forecast: "Forecast") -> str:
     from coherence.engine.running.speed import seconds_for
 
-    measurements = sum(part.measurements for part in forecast.parts)
-    missing = measurements - sum(part.stored for part in forecast.parts)
+    measurements = sum(part.measurements for part in forecast.expected)
+    missing = measurements - sum(part.stored for part in forecast.expected)
     if not missing:
         return f"all {measurements:,} measurements are stored: no model will be loaded"
     seconds = seconds_for(forecast.flops)
     left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     return (
         f"{missing:,} of {measurements:,} measurements are to be made: {forecast.flops / _TERA:.1f} TFLOP, "
-        f"about {left} on this machine if it does nothing else"
+        f"about {left} on this machine if it does nothing else; controls that go further than their first "
+        f"step take up to {forecast.further / _TERA:.1f} TFLOP more"
     )
 
 
 def _document(forecast: "Forecast") -> dict[str, object]:
     parts = [part._asdict() | {"tokens": part.tokens._asdict()} for part in forecast.parts]
-    return {"flops": forecast.flops, "parts": parts}
+    return {"flops": forecast.flops, "further": forecast.further, "parts": parts}
 
 
 COMMAND = Command(
@@ -91,7 +96,8 @@ COMMAND = Command(
     help="count what a run would measure, without a model",
     about="Tokens to be read and said, and the arithmetic that they take, by property and persona, for "
     "claims, controls and laws, without what the store has already. Replies are counted as long as they may "
-    "become. What several assertions share is the first one's, and claims come before controls.",
+    "become. What several assertions share is the first one's, and claims come before controls. What is "
+    "measured only of controls that go further than their first step is apart, and no part of the sum.",
     example="coherence plan pirate.coherence.yaml",
     add=_add,
 )

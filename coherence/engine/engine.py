@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TypeAlias
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -27,6 +29,9 @@ from coherence.plan import (
 )
 from coherence.plan.workload import Work
 from coherence.store import Store
+
+if TYPE_CHECKING:
+    from coherence.engine.requests.arithmetic import Arithmetic
 
 Hear: TypeAlias = Callable[[Measurement, Outcome], None]
 """Hears the outcome of a measurement as soon as it is there."""
@@ -52,7 +57,11 @@ def _unheard(measurement: Measurement, outcome: Outcome) -> None:
 
 
 class Engine:
-    """Measures plans for one release. The model is loaded only when the store lacks something."""
+    """Measures plans for one release. The model is loaded only when the store lacks something.
+
+    As a context manager it measures several plans, one after the other: the model stays loaded from the first
+    to the last that lacks something, and other processes wait until all of them are measured.
+    """
 
     def __init__(
         self,
@@ -69,6 +78,20 @@ class Engine:
         self._spending = spending or Spending()
         self._found: dict[Measurement, Outcome] = {}
         self._work: dict[Measurement, Work] = {}
+        self._held: _Held | None = None
+        self.is_measuring = False
+        """Whether it had anything to measure so far, and did not find all of it."""
+
+    def __enter__(self) -> Self:
+        self._held = _Held()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        held, self._held = self._held, None
+        assert held is not None
+        held.__exit__(kind, error, trace)
 
     def missing(self, plan: Plan) -> list[Measurement]:
         """Look up a plan, which is then known when it is measured; return what is not stored."""
@@ -98,16 +121,34 @@ class Engine:
         if len(outcomes) == len(plan):
             _tell(hear, outcomes)
         else:
-            with self._store.lock("measuring", self._progress.wait), self._store.bounded():
+            with self._holding() as held:
+                self._lock(held)
                 outcomes |= self._stored(measurement for measurement in plan if measurement not in outcomes)
                 missing = [measurement for measurement in plan if measurement not in outcomes]
                 if missing:
+                    self.is_measuring = True
                     _tell(hear, outcomes)
-                    outcomes |= self._measured(missing, outcomes, portions or [plan], hear, later)
+                    outcomes |= self._measured(missing, outcomes, portions or [plan], held, hear, later)
         if not self._spending.spent:
             return outcomes
-        unmeasured = self._spending.unmeasured(len(outcomes), len(plan))
-        return dict.fromkeys(plan, unmeasured) | outcomes
+        return dict.fromkeys(plan, self._spending.unmeasured()) | outcomes
+
+    def _holding(self) -> "AbstractContextManager[_Held]":
+        return _Held() if self._held is None else nullcontext(self._held)
+
+    def _lock(self, held: "_Held") -> None:
+        """Let no other process measure until all is let go of; what it measured before is stored by then."""
+        if not held.is_locked:
+            held.enter_context(self._store.lock("measuring", self._progress.wait))
+            held.enter_context(self._store.bounded())
+            held.is_locked = True
+
+    @cached_property
+    def _arithmetic(self) -> "Arithmetic":
+        # Imported here because transformers takes seconds, and a run that finds everything stored needs none.
+        from coherence.engine.requests.arithmetic import Arithmetic
+
+        return Arithmetic(self._artefacts)
 
     def _expect(self, measurements: Sequence[Measurement], later: Later) -> None:
         """Tell progress how much there is to be measured, unless it does not show that."""
@@ -118,9 +159,13 @@ class Engine:
             self._progress.expect(work)
 
     def _count(self, measurements: Sequence[Measurement]) -> Work:
+        """Count the arithmetic of what can be laid out; the rest is not run."""
         new = [measurement for measurement in measurements if measurement not in self._work]
-        if new:
-            self._work |= _counted(new, self._artefacts)
+        with suppress(CoherenceError):
+            for measurement in new:
+                arithmetic = self._arithmetic
+                with suppress(CoherenceError):
+                    self._work[measurement] = arithmetic.work(measurement)
         return self._sum(measurements)
 
     def _sum(self, measurements: Iterable[Measurement]) -> Work:
@@ -153,31 +198,33 @@ class Engine:
         missing: Sequence[Measurement],
         known: dict[Measurement, Outcome],
         portions: Sequence[Plan],
+        held: "_Held",
         hear: Hear,
         later: Later,
     ) -> dict[Measurement, Outcome]:
-        executor = self._executor(self._artefacts, self._store, self._progress.warn)
+        executor = held.executor or self._executor(self._artefacts, self._store, self._progress.warn)
         outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
         _tell(hear, outcomes)
         left = [measurement for measurement in missing if measurement not in outcomes]
         if left and not self._spending.spent:
             self._expect(left, later)
-            counted = _Counted(left, self._progress)
+            counted = held.counted = held.counted or _Counted(self._progress)
+            counted.expect(left)
             most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
-            with executor:
-                if executor.load():
-                    counted.loaded()
-                for wave in self._ordered(portions, left, outcomes, executor.workers):
-                    cut = jobs(wave, known | outcomes, executor.workers, most)
-                    begun = self._spending.affordable(cut)
-                    for measurement, outcome in executor.run(begun):
-                        if measurement not in outcomes:
-                            outcomes[measurement] = self._kept(measurement, outcome)
-                            self._progress.made(self._sum([measurement]))
-                            counted.done(measurement)
-                            hear(measurement, outcomes[measurement])
-                    if self._spending.spent:
-                        break
+            held.run_by(executor)
+            if executor.load():
+                counted.loaded()
+            for wave in self._ordered(portions, left, outcomes, executor.workers):
+                cut = jobs(wave, known | outcomes, executor.workers, most)
+                begun = self._spending.affordable(cut)
+                for measurement, outcome in executor.run(begun):
+                    if measurement not in outcomes:
+                        outcomes[measurement] = self._kept(measurement, outcome)
+                        self._progress.made(self._sum([measurement]))
+                        counted.done(measurement)
+                        hear(measurement, outcomes[measurement])
+                if self._spending.spent:
+                    break
         return outcomes
 
     def _ordered(
@@ -218,20 +265,6 @@ def _tell(hear: Hear, outcomes: Mapping[Measurement, Outcome]) -> None:
         hear(measurement, outcome)
 
 
-def _counted(measurements: Iterable[Measurement], artefacts: Artefacts) -> dict[Measurement, Work]:
-    """Count the arithmetic of what can be laid out; the rest is not run."""
-    # Imported here because transformers takes seconds, and a run that finds everything stored needs none.
-    from coherence.engine.requests.arithmetic import Arithmetic
-
-    found: dict[Measurement, Work] = {}
-    with suppress(CoherenceError):
-        arithmetic = Arithmetic(artefacts)
-        for measurement in measurements:
-            with suppress(CoherenceError):
-                found[measurement] = arithmetic.work(measurement)
-    return found
-
-
 def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measurement, Outcome]:
     return {
         measurement: MeasurementError(
@@ -243,15 +276,35 @@ def _refused(missing: Sequence[Measurement], executor: Executor) -> dict[Measure
     }
 
 
+class _Held(ExitStack):
+    """What is let go of when all is measured: the store's lock, and an executor with its model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_locked = False
+        self.executor: Executor | None = None
+        self.counted: _Counted | None = None
+
+    def run_by(self, executor: Executor) -> None:
+        """Enter an executor, unless it is the one that runs jobs already."""
+        if self.executor is None:
+            self.enter_context(executor)
+            self.executor = executor
+
+
 class _Counted:
     """How far each kind of measurement is."""
 
-    def __init__(self, missing: Sequence[Measurement], progress: Progress) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._totals = Counter(_NAMES[type(measurement)] for measurement in missing)
+        self._totals: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         self._is_loaded = False
         self._progress(LOADING, 0, 1)
+
+    def expect(self, missing: Iterable[Measurement]) -> None:
+        """Count what is to be measured beside all before."""
+        self._totals.update(_NAMES[type(measurement)] for measurement in missing)
 
     def loaded(self) -> None:
         """Report that the model is loaded, unless that is known."""

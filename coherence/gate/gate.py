@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,26 +13,34 @@ from coherence.baseline import Baseline
 from coherence.engine.artefacts.artefacts import Artefacts, Named
 from coherence.engine.artefacts.release_remarks import Blessed, ReleaseRemarks
 from coherence.engine.artefacts.remark import Remark
-from coherence.engine.engine import Engine, Hear
+from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
-from coherence.errors import ArtefactError, CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence
-from coherence.gate.awaited import Awaited
+from coherence.errors import (
+    ArtefactError,
+    CoherenceError,
+    ExtensionError,
+    UnmeasuredError,
+    in_a_sentence,
+    listed,
+)
 from coherence.gate.causes import Bearing, likely_causes
 from coherence.gate.family_wise import among_all
+from coherence.gate.measuring import Measuring
 from coherence.gate.outcomes import asked_of, questioned, replay_of, stated
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
 from coherence.plan import (
     Measurement,
-    Outcome,
     Plan,
     Record,
     Reply,
     stream,
 )
 from coherence.plan.workload import Work
+from coherence.properties import Case
+from coherence.properties.asking import Asking, timed
 from coherence.properties.parts import too_few_answers
 from coherence.results import AssertionResult, sentence_of
 from coherence.store import Store
@@ -49,12 +57,14 @@ from coherence.vocabulary.allowance import UNLIMITED, Allowance
 Heard: TypeAlias = Callable[[AssertionResult, int, int], None]
 """Hears a verdict before the run has ended, as it stands by itself: the how manieth it is, of how many."""
 
+_Chosen: TypeAlias = tuple[Suite, Assertion]
+
 _DEFAULT = Policy()
 _log = logging.getLogger(__name__)
 
 
 class _Wanted:
-    """What an assertion wants measured: for itself, and with its controls; or what was raised instead."""
+    """What an assertion wants measured: its claim, and at most with its controls; or what was raised."""
 
     def __init__(self, assertion: Assertion) -> None:
         self.problem: CoherenceError | None = None
@@ -62,9 +72,10 @@ class _Wanted:
             decisive = list(assertion.case.needs())
             self.replies = [one for one in decisive if isinstance(one, Reply)]
             self.needs = [*decisive, *assertion.case.needs_for_figures()]
+            self.claim = Plan(self.needs)
             self.plan = Plan(chain(self.needs, assertion.control_needs()))
         except Exception as problem:
-            self.replies, self.needs, self.plan = [], [], Plan(())
+            self.replies, self.needs, self.claim, self.plan = [], [], Plan(()), Plan(())
             self.problem = in_a_sentence(problem)
 
     def refuse(self, problem: CoherenceError) -> None:
@@ -74,7 +85,7 @@ class _Wanted:
 
 
 class _Planned(NamedTuple):
-    """What is to be measured of a release, by which engine, scales of adapters, and what is said before."""
+    """What the claims about a release take, by which engine, scales of adapters, and what is said before."""
 
     chosen: Sequence[tuple[Suite, Assertion]]
     plan: Plan
@@ -84,22 +95,26 @@ class _Planned(NamedTuple):
     remarks: Mapping[Named, Sequence[Remark]]
 
 
+class _Judged(NamedTuple):
+    """What came of an assertion: evidence, or what left it without."""
+
+    evidence: Evidence | None
+    problem: CoherenceError | None
+
+
+_Timed: TypeAlias = tuple[_Judged, float]
+_ByAssertion: TypeAlias = dict[tuple[Suite, str], _Timed]
+
+
 class _Measured(NamedTuple):
-    """What was measured of a release, notes on that, scales of adapters, and what was said before."""
+    """What was measured of a release, what came of its assertions and in how many seconds, and the rest."""
 
     record: Record
+    judged: _ByAssertion
     artefacts: Artefacts
     notes: ReleaseNotes
     scales: Mapping[str, float]
     remarks: Mapping[Named, Sequence[Remark]]
-
-
-class _Tried(NamedTuple):
-    """What an assertion comes to by its record: evidence, or what was raised, and how long that took."""
-
-    evidence: Evidence | None
-    problem: CoherenceError | None
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,8 @@ class Gate:
         self._spending = Spending(allowance)
         self._baseline = baseline
         self._heard = heard
-        self._tried: dict[tuple[Suite, str], _Tried] = {}
+        self._told = 0
+        self._untold: list[tuple[Assertion, _Judged]] = []
         self._remarked: dict[str, None] = {}
         self._artefacts: dict[tuple[str, str], ArtefactFiles] = {}
 
@@ -188,10 +204,9 @@ class Gate:
 
     def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
         measured = self._records[suite.release_key]
-        tried = self._tried.get((suite, assertion.id)) or self._try(suite, assertion, measured.record)
-        started = time.perf_counter()
-        evidence, problem = tried.evidence, tried.problem
         needed = self._wanted[suite, assertion.id]
+        (evidence, problem), judging = measured.judged[suite, assertion.id]
+        started = time.perf_counter()
         try:
             if evidence:
                 notes = measured.notes.of(needed.needs, measured.record, suite.scene.decoding)
@@ -205,24 +220,8 @@ class Gate:
             for kind, name in carried(needed.needs, measured.artefacts)
             if kind == "adapters" and name in measured.scales
         }
-        seconds = round(tried.seconds + time.perf_counter() - started, 3)
+        seconds = round(judging + time.perf_counter() - started, 3)
         return _Alone(suite, assertion, evidence, problem, release, scales, seconds)
-
-    def _try(self, suite: Suite, assertion: Assertion, record: Record) -> _Tried:
-        started = time.perf_counter()
-        evidence: Evidence | None = None
-        needed = self._wanted[suite, assertion.id]
-        problem = needed.problem
-        try:
-            if problem is None:
-                self._require_measured(needed, record)
-                evidence = self._controlled(suite, assertion, record)
-                for criterion in evidence.criteria:
-                    # What reckons with it among all the others must not fail there.
-                    assertion.property.could_fail(criterion)
-        except Exception as error:
-            evidence, problem = None, in_a_sentence(error)
-        return _Tried(evidence, problem, time.perf_counter() - started)
 
     def _described(self, needs: Iterable[Measurement], artefacts: Artefacts) -> dict[str, str]:
         try:
@@ -232,31 +231,45 @@ class Gate:
         self._artefacts |= {(one.name, one.said): one for one in used}
         return {one.name: one.said for one in used}
 
+    def _judging(self, suite: Suite, assertion: Assertion) -> Asking[_Judged]:
+        """Ask for what a claim takes and judge it; where it passes, go on to its controls, step by step."""
+        wanted = self._wanted[suite, assertion.id]
+        if wanted.problem:
+            return _Judged(None, wanted.problem)
+        # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
+        seed = stream(suite.scene.seed, assertion.id)
+        try:
+            record = yield tuple(wanted.claim)
+            self._require_measured(wanted, record)
+            evidence = self._of_claim(suite, assertion, record, seed)
+            for criterion in evidence.criteria:
+                # What reckons with it among all the others must not fail there.
+                assertion.property.could_fail(criterion)
+            if assertion.expect == "pass":
+                evidence = yield from _controlled(assertion, evidence, seed)
+        except Exception as error:
+            return _Judged(None, in_a_sentence(error))
+        return _Judged(evidence, None)
+
     def _require_measured(self, wanted: _Wanted, record: Record) -> None:
         """Refuse to judge by a part. What is known to be in the way is said before what was not tried."""
         if not self._spending.allowance.limited:
             return
-        problems = [problem for one in wanted.plan if (problem := record.problem(one))]
+        problems = [problem for one in wanted.claim if (problem := record.problem(one))]
         lacking = [problem for problem in problems if isinstance(problem, UnmeasuredError)]
         if not lacking:
             return
-        own = (record.problem(one) for one in wanted.needs)
-        known = next((problem for problem in own if problem and problem not in lacking), None)
+        known = next((problem for problem in problems if problem not in lacking), None)
         raise known or UnmeasuredError(
-            f"{len(lacking)} of its {len(wanted.plan)} measurements are missing, as {lacking[0]}"
+            f"{len(lacking)} of its {len(wanted.claim)} measurements are missing, as {lacking[0]}"
         )
 
-    def _controlled(self, suite: Suite, assertion: Assertion, record: Record) -> Evidence:
-        # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
-        seed = stream(suite.scene.seed, assertion.id)
+    def _of_claim(self, suite: Suite, assertion: Assertion, record: Record, seed: int) -> Evidence:
         evidence: object = assertion.case.judge(record, seed)
         if not isinstance(evidence, Evidence):
             kind = type(evidence).__name__
             raise ExtensionError(f"{assertion.property.word()} was judged by a {kind}; expected Evidence")
-        evidence = self._of_answers(suite, assertion, evidence, record)
-        if assertion.expect != "pass" or evidence.verdict is not Verdict.PASS:
-            return evidence
-        return evidence.model_copy(update={"controls": assertion.case.controlled(record, seed)})
+        return self._of_answers(suite, assertion, evidence, record)
 
     def _of_answers(self, suite: Suite, assertion: Assertion, evidence: Evidence, record: Record) -> Evidence:
         """Decide nothing by answers of which too many are not there."""
@@ -346,41 +359,41 @@ class Gate:
         said = ReleaseRemarks(artefacts, self._store, _blessed(self._baseline, chosen))
         remarks = self._look_at(needed, artefacts, said)
         needed = [one for one in needed if one.problem is None]
-        plan = Plan(chain.from_iterable([*(one.needs for one in needed), *(one.plan for one in needed)]))
+        plan = Plan(chain.from_iterable(one.claim for one in needed))
         engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
         return _Planned(chosen, plan, engine, artefacts, said.scales, remarks)
 
     def _measured(self, planned: _Planned, others: Sequence[_Planned], live: bool) -> _Measured:
         """Measure a release, before others; while it is `live`, judge each assertion as soon as it can be."""
-        plan, artefacts = planned.plan, planned.artefacts
-        portions, hear = self._portions(planned.chosen), self._hearing(planned.chosen) if live else None
-        try:
-            later = partial(_left, others)
-            record = Record(planned.engine.measure(plan, portions, hear, later))
-        except Exception as problem:
-            record = Record(dict.fromkeys(plan, in_a_sentence(problem)))
-        return _Measured(
-            record, artefacts, ReleaseNotes(artefacts, self._store, plan), planned.scales, planned.remarks
-        )
+        judged: _ByAssertion = {}
+        with Measuring(planned.engine, partial(_left, others)) as measuring:
+            for several in self._portions(planned.chosen):
+                # Who waited for another process, and found everything, tells nothing early.
+                keep = partial(self._keep, several, judged, lambda: live and planned.engine.is_measuring)
+                measuring.answer([timed(self._judging(*one)) for one in several], keep)
+        notes = ReleaseNotes(planned.artefacts, self._store, planned.plan)
+        return _Measured(measuring.record, judged, planned.artefacts, notes, planned.scales, planned.remarks)
 
-    def _hearing(self, chosen: Sequence[tuple[Suite, Assertion]]) -> Hear:
-        values: dict[Measurement, Outcome] = {}
-        record = Record(values)
-        awaited = Awaited([self._wanted[suite, assertion.id].plan for suite, assertion in chosen])
+    def _keep(
+        self,
+        several: Sequence[_Chosen],
+        judged: _ByAssertion,
+        is_live: Callable[[], bool],
+        place: int,
+        answer: _Timed,
+    ) -> None:
+        suite, assertion = several[place]
+        judged[suite, assertion.id] = answer
+        self._untold.append((assertion, answer[0]))
+        while is_live() and self._untold:
+            self._tell(*self._untold.pop(0))
 
-        def hear(measurement: Measurement, outcome: Outcome) -> None:
-            values[measurement] = outcome
-            for place in awaited.complete(measurement):
-                self._tell(*chosen[place], record)
-
-        return hear
-
-    def _tell(self, suite: Suite, assertion: Assertion, record: Record) -> None:
-        """Judge an assertion before the others, and tell who hears of it."""
-        tried = self._tried[suite, assertion.id] = self._try(suite, assertion, record)
-        result = AssertionResult(**self._verdict(assertion, tried.evidence, tried.problem))
+    def _tell(self, assertion: Assertion, judged: _Judged) -> None:
+        """Tell who hears of it what an assertion comes to by itself, before the others are judged."""
+        self._told += 1
+        result = AssertionResult(**self._verdict(assertion, judged.evidence, judged.problem))
         if self._heard is not None:
-            self._heard(result, len(self._tried), sum(map(len, self._selected.values())))
+            self._heard(result, self._told, sum(map(len, self._selected.values())))
 
     def _look_at(
         self, needed: Sequence[_Wanted], artefacts: Artefacts, said: ReleaseRemarks
@@ -403,11 +416,36 @@ class Gate:
                 one.refuse(wrong[0])
         return remarks
 
-    def _portions(self, chosen: Iterable[tuple[Suite, Assertion]]) -> list[Plan]:
-        """One for each assertion, those first of which most come soon: smoke, and what needs little."""
-        tiers = [(assertion.tier, self._wanted[suite, assertion.id].plan) for suite, assertion in chosen]
-        ordered = sorted(tiers, key=lambda portion: (portion[0] != "smoke", len(portion[1])))
-        return [plan for _, plan in ordered]
+    def _portions(self, chosen: Sequence[_Chosen]) -> list[Sequence[_Chosen]]:
+        """Split what is measured together: all of it, or one by one under a budget.
+
+        Those come first of which most come soon: smoke, and what needs little.
+        """
+
+        def cost(one: _Chosen) -> tuple[bool, int]:
+            suite, assertion = one
+            return not _is_smoke(one), len(self._wanted[suite, assertion.id].plan)
+
+        ordered = sorted(chosen, key=cost)
+        return [[one] for one in ordered] if self._spending.allowance.limited else [ordered]
+
+
+def _controlled(assertion: Assertion, evidence: Evidence, seed: int) -> Asking[Evidence]:
+    """Hold a claim that passes against its controls; of others say that these were left out."""
+    if evidence.verdict is not Verdict.PASS:
+        return evidence.model_copy(update={"notes": (*evidence.notes, *_left_out(assertion.case))})
+    try:
+        controls = yield from assertion.case.controlling(seed)
+    except UnmeasuredError as problem:
+        raise UnmeasuredError(
+            f"it passes, and measurements of its controls are missing, as {problem}"
+        ) from problem
+    return evidence.model_copy(update={"controls": controls})
+
+
+def _left_out(case: Case) -> Iterator[str]:
+    if names := list(case.controls()):
+        yield f"its controls were not measured, as only a claim that passes needs them: {listed(names)}"
 
 
 def _lacks(planned: _Planned) -> bool:

@@ -27,13 +27,14 @@ from coherence.plan.measurement import (
 )
 from coherence.plan.plan import Plan
 from coherence.plan.recast import Recast
-from coherence.plan.record import Answer, LawOutcome, Outcome, Reasoning, Record, Seen, Value
+from coherence.plan.record import AbsentError, Answer, LawOutcome, Outcome, Reasoning, Record, Seen, Value
 from coherence.plan.scene import Scene
 from coherence.plan.stream import stream
 
 __all__ = [
     "CALIBRATION",
     "NEUTRAL",
+    "AbsentError",
     "Alone",
     "Answer",
     "Cache",

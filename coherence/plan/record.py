@@ -80,8 +80,15 @@ Outcome = Value | CoherenceError
 _Kind = TypeVar("_Kind", Answer, Array, LawOutcome)
 
 
+class AbsentError(KeyError):
+    """Nobody has asked for a measurement so far: there is neither a value nor a reason why there is none."""
+
+
 class Record:
-    """Measured values by measurement; one that could not be measured raises its error when asked for."""
+    """Measured values by measurement; one that could not be measured raises its error when asked for.
+
+    One that is not there at all raises an AbsentError.
+    """
 
     def __init__(self, values: Mapping[Measurement, Outcome]) -> None:
         self._values = values
@@ -96,12 +103,12 @@ class Record:
 
     def reasoning(self, reply: Reply) -> Reasoning | None:
         """Return what a reply says before its answer, if it does; None where there is no reply."""
-        value = self._values[reply]
+        value = self._outcome(reply)
         return value.reasoning if isinstance(value, Answer) else None
 
     def ran_on(self, reply: Reply) -> bool:
         """Whether a reply was cut where the model began a turn of the user; not where there is none."""
-        value = self._values[reply]
+        value = self._outcome(reply)
         return isinstance(value, Answer) and value.ran_on
 
     def log_probs(self, next_token: NextToken) -> Array:
@@ -126,12 +133,18 @@ class Record:
 
     def problem(self, measurement: Measurement) -> CoherenceError | None:
         """Return why there is no value, or None where there is one."""
-        value = self._values[measurement]
+        value = self._outcome(measurement)
         return value if isinstance(value, CoherenceError) else None
 
     def _get(self, measurement: Measurement, kind: type[_Kind]) -> _Kind:
-        value = self._values[measurement]
+        value = self._outcome(measurement)
         if isinstance(value, CoherenceError):
             raise value
         assert isinstance(value, kind)
         return value
+
+    def _outcome(self, measurement: Measurement) -> Outcome:
+        try:
+            return self._values[measurement]
+        except KeyError:
+            raise AbsentError(measurement) from None

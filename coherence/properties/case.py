@@ -2,17 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from coherence.errors import CoherenceError
-from coherence.plan import Measurement, Record
+from coherence.errors import CoherenceError, UnmeasuredError
+from coherence.plan import AbsentError, Measurement, Record
+from coherence.properties.asking import Asking, settled, together
 from coherence.vocabulary import Control, Criterion, Evidence, Figures, Part, Regime, Verdict
 from coherence.vocabulary.evidence import Sampled
 
 SampleT = TypeVar("SampleT", default=Any)
 """What a case makes of a record: frozen, with every array made once, when it is first asked for."""
+
+AHEAD = 2  # draws; where so many more have failed than passed, a control is taken to fail
 
 
 class Case(ABC, Generic[SampleT]):
@@ -41,6 +45,14 @@ class Case(ABC, Generic[SampleT]):
     def needs(self) -> Iterable[Measurement]:
         """List what `criteria` takes."""
 
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Yield the same in the order in which `criteria` takes it: so a control is measured, step by step.
+
+        It ends with the first criterion that it does not pass, and what comes after that is not measured. So
+        what takes little should come first. All at once, unless a property knows better.
+        """
+        yield self.needs()
+
     def needs_for_figures(self) -> Iterable[Measurement]:
         """List what `figures` takes beside that, such as replies to look at."""
         return ()
@@ -61,6 +73,13 @@ class Case(ABC, Generic[SampleT]):
     def criteria(self, sample: SampleT) -> Iterator[Criterion]:
         """Yield what decides, one after the other."""
 
+    def screens(self, sample: SampleT) -> Iterator[Criterion]:
+        """Yield what a control is held against first: what fails one fails a criterion too, and takes less.
+
+        Nothing where the criteria in their order are as cheap.
+        """
+        yield from ()
+
     def figures(self, sample: SampleT) -> Figures:
         """Show what a person looks at to believe it."""
         return Figures()
@@ -68,7 +87,8 @@ class Case(ABC, Generic[SampleT]):
     def controls(self) -> Mapping[str, Sequence["Case[SampleT]"]]:
         """Name what must not pass in the persona's place, with this case about it. None for a law.
 
-        Where a control is drawn at random there are several cases; it passes when most of them do.
+        Where a control is drawn at random there are several cases; it passes when most of them do. They are
+        judged one after the other, until that is known or two more have failed than passed.
         """
         return {}
 
@@ -77,12 +97,48 @@ class Case(ABC, Generic[SampleT]):
         sample = self.sample(record, seed)
         return Evidence(criteria=tuple(self.criteria(sample)), **dict(self.figures(sample)))
 
+    def begun_controls(self) -> Iterator[Measurement]:
+        """Yield what every control takes: the first step, of draws those that are always judged."""
+        for cases in self.controls().values():
+            for case in cases[:AHEAD]:
+                yield from next(case.steps(), ())
+
     def controlled(self, record: Record, seed: int) -> tuple[Control, ...]:
         """Judge every control, up to the first criterion that it does not pass: one is enough."""
-        return tuple(
-            _most([_control(name, case, record, seed) for case in cases])
-            for name, cases in self.controls().items()
-        )
+        return settled(self.controlling(seed), record)
+
+    def controlling(self, seed: int) -> Asking[tuple[Control, ...]]:
+        """Judge every control, and ask for what that takes as it is needed."""
+        controls = yield from together([_voted(name, cases, seed) for name, cases in self.controls().items()])
+        return tuple(controls)
+
+
+def _voted(name: str, cases: Sequence[Case[SampleT]], seed: int) -> Asking[Control]:
+    """Judge as many draws as decide."""
+    drawn = yield from together([_drawn(name, case, seed) for case in cases[:AHEAD]])
+    for case in cases[AHEAD:]:
+        if _is_decided(drawn, len(cases)):
+            break
+        drawn.append((yield from _drawn(name, case, seed)))
+    return _most(drawn)
+
+
+def _is_decided(drawn: Sequence[Control], cases: int) -> bool:
+    passing = sum(control.verdict is Verdict.PASS for control in drawn)
+    others = len(drawn) - passing
+    return others - passing >= AHEAD or max(passing, others) > cases / 2
+
+
+def _drawn(name: str, case: Case[SampleT], seed: int) -> Asking[Control]:
+    """Judge one draw, measured step by step until there is all that its verdict takes."""
+    absent: AbsentError | None = None
+    for wanted in case.steps():
+        record = yield tuple(wanted)
+        try:
+            return _control(name, case, record, seed)
+        except AbsentError as problem:
+            absent = problem
+    raise absent or AbsentError(f"{name} asks for nothing")
 
 
 def _most(drawn: Sequence[Control]) -> Control:
@@ -95,10 +151,14 @@ def _most(drawn: Sequence[Control]) -> Control:
 def _control(name: str, case: Case[SampleT], record: Record, seed: int) -> Control:
     passed: list[Criterion] = []
     try:
-        for criterion in case.criteria(case.sample(record, seed)):
+        sample = case.sample(record, seed)
+        screened = (one for one in case.screens(sample) if one.verdict is not Verdict.PASS)
+        for criterion in chain(screened, case.criteria(sample)):
             if criterion.verdict is not Verdict.PASS:
                 return Control(name=name, criterion=criterion, met=tuple(passed))
             passed.append(criterion)
+    except UnmeasuredError:
+        raise  # the budget is spent: that says nothing of the control
     except CoherenceError as problem:
         return Control(name=name, met=tuple(passed), problem=problem.sentence)
     return Control(name=name, criterion=passed[0], met=tuple(passed[1:]))

@@ -6,10 +6,11 @@ from itertools import compress, cycle, islice
 
 from coherence.plan import Condition, Recast, Scene, stream
 from coherence.vocabulary import Prompt, Regime
+from coherence.vocabulary.persona import Example
 
 DRAWN = 5  # one random vector may lie near a persona's by chance; most of so many do not
 NOTHING = "nothing in its place"
-STEP = 16  # words; prompts of about the same length share a text, which is then measured once
+STEP = 16  # words; prompts of about the same form share their texts, which are then measured once
 
 _SENTENCES = """\
 This is a note that comes with the question. The note has no bearing on it. Notes of this kind come in several
@@ -51,7 +52,7 @@ def random_vectors(
 def neutral_prompt(
     scene: Scene, persona: str, regimes: Iterable[Regime]
 ) -> Iterator[tuple[str, list[Scene]]]:
-    """Yield a scene in which the persona's prompt is a text as long that says nothing."""
+    """Yield a scene in which the persona's prompt is as long and of the same form, and says nothing."""
     prompt = scene.personas[persona].prompt
     if Regime.PROMPT not in regimes or prompt is None:
         return
@@ -114,11 +115,19 @@ def _at_random(scene: Scene, persona: str, regime: Regime, turn: int) -> Scene:
 
 
 def _as_long_as(prompt: Prompt) -> Prompt:
-    texts = [prompt.text, *(text for shown in prompt.examples for text in (shown.user, shown.reply))]
-    return Prompt(text=filler(sum(len(text.split()) for text in texts)), role=prompt.role)
+    """Say nothing in the place of everything that is said, turn by turn."""
+    shown = (
+        Example(user=_instead_of(one.user, STEP // 2), reply=_instead_of(one.reply))
+        for one in prompt.examples
+    )
+    return Prompt(text=_instead_of(prompt.text), role=prompt.role, examples=tuple(shown))
 
 
-def filler(words: int) -> str:
+def _instead_of(text: str, step: int = STEP) -> str:
+    return filler(len(text.split()), step)
+
+
+def filler(words: int, step: int = STEP) -> str:
     """Write a text that says nothing: about so many words, at least one step of them, and a full stop."""
-    rounded = STEP * max(1, round(words / STEP))
+    rounded = step * max(1, round(words / step))
     return " ".join(islice(cycle(_SENTENCES.split()), rounded)).rstrip(".,") + "."

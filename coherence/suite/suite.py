@@ -24,8 +24,13 @@ class Assertion:
     tier: Tier
     place: Place
 
+    def begun_control_needs(self) -> Iterator[Measurement]:
+        """Yield what its controls want measured whatever is found, where the claim passes."""
+        if self.expect == "pass":
+            yield from self.case.begun_controls()
+
     def control_needs(self) -> Iterator[Measurement]:
-        """Yield what its controls want measured; a claim that is expected to fail has none."""
+        """Yield all that its controls may want measured; a claim that is expected to fail has none."""
         if self.expect == "pass":
             for cases in self.case.controls().values():
                 for case in cases:

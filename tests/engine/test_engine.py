@@ -110,6 +110,49 @@ def test_a_second_run_finds_what_the_first_measured(release: Callable[[], Artefa
     assert all(same(second[measurement], value) for measurement, value in first.items())
 
 
+class Counting(LocalExecutor):
+    """Counts how often an executor is entered, and whether another process could measure meanwhile."""
+
+    entered = 0
+
+    def __enter__(self) -> "Counting":
+        Counting.entered += 1
+        super().__enter__()
+        return self
+
+
+def test_several_plans_are_measured_with_the_model_loaded_once(
+    release: Callable[[], Artefacts], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counting, "entered", 0)
+    log, waited = Log(), []
+    apart = Engine(release(), Store(store.root / "other")).measure(Plan(ALL))
+    with Engine(release(), store, log, Counting) as engine:
+        # Nothing is locked before something is to be measured.
+        with store.lock("measuring", waited.append):
+            pass
+        outcomes = (
+            engine.measure(Plan(ALL[:3])) | engine.measure(Plan([*ALL[:5], LAW])) | engine.measure(Plan(ALL))
+        )
+        assert Counting.entered == 1
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: Engine(release(), store).measure(Plan([NextToken(BARE, PROBES[0])])))
+            with pytest.raises(TimeoutError):
+                other.result(0.5)  # it waits until all plans are measured
+            engine.__exit__(None, None, None)
+            assert other.result(60)
+            engine.__enter__()
+    assert log.count(LOADING) == 2  # begun and done
+    assert log.measured == len({*ALL, LAW})
+    # Batches of other rows round otherwise.
+    assert all(
+        np.allclose(outcomes[one], value, atol=1e-4)
+        if isinstance(value, np.ndarray)
+        else outcomes[one] == value
+        for one, value in apart.items()
+    )
+
+
 def test_a_second_run_needs_neither_torch_nor_transformers(
     release: Callable[[], Artefacts], store: Store, tmp_path: Path
 ) -> None:

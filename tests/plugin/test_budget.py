@@ -32,8 +32,8 @@ def test_what_is_whole_is_judged_and_the_rest_is_inconclusive(bench, cut):
 
 
 def test_the_sentence_says_what_is_missing_and_is_in_every_report(bench, cut):
-    # 40 replies for the markers, of the persona, its controls and their prompts, and the law.
-    missing = "21 of its 40 measurements are missing, as the budget of 20 calls was spent after 20 of 41"
+    # 24 replies for the markers, of the persona by prompt and adapter, and bare; the law took a call.
+    missing = "5 of its 24 measurements are missing, as the budget of 20 calls is spent"
     name = bench.ids["speaks"]
     sentence = f"{name} is inconclusive: not measured: {missing}; run again to go on from there"
     assert bench.sentence("speaks") == sentence

@@ -1,16 +1,19 @@
 """Controls on made-up arrays: what stands in a persona's place must not pass, and a lax claim is told so."""
 
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from properties import test_collinearity, test_markers
 from properties.composition import test_chimera
 from properties.mixtures import test_attractor
+from stepwise import step_by_step
 
-from coherence.errors import MeasurementError
-from coherence.plan import Answer, Reading, Record, Reply, Steer
+from coherence.errors import MeasurementError, UnmeasuredError
+from coherence.plan import Answer, Condition, NextToken, Reading, Record, Reply, Steer
+from coherence.properties import Case
 from coherence.properties.control import (
     DRAWN,
     NOTHING,
@@ -21,7 +24,20 @@ from coherence.properties.control import (
     random_vectors,
     stand_ins,
 )
-from coherence.vocabulary import Bound, Example, Persona, Prompt, Regime, Release, VectorSource, Verdict
+from coherence.vocabulary import (
+    Bound,
+    Criterion,
+    Decoding,
+    Estimate,
+    Example,
+    Persona,
+    Probe,
+    Prompt,
+    Regime,
+    Release,
+    VectorSource,
+    Verdict,
+)
 
 PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
 
@@ -33,7 +49,9 @@ def together(case, planted):
 
 
 def controlled(case, record):
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
+    controls = case.controlled(record, 0)
+    assert repr(step_by_step(case, record._values)[0]) == repr(controls)  # with every NaN
+    return case.judge(record, 0).model_copy(update={"controls": controls})
 
 
 def outcomes(evidence):
@@ -173,10 +191,17 @@ def test_a_sum_passes_and_another_sum_only_where_anything_does(fields, passes, r
         drawn = [steer.vector for steer in condition.steers if steer.drawn is not None]
         return ["oncall" if name in drawn else name for name in held]
 
-    world = test_chimera.World(case, parts)
-    evidence = controlled(case, together(case, world.value))
+    record = together(case, test_chimera.World(case, parts).value)
+    evidence = controlled(case, record)
     assert [control.name for control in evidence.controls] == names
     assert evidence.verdict is passes
+    _, asked = step_by_step(case, record._values)
+    # What is said is asked for only where directions and next tokens are met.
+    assert (
+        {Reply, NextToken} <= {*map(type, asked)}
+        if passes is not Verdict.PASS
+        else {*map(type, asked)} == {Reading}
+    )
 
 
 def a_mixture(regime, **fields):
@@ -218,9 +243,14 @@ def test_poles_pass_and_another_pole_only_where_anything_does(least, passes, reg
         where = questions[row] + at * line + 0.05 * drawn.normal(size=test_attractor.WIDTH)
         return np.tile(where, (test_attractor.DEPTH, 1)).astype(np.float32)
 
-    evidence = controlled(case, together(case, planted))
+    record = together(case, planted)
+    evidence = controlled(case, record)
     assert [control.name for control in evidence.controls] == names
     assert evidence.verdict is passes
+    _, asked = step_by_step(case, record._values)
+    between = [need for need in asked if len((*need.condition.adapters, *need.condition.steers)) > 1]
+    # What is between the poles is asked for only where they lie apart.
+    assert bool(between) == (passes is Verdict.INCONCLUSIVE)
     if passes is Verdict.PASS:
         assert {control.criterion.key for control in evidence.controls} == {"min_separation"}
 
@@ -240,6 +270,91 @@ def test_a_random_vector_that_passes_by_chance_is_outvoted(passing, verdict):
     evidence = controlled(case, together(case, alike))
     assert evidence.decisive.verdict is Verdict.PASS
     assert evidence.verdict is verdict
+
+
+class Drawn(Case):
+    """A case that passes or does not, and needs one reply for that."""
+
+    persona, slug, regimes = "pirate", "drawn", ()
+
+    def __init__(self, number, passes):
+        self.reply = Reply(Condition("sys"), Probe(id=str(number), text="?"), Decoding())
+        self.answer = Answer("yes" if passes else "no", ())
+
+    def needs(self):
+        return [self.reply]
+
+    def sample(self, record, seed):
+        return record.reply(self.reply)
+
+    def criteria(self, sample):
+        value = float(sample == "yes")
+        yield Criterion(
+            estimate=Estimate(name="share", value=value, low=value, high=value, n=1), at_least=0.5
+        )
+
+
+class Claim(Drawn):
+    """A claim with one control, drawn several times."""
+
+    def __init__(self, passing):
+        super().__init__("claim", True)
+        self.drawn = [Drawn(number, passes) for number, passes in enumerate(passing)]
+
+    def controls(self):
+        return {"drawn": self.drawn}
+
+
+def drawn(passing):
+    """Whether a control passes that is drawn so often, and how often it was drawn for that."""
+    claim = Claim(passing)
+    (control,), asked = step_by_step(claim, {one.reply: one.answer for one in claim.drawn})
+    return control.verdict is Verdict.PASS, len(asked)
+
+
+def test_draws_end_when_most_are_known_or_two_more_have_failed():
+    assert drawn([False] * 5) == (False, 2)
+    assert drawn([True] * 5) == (True, 3)
+    assert drawn([True, False, False, False, True]) == (False, 4)
+    assert drawn([False, True, True, False, True]) == (True, 5)
+    assert drawn([True]) == (True, 1)
+    assert drawn([False]) == (False, 1)
+
+
+def test_only_one_order_of_five_draws_decides_otherwise_than_all_five():
+    different = [
+        passing
+        for passing in product([False, True], repeat=DRAWN)
+        if drawn(passing)[0] != (sum(passing) > DRAWN / 2)
+    ]
+    assert different == [(False, False, True, True, True)]
+
+
+def test_the_page_on_errors_says_what_ending_early_costs():
+    """Its table, of all orders in which five draws may pass and fail."""
+    orders = [(sum(order), *drawn(order)) for order in product([False, True], repeat=DRAWN)]
+
+    def mean(chance, value):
+        return sum(value(*one) * chance ** one[0] * (1 - chance) ** (DRAWN - one[0]) for one in orders)
+
+    page = Path(__file__).parents[2] / "docs" / "errors.md"
+    lines = page.read_text().partition("## Controls that end early")[2].splitlines()
+    rows = [[*map(str.strip, line.strip("|").split("|"))] for line in lines if line.startswith("|")][2:]
+    assert len(rows) == 7
+    for row in rows:
+        chance, by_all, as_drawn, draws = (float(cell.removesuffix(" %")) for cell in row)
+        share = chance / 100
+        tolerance = 0.05 if by_all >= 1 else 0.005
+        assert by_all == pytest.approx(100 * mean(share, lambda n, *_: n > DRAWN / 2), abs=tolerance)
+        assert as_drawn == pytest.approx(100 * mean(share, lambda _n, passes, _d: passes), abs=tolerance)
+        assert draws == pytest.approx(mean(share, lambda _n, _p, count: count), abs=0.05)
+
+
+def test_a_budget_that_is_spent_says_nothing_of_a_control():
+    claim = Claim([False, False])
+    record = Record({one.reply: UnmeasuredError("the budget is spent") for one in claim.drawn})
+    with pytest.raises(UnmeasuredError, match="the budget is spent"):
+        claim.controlled(record, 0)
 
 
 def test_mixtures_of_prompts_have_no_control():
@@ -407,7 +522,7 @@ def test_where_nothing_steers_there_is_no_random_vector():
     assert not list(random_vectors(test_collinearity.a_scene(), "pirate", [PROMPT, ADAPTER]))
 
 
-def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():
+def test_a_neutral_prompt_has_the_role_and_the_form_and_about_the_length():
     scene = test_collinearity.a_scene()
     shown = Example(user="Where is it?", reply="At sea, " + "arr " * 30)
     prompt = Prompt(text="Be a pirate.", role="user", examples=(shown,))
@@ -415,8 +530,12 @@ def test_a_neutral_prompt_has_the_role_and_about_the_length_and_no_examples():
     loud = type(scene)(**{**vars(scene), "personas": {**scene.personas, "pirate": pirate}})
     ((_, [neutral]),) = neutral_prompt(loud, "pirate", [PROMPT, ADAPTER])
     (said,) = neutral.condition("pirate", PROMPT).prompts
-    assert (said.role, said.examples) == ("user", ())
-    assert abs(len(said.text.split()) - 38) <= STEP / 2
+    (example,) = said.examples
+    assert said.role == "user"
+    assert len(said.text.split()) == STEP
+    assert len(example.user.split()) == STEP / 2
+    assert abs(len(example.reply.split()) - 32) <= STEP / 2
+    assert not {"pirate", "arr", "sea"} & {*f"{said.text} {example.user} {example.reply}".lower().split()}
     stacked = Regime.parse("prompt+adapter")
     assert neutral.condition("pirate", stacked) == loud.condition("pirate", stacked)
 

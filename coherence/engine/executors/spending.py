@@ -36,11 +36,9 @@ class Spending:
             if self.spent:
                 return
 
-    def unmeasured(self, done: int, total: int) -> UnmeasuredError:
-        """Say why some of `total` measurements are not among the `done`."""
-        return UnmeasuredError(
-            f"the budget of {self.allowance} was spent after {done} of {total}; run again to go on from there"
-        )
+    def unmeasured(self) -> UnmeasuredError:
+        """Say why something is not measured."""
+        return UnmeasuredError(f"the budget of {self.allowance} is spent; run again to go on from there")
 
     @property
     def _calls_left(self) -> int | None:

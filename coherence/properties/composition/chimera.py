@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -87,12 +87,14 @@ class ChimeraCase(Case[ChimeraSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the sum, the chimera and bare in all three ways, and read the others in both regimes."""
+        return chain.from_iterable(self.steps())
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Read first, and let the model answer last, which takes longest."""
         judged = tuple(self.judged.values())
-        return [
-            *self.contrast.needs(self.sides.values()),
-            *next_tokens(self.scene, *judged),
-            *replies(self.scene, *judged),
-        ]
+        yield self.contrast.needs(self.sides.values())
+        yield next_tokens(self.scene, *judged)
+        yield replies(self.scene, *judged)
 
     def sample(self, record: Record, seed: int) -> ChimeraSample:
         """Take directions at the sites of the band, next tokens and replies."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, pairwise
-from math import nan
+from itertools import chain, islice, pairwise
+from math import inf, isnan, nan
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from coherence.properties.lengths import by_length
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.statistics.agreement import paired_difference
+from coherence.statistics.intervals import Interval
 from coherence.statistics.rising_dose import largest, slopes, trend
 from coherence.vocabulary import (
     Abscissa,
@@ -45,6 +46,7 @@ from coherence.vocabulary.evidence import number
 
 LEAST_PROBES = 8
 LEAST_DOSES = 3
+_SLOPE = "slope of the marker rate"
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,19 @@ class DoseCase(Case[Doses]):
 
     def needs(self) -> Iterable[Measurement]:
         """Let the model answer at every dose; the rest where it is asked for."""
+        return chain.from_iterable(self.steps())
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Let the model answer at every dose first: most that does not show the persona ends there."""
         conditions = [self.vector.at(dose) for dose in self.doses]
+        yield [reply for condition in conditions for reply in self.vector.replies(condition)]
+        if self.spec.max_perplexity is not None:
+            yield self.needs_for_figures()
         if self.spec.min_suppression is not None:
-            conditions += [self.vector.prompted, self.vector.subtracted]
-        return [
-            *(reply for condition in conditions for reply in self.vector.replies(condition)),
-            *(self.needs_for_figures() if self.spec.max_perplexity is not None else ()),
-            *(self.projections.needs() if self.projections else ()),
-        ]
+            others = (self.vector.prompted, self.vector.subtracted)
+            yield [reply for condition in others for reply in self.vector.replies(condition)]
+        if self.projections:
+            yield self.projections.needs()
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Let the bare model read the answers at every dose."""
@@ -87,6 +94,13 @@ class DoseCase(Case[Doses]):
         }
         for judge, bound in self.spec.written(judges):
             yield judge(sample, bound)
+
+    def screens(self, sample: Doses) -> Iterator[Criterion]:
+        """Hold the slope over the doses that are best for it, whichever of them leave the text whole."""
+        least = self.spec.min_slope
+        if least is not None and self.spec.max_perplexity is not None:
+            steepest = max((self._rise(sample, doses) for doses in range(2, len(sample.at) + 1)), key=_lowest)
+            yield held(_SLOPE, steepest, self._n, at_least=least, key="min_slope")
 
     def figures(self, sample: Doses) -> Figures:
         """Show the response over the doses, and the probes that answer least and most."""
@@ -143,13 +157,16 @@ class DoseCase(Case[Doses]):
         doses = self._coherent(sample)
         broken = "the text is coherent at no dose above 0: there is no response to follow"
         return held(
-            "slope of the marker rate",
-            trend(sample.at[:doses], sample.hits[:doses], self.scene.clusters),
+            _SLOPE,
+            self._rise(sample, doses),
             self._n,
             at_least=least,
             unreliable=None if doses > 1 else broken,
             key="min_slope",
         )
+
+    def _rise(self, sample: Doses, doses: int) -> Interval:
+        return trend(sample.at[:doses], sample.hits[:doses], self.scene.clusters)
 
     def _perplexity(self, sample: Doses, most: float) -> Criterion:
         scored = int(sample.told[sample.working].sum())
@@ -225,6 +242,10 @@ class DoseCase(Case[Doses]):
             yield f"markers of others, rate minus bare: {listed(sample.bleed)}"
         if sample.projections:
             yield f"along prompts at {self.spec.site}: {listed(sample.along_prompts)}"
+
+
+def _lowest(interval: Interval) -> float:
+    return -inf if isnan(interval.low) else interval.low
 
 
 def _curve(sample: Doses, most: float | None) -> Curve:

@@ -124,11 +124,14 @@ class EquivalenceCase(Case[EquivalenceSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Measure the two ways, and the next tokens of the null."""
-        return [
-            *self.contrast.needs(self.sides.values()),
-            *replies(self.scene, *self.sides.values(), self.scene.bare),
-            *next_tokens(self.scene, *self.telling(self.judged_ways)),
-        ]
+        tokens, said, read = self.steps()
+        return [*read, *said, *tokens]
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Take next tokens first, then what is said, and read last, as criteria do."""
+        yield next_tokens(self.scene, *self.telling(self.judged_ways))
+        yield replies(self.scene, *self.sides.values(), self.scene.bare)
+        yield self.contrast.needs(self.sides.values())
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Measure all ways alike, for the tables."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -54,11 +54,14 @@ class FactorialCase(Case[GridSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Read the four prompts, and change residuals in the ways that decide."""
-        changes = [*self.changes.additive, self.changes.self_patch]
+        return chain.from_iterable(self.steps())
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Read directions first, then put the sum in the place of the prompt, and inject it last."""
+        yield [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
+        yield self._divergences([*self.changes.additive, self.changes.self_patch])
         if self.spec.max_recovered is not None or self.spec.min_recovered is not None:
-            changes += [BARE, *self.changes.injections]
-        read = [reading for task in self.grid.tasks for reading in self.grid.readings(task)]
-        return [*read, *self._divergences(changes)]
+            yield self._divergences([BARE, *self.changes.injections])
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Change them in every other way, and draw replies to look at."""

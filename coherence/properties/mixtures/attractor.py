@@ -39,6 +39,11 @@ class AttractorCase(Case[Placed]):
         """Read the poles and every mixture on the axis."""
         return self.mixed.needs
 
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Read the poles alone at first: where they do not lie apart, nothing can be placed between them."""
+        yield self.mixed.needs_of_poles
+        yield self.needs()
+
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Have replies to look at."""
         return self._examples.replies.values()
@@ -50,16 +55,17 @@ class AttractorCase(Case[Placed]):
 
     def criteria(self, sample: Placed) -> Iterator[Criterion]:
         """Judge separation first: where the poles do not lie apart, nothing can be placed between them."""
-        spec, response = self.spec, sample.response
+        spec = self.spec
         yield held(
             "separation of the poles",
-            response.separation,
+            sample.poles.separation,
             sample.n,
             spec.min_separation,
             unreliable=sample.without_axis,
             key="min_separation",
         )
         yield self._area(sample)
+        response = sample.response
         hold = partial(held, n=sample.n, unreliable=sample.together)
         first, last = spec.tipping
         yield hold("tipping weight", response.tipping, at_least=first, at_most=last, key="tipping")

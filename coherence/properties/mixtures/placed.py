@@ -1,8 +1,8 @@
 """Mixtures of two poles, placed on the axis between the prompted ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import isnan
 
 import numpy as np
@@ -19,10 +19,10 @@ from coherence.vocabulary import Table
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """The mixtures of one way, from residuals by condition: [probes, width]."""
+    """The mixtures of one way, from residuals of a condition: [probes, width]."""
 
     way: Mixed
-    residuals: Mapping[Condition, Residuals]
+    residuals: Callable[[Condition], Residuals]
     record: Record
 
     @property
@@ -33,13 +33,12 @@ class Placed:
     @cached_property
     def response(self) -> Response:
         """How the position answers the weight."""
-        positive, negative = (self.residuals[pole] for pole in self.way.prompted)
-        mixed = [
-            np.mean([self.residuals[condition] for condition in conditions], axis=0)
-            for conditions in self.way.mixtures.values()
-        ]
-        clusters = self.way.readings.scene.clusters
-        return Response(self.way.mixtures, np.stack(mixed), positive - negative, clusters)
+        return self._answered(self.way.mixtures)
+
+    @cached_property
+    def poles(self) -> Response:
+        """The same of the poles alone, without what is between them: it takes less."""
+        return self._answered(self.way.poles)
 
     @cached_property
     def positions(self) -> dict[float, Interval]:
@@ -49,7 +48,7 @@ class Placed:
     @cached_property
     def without_axis(self) -> str | None:
         """Say why the prompts give no axis; None if they do."""
-        axis = self.response.axis
+        axis = self.poles.axis
         if isnan(axis.value):
             return "the prompts of both poles do the same: there is no axis between them"
         return unclear("the prompted poles do not lie apart", axis, self.n)
@@ -57,19 +56,28 @@ class Placed:
     @cached_property
     def together(self) -> str | None:
         """Say why nothing can be placed between the poles; None if it can."""
-        separation = self.response.separation
+        separation = self.poles.separation
         if self.without_axis or separation.low > 0 or separation.high < 0:
             return self.without_axis
         poles = held("separation", separation, self.n, key=None)
         missing = poles.unreliable or poles.estimate.lacking(0)
         return f"the poles do not lie apart under {self.way.slug}: {poles.estimate}; {missing}"
 
+    def _answered(self, weights: Iterable[float]) -> Response:
+        at = tuple(weights)
+        positive, negative = map(self.residuals, self.way.prompted)
+        mixed = [np.mean([*map(self.residuals, self.way.mixtures[weight])], axis=0) for weight in at]
+        return Response(at, np.stack(mixed), positive - negative, self.way.readings.scene.clusters)
+
 
 def placed(ways: Sequence[Mixed], record: Record) -> list[Placed]:
     """Place the mixtures of ways that share their readings; what several have in common is read once."""
     readings, site = ways[0].readings, ways[0].site
-    conditions = dict.fromkeys(condition for way in ways for condition in way.conditions)
-    residuals = {condition: at_site(record, readings.of(condition), site) for condition in conditions}
+
+    @cache
+    def residuals(condition: Condition) -> Residuals:
+        return at_site(record, readings.of(condition), site)
+
     return [Placed(way, residuals, record) for way in ways]
 
 

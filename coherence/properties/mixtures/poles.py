@@ -1,6 +1,6 @@
 """Two contradictory poles, mixed in several ways, and where on the axis between them the mixtures stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Self
@@ -42,9 +42,23 @@ class Mixed:
         return [*self.prompted, *chain.from_iterable(self.mixtures.values())]
 
     @property
+    def poles(self) -> tuple[float, float]:
+        """The weights of the negative pole alone, and of the positive one."""
+        first, *_, last = self.mixtures
+        return first, last
+
+    @property
     def needs(self) -> list[Reading]:
         """Each of them on every probe."""
-        return [reading for condition in self.conditions for reading in self.readings.of(condition)]
+        return self._read(self.conditions)
+
+    @property
+    def needs_of_poles(self) -> list[Reading]:
+        """Those of the axis and of both poles of this way, without what is between them."""
+        return self._read([*self.prompted, *(one for weight in self.poles for one in self.mixtures[weight])])
+
+    def _read(self, conditions: Iterable[Condition]) -> list[Reading]:
+        return [reading for condition in conditions for reading in self.readings.of(condition)]
 
 
 def _rising(weights: tuple[float, ...]) -> tuple[float, ...]:

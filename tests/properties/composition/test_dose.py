@@ -1,10 +1,12 @@
 import re
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
 import worlds
 from pydantic import ValidationError
+from stepwise import step_by_step
 
 from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Answer, Likelihood, Plan, Reading, Record, Reply
@@ -392,6 +394,37 @@ def test_nothing_in_its_place_is_dose_zero_at_every_dose():
     assert {*nothing.measurements()} < {*case.measurements()}
     criteria = list(decided(nothing))
     assert [(one.estimate.value, one.verdict) for one in criteria] == [(0, Verdict.FAIL)] * 2
+
+
+def test_what_does_not_show_the_persona_is_asked_for_no_perplexity():
+    """Vectors that say nothing of the persona end at what they say: nobody reads it to them."""
+    case = case_of(min_slope=0.2, max_perplexity=1.5)
+    every = (case, *chain.from_iterable(case.controls().values()))
+    values = {need: value for each in every for need, value in record(each)._values.items()}
+    controls, asked = step_by_step(case, values)
+    assert controls == case.controlled(Record(values), 0)
+    assert {control.verdict for control in controls} == {Verdict.FAIL}
+    assert {*map(type, asked)} == {Reply}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_fails_a_screen_fails_a_criterion_whatever_perplexity_is(seed):
+    """Over vectors that show the persona now and then, at doses of which some break the text."""
+    drawn = np.random.default_rng(seed)
+    shares, broken = drawn.uniform(size=5), drawn.uniform(0, 1.5, size=5)
+    case = case_of(min_slope=0.2, max_perplexity=1.5, doses=(0.0, 0.25, 0.5, 1.0, 2.0))
+
+    def said(need):
+        at = case.doses.index(put(need.condition if isinstance(need, Reply) else need.text.condition)[1])
+        if isinstance(need, Reply):
+            return Answer("arr" if drawn.uniform() < shares[at] else "Well.", (1, 2))
+        return -drawn.normal(broken[at] if at else 0.0, 0.05, size=2).astype(np.float32)
+
+    sample = case.sample(Record({need: said(need) for need in Plan(case.measurements())}), 0)
+    screened = [one.verdict for one in case.screens(sample)]
+    decided = [one.verdict for one in case.criteria(sample)]
+    assert len(screened) == 1
+    assert screened[0] is Verdict.PASS or decided[0] is not Verdict.PASS
 
 
 def test_what_any_vector_may_do_has_no_controls():
