@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,10 +46,10 @@ def folder(tmp_path, tiny, tiny_adapter, reference):
     return tmp_path
 
 
-def test_every_example_works(folder, monkeypatch, capsys):
+def test_every_example_works(folder, warm_python, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COHERENCE_CACHE", str(folder / "cache"))
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(warm_python.parent), prepend=os.pathsep)
     for example in EXAMPLES:
         command, *arguments = shlex.split(example)
         if arguments[:1] == ["distill"]:
