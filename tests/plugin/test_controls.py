@@ -45,9 +45,7 @@ def test_a_lax_claim_is_told_that_its_control_passes_too(bench, mixed):
     run.stdout.fnmatch_lines(
         [f"*{SAID}*", "controls, none of which may pass", "  oncall by steering *| pass"]
     )
-    run.stdout.fnmatch_lines(
-        ["*attractor.steering *inconclusive,*", "* the control *", "1 inconclusive in *"]
-    )
+    run.stdout.fnmatch_lines(["*attractor.steering *inconclusive,*", "* the control", "1 inconclusive in *"])
     (case,) = ElementTree.parse(bench.path / "j.xml").iter("testcase")
     assert SAID in case.find("failure").get("message")
     assert "[[PROPERTY|control.oncall-by-steering=pass]]" in case.find("system-out").text
