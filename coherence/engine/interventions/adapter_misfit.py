@@ -145,9 +145,11 @@ def _spans(numbers: Iterable[int]) -> str:
 def _modules(expected: Tensors, weights: Tensors) -> str:
     here, there = _owners(weights), _owners(expected)
     if more := sorted(here - there):
+        # PEFT before 0.21 mounts beside another adapter what names no module of the base.
+        found = listed(sorted(there), shown=8) or "modules that both have"
         return (
             f"holds weights for {listed(more, shown=8)}, which target_modules in {_CONFIG} does not name or "
-            f"this base does not have; expected weights for {listed(sorted(there), shown=8)}"
+            f"this base does not have; expected weights for {found}"
         )
     if less := sorted(there - here):
         return (
