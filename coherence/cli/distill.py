@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import ArtefactError, CoherenceError, Place
 
 
@@ -32,7 +33,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from rich.console import Console
 
     from coherence.files import replace_file
@@ -55,6 +56,8 @@ def _run(options: Namespace) -> None:
     kept = f"{len(found.pairs)} of {found.replies} replies show {options.persona} and are kept"
     left = f"; questions left out as they are probes of the suite: {found.probes}" if found.probes else ""
     print(f"{out}: {kept}{left}")
+    counts = {"kept": len(found.pairs), "replies": found.replies, "left_out": found.probes}
+    return Output({"replies_file": out, **counts})
 
 
 def _questions(path: Path) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
+from coherence.cli.output import Output
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _add(parser: Parser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: Namespace) -> None:
+def _run(options: Namespace) -> Output:
     from coherence.engine.artefacts.artefacts import Artefacts
     from coherence.suite import Overrides, load_scene
     from coherence.training.lora import Recipe, lora
@@ -59,16 +60,18 @@ def _run(options: Namespace) -> None:
     pairs = read_pairs(options.data or Path("training") / f"{options.persona}.jsonl", scene.bare)
     recipe = Recipe(lora(options.rank), options.epochs, options.batch, options.rate, options.seed)
     began = time.monotonic()
-    _train(scene, Artefacts.of(scene, places), pairs, recipe, out)
+    losses = _train(scene, Artefacts.of(scene, places), pairs, recipe, out)
     took = _told(time.monotonic() - began)
     print(f"{out}: a LoRA of rank {options.rank} that learned {len(pairs)} replies, in {took}")
     if not has_adapter:
         print(f"to judge it, add to the release of {options.suite}: adapters: {{{options.persona}: ./{out}}}")
+    return Output({"adapter": out, "rank": options.rank, "replies": len(pairs), "losses": losses})
 
 
 def _train(
     scene: "Scene", artefacts: "Artefacts", pairs: "Sequence[Pair]", recipe: "Recipe", out: Path
-) -> None:
+) -> list[float]:
+    """Train and save; return the mean loss of each epoch, in nats per token of a reply."""
     import torch
     from rich.console import Console
 
@@ -85,11 +88,14 @@ def _train(
             examples = encoded(pairs, scene.bare, tokenizer, scene.templating)
         bar("loading the model", 1, 1)
         began = time.monotonic()
+        losses = []
         for epoch, loss in enumerate(trained(model, examples, recipe, bar), start=1):
+            losses.append(loss)
             left = (time.monotonic() - began) / epoch * (recipe.epochs - epoch)
             until = f", about {_told(left)} left" if left else ""
             bar.say(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}{until}")
         save(model, out, _named(scene.release.base))
+    return losses
 
 
 def _named(base: str) -> str:

@@ -46,7 +46,8 @@ def _run(options: Namespace) -> Output:
     suites = [_read(suite) for path in options.suites for suite in suites_at(path)]
     problems = list(dict.fromkeys(problem for suite in suites for problem in suite.problems))
     {"text": _text, "json": _json, "github": _github}[options.format](suites, problems)
-    fields = {"suites": suites, "problems": [dict(_fields(problem)) for problem in problems]}
+    read = [suite.path for suite in suites]
+    fields = {"suites": read, "problems": [dict(_fields(problem)) for problem in problems]}
     return Output(fields, int(bool(problems)))
 
 

@@ -23,7 +23,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="
 SUITE = """\
 coherence: 1
 release: {{base: {base}, adapters: {{pirate: {adapter}}}}}
-personas: {{pirate: {{prompt: Talk like a pirate., markers: [arr]}}, counsel: {{prompt: Be formal.}}}}
+personas:
+  pirate: {{prompt: Talk like a pirate., markers: [{{text: "[a-z]", kind: regex}}]}}
+  counsel: {{prompt: Be formal.}}
 probes: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t]
 decoding: {{max_new_tokens: 2}}
 assertions:
@@ -40,6 +42,7 @@ LINES = {
     "calibrate": ["calibrate", "a.coherence.yaml", "--halves", "10"],
     "completion": ["completion", "bash"],
     "demo": ["demo"],
+    "distill": ["distill", "a.coherence.yaml", "pirate", "--questions", "questions.txt"],
     "doctor": ["doctor"],
     "explain": ["explain", "markers"],
     "extract": ["extract", "a.coherence.yaml", "pirate", "--site", "resid_post.2", "--out", "v.safetensors"],
@@ -53,6 +56,7 @@ LINES = {
     "store ls": ["store", "ls"],
     "store prune": ["store", "prune", "--limit", "1GB"],
     "store verify": ["store", "verify"],
+    "train": ["train", "a.coherence.yaml", "pirate", "--epochs", "1", "--rank", "2"],
     "validate": ["validate", "a.coherence.yaml"],
     "verify": ["verify", "results.json"],
 }
@@ -82,6 +86,7 @@ def here(tiny, tiny_adapter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
     Path("a.coherence.yaml").write_text(SUITE.format(base=tiny, adapter=tiny_adapter("pirate")))
+    Path("questions.txt").write_text("Where is it?\nWhy?\n")
     values = np.linspace(0.6, 1, 8)
     results = judged_run(judged(mean(values)), judged(mean(values, at_least=2), name="pirate.margin"))
     base = ArtefactFiles(name="base", named=str(tiny), digest="ab" * 32, files={"config.json": "ab" * 32})
@@ -107,6 +112,8 @@ def test_a_command_answers_a_program_with_the_fields_that_are_documented(
         monkeypatch.setattr(
             "coherence.engine.artefacts.reference_model.reference_model", lambda *_: reference
         )
+    if name == "train":
+        main(LINES["distill"])
     line = [str(tiny) if word == "BASE" else word for word in LINES[name]]
     capsys.readouterr()
     code = main([*line, "--json"])
