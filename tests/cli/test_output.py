@@ -136,7 +136,7 @@ def test_what_people_read_is_the_same_and_elsewhere(here, capsys):
 
 def test_what_was_found_of_an_assertion_is_there_as_well(here, capsys):
     assert main(["explain", "pirate.margin", "results.json", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["found"].startswith("pirate.margin fails: cosine 0.80")
+    assert json.loads(capsys.readouterr().out)["found"].startswith("pirate.margin fails: cosine is 0.80")
 
 
 def test_a_problem_is_an_object_too(here, capsys):

@@ -237,7 +237,7 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
     "modules": (
         lambda folder: reworded(other_base(folder, lora()), target_modules=["query_key_value"]),
         # The second is what PEFT before 0.21 leaves to be found where another adapter is mounted.
-        r"cannot be mounted: Target modules .*query_key_value.* not found|expected weights for modules that both",
+        r"cannot be mounted: Target modules .*query_key_value.* not found|expected weights for modules that",
     ),
     "some modules": (
         lambda folder: reworded(other_base(folder, lora()), target_modules=["q_proj", "mlp"]),
