@@ -21,6 +21,8 @@ class Signals:
 
     def __init__(self) -> None:
         self._replaced: dict[signal.Signals, Any] = {}
+        self._begun = False
+        self._waiting: str | None = None
         self._ending = False
 
     @pytest.hookimpl(tryfirst=True)
@@ -32,6 +34,13 @@ class Signals:
             if signal.getsignal(number) is default:
                 signal.signal(number, self._end)
                 self._replaced[number] = default
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """End the run by what came while the session began: then, pytest would have left no reports."""
+        self._begun = True
+        if self._waiting:
+            raise KeyboardInterrupt(self._waiting)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -63,5 +72,8 @@ class Signals:
             signal.signal(*self._replaced.popitem())
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if not self._ending:
-            raise KeyboardInterrupt(signal.Signals(number).name)
+        name = signal.Signals(number).name
+        if not self._begun:
+            self._waiting = name
+        elif not self._ending:
+            raise KeyboardInterrupt(name)

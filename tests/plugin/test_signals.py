@@ -17,6 +17,7 @@ def {hook}
         os.kill(os.getpid(), signal.{name})
 """
 MOMENTS = {
+    "beginning": "pytest_sessionstart(session):\n    if True:",
     "reading": "pytest_collectreport(report):\n    if 'a.coherence.yaml' in report.nodeid:",
     "collecting": "pytest_collection_modifyitems():\n    if True:",
     "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
@@ -70,9 +71,10 @@ def test_what_was_judged_is_written_and_the_rest_is_an_error(bench, signalled, n
     assert (bench.path / "j.xml").exists()
 
 
-def test_a_signal_before_the_suites_are_read_is_an_error_of_the_run(bench, signalled):
+@pytest.mark.parametrize("moment", ["beginning", "collecting"])
+def test_a_signal_before_the_suites_are_read_is_an_error_of_the_run(bench, signalled, moment):
     bench.suite("passes")
-    signalled("collecting", "SIGTERM")
+    signalled(moment, "SIGTERM")
     assert ended(bench, "a.coherence.yaml").ret == pytest.ExitCode.INTERRUPTED
     assert bench.verdicts() == {"a.suite": "error"}
     assert bench.sentence("a.suite") == f"a.suite {ENDED.format('SIGTERM')}"
