@@ -40,7 +40,8 @@ def test_a_run_tells_each_of_its_stages_once(pytester):
 
 def test_the_page_shows_what_was_left_when_it_was_published():
     kept = read_kept()
-    assert list(kept) == list(SIGNALS)
+    assert kept
+    assert set(kept) <= set(SIGNALS)
     for name, left in kept.items():
         published = PAGE.read_text().partition(BEGIN.format(name))[2].partition(END)[0]
         assert "\n".join(table(left)) == published.strip()
