@@ -209,6 +209,8 @@ class Bench:
         ]
         try:
             os._exit(pytest.main([*given, str(self.suite)], plugins=[Teller(tell)]))
+        except KeyboardInterrupt:  # outside of the session Ctrl-C ends a run as it ends any other program
+            os._exit(128 + signal.SIGINT)
         except BaseException:  # it must not get to what this process cleans up
             traceback.print_exc()
             os._exit(_LEAKED)
