@@ -3,6 +3,7 @@
 import re
 from math import inf, isclose, isfinite, isnan
 from statistics import NormalDist
+from sys import float_info
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -115,7 +116,7 @@ class Adjusted(Frozen):
     @property
     def share(self) -> float:
         """Which share of the level it has: that of its family, divided evenly."""
-        return 1 / (self.among * self.families)
+        return 1 / max(1, self.among * self.families)
 
     def __str__(self) -> str:
         of = "" if self.families == 1 else f" of its family, one of {self.families}"
@@ -188,9 +189,10 @@ class Criterion(Frozen):
         n, of = self.estimate.n, self.estimate.of
         if not self.adjusted.among:
             return f"{n} {of}"
-        # The p of a fail is at most half of the level but for how well p and interval agree.
-        alone = min(self.p, FAMILY_WISE / 2)
-        now, then = map(NormalDist().inv_cdf, (alone, FAMILY_WISE * self.adjusted.share))
+        # The p of a fail is at most half of the level but for how well p and interval agree; one that is too
+        # small for a float is 0, which no quantile belongs to.
+        alone, level = min(self.p, FAMILY_WISE / 2), FAMILY_WISE * self.adjusted.share
+        now, then = (NormalDist().inv_cdf(max(p, float_info.min)) for p in (alone, level))
         return enough(n, n * (then / now) ** 2, of)
 
     @property

@@ -1,5 +1,5 @@
 import re
-from math import inf, nan
+from math import inf, isfinite, nan
 
 import pytest
 from hypothesis import given
@@ -78,6 +78,15 @@ def test_only_what_fails_among_all_claims_fails(adjusted: float | None, verdict:
     one = fails(adjusted=adjusted)
     assert (one.verdict, one.raw_verdict) == (verdict, Verdict.FAIL)
     assert one.fails_only_alone is (verdict == "inconclusive")
+
+
+@pytest.mark.parametrize("families", [0, 1, 10**400], ids=["none", "one", "beyond a float"])
+def test_a_p_too_small_for_a_float_says_how_many_are_lacking(families: int) -> None:
+    one = fails(p=0.0)
+    assert one.adjusted is not None
+    one = one.model_copy(update={"adjusted": one.adjusted.model_copy(update={"families": families})})
+    assert one.lacking.startswith(f"{one.estimate.n} {one.estimate.of}")
+    assert isfinite(one.needed)
 
 
 def test_an_adjusted_p_never_makes_a_fail() -> None:
