@@ -7,6 +7,7 @@ import pytest
 
 from coherence.cli import main
 from coherence.explanation import properties
+from coherence.reports.grounds import explain
 from coherence.results import Results
 
 SUITES = Path(__file__).parents[2] / "suites"
@@ -46,7 +47,7 @@ def test_with_results_what_was_found_comes_first(measured, files, suite, capsys)
     results.model_copy(update={"assertions": (result,)}).write(Path("coherence-results.json"))
     assert main(["explain", "release.commutativity.scale-zero", *files]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(result.sentence)
+    assert said.startswith(explain(result))
     assert "# release.commutativity.scale-zero\n\n`commutativity` of `release`, stated in a.co" in said
 
 
