@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.box import Box
 
     from coherence.forecast import Charge, Forecast
-    from coherence.reports.grid import Grid
+    from coherence.reports.fitted_table import FittedTable
 
 _WIDTH = 100
 _TERA = 1e12
@@ -41,7 +41,7 @@ def _run(options: Namespace) -> Output:
     return Output(_document(counted))
 
 
-def _table(forecast: "Forecast", box: "Box") -> "Grid":
+def _table(forecast: "Forecast", box: "Box") -> "FittedTable":
     from coherence.reports.plain import cell, table
 
     columns = ("measurements", "stored", "read", "said", "TFLOP", "share")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.box import ASCII, SIMPLE_HEAD, Box
 
-from coherence.reports.grid import Grid
+from coherence.reports.fitted_table import FittedTable
 from coherence.reports.plain import cell, rendered, table
 from coherence.results import AssertionResult, Results
 from coherence.vocabulary import Control, Criterion, Evidence
@@ -47,7 +47,7 @@ def beside(evidence: Evidence) -> Iterator[Beside]:
             yield Beside(control, None, None)
 
 
-def controls_table(evidence: Evidence) -> Grid:
+def controls_table(evidence: Evidence) -> FittedTable:
     """Show what stood in the persona's place, and how near to passing it came."""
     shown = table(*_COLUMNS, whole=_WHOLE)
     for row in _rows(evidence):
@@ -63,7 +63,7 @@ def controls(results: Results, width: int, color: bool = False, ascii_only: bool
     return shown.encode("ascii", "backslashreplace").decode() if ascii_only else shown
 
 
-def _all(results: Results, box: Box) -> Grid:
+def _all(results: Results, box: Box) -> FittedTable:
     shown = table(*_COLUMNS, whole=_WHOLE, box=box)
     shown.collapse_padding = True
     held = results.model_copy(update={"assertions": tuple(filter(_held, results.assertions))})

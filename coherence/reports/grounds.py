@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coherence.reports.controls import controls_table
 from coherence.reports.figure_columns import FigureColumns, columns_of
-from coherence.reports.grid import Grid
+from coherence.reports.fitted_table import FittedTable
 from coherence.reports.plain import cell, excerpt, inert, one_line, rendered, table, visible
 from coherence.reports.red import DOCUMENT, likely_cause, look_closer
 from coherence.results import AssertionResult
@@ -50,7 +50,7 @@ def _head(result: AssertionResult, document: Path) -> Iterator[str]:
         yield f"replay: {visible(result.replay)}"
 
 
-def criteria_table(evidence: Evidence) -> Grid:
+def criteria_table(evidence: Evidence) -> FittedTable:
     """Show what decided, a criterion a row."""
     columns = ("estimate", "value", "95 % interval", "expected", "n", "verdict")
     shown = table(*columns, numbers=("value", "n"), whole=("value", "95 % interval", "n"))
@@ -88,7 +88,7 @@ def _count(title: str, shown: int, available: int) -> str:
     return f"{title} ({shown} of {available})" if shown < available else title
 
 
-def _in_numbers(grid: FigureColumns) -> Grid:
+def _in_numbers(grid: FigureColumns) -> FittedTable:
     shown = table("", *grid.names, numbers=grid.names)
     for row in _rows_that_matter(grid):
         values = (column[row] for column in grid.columns)
@@ -98,7 +98,7 @@ def _in_numbers(grid: FigureColumns) -> Grid:
     return shown
 
 
-def _table_of(numbers: Numbers) -> Grid:
+def _table_of(numbers: Numbers) -> FittedTable:
     """Show every cell; columns that are called as the rows are have the rows' numbers instead."""
     square = numbers.columns == numbers.rows
     names = [str(place + 1) for place in range(len(numbers.rows))] if square else numbers.columns
@@ -126,14 +126,14 @@ def _extremes(column: Column) -> list[int]:
     return [max(finite, key=finite.__getitem__), min(finite, key=finite.__getitem__)] if finite else []
 
 
-def _probe_table(probes: tuple[ProbeNote, ...]) -> Grid:
+def _probe_table(probes: tuple[ProbeNote, ...]) -> FittedTable:
     shown = table("probe", "note")
     for probe in probes:
         shown.add_row(_text(probe.probe), _text(probe.note))
     return shown
 
 
-def _side_by_side(replies: dict[str, str]) -> Iterator[Grid]:
+def _side_by_side(replies: dict[str, str]) -> Iterator[FittedTable]:
     """Two regimes a table, each in half of the width."""
     regimes = list(replies)
     for first in range(0, len(regimes), 2):

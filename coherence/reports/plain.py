@@ -8,7 +8,7 @@ from rich.box import ASCII, Box
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from coherence.reports.grid import Grid
+from coherence.reports.fitted_table import FittedTable
 
 # Control, unassigned, surrogate, line and paragraph separator; and what makes text read in another order.
 _UNSEEN = {"Cc", "Cn", "Cs", "Zl", "Zp"}
@@ -62,13 +62,13 @@ def inert(text: str) -> str:
 
 def table(
     *columns: str, numbers: tuple[str, ...] = (), whole: tuple[str, ...] = (), box: Box | None = ASCII
-) -> Grid:
+) -> FittedTable:
     """Start a table without outer edges; columns in `numbers` are set right, `whole` keep to their lines."""
     right, unbroken = (
         frozenset(place for place, column in enumerate(columns) if column in names)
         for names in (numbers, whole)
     )
-    return Grid(tuple(map(cell, columns)), right, unbroken, box)
+    return FittedTable(tuple(map(cell, columns)), right, unbroken, box)
 
 
 def cell(content: object, style: str = "") -> Text:

@@ -4,7 +4,7 @@ from rich.box import ASCII, SIMPLE_HEAD, Box
 from rich.console import Group
 from rich.text import Text
 
-from coherence.reports.grid import Grid
+from coherence.reports.fitted_table import FittedTable
 from coherence.reports.plain import cell, one_line, rendered, table
 from coherence.vocabulary import Change, Comparison
 from coherence.vocabulary.evidence import number
@@ -44,7 +44,7 @@ def verdict(comparison: Comparison) -> str:
     return one_line(f"{comparison.sentence}{fails}")
 
 
-def changes_table(changes: list[Change], box: Box = ASCII) -> Grid:
+def changes_table(changes: list[Change], box: Box = ASCII) -> FittedTable:
     """Show a change a row."""
     shown = table(*_COLUMNS, numbers=("baseline", "now"), whole=("baseline", "now"), box=box)
     for change in changes:

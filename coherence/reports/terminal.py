@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from coherence.reports.adjustment import cost
-from coherence.reports.grid import Grid
+from coherence.reports.fitted_table import FittedTable
 from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
 from coherence.reports.red import DOCUMENT, explained_by, in_a_sentence
@@ -50,7 +50,7 @@ def _red(results: Results, document: Path | None) -> Iterator[Text]:
             yield cell(f"look closer: {one_line(explained_by(first, document))}")
 
 
-def _verdicts(results: Results, width: int, ascii_only: bool) -> Grid:
+def _verdicts(results: Results, width: int, ascii_only: bool) -> FittedTable:
     box = ASCII if ascii_only else SIMPLE_HEAD
     columns = ("assertion", "statistic", "estimate", "expected", "n", "verdict")
     # Half of `expected fail` says another thing.

@@ -98,7 +98,10 @@ class Estimate(Frozen):
         """
         gap = abs(bound - self.value)
         reach = abs((self.high if bound > self.value else self.low) - self.value)
-        return enough(self.n, self.n * (reach / gap) ** 2 if gap else inf, self.of)
+        share = reach / gap if gap else inf
+        return enough(
+            self.n, self.n * share * share, self.of
+        )  # a power would overflow where this is infinite
 
     def __str__(self) -> str:
         return f"{self.name} {self.spread}"

@@ -202,7 +202,7 @@ def test_what_is_required_must_hold(suite, cast, store):
     assert suite.require(LAW) == tuple(heard)
     with pytest.raises(AssertionError) as caught:
         suite.require(FAILS, LAW)
-    assert str(caught.value).startswith(heard[1].sentence)
+    assert str(caught.value).startswith(f"{heard[1].headline}\n")
     assert "criteria" in str(caught.value)
     assert [result.green for result in heard] == [True, False, True]
     known = {"laws": ["adapter-merged"], "tolerance": 1e-30, "expect": {"fail": "tolerance"}}

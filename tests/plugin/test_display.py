@@ -23,8 +23,8 @@ def test_a_log_gets_a_line_for_each_stage(bench, tmp_path):
     assert said[:2] == ["coherence: counting the work: 1 done", "coherence: loading the model: 1 done"]
     assert sorted(said[2:]) == [
         "coherence: laws: 1 done",
-        "coherence: replies: 40 done",
-        "coherence: residuals: 64 done",
+        "coherence: replies: 24 done",
+        "coherence: residuals: 56 done",
     ]
     assert "\x1b" not in run.stdout.str()
 
@@ -51,7 +51,7 @@ def test_a_terminal_gets_one_bar(bench, tmp_path):
     bench.suite("passes", "speaks", "fails")
     run = bench.run("--color=yes", store=tmp_path / "store")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run.stdout.str())
-    assert re.search(r"━ 105/105 took \d:\d\d 3/3 judged, 2 red", text)
+    assert re.search(r"━ 81/81 took \d:\d\d 3/3 judged, 2 red", text)
     assert "\x1b[1A" not in run.stdout.str()  # by which lines above the last are drawn again
     # What is as expected is counted, and nobody waits for more of it.
     assert sorted(re.findall(r"provisional, \d of 3: (\S+)", text)) == [

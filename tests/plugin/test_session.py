@@ -70,7 +70,7 @@ def test_the_summary_closes_the_run(bench):
             r"pirate *",
             r"  fails\.prompt-adapter .* >= 1 .* 8 .* fail *",
             r"  unsure\.prompt-adapter .* inconclusive *",
-            r"  known\.adapter-adapter\+ .* expected fail *",
+            r"  known\.adapter-adapter\+steering .* expected fail *",
             r"1 pass, 1 fail, 1 inconclusive, 1 expected fail in \d+\.\d s",
             r"results: coherence-results\.json",
         ],

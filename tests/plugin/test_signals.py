@@ -29,6 +29,8 @@ import os
 import signal
 import time
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+
 def pytest_runtest_setup(item):
     if "fails" in item.name:
         time.sleep(100)

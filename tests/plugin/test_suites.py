@@ -63,7 +63,7 @@ def test_what_does_not_hold_fails_the_test_with_its_evidence(bench, write):
     run.assert_outcomes(failed=1)
     (result,) = bench.results().assertions
     said = run.stdout.str()
-    assert f"AssertionError: {result.sentence[:60]}" in said
+    assert f"AssertionError: {result.headline[:60]}" in said
     assert "over blocks passed" in said
     assert "api/opened.py" not in said  # the traceback ends in the test
 

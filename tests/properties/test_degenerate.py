@@ -169,7 +169,7 @@ def test_replies_that_hold_nothing(name, said, probes):
 def test_markers_that_are_the_same_everywhere_are_inconclusive(said):
     for evidence in judged("markers", PROBES, said=SAID[said]):
         assert evidence.verdict is Verdict.INCONCLUSIVE
-        assert "is not clearly above the bare rate" in evidence.criteria[-1].unreliable
+        assert "the prompt itself hardly evokes the persona" in evidence.criteria[-1].unreliable
 
 
 @pytest.mark.parametrize("tokens", TOKENS)

@@ -80,7 +80,10 @@ def test_a_persona_that_shows_on_every_probe_passes_with_intervals_that_have_wid
 
 def test_the_fact_is_in_how_many_replies_markers_are():
     fact = judged({Regime.BARE: (), PROMPT: range(24), ADAPTER: range(6)}).fact
-    assert fact == "markers of pirate are in 100% by prompt, 25% by adapter, of 24 replies each"
+    assert fact == (
+        "markers of pirate are in 100% by prompt, 25% by adapter, of 24 replies each, "
+        "2.0 and 0.5 distinct ones on average"
+    )
 
 
 def test_equal_rates_on_different_probes_are_not_agreement():

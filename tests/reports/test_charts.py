@@ -17,10 +17,12 @@ PATIENCE = 120  # seconds; it used to wait for ever
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_fork_of_a_process_that_has_drawn_draws_the_same(tmp_path):
-    expected = drawn(CHART)
+    expected = drawn(CHART, "two points")
     assert "&lt;first&gt; é" in expected
     forks = get_context("fork")
-    fork = forks.Process(target=lambda: (tmp_path / "chart.svg").write_text(drawn(CHART), encoding="utf-8"))
+    fork = forks.Process(
+        target=lambda: (tmp_path / "chart.svg").write_text(drawn(CHART, "two points"), encoding="utf-8")
+    )
     fork.start()
     fork.join(PATIENCE)
     fork.kill()

@@ -135,7 +135,7 @@ def test_what_cannot_be_decided_is_not_calibrated(load):
 
     found = judged(bench, Mute({}))
     assert found[2].proposed is None
-    assert "the prompt's rate 0.00 is not clearly above the bare rate 0.00" in found[2].notes[0]
+    assert "the prompt itself hardly evokes the persona: markers in 0% of its replies" in found[2].notes[0]
 
 
 def test_the_seed_alone_decides(proposed):

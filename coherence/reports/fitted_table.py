@@ -18,7 +18,7 @@ _LONGEST = 30  # columns; what is longer, and has no part to end at, is broken a
 
 
 @dataclass
-class Grid:
+class FittedTable:
     """Cells below headings. Names are broken between their parts, words of other columns at spaces.
 
     Columns in `right` are set right, and those in `whole` keep to the lines that they have. The first names
