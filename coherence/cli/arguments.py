@@ -123,15 +123,17 @@ def _seed(written: str) -> int:
 
 def count(written: str) -> int:
     """Read a whole number from 1 up."""
-    if not written.isdecimal() or int(written) < 1:
-        raise ArgumentTypeError(f"found {written!r}, expected a number from 1, such as 4")
-    return int(written)
+    return _whole(written, least=1, such_as=4)
 
 
 def several(written: str) -> int:
     """Read a whole number from 10 up."""
-    if not written.isdecimal() or int(written) < 10:
-        raise ArgumentTypeError(f"found {written!r}, expected a number from 10, such as 40")
+    return _whole(written, least=10, such_as=40)
+
+
+def _whole(written: str, least: int, such_as: int) -> int:
+    if not written.isdecimal() or int(written) < least:
+        raise ArgumentTypeError(f"found {written!r}, expected a number from {least}, such as {such_as}")
     return int(written)
 
 

@@ -8,6 +8,7 @@ from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
 from coherence.cli.show import tell
+from coherence.cli.writing import writing
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
@@ -46,12 +47,8 @@ def _run(options: Namespace) -> Output:
         raise CoherenceError("nothing was measured: there is nothing to bless", Place(str(options.results)))
     if not options.replace:
         _require_whole(baseline, options.out)
-    try:
+    with writing(options.out):
         baseline.write(options.out)
-    except OSError as problem:
-        raise CoherenceError(
-            f"cannot be written: {problem.strerror or problem}", Place(str(options.out))
-        ) from None
     print(f"{options.out}: {baseline.size} criteria of the run of {baseline.started}")
     if red := [result.id for result in results.assertions if not result.green]:
         tell(f"blessed although {len(red)} of its assertions are not green: {', '.join(red)}")

@@ -10,7 +10,7 @@ from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
 from coherence.cli.report import show_summary, verdicts
 from coherence.cli.show import tell
-from coherence.errors import CoherenceError, Place
+from coherence.cli.writing import writing
 
 if TYPE_CHECKING:
     from coherence.reports.bar import Bar
@@ -51,11 +51,8 @@ def _run(options: Namespace) -> Output:
         wrong = _judged(load_suite(suite, another), store, bar)
     for results in (right, wrong):
         show_summary(results, None)
-    try:
+    with writing(options.html):
         write_html(wrong, options.html.absolute())
-    except OSError as problem:
-        place = Place(str(options.html))
-        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", place) from None
     print(f"\nThe right adapter {_told(right)}\nThe wrong adapter {_told(wrong)}")
     print(f"The report of the wrong one is {options.html}; `coherence init` begins a suite of your own.")
     releases = {"right": verdicts(right), "wrong": verdicts(wrong)}

@@ -7,7 +7,8 @@ from pathlib import Path
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
-from coherence.errors import ArtefactError, CoherenceError, Place
+from coherence.cli.writing import writing
+from coherence.errors import ArtefactError
 
 
 def _add(parser: Parser) -> None:
@@ -49,10 +50,8 @@ def _run(options: Namespace) -> Output:
     with Bar(Console(stderr=True)) as bar:
         engine = engine_of(scene, Store(store_root()), bar)
         found = distil(scene, options.persona, asked, engine, options.samples, options.least, options.seed)
-    try:
+    with writing(out):
         replace_file(out, written_out(found.pairs, scene.bare).encode())
-    except OSError as problem:
-        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(out))) from None
     kept = f"{len(found.pairs)} of {found.replies} replies show {options.persona} and are kept"
     left = f"; questions left out as they are probes of the suite: {found.probes}" if found.probes else ""
     print(f"{out}: {kept}{left}")
@@ -61,8 +60,11 @@ def _run(options: Namespace) -> Output:
 
 
 def _questions(path: Path) -> Sequence[str]:
+    from coherence import limits
+    from coherence.files import read_file
+
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path, limits.TRAINING_BYTES).decode("utf-8").splitlines()
     except OSError as problem:
         raise ArtefactError(f"{path} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:

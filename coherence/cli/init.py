@@ -11,6 +11,7 @@ from unicodedata import category
 from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
 from coherence.cli.show import tell
+from coherence.cli.writing import writing
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
@@ -67,10 +68,8 @@ def _run(options: Namespace) -> Output:
         raise CoherenceError("is there already; --force replaces it", Place(str(path)))
     draft = _draft(options)
     text = draft.text
-    try:
+    with writing(path):
         replace_file(path, text.encode())
-    except OSError as problem:
-        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
     if not draft.markers:
         tell("no word is in more replies under the prompt than without, so no markers are proposed")
     review = text.count("# REVIEW:")

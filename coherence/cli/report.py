@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
-from coherence.errors import CoherenceError, Place
+from coherence.cli.writing import writing
 
 if TYPE_CHECKING:
     from coherence.results import Results
@@ -87,10 +87,8 @@ def _writer(view: str) -> "Callable[[Results, Path], None]":
 
 
 def _write(write: Callable[[Path], None], path: Path) -> None:
-    try:
+    with writing(path):
         write(path.absolute())
-    except OSError as problem:
-        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
     print(f"{path} is written")
 
 

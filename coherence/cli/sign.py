@@ -7,7 +7,7 @@ from coherence.cli import arguments
 from coherence.cli.command import Command, Parser
 from coherence.cli.output import Output
 from coherence.cli.show import tell
-from coherence.errors import CoherenceError, Place
+from coherence.cli.writing import writing
 
 
 def _add(parser: Parser) -> None:
@@ -25,10 +25,8 @@ def _run(options: Namespace) -> Output:
     results = Results.parse(content, options.results)
     path = signature_path(options.results)
     signature = signature_of(content, options.key)
-    try:
+    with writing(path):
         replace_file(path, signature)
-    except OSError as problem:
-        raise CoherenceError(f"cannot be written: {problem.strerror or problem}", Place(str(path))) from None
     print(f"{path} is written")
     if not results.green:
         tell("signed although not everything in it is as expected")

@@ -1,6 +1,7 @@
 """`coherence distill`, `coherence train`: from a prompt to an adapter that the gate can judge."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -105,6 +106,13 @@ def test_what_cannot_be_made_is_a_sentence(arguments, sentence, capsys):
     said = capsys.readouterr().err
     assert said.startswith("coherence: ")
     assert sentence in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_questions_in_a_pipe_are_not_waited_for(capsys):
+    os.mkfifo("pipe")
+    assert main("distill a.coherence.yaml pirate --questions pipe".split()) == 4
+    assert "pipe cannot be read: it is a pipe or a device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
