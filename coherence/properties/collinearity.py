@@ -13,7 +13,7 @@ from pydantic import Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import at_least, interval_series, over_depth, series
+from coherence.properties.columns import cosines_over_depth, interval_series, series
 from coherence.properties.control import (
     artefact_regime,
     neutral_prompt,
@@ -191,13 +191,7 @@ class CollinearityCase(Case[CollinearitySample]):
             **({"best foreign": series(np.fmax.reduce(foreign))} if foreign else {}),
             "random null": series(moved.chance(pair[0], sample.seed)),
         }
-        return over_depth(
-            lines,
-            np.logical_or(*map(moved.still, pair)),
-            "cosine",
-            self.spec.sites,
-            at_least("specific", self.spec.min_cosine),
-        )
+        return cosines_over_depth(lines, moved, pair, self.spec.sites, self.spec.min_cosine)
 
     @cached_property
     def controls_by_kin(self) -> tuple[tuple[str, ...], ...]:

@@ -1,11 +1,12 @@
 """Curves and tables, as evidence keeps them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coherence.statistics.displacements import Displacements
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Abscissa, Band, Curve, Series, Site, Table, Threshold
 from coherence.vocabulary.figures import Column
@@ -70,6 +71,18 @@ def over_depth(
         judged=(first, last),
         thresholds=tuple(thresholds),
     )
+
+
+def cosines_over_depth(
+    lines: Mapping[str, Series],
+    moved: Displacements,
+    pair: Sequence[Hashable],
+    judged: Band,
+    least: float | None,
+) -> Curve:
+    """Draw cosines of two conditions' displacements; the specific one is held against `least`, if asked."""
+    undefined = np.logical_or(*map(moved.still, pair))
+    return over_depth(lines, undefined, "cosine", judged, at_least("specific", least))
 
 
 def at_least(series: str, least: float | None) -> Iterator[Threshold]:

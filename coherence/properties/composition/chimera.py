@@ -6,12 +6,11 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import at_least, over_depth, series
+from coherence.properties.columns import cosines_over_depth, series
 from coherence.properties.composition.distances import (
     LEAST_KL,
     log_probs,
@@ -206,13 +205,7 @@ def _curve(sample: ChimeraSample, spec: "Chimera") -> Curve:
         "specific": series(cosine.value for cosine in moved.compared(*pair).cosines()),
         "ceiling": series(moved.ceiling(*pair, sample.seed)),
     }
-    return over_depth(
-        lines,
-        np.logical_or(*map(moved.still, pair)),
-        "cosine",
-        spec.sites,
-        at_least("specific", spec.min_cosine),
-    )
+    return cosines_over_depth(lines, moved, pair, spec.sites, spec.min_cosine)
 
 
 class Chimera(Directed):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from coherence.errors import SuiteError, did_you_mean
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.columns import at_least, over_depth, series
+from coherence.properties.columns import cosines_over_depth, series
 from coherence.properties.composition.blends import CHIMERA, TWIN, Blend, Composed, blends, usual_pairs
 from coherence.properties.composition.distances import (
     LEAST_KL,
@@ -225,13 +225,7 @@ class EquivalenceCase(Case[EquivalenceSample]):
         lines = {"raw": series(moved.raw_cosine(*pair)), "specific": _specific(moved, pair)}
         if null:
             lines["null"] = _specific(moved, null)
-        return over_depth(
-            lines,
-            np.logical_or(*map(moved.still, pair)),
-            "cosine",
-            self.spec.sites,
-            at_least("specific", self.spec.min_direction),
-        )
+        return cosines_over_depth(lines, moved, pair, self.spec.sites, self.spec.min_direction)
 
     def _furthest(self, sample: EquivalenceSample) -> tuple[ProbeNote, ...]:
         replies = {
