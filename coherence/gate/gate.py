@@ -197,7 +197,7 @@ class Gate:
             (one.assertion.property, one.assertion.expect, one.evidence) for one in alone if one.evidence
         ]
         adjusted = self._policy.adjust == "holm"
-        evidence = iter(among_all(judged) if adjusted else (alone for *_, alone in judged))
+        evidence = iter(among_all(judged) if adjusted else (one for *_, one in judged))
         return {
             (one.suite, one.assertion.id): (one, next(evidence) if one.evidence else None) for one in alone
         }
@@ -366,7 +366,8 @@ class Gate:
     def _measured(self, planned: _Planned, others: Sequence[_Planned], live: bool) -> _Measured:
         """Measure a release, before others; while it is `live`, judge each assertion as soon as it can be."""
         judged: _ByAssertion = {}
-        with Measuring(planned.engine, partial(_left, others)) as measuring:
+        measuring = Measuring(planned.engine, partial(_left, others))
+        with planned.engine:
             for several in self._portions(planned.chosen):
                 # Who waited for another process, and found everything, tells nothing early.
                 keep = partial(self._keep, several, judged, lambda: live and planned.engine.is_measuring)

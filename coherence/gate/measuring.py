@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from coherence.engine.engine import Engine, Hear, Later
 from coherence.errors import in_a_sentence
@@ -27,15 +26,6 @@ class Measuring:
         self._engine, self._later = engine, later
         self._outcomes: dict[Measurement, Outcome] = {}
         self.record = Record(self._outcomes)
-
-    def __enter__(self) -> Self:
-        self._engine.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._engine.__exit__(kind, error, trace)
 
     def answer(self, asking: Sequence[Asking[_Answer]], keep: Keep[_Answer]) -> None:
         """Measure what several ask for until there is an answer for each, which `keep` has at once.

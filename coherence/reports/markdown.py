@@ -11,7 +11,7 @@ from coherence.reports.controls import controls
 from coherence.reports.grounds import explain
 from coherence.reports.order import worst_first
 from coherence.reports.plain import clipped, one_line, rendered, visible
-from coherence.reports.red import in_a_sentence, likely_cause
+from coherence.reports.red import likely_cause, run_in_a_sentence
 from coherence.reports.reproduce import command
 from coherence.reports.since_baseline import changes_table, verdict, worth_showing
 from coherence.reports.terminal import counts
@@ -49,7 +49,7 @@ def markdown(results: Results, most: int = MOST_BYTES) -> str:
     """
     ordered = worst_first(results.assertions)
     red = [result for result in ordered if not result.green]
-    text = f"## coherence\n\n{in_a_sentence(results, code)}\n\n{counts(results)}\n\n"
+    text = f"## coherence\n\n{run_in_a_sentence(results, code)}\n\n{counts(results)}\n\n"
     remarks = _remarks(results)
     text += remarks if len((text + remarks).encode()) <= most else ""
     if results.comparison:

@@ -38,7 +38,7 @@ def told_first(result: AssertionResult) -> str:
     return f"{result.headline}; likely cause: {cause}" if cause else result.headline
 
 
-def in_a_sentence(results: Results, quoted: Callable[[str], str] = str) -> str:
+def run_in_a_sentence(results: Results, quoted: Callable[[str], str] = str) -> str:
     """Say what a run came to in one sentence: how many are not as expected, and what explains them.
 
     `quoted` is applied to all that suites and models wrote.

@@ -12,7 +12,7 @@ from coherence.reports.adjustment import cost
 from coherence.reports.fitted_table import FittedTable
 from coherence.reports.order import worst_first
 from coherence.reports.plain import cell, one_line, rendered, table
-from coherence.reports.red import DOCUMENT, explained_by, in_a_sentence
+from coherence.reports.red import DOCUMENT, explained_by, run_in_a_sentence
 from coherence.results import AssertionResult, Results
 
 _STYLES = {
@@ -45,7 +45,7 @@ def summary(
 def _red(results: Results, document: Path | None) -> Iterator[Text]:
     first = next((one for one in worst_first(results.assertions) if not one.green), None)
     if first is not None:
-        yield cell(one_line(in_a_sentence(results)), "red")
+        yield cell(one_line(run_in_a_sentence(results)), "red")
         if document is not None:
             yield cell(f"look closer: {one_line(explained_by(first, document))}")
 

@@ -84,8 +84,8 @@ def mounted(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
             "the base is quantized, and is not trained on here; expected the base that it was made from, or "
             "a trainer that prepares it, such as TRL's"
         )
-    mounted: PeftModel = get_peft_model(model, recipe.config)
-    return mounted
+    adapted: PeftModel = get_peft_model(model, recipe.config)
+    return adapted
 
 
 def trained(

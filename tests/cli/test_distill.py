@@ -111,7 +111,7 @@ def test_what_cannot_be_made_is_a_sentence(arguments, sentence, capsys):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
 def test_questions_in_a_pipe_are_not_waited_for(capsys):
     os.mkfifo("pipe")
-    assert main("distill a.coherence.yaml pirate --questions pipe".split()) == 4
+    assert main(["distill", "a.coherence.yaml", "pirate", "--questions", "pipe"]) == 4
     assert "pipe cannot be read: it is a pipe or a device" in capsys.readouterr().err
 
 

@@ -4,7 +4,7 @@ import pytest
 from judged import judged, mean, run
 
 from coherence.reports.order import worst_first
-from coherence.reports.red import in_a_sentence, told_first
+from coherence.reports.red import run_in_a_sentence, told_first
 from coherence.vocabulary import Cause, Comparison, Verdict
 from coherence.vocabulary.comparison import Change
 
@@ -30,7 +30,7 @@ def test_what_explains_others_comes_first_and_what_follows_from_it_next():
     assert [one.id for one in worst_first(results)] == [
         "pirate.a", "pirate.b", "counsel.a", "support.a", "oncall.a",
     ]  # fmt: skip
-    assert in_a_sentence(run(*results)) == (
+    assert run_in_a_sentence(run(*results)) == (
         "4 of 5 assertions are not as expected, likely because pirate's adapter is counsel's, byte by byte: "
         "pirate.a, pirate.b; counsel.a follows from it; 1 for other reasons."
     )
@@ -50,19 +50,19 @@ def test_what_is_less_red_and_explains_a_fail_comes_before_it():
 
 
 def test_without_a_cause_the_worst_is_said():
-    assert in_a_sentence(run(red("pirate.a"), judged(GOOD))) == (
+    assert run_in_a_sentence(run(red("pirate.a"), judged(GOOD))) == (
         "1 of 2 assertions is not as expected; the first: "
         "pirate.a fails: cosine is 0.10, expected at least 0.5."
     )
 
 
 def test_all_that_suites_and_models_wrote_is_quoted():
-    text = in_a_sentence(run(red("pirate.a", CAUSE), red("counsel.a", FOLLOWS)), "<{}>".format)
+    text = run_in_a_sentence(run(red("pirate.a", CAUSE), red("counsel.a", FOLLOWS)), "<{}>".format)
     assert text == (
         "2 of 2 assertions are not as expected, likely because "
         "<pirate's adapter is counsel's, byte by byte>: <pirate.a>; <counsel.a> follows from it."
     )
-    assert "<pirate.a fails: " in in_a_sentence(run(red("pirate.a")), "<{}>".format)
+    assert "<pirate.a fails: " in run_in_a_sentence(run(red("pirate.a")), "<{}>".format)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_all_that_suites_and_models_wrote_is_quoted():
     ],
 )
 def test_a_green_run_is_a_sentence_too(results, sentence):
-    assert in_a_sentence(results) == sentence
+    assert run_in_a_sentence(results) == sentence
 
 
 def test_what_regressed_is_in_the_sentence_of_a_green_run():
     change = Change(suite="a", assertion="b", statistic="c", kind="regressed", alone="regressed")
     comparison = Comparison(baseline="b", started="2026", tolerance=0, changes=(change,))
-    assert in_a_sentence(run(judged(GOOD)).model_copy(update={"comparison": comparison})) == (
+    assert run_in_a_sentence(run(judged(GOOD)).model_copy(update={"comparison": comparison})) == (
         "The one assertion is as expected, and 1 criterion is worse than before."
     )
 
