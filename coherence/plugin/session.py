@@ -17,6 +17,7 @@ from coherence.plugin.against_baseline import Against, baseline
 from coherence.plugin.chosen import allowance, overrides, policy
 from coherence.plugin.display import Display, encoding
 from coherence.plugin.engines import engine
+from coherence.plugin.failed_lines import in_full, in_order, seen
 from coherence.plugin.item import GATE, AssertionItem, BrokenSuite, SuiteCollector
 from coherence.plugin.message import Message
 from coherence.plugin.options import setting_of
@@ -211,7 +212,7 @@ class CoherenceSession:
             crash = getattr(report.longrepr, "reprcrash", None)
             if crash and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
                 # pytest repeats this one in its summary, in CI all lines of it.
-                crash.message = _short(item.result)
+                crash.message = seen(item.result)
         Message(results=results, required=self._suites.required(), seed=self._seed).send_with(report)
         return report
 
@@ -282,13 +283,7 @@ class Summary:
         places = {
             (one.suite, one.id): place for place, one in enumerate(worst_first(self._document.assertions))
         }
-        place_of = {name: places[one.suite, one.id] for name, one in self._results.items()}
-        for kind in ("failed", "error"):
-            shown = reporter.stats.get(kind, [])
-            slots = [slot for slot, report in enumerate(shown) if report.nodeid in place_of]
-            ordered = sorted((shown[slot] for slot in slots), key=lambda report: place_of[report.nodeid])
-            for slot, report in zip(slots, ordered, strict=True):
-                shown[slot] = report
+        in_order(reporter, {name: places[one.suite, one.id] for name, one in self._results.items()})
 
     def _exit_code(self) -> pytest.ExitCode:
         if not self._results:
@@ -298,10 +293,12 @@ class Summary:
         failing = self._missing or (self._document.comparison and self._document.comparison.failing)
         return pytest.ExitCode.TESTS_FAILED if failing else pytest.ExitCode.OK
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts and where the reports are."""
         if self._config.option.collectonly:
             return
+        in_full(terminalreporter, self._results)
         terminalreporter.section("coherence")
         if not self._results:
             terminalreporter.write_line(
@@ -360,13 +357,6 @@ def _lender(config: pytest.Config) -> Lender | None:
 def _badness(result: AssertionResult) -> tuple[bool, int]:
     """Order what is required twice by one id, in one file: no success may hide a failure."""
     return not result.green, result.verdict.severity
-
-
-def _short(result: AssertionResult) -> str:
-    """Say what was seen behind pytest's own FAILED and the id, and the outcome where it is another one."""
-    if result.seen is None:
-        return result.sentence
-    return result.seen if result.outcome == "fail" else f"{result.outcome}: {result.seen}"
 
 
 def _tells(report: pytest.TestReport) -> bool:

@@ -83,7 +83,7 @@ def test_a_failure_begins_with_what_was_seen_and_shows_no_internals(bench):
     assert run.outlines[head + 4] == f"stated in a.coherence.yaml:{lines['fails']}"
     assert "Traceback" not in text
     assert ".py:" not in text
-    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - {result.seen[:100]}" in text
+    assert f"FAILED a.coherence.yaml::pirate.fails.prompt-adapter - {result.seen}" in run.outlines
 
 
 def test_replies_stand_side_by_side_in_a_failure(bench):
@@ -181,6 +181,32 @@ def test_a_summary_in_ci_ends_in_what_was_seen(bench, monkeypatch):
     assert run.outlines[-2] == line
     (failure,) = ElementTree.parse(bench.path / "pytest.xml").iter("failure")
     assert failure.get("message") == result.seen
+
+
+@pytest.mark.parametrize("coloured", ["no", "yes"])
+def test_what_was_seen_survives_a_narrow_terminal(bench, monkeypatch, coloured):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    bench.suite("fails", "adapts")
+    bench.edit("  adapters:\n    pirate: ", "  adapters:\n    pirate: /nowhere")
+    bench.pytester.makepyfile(test_own="def test_own():\n    assert False, 'x' * 200\n")
+    run = bench.run(f"--color={coloured}")
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in run.outlines]
+    said = {result.id: result.seen or result.sentence for result in bench.results().assertions}
+    for name, seen in said.items():
+        (line,) = (line for line in lines if f"::{name} - " in line)
+        assert line.endswith(f" - {seen.replace('[', '(').replace(']', ')')}")
+        assert len(line) > 80
+    # Of tests that are not assertions, pytest makes what it always does.
+    assert any(line.startswith("FAILED test_own.py::test_own - ") and line.endswith("...") for line in lines)
+
+
+def test_whoever_asks_pytest_for_short_lines_has_them(bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    bench.suite("fails")
+    run = bench.run("--force-short-summary")
+    (line,) = (line for line in run.outlines if line.startswith("FAILED "))
+    assert len(line) <= 80
 
 
 def test_every_family_has_a_mark():
