@@ -57,6 +57,10 @@ class EngineError(CoherenceError):
     """What measures cannot be had: no cluster answers, or it has no room."""
 
 
+class ServerError(CoherenceError):
+    """A server of the release cannot be reached, or does not answer as it should."""
+
+
 class ExtensionError(CoherenceError):
     """What another distribution adds cannot be used; the sentence names the distribution."""
 

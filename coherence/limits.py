@@ -57,3 +57,5 @@ CONFIG_BYTES: Final = 64_000_000
 """A JSON file beside weights; tokenizers are the largest."""
 DOCUMENT_BYTES: Final = 64_000_000
 """A results document or a baseline."""
+ANSWER_BYTES: Final = 64_000_000
+"""What a server answers to one request."""
