@@ -7,6 +7,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
+from coherence.errors import CoherenceError, UnmeasuredError
 from coherence.plan import Scene
 from coherence.results import AssertionResult, Results, sentence_of
 from coherence.suite import Assertion, Suite
@@ -64,6 +65,25 @@ def stated(assertion: Assertion) -> dict[str, Any]:
         "line": assertion.place.line or 1,
         "expect": assertion.expect,
         "tier": assertion.tier,
+    }
+
+
+def verdict_of(
+    assertion: Assertion, evidence: Evidence | None, problem: CoherenceError | None, policy: Policy
+) -> dict[str, Any]:
+    """Return what a result says of its assertion and of the verdict on it."""
+    unmeasured = isinstance(problem, UnmeasuredError)
+    without = Verdict.INCONCLUSIVE if unmeasured else Verdict.ERROR
+    verdict, raw = (evidence.verdict, evidence.raw_verdict) if evidence else (without, without)
+    # A known incoherence that was looked for and not shown is no longer known, and a fail stays one: else
+    # claims beside it that cannot fail would turn the gate green.
+    undecided = unmeasured or (raw is Verdict.INCONCLUSIVE and assertion.expect == "pass")
+    return stated(assertion) | {
+        "verdict": verdict,
+        "raw_verdict": raw,
+        "tolerated": undecided and policy.inconclusive == "warn",
+        "sentence": sentence_of(assertion.id, verdict, assertion.expect, evidence, str(problem)),
+        "evidence": evidence,
     }
 
 
