@@ -105,7 +105,7 @@ class _Bill:
     def _part(self, assertion: Assertion, purpose: str, measurements: Sequence[Measurement]) -> Charge:
         missing = [one for one in measurements if not self._is_stored(one)]
         added = [self._arithmetic.tokens(one) for one in missing]
-        tokens = TokenCount(sum(one.read for one in added), sum(one.said for one in added))
+        tokens = TokenCount(sum(one.read for one in added), sum(one.generated for one in added))
         persona = assertion.case.persona
         stored = len(measurements) - len(missing)
         flops = self._arithmetic.flops(tokens)

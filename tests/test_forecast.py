@@ -60,9 +60,9 @@ def test_every_measurement_is_counted_once_and_for_whom_it_is(suite, tmp_path):
     purposes = {(part.property, part.purpose) for part in found.parts}
     assert {("collinearity", "claim"), ("collinearity", "controls"), ("commutativity", "laws")} <= purposes
     (laws,) = (part for part in found.parts if part.purpose == "laws")
-    assert laws.tokens.said == 0
+    assert laws.tokens.generated == 0
     (said,) = (part for part in found.parts if (part.property, part.purpose) == ("markers", "claim"))
-    assert said.tokens.said > 0
+    assert said.tokens.generated > 0
 
 
 def test_what_only_some_controls_take_is_apart(suite, tmp_path):

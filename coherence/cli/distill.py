@@ -45,17 +45,27 @@ def _run(options: Namespace) -> Output:
     from coherence.training.pairs import written_out
 
     scene, _ = load_scene(options.suite, Overrides())
-    asked = _questions(options.questions) if options.questions else questions()
+    texts = _questions(options.questions) if options.questions else questions()
     out: Path = options.out or Path("training") / f"{options.persona}.jsonl"
     with Bar(Console(stderr=True)) as bar:
         engine = engine_of(scene, Store(store_root()), bar)
-        found = distil(scene, options.persona, asked, engine, options.samples, options.least, options.seed)
+        distillation = distil(
+            scene, options.persona, texts, engine, options.samples, options.least, options.seed
+        )
     with writing(out):
-        replace_file(out, written_out(found.pairs, scene.bare).encode())
-    kept = f"{len(found.pairs)} of {found.replies} replies show {options.persona} and are kept"
-    left = f"; questions left out as they are probes of the suite: {found.probes}" if found.probes else ""
+        replace_file(out, written_out(distillation.pairs, scene.bare).encode())
+    kept = f"{len(distillation.pairs)} of {distillation.replies} replies show {options.persona} and are kept"
+    left = (
+        f"; questions left out as they are probes of the suite: {distillation.probes}"
+        if distillation.probes
+        else ""
+    )
     print(f"{out}: {kept}{left}")
-    counts = {"kept": len(found.pairs), "replies": found.replies, "left_out": found.probes}
+    counts = {
+        "kept": len(distillation.pairs),
+        "replies": distillation.replies,
+        "left_out": distillation.probes,
+    }
     return Output({"replies_file": out, **counts})
 
 
@@ -69,9 +79,9 @@ def _questions(path: Path) -> Sequence[str]:
         raise ArtefactError(f"{path} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise ArtefactError(f"{path} is not UTF-8") from None
-    if not (asked := [line.strip() for line in lines if line.strip()]):
+    if not (texts := [line.strip() for line in lines if line.strip()]):
         raise ArtefactError(f"{path} is empty; expected a question a line")
-    return asked
+    return texts
 
 
 COMMAND = Command(

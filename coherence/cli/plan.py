@@ -63,7 +63,7 @@ def _numbers(parts: "Sequence[Charge]", forecast: "Forecast") -> list[str]:
         sum(part.measurements for part in parts),
         sum(part.stored for part in parts),
         round(sum(part.tokens.read for part in parts)),
-        round(sum(part.tokens.said for part in parts)),
+        round(sum(part.tokens.generated for part in parts)),
     )
     share = flops / forecast.flops if forecast.flops else 0.0
     own = "" if any(part.purpose == FURTHER for part in parts) else f"{share:.0%}"

@@ -83,9 +83,9 @@ class _Asker(Generic[_Answer]):
         """Let it ask until it lacks something; whether it does."""
         try:
             while True:
-                wanted = self._asking.send(self._record) if self._has_begun else next(self._asking)
+                measurements = self._asking.send(self._record) if self._has_begun else next(self._asking)
                 self._has_begun = True
-                self.lacking = Plan(one for one in wanted if one not in self._outcomes)
+                self.lacking = Plan(one for one in measurements if one not in self._outcomes)
                 if len(self.lacking):
                     return True
         except StopIteration as end:

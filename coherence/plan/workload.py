@@ -24,31 +24,31 @@ _AT_THE_END = {Position.PROMPT_LAST, Position.G1, Position.G2}  # with nothing o
 
 
 class TokenCount(NamedTuple):
-    """TokenCount that are run: read many at once, or said one after the other.
+    """Tokens that are run: read many at once, or generated one after the other.
 
     A token that is read through half of the blocks is half a token.
     """
 
     read: float = 0.0
-    said: float = 0.0
+    generated: float = 0.0
 
     @property
     def all(self) -> float:
-        """All of them."""
-        return self.read + self.said
+        """All of them, of either kind."""
+        return self.read + self.generated
 
 
 @dataclass(frozen=True)
 class Work:
     """How many measurements, and their arithmetic in floating-point operations, by how it is run.
 
-    Prompts and texts are `read` many tokens at once, replies are `said` one token after the other, and laws
-    are `searched` by small passes. The same arithmetic takes another time in each.
+    Prompts and texts are `read` many tokens at once, replies are `generated` one token after the other, and
+    laws are `searched` by small passes. The same arithmetic takes another time in each.
     """
 
     measurements: int = 0
     read: float = 0.0
-    said: float = 0.0
+    generated: float = 0.0
     searched: float = 0.0
 
     def __add__(self, other: Self) -> Self:
@@ -60,7 +60,7 @@ class Work:
     @property
     def flops(self) -> float:
         """All of the arithmetic."""
-        return self.read + self.said + self.searched
+        return self.read + self.generated + self.searched
 
     @classmethod
     def sum(cls, parts: Iterable[Self]) -> Self:
@@ -103,42 +103,48 @@ class Workload:
 
     def _answered(self, reply: Reply) -> TokenCount:
         """Count the prompt, and every answer of the conversation that is new, with the turn before it."""
-        read, said = self._prompt(reply.condition, reply.probe), 0.0
+        read, generated = self._prompt(reply.condition, reply.probe), 0.0
         for answer in reply.conversation:
-            if self._new("said", answer):
-                said += answer.decoding.max_new_tokens
+            if self._new("generated", answer):
+                generated += answer.decoding.max_new_tokens
                 read += sum(len(turn.text) for turn in answer.turns[-1:]) / _LETTERS
-        return TokenCount(read, said)
+        return TokenCount(read, generated)
 
-    def _read(self, wanted: Reading | NextToken) -> float:
-        text = wanted.text if isinstance(wanted, Reading) else None
+    def _read(self, measurement: Reading | NextToken) -> float:
+        text = measurement.text if isinstance(measurement, Reading) else None
         if text is None:
-            return self._prompt(wanted.condition, wanted.probe, self._depth(wanted))
-        if isinstance(wanted, Reading) and wanted.is_captured and not wanted.must_be_captured:
-            return 0.0  # it is taken while the text is said
-        return self._depth(wanted) * self._followed(wanted.condition, wanted.probe, text, _answers(text))
+            return self._prompt(measurement.condition, measurement.probe, self._depth(measurement))
+        if isinstance(measurement, Reading) and measurement.is_captured and not measurement.must_be_captured:
+            return 0.0  # it is taken while the text is generated
+        return self._depth(measurement) * self._followed(
+            measurement.condition, measurement.probe, text, _answers(text)
+        )
 
-    def _depth(self, wanted: Reading | NextToken) -> float:
-        through = wanted.through if isinstance(wanted, Reading) else None
+    def _depth(self, measurement: Reading | NextToken) -> float:
+        through = measurement.through if isinstance(measurement, Reading) else None
         return min(1.0, through.depth / self._blocks) if through else 1.0
 
-    def _changed(self, wanted: Divergence) -> float:
+    def _changed(self, measurement: Divergence) -> float:
         """Count what is held against a reference: all of that begins alike, up to where it is changed."""
-        patch, plain = wanted.condition.patch, replace(wanted.condition, patch=None)
-        begun = not self._new("changed", plain, wanted.probe, wanted.text, wanted.given)
+        patch, plain = measurement.condition.patch, replace(measurement.condition, patch=None)
+        begun = not self._new("changed", plain, measurement.probe, measurement.text, measurement.given)
         if begun and (patch is None or patch.position in _AT_THE_END):
-            return wanted.tokens
-        return len(self._text(plain, wanted.probe)) + wanted.given + wanted.tokens
+            return measurement.tokens
+        return len(self._text(plain, measurement.probe)) + measurement.given + measurement.tokens
 
-    def _scored(self, condition: Condition, wanted: Likelihood | Divergence) -> float:
-        said = wanted.given + wanted.tokens if isinstance(wanted, Divergence) else _answers(wanted.text)
-        return self._followed(condition, wanted.probe, wanted.text, said)
+    def _scored(self, condition: Condition, measurement: Likelihood | Divergence) -> float:
+        generated = (
+            measurement.given + measurement.tokens
+            if isinstance(measurement, Divergence)
+            else _answers(measurement.text)
+        )
+        return self._followed(condition, measurement.probe, measurement.text, generated)
 
-    def _followed(self, condition: Condition, probe: Probe, text: Reply, said: float) -> float:
+    def _followed(self, condition: Condition, probe: Probe, text: Reply, generated: float) -> float:
         """Count a prompt that a text follows: a row of its own."""
         if not self._new(condition, probe, text):
             return 0.0
-        return self._beside(condition, probe) + said
+        return self._beside(condition, probe) + generated
 
     def _prompt(self, condition: Condition, probe: Probe, depth: float = 1.0) -> float:
         return depth * self._beside(condition, probe) if self._new(condition, probe) else 0.0

@@ -15,19 +15,19 @@ Asking: TypeAlias = Generator[Sequence[Measurement], Record, _Answer]
 def together(several: Sequence[Asking[_Answer]]) -> Asking[list[_Answer]]:
     """Let several ask at once: what they want next is measured together. Answers are in their order."""
     answers: dict[int, _Answer] = {}
-    wanted: dict[int, Sequence[Measurement]] = {}
+    requested: dict[int, Sequence[Measurement]] = {}
     record: Record | None = None
     while True:
         for place, one in enumerate(several):
             if place not in answers:
                 try:
-                    wanted[place] = next(one) if record is None else one.send(record)
+                    requested[place] = next(one) if record is None else one.send(record)
                 except StopIteration as end:
-                    wanted.pop(place, None)
+                    requested.pop(place, None)
                     answers[place] = end.value
-        if not wanted:
+        if not requested:
             return [answers[place] for place in range(len(several))]
-        record = yield [measurement for each in wanted.values() for measurement in each]
+        record = yield [measurement for each in requested.values() for measurement in each]
 
 
 def settled(asking: Asking[_Answer], record: Record) -> _Answer:
@@ -47,8 +47,8 @@ def timed(asking: Asking[_Answer]) -> Asking[tuple[_Answer, float]]:
     while True:
         started = time.perf_counter()
         try:
-            wanted = next(asking) if record is None else asking.send(record)
+            requested = next(asking) if record is None else asking.send(record)
         except StopIteration as end:
             return end.value, seconds + time.perf_counter() - started
         seconds += time.perf_counter() - started
-        record = yield wanted
+        record = yield requested

@@ -176,14 +176,14 @@ class MarkersCase(Case[MarkersSample]):
         heard = (
             f"{replies.rate:.0%} by {regime}" for regime, replies in zip(self.regimes, both, strict=True)
         )
-        said = f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each"
+        sentence = f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each"
         apart, more = int((first != second).sum()), abs(int(first.sum()) - int(second.sum()))
         if apart > more:
-            said += f", and {apart} times in one of the two alone"
+            sentence += f", and {apart} times in one of the two alone"
         if abs(sample.relative_count().value) > self.spec.max_count_difference:
             counts = " and ".join(f"{np.mean(replies.counts):.1f}" for replies in both)
-            said += f", {counts} distinct ones on average"
-        return said
+            sentence += f", {counts} distinct ones on average"
+        return sentence
 
     def controls(self) -> Mapping[str, Sequence["MarkersCase"]]:
         """Another persona, or nothing, in the last regime with artefacts, and random vectors.

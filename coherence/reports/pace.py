@@ -122,7 +122,7 @@ def _seconds_each(batches: Sequence[_Batch]) -> Floats:
 
 
 def _kinds(work: Work) -> Floats:
-    return np.array([work.read, work.said, work.searched])
+    return np.array([work.read, work.generated, work.searched])
 
 
 def remaining(seconds: float | None) -> str:

@@ -37,7 +37,7 @@ def questions() -> tuple[str, ...]:
 def distil(
     scene: Scene,
     persona: str,
-    asked: Sequence[str],
+    questions: Sequence[str],
     engine: Engine,
     samples: int = 2,
     least: int = 1,
@@ -58,8 +58,8 @@ def distil(
             f"replies are kept that show at least {least} markers, and persona {persona!r} has "
             f"{len(told.markers) or 'none'}"
         )
-    new = _without(asked, scene.probes)
-    wanted = [
+    new = _without(questions, scene.probes)
+    replies = [
         Reply(condition, Probe(id=f"question-{index}", text=question), decoding)
         for decoding in (
             scene.decoding.model_copy(
@@ -69,15 +69,15 @@ def distil(
         )
         for index, question in enumerate(new)
     ]
-    record = Record(engine.measure(Plan(wanted)))
-    said = (Pair(reply.probe.text, whole_sentences(record.reply(reply).strip())) for reply in wanted)
-    pairs = tuple(showing(said, told, least))
+    record = Record(engine.measure(Plan(replies)))
+    answered = (Pair(reply.probe.text, whole_sentences(record.reply(reply).strip())) for reply in replies)
+    pairs = tuple(showing(answered, told, least))
     if not pairs:
         raise MeasurementError(
-            f"none of {len(wanted)} replies under the prompt of {persona!r} shows {least} of its markers: "
+            f"none of {len(replies)} replies under the prompt of {persona!r} shows {least} of its markers: "
             "the prompt does not evoke the persona, or other words do"
         )
-    return Distillation(pairs, len(wanted), len(set(asked)) - len(new))
+    return Distillation(pairs, len(replies), len(set(questions)) - len(new))
 
 
 def engine_of(scene: Scene, store: Store, progress: Progress) -> Engine:
@@ -86,10 +86,10 @@ def engine_of(scene: Scene, store: Store, progress: Progress) -> Engine:
     return Engine(Artefacts(alone, {}, templating=scene.templating), store, progress)
 
 
-def showing(said: Iterable[Pair], persona: Persona, least: int) -> Iterator[Pair]:
+def showing(answered: Iterable[Pair], persona: Persona, least: int) -> Iterator[Pair]:
     """Leave out pairs whose reply has fewer than `least` distinct markers, or was given before."""
     given: set[str] = set()
-    for pair in said:
+    for pair in answered:
         if pair.reply not in given and len(persona.markers_in(pair.reply)) >= least:
             given.add(pair.reply)
             yield pair
@@ -101,6 +101,6 @@ def whole_sentences(reply: str) -> str:
     return reply[: end + 1] if end > 0 else reply
 
 
-def _without(asked: Sequence[str], probes: Iterable[Probe]) -> list[str]:
+def _without(questions: Sequence[str], probes: Iterable[Probe]) -> list[str]:
     taken = {wording(probe.text) for probe in probes}
-    return [question for question in dict.fromkeys(asked) if wording(question) not in taken]
+    return [question for question in dict.fromkeys(questions) if wording(question) not in taken]

@@ -335,9 +335,9 @@ def test_the_arithmetic_of_what_is_missing_is_expected_and_made(
     left = engine.left(plan)
     assert left.measurements == len(plan)
     assert min(left.read, left.said, left.searched) > 0
-    engine.measure(plan, later=lambda: Work(7, said=1.0))
+    engine.measure(plan, later=lambda: Work(7, generated=1.0))
     assert told.said[:3] == [(COUNTING, 0), (COUNTING, 1), (LOADING, 0)]
-    assert told.expected == [left + Work(7, said=1.0)]
+    assert told.expected == [left + Work(7, generated=1.0)]
     assert Work.sum(told.done).measurements == left.measurements
     assert Work.sum(told.done).flops == pytest.approx(left.flops)
     assert Engine(release(), store, told).left(plan) == Work()

@@ -73,7 +73,7 @@ def measured(page, terminal, each=False, width=80):
     """Two kinds of measurements of one run, and three verdicts."""
     console = Console(file=page, force_terminal=terminal, width=width)
     with Bar(console, each=each) as bar:
-        bar.expect(Work(2, read=10.0, said=30.0))
+        bar.expect(Work(2, read=10.0, generated=30.0))
         bar("loading the model", 0, 1)
         bar("loading the model", 1, 1)
         bar.made(Work(1, read=10.0))
@@ -82,7 +82,7 @@ def measured(page, terminal, each=False, width=80):
         bar.judged(result("two", Verdict.FAIL), 2, 3)
         assert bar.share == 0.25
         assert bar.tally == "2/3 judged, 1 red"
-        bar.made(Work(1, said=30.0))
+        bar.made(Work(1, generated=30.0))
         bar("replies", 1, 1)
         bar.judged(result("three", Verdict.PASS), 3, 3)
 

@@ -72,13 +72,13 @@ def test_what_was_expected_last_is_what_is_left(clock):
 
 
 @pytest.mark.parametrize("seconds", [(1, 1, 1), (1, 3, 0.5), (2, 0.3, 5)])
-@pytest.mark.parametrize("rest", [Work(read=50), Work(said=50), Work(searched=50), Work(0, 20, 5, 25)])
+@pytest.mark.parametrize("rest", [Work(read=50), Work(generated=50), Work(searched=50), Work(0, 20, 5, 25)])
 def test_each_kind_of_arithmetic_takes_as_long_as_it_took(clock, seconds, rest):
     def takes(work):
-        kinds = (work.read, work.said, work.searched)
+        kinds = (work.read, work.generated, work.searched)
         return sum(each * flops for each, flops in zip(seconds, kinds, strict=True))
 
-    batches = [Work(1, read=10), Work(1, read=2, said=10), Work(1, searched=10)] * 12
+    batches = [Work(1, read=10), Work(1, read=2, generated=10), Work(1, searched=10)] * 12
     pace = expecting(clock, Work.sum([*batches, rest]))
     clock.run(pace, *((batch, takes(batch)) for batch in batches))
     mean = sum(map(takes, batches)) / sum(batch.flops for batch in batches)

@@ -26,12 +26,12 @@ class Arithmetic:
 
     def flops(self, tokens: TokenCount) -> float:
         """Count the floating-point operations that tokens take."""
-        return self._base.flops(tokens.all, tokens.said)
+        return self._base.flops(tokens.all, tokens.generated)
 
     def work(self, measurement: Measurement) -> Work:
         """Count the operations that a measurement adds, by how they are run."""
         tokens = self.tokens(measurement)
         if isinstance(measurement, LawSearch):
             return Work(1, searched=self.flops(tokens))
-        read, said = (TokenCount(read=tokens.read), TokenCount(said=tokens.said))
-        return Work(1, read=self.flops(read), said=self.flops(said))
+        read, generated = (TokenCount(read=tokens.read), TokenCount(generated=tokens.generated))
+        return Work(1, read=self.flops(read), generated=self.flops(generated))

@@ -26,7 +26,7 @@ class Effects:
     """A grid as it was measured, and what was said under its changes, by their names."""
 
     sample: GridSample
-    said: Mapping[str, Replies]
+    replies_of: Mapping[str, Replies]
 
     def curve(self) -> Curve:
         """Medians over the cells, at every site; KL and what injection recovers at those that are tested."""
@@ -60,7 +60,7 @@ class Effects:
     def furthest(self) -> tuple[ProbeNote, ...]:
         """Tasks whose sum costs the most, with what is answered."""
         costs, scene = self.sample.additive, self.sample.grid.scene
-        texts = {name: replies.texts for name, replies in self.said.items()}
+        texts = {name: replies.texts for name, replies in self.replies_of.items()}
         return furthest(scene, costs, lambda row: f"the sum costs KL {number(costs[row])} nat", texts)
 
     def notes(self, min_cosine: float, max_kl: float) -> Iterator[str]:
@@ -73,8 +73,8 @@ class Effects:
             yield self._region(min_cosine, max_kl)
         yield self._costs()
         yield str(self._recovery)
-        if len(self.said) > 1:
-            rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in self.said.items())
+        if len(self.replies_of) > 1:
+            rates = ", ".join(f"{name} {replies.rate:.0%}" for name, replies in self.replies_of.items())
             yield f"replies with a marker, {band} changed at once: {rates}"
         yield from self._ended()
 

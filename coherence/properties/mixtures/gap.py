@@ -128,11 +128,11 @@ class Gap(Poles):
             )
         persona = "-".join(self.poles)
         regimes = tuple(way.regime for way in ways if way.regime)
-        found: list[Case] = [GapCase(persona, "every-way", self, ways, regimes)]
+        cases: list[Case] = [GapCase(persona, "every-way", self, ways, regimes)]
         if self.search:
             search = self._search(ways, scene, self.search)
-            found.append(SearchCase(persona, "search", search, "max_gap", CLAIM, "gap at the worst weight"))
-        return found
+            cases.append(SearchCase(persona, "search", search, "max_gap", CLAIM, "gap at the worst weight"))
+        return cases
 
     def _search(self, ways: Sequence[Mixed], scene: Scene, examples: int) -> LawSearch:
         weighted = [way for way in ways if way.regime and not Regime.PROMPT.layers <= way.regime.layers]
