@@ -32,7 +32,7 @@ class ProvisionalVerdicts:
 
     def tell(self) -> None:
         """Tell everything that is kept."""
-        while self._heard and self._untold:
+        while self._heard is not None and self._untold:
             assertion, judgement = self._untold.pop(0)
             self._told += 1
             result = AssertionResult(**verdict_of(assertion, *judgement, self._policy))
