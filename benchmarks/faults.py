@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,11 @@ class Trial:
         """Changes with the trial, and with everything that its verdict may depend on."""
         told = f"{_sources()} {self.kind} {self.name} {self.size} {self.seed}"
         return sha256(told.encode()).hexdigest()[:16]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a row is known by, whatever has changed since it was judged."""
+        return self.kind, self.name, self.size
 
     @property
     def surroundings(self) -> AbstractContextManager[object]:
@@ -188,8 +194,30 @@ def row_of(trial: Trial, store: Store, known: frozenset[str], progress: Progress
                 said = said or result.sentence
     seconds = round(time.perf_counter() - started, 1)
     return Row(
-        trial.digest, trial.kind, trial.name, trial.carrier, trial.size, red, _told(said), judged, seconds
+        digest=trial.digest,
+        kind=trial.kind,
+        name=trial.name,
+        carrier=trial.carrier,
+        size=trial.size,
+        red=red,
+        said=_told(said),
+        judged=judged,
+        seconds=seconds,
+        commit=_commit(),
     )
+
+
+@cache
+def _commit() -> str:
+    """Name what is checked out; a `+` says that files are not as they were committed."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run(
+        [*git, "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+    )
+    changed = subprocess.run(
+        [*git, "status", "--short", "coherence", "suites", "fixtures"], capture_output=True
+    )
+    return head.stdout.strip() + ("+" if changed.stdout else "")
 
 
 def _told(said: str) -> str:
@@ -207,10 +235,13 @@ def not_green(store: Store, seed: int, progress: Progress) -> frozenset[str]:
 
 
 def run(given: Namespace) -> Matrix:
-    """Judge what is not in the results yet; they are written after every trial."""
-    order = {trial.digest: place for place, trial in enumerate(_everything(given.seed, _MOST_RUNS))}
+    """Judge what is not in the results yet, or was judged before something changed.
+
+    They are written after every trial.
+    """
+    order = {trial.key: place for place, trial in enumerate(_everything(given.seed, _MOST_RUNS))}
     matrix = Matrix.read(RESULTS, _about(given))
-    matrix.rows = [row for row in matrix.rows if row.digest in order]
+    matrix.rows = [row for row in matrix.rows if row.key in order]
     left = _left(trials(given), matrix)
     store = Store(given.store)
     with Display(console=CONSOLE) as display:
@@ -219,7 +250,8 @@ def run(given: Namespace) -> Matrix:
         known = not_green(store, given.seed, shown) if left else frozenset()
         for trial in left:
             row = row_of(trial, store, known if trial.kind == "fault" else frozenset(), shown)
-            matrix.rows = sorted([*matrix.rows, row], key=lambda row: order[row.digest])
+            matrix.put(row)
+            matrix.rows.sort(key=lambda row: order[row.key])
             matrix.write(RESULTS)
             display.console.print(f"{row.name} {row.size}: {row.outcome} {row.by} ({row.seconds:.0f} s)")
             display.advance(releases)
@@ -236,12 +268,20 @@ def _about(given: Namespace) -> dict[str, str]:
 
 
 def _left(wanted: Sequence[Trial], matrix: Matrix) -> list[Trial]:
-    """Sort faults first, then what is cheap, and variants with another seed after the run that measures."""
+    """Sort what went wrong, or was never judged, first; then faults, and what is cheap.
+
+    Variants with another seed come after the run that measures.
+    """
     done = {row.digest for row in matrix.rows}
+    as_it_should = {row.key for row in matrix.rows if row.stopped == (row.kind == "fault")}
     left = [trial for trial in wanted if trial.digest not in done]
     minutes = sum(trial.seconds for trial in left) / 60
     CONSOLE.print(f"{len(wanted)} releases, {len(left)} to judge: about {minutes:.0f} minutes on two cores")
-    return sorted(left, key=lambda trial: (trial.kind != "fault", trial.searches, trial.costs_at_first))
+
+    def place(trial: Trial) -> tuple[bool, bool, bool, float]:
+        return trial.key in as_it_should, trial.kind != "fault", trial.searches, trial.costs_at_first
+
+    return sorted(left, key=place)
 
 
 def _everything(seed: int, runs: int) -> list[Trial]:

@@ -1,6 +1,7 @@
 """What was judged, as a document, tables and a picture: `python benchmarks/matrix.py` draws it again."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, takewhile
@@ -29,7 +30,10 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One judged release. `red` are ids of assertions that the good release meets and this one does not."""
+    """One judged release. `red` are ids of assertions that the good release meets and this one does not.
+
+    `digest` is that of all that its verdict may depend on, `commit` the one at which it was judged.
+    """
 
     digest: str
     kind: str
@@ -40,6 +44,12 @@ class Row:
     said: str
     judged: int
     seconds: float
+    commit: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What was judged, whatever has changed since then."""
+        return self.kind, self.name, self.size
 
     @property
     def stopped(self) -> bool:
@@ -83,6 +93,16 @@ class Matrix:
         return [row for row in self.rows if row.kind == kind]
 
     @property
+    def commits(self) -> dict[str, int]:
+        """How many rows each commit judged."""
+        return dict(Counter(row.commit for row in self.rows))
+
+    def put(self, row: Row) -> None:
+        """Put a row in the place of the one that was judged before, if there is one, else at the end."""
+        place = next((at for at, one in enumerate(self.rows) if one.key == row.key), len(self.rows))
+        self.rows[place : place + 1] = [row]
+
+    @property
     def faults(self) -> list[list[Row]]:
         """The judged sizes of each fault, from the smallest to the full one."""
         return [list(rows) for _, rows in groupby(self.of("fault"), key=lambda row: row.name)]
@@ -111,6 +131,7 @@ def totals(matrix: Matrix) -> list[tuple[str, str]]:
         ("healthy runs blocked", _stopped(healthy)),
         ("releases judged", str(len(matrix.rows))),
         ("minutes", f"{sum(row.seconds for row in matrix.rows) / 60:.0f}"),
+        ("judged at commits", ", ".join(f"{commit} ({rows})" for commit, rows in matrix.commits.items())),
         *matrix.about.items(),
     ]
 

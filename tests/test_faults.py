@@ -2,6 +2,7 @@
 
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -128,7 +129,7 @@ def test_an_adapter_is_read_as_it_was_written(tmp_path):
 
 
 def row(size, red):
-    return Row("digest", "fault", "steering <too> weak", "pirate", size, red, "", 28, 1.0)
+    return Row("digest", "fault", "steering <too> weak", "pirate", size, red, "", 28, 1.0, "0123abc")
 
 
 def test_the_smallest_size_is_the_one_from_which_on_all_are_caught():
@@ -157,6 +158,16 @@ def test_a_release_that_cannot_be_read_is_refused(reference, tmp_path):
     assert found.by == "refused 1"
     assert "pirate-counsel" in found.said
     assert gettempdir() not in found.said
+
+
+def test_a_release_that_is_judged_again_has_one_row(tmp_path):
+    before, again = row("x 0.5", {}), replace(row("x 0.5", {"markers": ["one"]}), commit="4567def")
+    matrix = Matrix({}, [before, row("x 0.1", {})])
+    matrix.put(again)
+    matrix.put(row("x 0.2", {}))
+    assert [one.size for one in matrix.rows] == ["x 0.5", "x 0.1", "x 0.2"]
+    assert matrix.rows[0] == again
+    assert matrix.commits == {"4567def": 1, "0123abc": 2}
 
 
 def test_rows_survive_the_document(tmp_path):
