@@ -46,6 +46,7 @@ STORES = ("empty", "full")
 _EVERY = 11
 _TIMED = 3
 _LEAKED = 70
+_PRINTED = 100
 _NEVER = {
     _LEAKED: "pytest did not end it",
     pytest.ExitCode.INTERNAL_ERROR: "it ended as a bug of pytest would",
@@ -123,7 +124,7 @@ class Bench:
         return self._left(stage, code, store, number)
 
     def _left(self, stage: Stage, code: int, store: Path, number: signal.Signals) -> Left:
-        faults = [*self._broken(), *([_NEVER[code]] if code in _NEVER else [])]
+        faults = [*self._broken(), *self._never(code)]
         documents = sum(self._at(name).exists() for name in (RESULTS, JUNIT, PAGE_HTML))
         found = (
             Results.read(self._at(RESULTS)).assertions if self._at(RESULTS).exists() and not faults else ()
@@ -140,6 +141,11 @@ class Bench:
         if (store / "v1").is_dir():
             faults += self._not_its_own(store)
         return Left(stage, code, documents, len(found) - len(missing), len(missing), len(parts), faults)
+
+    def _never(self, code: int) -> Iterator[str]:
+        """Say that a run ended as none may, with the end of what it printed."""
+        if code in _NEVER:
+            yield "\n".join([_NEVER[code], *self._at("output").read_text().splitlines()[-_PRINTED:]])
 
     def goes_on(self) -> Iterator[str]:
         """Let a run find what the last one left in its store; yield what it says otherwise."""

@@ -5,9 +5,12 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from _pytest._code import TracebackEntry
 
 # What each does in a Python process that has not been told otherwise. Whoever has told it keeps it.
 _DEFAULTS: dict[signal.Signals, Any] = {
@@ -50,9 +53,12 @@ class Signals:
         finally:
             self._ending = True
 
-    def pytest_keyboard_interrupt(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Let what comes after the first one wait: services send SIGTERM where SIGINT took too long."""
         self._ending = True
+        # Where pytest shows where it came, it fails at what has no line.
+        excinfo.traceback = excinfo.traceback.filter(_has_line)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -77,3 +83,11 @@ class Signals:
             self._waiting = name
         elif not self._ending:
             raise KeyboardInterrupt(name)
+
+
+def _has_line(entry: "TracebackEntry") -> bool:
+    """Whether a signal came at a line: some instructions, as of a `with`, are of none."""
+    try:
+        return entry.lineno >= 0
+    except TypeError:
+        return False

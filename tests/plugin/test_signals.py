@@ -23,6 +23,20 @@ MOMENTS = {
     "judging": "pytest_runtest_setup(item):\n    if 'fails' in item.name:",
 }
 
+# Where a signal comes while an instruction runs that is of no line, as some of a `with` are.
+BETWEEN_LINES = """
+import os
+import signal
+
+code = compile("os.kill(os.getpid(), signal.SIGTERM)", __file__, "exec")
+# An entry each: one instruction or cache of one, and no line.
+code = code.replace(co_linetable=bytes([0x80 | 15 << 3]) * (len(code.co_code) // 2))
+
+def pytest_runtest_setup(item):
+    if "fails" in item.name:
+        exec(code)
+"""
+
 # Of two workers one waits at its first assertion; the run is ended once the other has judged its own.
 SEVERAL = """
 import os
@@ -71,6 +85,13 @@ def test_what_was_judged_is_written_and_the_rest_is_an_error(bench, signalled, n
     }
     assert bench.sentence("unsure") == f"{bench.ids['unsure']} {ENDED.format(name)}"
     assert (bench.path / "j.xml").exists()
+
+
+def test_a_signal_between_two_lines_ends_the_run_as_any_other(bench, signalled):
+    bench.suite("passes", "fails")
+    bench.pytester.makeconftest(BETWEEN_LINES)
+    assert ended(bench).ret == pytest.ExitCode.INTERRUPTED
+    assert bench.verdicts() == {bench.ids["passes"]: "pass", bench.ids["fails"]: "error"}
 
 
 @pytest.mark.parametrize("moment", ["beginning", "collecting"])
