@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from coherence import limits
 from coherence.errors import Place, SuiteError, UnknownNameError, in_a_sentence
 from coherence.plan import Scene
 from coherence.properties import Case, Property
@@ -62,7 +64,7 @@ def read_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> tu
     document = assemble(path)
     file = suite_file().model_validate(document.data)
     problems = [problem for _, problem in document.problems]
-    loose = [] if document.lost else [*loose_ends(file, document), *wanting(file, document, must_assert)]
+    loose = [] if document.lost else [*_loose(file, document), *wanting(file, document, must_assert)]
     scene = _scene(file, overrides)
     stated = [(one, document.place(("assertions", index))) for index, one in enumerate(file.assertions)]
     expanded = _Expanded.of(stated, scene)
@@ -71,6 +73,10 @@ def read_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> tu
         problems += [*loose, *(expanded.problems if is_whole else expanded.strangers)]
     places = _artefact_places(document) | overrides.places
     return Suite(path, overrides, scene, places, expanded.assertions), problems
+
+
+def _loose(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    return islice(loose_ends(file, document), limits.PROBLEMS + 1)
 
 
 def assertions_of(stated: Iterable[tuple[Property, Place]], scene: Scene) -> tuple[Assertion, ...]:
@@ -110,6 +116,8 @@ class _Expanded:
         problems: list[Problem] = []
         strangers: list[Problem] = []
         for asserted, place in stated:
+            if len(problems) > limits.PROBLEMS:
+                break
             try:
                 cases = asserted.cases(scene)
             except Exception as error:

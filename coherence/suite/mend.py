@@ -5,21 +5,25 @@ may name it. What rests on such a part is not judged: it would be blamed for ano
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from coherence import limits
+from coherence.errors import Place
 from coherence.suite.document import Document, Key
 from coherence.suite.file import SuiteFile, suite_file
-from coherence.suite.sentence import keyed_problems
+from coherence.suite.sentence import keyed, problem_of
 
 _ITEMS = ("personas", "probes", "scripts", "kin", "assertions")
 # Parts that bear no name which another part might ask for.
 _NAMELESS = ("coherence", "neutral", "system", "date", "thinking", "regimes", "decoding", "seed", "kin")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _ANY_PROMPT = {"role": "user", "text": "?"}
-_NO_PATH = "?"
+# Stands where a path is to be, and none could be read.
+NO_PATH = "?"
 
 
 def mend(document: Document) -> None:
@@ -27,8 +31,10 @@ def mend(document: Document) -> None:
     try:
         suite_file().model_validate(document.data)
     except ValidationError as error:
-        found = list(keyed_problems(error, document))
-        document.problems += found
+        # Of very many, those are said that more than assertions rest on.
+        found = sorted(keyed(error, document), key=lambda one: one[0][:1] == ("assertions",))
+        said = found[: limits.PROBLEMS + 1]
+        document.problems += ((key, problem_of(detail, key, document)) for key, detail in said)
         _leave_out(dict.fromkeys(_part(key) for key, _ in found), document)
     else:
         return
@@ -50,9 +56,21 @@ def _leave_out(parts: Iterable[Key], document: Document) -> None:
     for part in sorted(parts, key=str, reverse=True):
         document.unread.add(part)
         document.lost |= _loses_names(part, document.data)
-    by_number = sorted(document.unread, key=lambda part: part[1] if _is_listed(part) else -1, reverse=True)
-    for part in by_number:
-        _replace(part, document)
+    _leave_out_items(document)
+    for part in document.unread:
+        if not _is_listed(part):
+            _replace(part, document)
+
+
+def _leave_out_items(document: Document) -> None:
+    gone: dict[str, list[int]] = {}
+    for name, index in sorted(part for part in document.unread if _is_listed(part)):
+        gone.setdefault(str(name), []).append(int(index))
+    for name, numbers in gone.items():
+        left_out = {*numbers}
+        listed = document.data[name]
+        document.data[name] = [item for index, item in enumerate(listed) if index not in left_out]
+    document.places = dict(_renumbered(gone, document.places))
 
 
 def _is_listed(part: Key) -> bool:
@@ -79,29 +97,27 @@ def _replace(part: Key, document: Document) -> None:
     match part:
         case ("coherence",):
             around["coherence"] = 1
-        case (_, int(index)):
-            del around[index]
-            document.places = dict(_renumbered(part, document))
         case ("personas", str(name)) if _NAME.fullmatch(name):
             named = around[name] if isinstance(around[name], dict) else {}
             known = {key: named[key] for key in ("adapter", "vector") if isinstance(named.get(key), str)}
             around[name] = {"prompt": _ANY_PROMPT} | known
         case ("release", "adapters", str(name)) if _NAME.fullmatch(name):
-            around[name] = _NO_PATH
+            around[name] = NO_PATH
         case ("release", "vectors", str(name)) if _NAME.fullmatch(name):
-            around[name] = {"path": _NO_PATH}
+            around[name] = {"path": NO_PATH}
         case _:
             around.pop(part[-1], None)
 
 
-def _renumbered(gone: Key, document: Document) -> Iterable[tuple[Key, Any]]:
-    """Yield the places of a document without those of one item of a list, the others moved up."""
-    listed, index = gone
-    assert isinstance(index, int)
-    for key, place in document.places.items():
+def _renumbered(
+    gone: Mapping[str, Sequence[int]], places: Mapping[Key, Place]
+) -> Iterator[tuple[Key, Place]]:
+    """Yield places without those of items of lists, by the sorted numbers of these; the others move up."""
+    for key, place in places.items():
         match key:
-            case (str(name), int(number), *rest) if name == listed and number >= index:
-                if number > index:
-                    yield (name, number - 1, *rest), place
+            case (str(name), int(number), *rest) if name in gone:
+                before = bisect_left(gone[name], number)
+                if gone[name][before : before + 1] != [number]:
+                    yield (name, number - before, *rest), place
             case _:
                 yield key, place

@@ -42,18 +42,18 @@ _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Say each error in a sentence, with its line; of the branches of a union only the first speaks."""
-    return (problem for _, problem in keyed_problems(error, document))
+    return (problem_of(detail, key, document) for key, detail in keyed(error, document))
 
 
-def keyed_problems(error: ValidationError, document: Document) -> Iterator[tuple[Key, Problem]]:
-    """Say each error as `problems_of` does, with the key that it is about."""
+def keyed(error: ValidationError, document: Document) -> Iterator[tuple[Key, ErrorDetails]]:
+    """Yield the errors that `problems_of` says, each with the key that it is about."""
     spoken: set[Key] = set()
     for detail in error.errors(include_url=False):
         key = _key(detail["loc"], document.data)
         about = (*key, detail["loc"][-1]) if detail["type"] == "missing" else key
         if about not in spoken:
             spoken.add(about)
-            yield key, _problem(detail, key, document)
+            yield key, detail
 
 
 def _key(loc: tuple[str | int, ...], data: object) -> Key:
@@ -76,7 +76,8 @@ def _without_discriminator(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return (*loc[:2], *loc[3:]) if loc[0] == "assertions" else loc
 
 
-def _problem(detail: ErrorDetails, key: Key, document: Document) -> Problem:
+def problem_of(detail: ErrorDetails, key: Key, document: Document) -> Problem:
+    """Say an error in a sentence, with its line."""
     kind, value, name = detail["type"], detail["input"], str(detail["loc"][-1])
     if kind == "extra_forbidden":
         return Problem(document.place(key), _unknown_key(key, document.data))
