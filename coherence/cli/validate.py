@@ -5,6 +5,7 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def _read(path: Path) -> _Read:
     release = suite.scene.release
     personas = () if release.adapters or release.vectors else suite.scene.personas.items()
     prompted = [name for name, persona in personas if persona.prompt]
-    return _Read(path, in_order([*problems, *absent(suite)]), prompted)
+    return _Read(path, in_order(chain(problems, absent(suite))), prompted)
 
 
 def _text(suites: Sequence[_Read], problems: "Sequence[Problem]") -> None:

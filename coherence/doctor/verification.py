@@ -14,6 +14,7 @@ from coherence.engine.artefacts.resolve import adapter_here, base_here
 from coherence.errors import CoherenceError, did_you_mean, listed
 from coherence.results import Results
 from coherence.suite import Suite
+from coherence.suite.paths import named_here
 from coherence.vocabulary import ArtefactFiles, Release
 
 
@@ -43,7 +44,7 @@ class Verification:
 
     def of_run(self) -> Iterator[Check]:
         """Look at the artefacts where the run found them."""
-        if not self._judged:
+        if not any(one.files for one in self._results.artefacts):
             yield Check(
                 "fail",
                 "release",
@@ -66,7 +67,7 @@ class Verification:
 
     def _of_files(self, named: Mapping[str, str]) -> Iterator[Check]:
         for name, where in named.items():
-            yield tried(name, partial(_held, where, self._judged[name]))
+            yield tried(name, partial(_held, named_here(where), self._judged[name], where))
         if left := [name for name in self._judged if name not in named]:
             yield Check("warn", "release", f"was judged with {listed(left)}, which nothing here names")
 
@@ -110,16 +111,20 @@ def _named(release: Release) -> dict[str, str | None]:
     return {"base": release.base, **adapters, **vectors}
 
 
-def _held(where: str, judged: Sequence[ArtefactFiles]) -> str | Check:
-    """Hold the files at a place against those that were judged by one name: the most alike of several."""
+def _held(where: str, judged: Sequence[ArtefactFiles], written: str | None = None) -> str | Check:
+    """Hold the files at a place against those that were judged by one name: the most alike of several.
+
+    What is said of the place calls it as it was `written`.
+    """
+    shown = written or where
     name = judged[0].name
     files = _files_at(name, where)
     if files is None:
-        return Check("fail", name, f"{where} is not on this machine")
+        return Check("fail", name, f"{shown} is not on this machine")
     differences = min((_differences(files, one) for one in judged), key=len)
     if differences:
-        return Check("fail", name, f"{where}: {'; '.join(differences)}")
-    return f"{where}: {_counted(files, 'file')}, as judged"
+        return Check("fail", name, f"{shown}: {'; '.join(differences)}")
+    return f"{shown}: {_counted(files, 'file')}, as judged"
 
 
 def _files_at(name: str, where: str) -> dict[str, str] | None:

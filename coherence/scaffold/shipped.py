@@ -7,9 +7,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from coherence import limits
 from coherence.errors import ArtefactError, CoherenceError
+from coherence.files import read_file
 from coherence.scaffold.draft import BLOCKS
-from coherence.suite.paths import artefact
+from coherence.suite.paths import named_here
 from coherence.vocabulary import Site
 
 
@@ -18,7 +20,7 @@ def found(kind: str, named: str) -> str:
 
     An ArtefactError when there is nothing at that path.
     """
-    text = artefact(Path.cwd() / "command line", named)
+    text = named_here(named)
     if Path(text).is_absolute() and not Path(text).exists():
         raise ArtefactError(f"there is no {kind} {named}")
     return text
@@ -38,7 +40,7 @@ def blocks(base: str) -> int:
 
     try:
         folder = base_here(base)
-        config: Any = json.loads((folder / "config.json").read_bytes()) if folder else {}
+        config: Any = json.loads(read_file(folder / "config.json", limits.CONFIG_BYTES)) if folder else {}
         count = config.get("text_config", config)["num_hidden_layers"]
     except (CoherenceError, OSError, ValueError, TypeError, LookupError, AttributeError):
         return BLOCKS

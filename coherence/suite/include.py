@@ -7,7 +7,7 @@ from typing import Any
 from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, Key, read_document, shown
 from coherence.suite.mend import mend
-from coherence.suite.paths import beside, resolve_release
+from coherence.suite.paths import beside, located, resolve_release
 from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, problems_in, refuse
 from coherence.suite.quota import Quota
@@ -25,7 +25,7 @@ def assemble(path: Path) -> Document:
     """
     reading = _Reading()
     try:
-        first, *others = reading.parts(path.parent.resolve() / path.name, None, ())
+        first, *others = reading.parts(located(path), None, ())
     except SuiteError as error:
         if reading.problems:
             refuse([*reading.problems, *problems_in(error, path)])

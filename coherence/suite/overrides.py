@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from coherence.errors import Place, SuiteError, did_you_mean
-from coherence.suite.paths import artefact
+from coherence.suite.paths import named_here
 from coherence.vocabulary import Release
 from coherence.vocabulary.release import Dtype
 
@@ -82,7 +81,7 @@ class Overrides:
         return self.stated.get(key, self.place)
 
     def _here(self, text: str, key: str) -> str:
-        return artefact(Path.cwd() / "command line", text, self._place(key))
+        return named_here(text, self._place(key))
 
     def _refuse_strangers(self, kind: str, names: Iterable[str], known: Collection[str]) -> None:
         for name in names:

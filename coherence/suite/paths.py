@@ -1,5 +1,6 @@
 """Paths in a suite are relative to the file that states them; what is no path is the id of a hub."""
 
+import os
 from pathlib import Path
 
 from coherence import limits
@@ -25,7 +26,12 @@ def beside(file: Path, text: str, place: Place | None = None) -> Path:
     except RuntimeError:
         user = text.partition("/")[0]
         raise SuiteError(f"{shortened(text)} cannot be a path: no user is called {user[1:]}", place) from None
-    return path.parent.resolve() / path.name
+    return located(path)
+
+
+def located(path: Path) -> Path:
+    """Return a path as an absolute one without links but for its own name; links in a circle stay."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def artefact(file: Path, text: str, place: Place | None = None) -> str:
@@ -34,8 +40,13 @@ def artefact(file: Path, text: str, place: Place | None = None) -> str:
     A SuiteError as `beside` raises.
     """
     path = beside(file, text, place)
-    local = text.startswith(("./", "../", "/", "~/")) or text.endswith(_FILES) or path.exists()
+    local = text.startswith(("./", "../", "/", "~/")) or text.endswith(_FILES) or os.path.exists(path)  # noqa: PTH110 - where nothing may be looked at, there is nothing
     return str(path) if local and text != REFERENCE else text
+
+
+def named_here(text: str, place: Place | None = None) -> str:
+    """Return what the command line calls an artefact as `artefact` does, from the current folder."""
+    return artefact(Path.cwd() / "command line", text, place)
 
 
 def resolve_release(document: Document) -> list[tuple[Key, Problem]]:

@@ -1,5 +1,6 @@
 """A release: the artefacts under test. The suite stays, releases change."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -16,8 +17,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=limits.NAME)
 Layers = Literal["hidden_states", "block_outputs", "block_inputs"]
 Sites = Literal["all"] | tuple[Band, ...]
 
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]*[\w-](@\S+)?", re.ASCII)
+
 # Endings of the files that vectors are read from.
 VECTOR_FILES = (".gguf", ".npy", ".npz", ".pt", ".safetensors")
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether a hub could know a text: `org/name`, or `org/name@revision`, as huggingface_hub takes them."""
+    repository = text.partition("@")[0]
+    return bool(_HUB_ID.fullmatch(text)) and not any(mark in repository for mark in ("..", "--"))
 
 
 class _Frozen(BaseModel):

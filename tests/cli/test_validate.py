@@ -1,6 +1,7 @@
 """`coherence validate`."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,38 @@ def test_an_artefact_that_is_not_there_is_a_problem(here, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("base: ./pipe", "{here}/pipe is a pipe or a device; expected a folder, or a .gguf file"),
+        ("base: ./zero", "{here}/zero is a pipe or a device; expected a folder, or a .gguf file"),
+        ("base: ./cast.txt", "{here}/cast.txt is a file; expected a folder, or a .gguf file"),
+        ("adapters: {pirate: ./cast.txt}", "{here}/cast.txt is a file; expected a folder"),
+        ("vectors: {pirate: ./pipe}", "{here}/pipe is a pipe or a device; expected a file"),
+        ("vectors: {pirate: ./pirate}", "{here}/pirate is a folder; expected a file"),
+        ("base: ./loop/inside", "there is no {here}/loop/inside"),
+        ("base: a/../../b", "'a/../../b' is neither here nor an id of a hub, such as org/name"),
+        (
+            "base: refrence",
+            "'refrence' is neither here nor an id of a hub, such as org/name; did you mean 'reference'?",
+        ),
+        (
+            "adapters: {pirate: pirat}",
+            "'pirat' is neither here nor an id of a hub, such as org/name; did you mean 'pirate'?",
+        ),
+        ("adapters: {pirate: org/name@}", "'org/name@' is neither here nor an id of a hub, such as org/name"),
+    ],
+)
+def test_what_can_be_no_artefact_is_a_problem(here, capsys, named, sentence):
+    os.mkfifo("pipe")
+    Path("zero").symlink_to("/dev/zero")
+    Path("loop").symlink_to("loop")
+    Path("cast.txt").touch()
+    Path("named.coherence.yaml").write_text(GOOD.replace("adapters: {pirate: ./pirate}", named))
+    assert main(["validate", "named.coherence.yaml"]) == 1
+    assert f": {sentence.format(here=here)}\n" in capsys.readouterr().out
+
+
 def test_prompts_alone_are_valid_and_told_what_a_release_would_add(here, capsys):
     prompts = GOOD.replace("release: {adapters: {pirate: ./pirate}}\n", "").partition("probes:")[0]
     asked = [f"Why {number}?" for number in range(4)]
@@ -80,8 +113,9 @@ def test_prompts_alone_are_valid_and_told_what_a_release_would_add(here, capsys)
     assert capsys.readouterr().out == "1 suite, no problems\n"
 
 
-def test_an_id_of_a_hub_is_not_looked_up(here):
-    Path("good.coherence.yaml").write_text(GOOD.replace("./pirate", "nobody/pirate"))
+@pytest.mark.parametrize("named", ["nobody/pirate", "nobody/pirate@v1.0", "no-body/a.b_c@refs/pr/1"])
+def test_an_id_of_a_hub_is_not_looked_up(here, named):
+    Path("good.coherence.yaml").write_text(GOOD.replace("./pirate", named))
     assert main(["validate", "good.coherence.yaml"]) == 0
 
 

@@ -58,6 +58,17 @@ def test_what_was_judged_is_cleared(verified, tmp_path):
             "warn  release: was judged with base, which nothing here names",
         ],
     )
+    # A path of a command line needs no dot before it.
+    code, lines = verified("verify results.json --adapter pirate=pirate")
+    assert (code, lines[1]) == (0, "ok    adapter pirate: pirate: 2 files, as judged")
+
+
+def test_results_that_name_no_file_clear_nothing(verified):
+    found = Results.read(Path("results.json"))
+    bare = tuple(one.model_copy(update={"files": {}}) for one in found.artefacts)
+    found.model_copy(update={"artefacts": bare}).write(Path("results.json"))
+    code, lines = verified("verify results.json")
+    assert (code, lines[1].partition(":")[0]) == (1, "fail  release")
 
 
 def test_what_was_not_judged_is_refused_by_its_file(verified):

@@ -8,7 +8,7 @@ from coherence.engine.artefacts.reference_model import fetched, reference_model
 from coherence.engine.model.folder import ADAPTER_CONFIG, MERGES, VOCABULARIES, model_at
 from coherence.engine.model.gguf_header import GGUF
 from coherence.errors import ArtefactError
-from coherence.vocabulary.release import REFERENCE
+from coherence.vocabulary.release import REFERENCE, is_hub_id
 
 _BASE_FILES = ["*.json", "*.safetensors", "*.jinja", *VOCABULARIES, *MERGES]
 # Older models have no other weights; of those that have, they would be fetched in vain.
@@ -39,7 +39,7 @@ def adapter_here(named: str) -> Path | None:
 
 def pinned(named: str, folder: Path) -> str:
     """Spell what a release names with the commit of its folder, where that lies in the cache of a hub."""
-    is_commit = folder.parent.name == "snapshots" and not Path(named).exists()
+    is_commit = folder.parent.name == "snapshots" and not Path(named).is_absolute()
     return f"{named.partition('@')[0]}@{folder.name}" if is_commit else named
 
 
@@ -66,7 +66,7 @@ def _model(named: str, local_files_only: bool = False) -> Path:
 def _adapter(named: str, local_files_only: bool = False) -> Path:
     folder = _folder(named, _ADAPTER_FILES, local_files_only)
     # Of a hub's model an adapter's files are none.
-    is_whole = Path(named).is_dir() or (folder / ADAPTER_CONFIG).exists()
+    is_whole = Path(named).is_absolute() or (folder / ADAPTER_CONFIG).exists()
     return folder if is_whole else _whole(named, local_files_only)
 
 
@@ -80,13 +80,13 @@ def _whole(named: str, local_files_only: bool) -> Path:
 
 def _folder(named: str, files: list[str], local_files_only: bool = False) -> Path:
     local = Path(named)
-    if local.is_dir():
+    if local.is_absolute() and local.is_dir():
         return local
     repository, at, revision = named.partition("@")
-    if local.is_absolute() or named.startswith(".") or repository.count("/") != 1:
-        raise ArtefactError(f"there is no folder {named}")
     if at and not revision:
         raise ArtefactError(f"{named!r} names no revision; expected a branch, tag or commit after the @")
+    if not is_hub_id(named):
+        raise ArtefactError(f"there is no folder {named}")
     # Imported here because a run whose measurements are all in the store needs no hub.
     from huggingface_hub import snapshot_download
 

@@ -17,7 +17,7 @@ def test_the_reference_model_has_a_name(reference: Path) -> None:
     assert base_folder("reference") == reference
 
 
-@pytest.mark.parametrize("named", ["/nowhere", "./nowhere", "../a/b", "nowhere", "a/b/c"])
+@pytest.mark.parametrize("named", ["/nowhere", "./nowhere", "../a/b", "nowhere", "a/b/c", "a/..", "a b/c"])
 def test_what_cannot_be_a_hub_id_is_a_missing_folder(named: str) -> None:
     with pytest.raises(ArtefactError, match=rf"^there is no folder {named}$"):
         adapter_folder(named)
@@ -48,6 +48,16 @@ def test_a_revision_is_that_of_a_branch_tag_or_commit(find, hub: dict[str, Path]
     assert find("org/persona@main") == hub["main"]
     assert find("org/persona@v1") == hub["v1"]
     assert find(f"org/persona@{'a' * 40}") == hub["v1"]
+
+
+@pytest.mark.parametrize("find", [base_here, adapter_here, base_folder, adapter_folder])
+def test_a_folder_where_the_run_was_started_is_not_what_a_hub_id_means(
+    find, hub: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "org" / "persona").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert find("org/persona") == hub["main"]
+    assert pinned("org/persona", hub["main"]) == f"org/persona@{hub['main'].name}"
 
 
 def test_what_is_of_a_hub_is_spelled_with_its_commit(hub: dict[str, Path], tmp_path: Path) -> None:
