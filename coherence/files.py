@@ -1,20 +1,34 @@
 """Files that are either the old one or the new one, never half of one, and are read within a size."""
 
 import errno
+import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place in one step: readers and parallel writers never see half of one. Raises OSError."""
+    with replacing(path) as partial, partial.open("xb") as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file, or a folder where there is none, at the path that is given inside; put in place after it.
+
+    Nothing is left of it where an exception ends it. Raises OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
-        with partial.open("xb") as file:
-            file.write(content)
+        yield partial
         partial.replace(path)
     except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial)
         partial.unlink(missing_ok=True)
         raise
 

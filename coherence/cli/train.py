@@ -75,6 +75,7 @@ def _train(
     import torch
     from rich.console import Console
 
+    from coherence.engine.artefacts.resolve import portable
     from coherence.engine.model.loading import load_model
     from coherence.reports.bar import Bar
     from coherence.training.lora import encoded, mounted, save, trained
@@ -94,13 +95,8 @@ def _train(
             left = (time.monotonic() - began) / epoch * (recipe.epochs - epoch)
             until = f", about {_told(left)} left" if left else ""
             bar.say(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}{until}")
-        save(model, out, _named(scene.release.base))
+        save(model, out, portable(scene.release.base))
     return losses
-
-
-def _named(base: str) -> str:
-    """Name a base as an adapter's config does: a hub id as it is, of a path its last part."""
-    return Path(base).name if Path(base).is_absolute() else base
 
 
 def _told(seconds: float) -> str:

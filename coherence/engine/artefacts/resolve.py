@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from coherence.engine.artefacts.reference_model import fetched, reference_model
-from coherence.engine.model.folder import ADAPTER_CONFIG, MERGES, VOCABULARIES, model_at
-from coherence.engine.model.gguf_header import GGUF
+from coherence.engine.model.folder import ADAPTER_CONFIG, MERGES, VOCABULARIES, is_gguf, model_at
 from coherence.errors import ArtefactError
 from coherence.vocabulary.release import REFERENCE, is_hub_id
 
@@ -23,7 +22,10 @@ def base_folder(named: str) -> Path:
 
 
 def adapter_folder(named: str) -> Path:
-    """Folder of an adapter or checkpoint, fetched if it is not here; an ArtefactError says why not."""
+    """Folder of an adapter or checkpoint, fetched if it is not here, or its GGUF file.
+
+    An ArtefactError says why not.
+    """
     return _adapter(named)
 
 
@@ -43,6 +45,11 @@ def pinned(named: str, folder: Path) -> str:
     return f"{named.partition('@')[0]}@{folder.name}" if is_commit else named
 
 
+def portable(named: str) -> str:
+    """Name a base as an adapter's config does: a hub id as it is, of a path its last part."""
+    return Path(named).name if Path(named).is_absolute() else named
+
+
 def _here(find: Callable[..., Path]) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -55,8 +62,12 @@ def _here(find: Callable[..., Path]) -> Path | None:
 
 
 def _model(named: str, local_files_only: bool = False) -> Path:
-    if not named.endswith(GGUF) or Path(named).is_dir():
-        return model_at(_whole(named, local_files_only))
+    if is_gguf(Path(named)):
+        return _file(named)
+    return model_at(_whole(named, local_files_only))
+
+
+def _file(named: str) -> Path:
     file = Path(named)
     if not file.is_file():
         raise ArtefactError(f"there is no file {named}")
@@ -64,6 +75,8 @@ def _model(named: str, local_files_only: bool = False) -> Path:
 
 
 def _adapter(named: str, local_files_only: bool = False) -> Path:
+    if is_gguf(Path(named)):
+        return _file(named)
     folder = _folder(named, _ADAPTER_FILES, local_files_only)
     # Of a hub's model an adapter's files are none.
     is_whole = Path(named).is_absolute() or (folder / ADAPTER_CONFIG).exists()

@@ -6,9 +6,10 @@ from typing import Any
 from coherence.engine.artefacts.digests import counted_files
 from coherence.engine.artefacts.vectors import Vector, load_vector
 from coherence.engine.interventions.carrier import Carrier
+from coherence.engine.model.adapter_reader import read_adapter
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.checkpoints import check_checkpoint
-from coherence.engine.model.folder import adapter_files, is_checkpoint
+from coherence.engine.model.folder import is_checkpoint
 from coherence.engine.model.loading import load_skeleton, load_tokenizer, room
 from coherence.vocabulary import VectorSource
 
@@ -54,7 +55,7 @@ class Skeleton:
         if is_checkpoint(folder):
             weights = self._carrier.grafts.weights
             return check_checkpoint(folder, self._model, load_tokenizer(self.folder), weights)
-        return self._carrier.mount(name, folder, adapter_files(folder))
+        return self._carrier.mount(name, lambda: read_adapter(folder, self._model))
 
     def vector(self, source: VectorSource, name: str) -> Vector:
         """Read a vector file; an ArtefactError says why it cannot be used."""

@@ -1,24 +1,25 @@
 """The carrier: a base with all adapters that were mounted on it, each in the way of its kind."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from peft import PeftConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from coherence.engine.interventions.adapter_config import read_config
 from coherence.engine.interventions.adapter_kinds import is_lora, is_plain
 from coherence.engine.interventions.adapter_patterns import spell_out
-from coherence.engine.interventions.adapter_weights import check_ranks, copies, read_weights
+from coherence.engine.interventions.adapter_weights import check_ranks, copies
 from coherence.engine.interventions.adapters import mount, slot_of
 from coherence.engine.interventions.bounded_making import BoundedMaking
 from coherence.engine.interventions.grafting import grafted
 from coherence.engine.interventions.grafts import Graft, Grafts
 from coherence.engine.interventions.soft_prompts import SoftPrompts, soft_prompt
 from coherence.errors import ArtefactError, CoherenceError, reason
+
+Read = tuple[PeftConfig, Mapping[str, Tensor]]
+"""The config of an adapter, and its weights by the names that they have in its files."""
 
 
 class Carrier:
@@ -35,15 +36,15 @@ class Carrier:
         self._names = [name for name, _ in model.named_modules()]
         self._values = sum(parameter.numel() for parameter in model.parameters())
 
-    def mount(self, name: str, folder: Path, files: Sequence[Path]) -> str:
-        """Mount a PEFT folder, its weights from `files`; an ArtefactError says why it cannot be used.
+    def mount(self, name: str, read: Callable[[], Read]) -> str:
+        """Mount what is read inside as PEFT has it; an ArtefactError says why it cannot be used.
 
         Return a remark on how its weights are named, empty where PEFT names them so.
         """
         with _in_one_sentence(), warnings.catch_warnings():
             # PEFT warns those who train; what matters here is checked here.
             warnings.simplefilter("ignore")
-            config, weights = read_config(folder), read_weights(files)
+            config, weights = read()
             spell_out(config, self._names)
             if is_lora(config):
                 check_ranks(config, weights)

@@ -54,7 +54,7 @@ def weight_files(folder: Path) -> list[Path]:
     An ArtefactError says what is missing, or what to remove, where a folder leaves open which they are.
     """
     if is_gguf(folder):
-        return [_whole(folder)]
+        return [_model_file(folder)]
     if not folder.is_dir():
         raise ArtefactError(f"{folder} is not a folder; expected one with the files of a model")
     _refuse_adapter(folder)
@@ -87,6 +87,12 @@ def model_at(folder: Path) -> Path:
     return files[0]
 
 
+def _model_file(path: Path) -> Path:
+    if GgufHeader.of(path).is_adapter:
+        raise ArtefactError(f"{path.name} holds an adapter; expected the base model itself")
+    return _whole(path)
+
+
 def _whole(path: Path) -> Path:
     header = GgufHeader.of(path)
     if header.parts > 1:
@@ -103,6 +109,8 @@ def adapter_files(folder: Path) -> list[Path]:
 
     An ArtefactError says what is missing, or what to remove.
     """
+    if is_gguf(folder):
+        return [_whole(folder)]
     if not folder.is_dir():
         raise ArtefactError(f"{folder} is not a folder; expected one with the files of an adapter")
     files = _of_format(folder, f"{_ADAPTER}.safetensors") or _of_format(folder, f"{_ADAPTER}.bin")
@@ -115,7 +123,9 @@ def adapter_files(folder: Path) -> list[Path]:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Whether a folder holds a whole model and not an adapter."""
+    """Whether a folder, or a GGUF file, holds a whole model and not an adapter."""
+    if is_gguf(folder):
+        return not GgufHeader.of(folder).is_adapter
     return (folder / CONFIG).is_file() and not (folder / ADAPTER_CONFIG).exists()
 
 

@@ -18,6 +18,8 @@ from coherence import limits
 from coherence.errors import ArtefactError
 
 GGUF = ".gguf"
+# Of a control vector: its architecture, the names of its tensors without the block, the family it is for.
+CONTROL_VECTOR, DIRECTION, HINT = "controlvector", "direction.", "controlvector.model_hint"
 _MAGIC = b"GGUF"
 # Numbers of the types of values, with how struct calls them.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -87,6 +89,11 @@ class GgufHeader:
     def architecture(self) -> str:
         """What llama.cpp calls the family."""
         return str(self.metadata.get("general.architecture", "nothing"))
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it says that its tensors are put on top of a model's, and are none of their own."""
+        return self.metadata.get("general.type") == "adapter"
 
     @property
     def template(self) -> str:

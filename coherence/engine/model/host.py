@@ -25,10 +25,11 @@ from coherence.engine.interventions.lora_rows import mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, pushes_of, stack_deltas
+from coherence.engine.model.adapter_reader import read_adapter
 from coherence.engine.model.blocks import blocks_of, truncated
 from coherence.engine.model.chat import Chat, Ends
 from coherence.engine.model.checkpoints import checkpoint
-from coherence.engine.model.folder import adapter_files, is_checkpoint
+from coherence.engine.model.folder import is_checkpoint
 from coherence.engine.model.loading import load_model
 from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.trial import BaseTrial, agree
@@ -112,7 +113,7 @@ class Host:
             graft, remark = checkpoint(folder, self.model, self.tokenizer, self._grafts.weights)
             self._grafts.add(name, graft)
         else:
-            remark = self._carrier.mount(name, folder, adapter_files(folder))
+            remark = self._carrier.mount(name, lambda: read_adapter(folder, self.model))
         self._layers = list(lora_layers(self.model))
         if self._soft.kind(name):
             self._try_soft_prompt(name)

@@ -11,7 +11,7 @@ from coherence.engine.model.generation import named_ends
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.mounted import Mounted
-from coherence.engine.requests.row_builder import RowBuilder
+from coherence.engine.requests.row_builder import RowBuilder, Unit
 from coherence.engine.running.passes import Passes
 from coherence.engine.running.units import Units
 from coherence.plan import Answer, Extract, Measurement, Outcome, WeightError
@@ -78,6 +78,10 @@ class Runner:
         self.builder.mounted.mount(weight_error.condition)
         errors = self.host.weight_errors(weight_error.condition.adapters, weight_error.condition.way)
         return np.asarray(errors.numpy())
+
+    def unit(self, vector: str) -> Unit:
+        """Return what a dose of 1 of a vector adds, by depth, as `Units` has it."""
+        return self._units(vector)
 
     def extract(self, extract: Extract) -> Array:
         """Make a vector [width], as `Units.extract` does."""

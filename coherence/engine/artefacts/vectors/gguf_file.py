@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from coherence.engine.artefacts.vectors.content import Content, Values, floats_only
 from coherence.engine.artefacts.vectors.unfit import whole
-from coherence.engine.model.gguf_header import GgufHeader, GgufTensor
+from coherence.engine.model.gguf_header import DIRECTION, HINT, GgufHeader, GgufTensor
+from coherence.engine.model.gguf_values import dequantized
 
-_DIRECTION = "direction."
-_HINT = "controlvector.model_hint"
 _FIRST = "direction.0 is never applied by llama.cpp: control vectors begin with the second block"
 # What llama.cpp calls the families that transformers knows by other names.
 _SAME = {"llama": ("mistral", "mixtral"), "commandr": ("cohere",)}
@@ -26,7 +25,7 @@ def read_gguf(path: Path) -> Content:
     directions = {
         name: _values(path, name, tensor)
         for name, tensor in header.tensors.items()
-        if name.startswith(_DIRECTION)
+        if name.startswith(DIRECTION)
     }
     return Content(directions, metadata, counts="block_outputs")
 
@@ -37,22 +36,17 @@ def _values(path: Path, name: str, tensor: GgufTensor) -> Values:
     kind = GGMLQuantizationType(tensor.kind)
     whole_numbers = {GGMLQuantizationType[number] for number in ("I8", "I16", "I32", "I64")}
     refused = floats_only(kind.name) if kind in whole_numbers else ""
-    return Values(tensor.shape, lambda: _read(path, tensor), _FIRST if name == f"{_DIRECTION}0" else refused)
+    return Values(tensor.shape, lambda: _read(path, tensor), _FIRST if name == f"{DIRECTION}0" else refused)
 
 
 def _read(path: Path, tensor: GgufTensor) -> NDArray[np.float32]:
-    from gguf import GGMLQuantizationType, dequantize
-
-    stored = np.memmap(path, np.uint8, "r", tensor.start, tensor.in_bytes)
-    # What is not finite is refused where values are checked.
-    with whole("GGUF"), np.errstate(all="ignore"):
-        values: NDArray[np.float32] = dequantize(np.asarray(stored), GGMLQuantizationType(tensor.kind))
-    return values
+    with whole("GGUF"):
+        return dequantized(path, tensor)
 
 
 def hinted_family(metadata: dict[str, str], family: str) -> str | None:
     """Return the family that a control vector says it is for, if it is not the base's."""
-    hint = metadata.get(_HINT)
+    hint = metadata.get(HINT)
     if not hint:
         return None
     hinted, own = (_plain(name) for name in (hint, family))
