@@ -22,7 +22,7 @@ from coherence.vocabulary.evidence import number, ranged
 
 
 @dataclass(frozen=True, eq=False)
-class Effects:
+class FactorialEffects:
     """A grid as it was measured, and what was said under its changes, by their names."""
 
     sample: GridSample

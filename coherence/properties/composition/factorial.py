@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
-from coherence.properties.composition.effects import Effects
+from coherence.properties.composition.effects import FactorialEffects
 from coherence.properties.composition.grid import Grid, GridSample
 from coherence.properties.composition.injections import BARE, Injection, Injections
 from coherence.properties.control import NOTHING
@@ -98,7 +98,7 @@ class FactorialCase(Case[GridSample]):
 
     def figures(self, sample: GridSample) -> Figures:
         """Show what was found at every site and of every cell, and what is said under changes."""
-        effects = Effects(sample, self._said(sample.record))
+        effects = FactorialEffects(sample, self._said(sample.record))
         return Figures(
             curve=effects.curve(),
             tables=tuple(effects.tables()),
