@@ -247,6 +247,9 @@ class WeightError:
     condition: Condition
 
 
+_ASKED = 4  # probes on which a law is tried
+
+
 class LawName(StrEnum):
     """The exact laws of composition: what must hold whatever the persona, up to rounding."""
 
@@ -287,6 +290,20 @@ class LawSearch:
     examples: int
     seed: int
     read: tuple[Site, Position] | None = None
+
+    @property
+    def asked(self) -> tuple[Probe, ...]:
+        """The probes that are drawn: of a law the shortest, as it holds for every prompt; of a claim all.
+
+        Batch mates of one length would need no padding, so one of theirs is the longest.
+        """
+        if isinstance(self.law, ClaimName):
+            return self.probes
+        by_length = sorted(range(len(self.probes)), key=lambda place: len(self.probes[place].text))
+        chosen = by_length[:_ASKED]
+        if self.law is LawName.BATCH_MATES:
+            chosen[-1] = by_length[-1]
+        return tuple(self.probes[place] for place in sorted(chosen))
 
 
 # Measured by themselves, and not from rows of prompts.

@@ -6,8 +6,10 @@ from itertools import takewhile
 from typing import NamedTuple, Self
 
 from coherence.plan.measurement import (
+    ClaimName,
     Condition,
     Divergence,
+    LawName,
     LawSearch,
     Likelihood,
     Measurement,
@@ -18,9 +20,24 @@ from coherence.plan.measurement import (
 )
 from coherence.vocabulary import Position, Probe
 
-_PASSES = 2  # the sides of a law
+_PASSES = 2  # the sides of a claim about every probe
 _LETTERS = 4  # of a token, where a text is not at hand in tokens
 _AT_THE_END = {Position.PROMPT_LAST, Position.G1, Position.G2}  # with nothing of a prompt behind them
+# How many rows an example of a law is, beside that of the base, which is run once for each probe.
+_ROWS = {
+    LawName.VECTOR_ORDER: 2,
+    LawName.VECTOR_INVERSE: 1,
+    LawName.DOSE_ZERO: 1,
+    LawName.SCALE_ZERO: 1,
+    LawName.ADAPTER_DISABLED: 1,
+    LawName.ADAPTER_ORDER: 2,
+    LawName.ADAPTER_MERGED: 2,
+    LawName.ADAPTER_UNMERGED: 2,
+    LawName.ADAPTER_SWAPPED: 3,
+    LawName.ADAPTER_BY_ROW: 4,
+    LawName.BATCH_MATES: 4,  # one to three mates
+}
+_BESIDE_BASE = {LawName.VECTOR_INVERSE, LawName.DOSE_ZERO, LawName.SCALE_ZERO, LawName.ADAPTER_DISABLED}
 
 
 class TokenCount(NamedTuple):
@@ -160,11 +177,11 @@ class Workload:
         return len(text) - sum(1 for _ in alike)
 
     def _searched(self, search: LawSearch) -> TokenCount:
-        """Every condition and probe may be drawn: as many examples as are asked for, of middling length."""
+        """Every condition and probe may be drawn: as many rows as that comes to, of middling length."""
         lengths = sorted(
-            len(self._text(condition, probe)) for condition in search.conditions for probe in search.probes
+            len(self._text(condition, probe)) for condition in search.conditions for probe in search.asked
         )
-        return TokenCount(float(search.examples * _PASSES * lengths[len(lengths) // 2]))
+        return TokenCount(float(_rows(search) * lengths[len(lengths) // 2]))
 
     def _new(self, *named: Hashable) -> bool:
         if named in self._run:
@@ -175,3 +192,11 @@ class Workload:
 
 def _answers(text: Reply) -> int:
     return len(text.conversation) * text.decoding.max_new_tokens
+
+
+def _rows(search: LawSearch) -> int:
+    """Count the rows of all examples that are drawn, and of those in which everything has its turn."""
+    if isinstance(search.law, ClaimName):
+        return (search.examples + len(search.probes)) * _PASSES
+    of_base = len(search.asked) if search.law in _BESIDE_BASE else 0
+    return (search.examples + len(search.conditions)) * _ROWS[search.law] + of_base

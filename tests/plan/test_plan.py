@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.plan import (
     CacheEdit,
+    ClaimName,
     Condition,
     Divergence,
     LawName,
@@ -70,3 +73,15 @@ def test_every_condition_that_a_measurement_is_made_under_is_found() -> None:
         (WeightError(CONDITION), [CONDITION]),
     ):
         assert list(conditions_of(measurement)) == expected
+
+
+def test_a_law_is_tried_on_the_shortest_probes_and_batch_mates_on_a_long_one_too() -> None:
+    texts = {"long": "a" * 90, "d": "four", "b": "tw", "e": "fives", "a": "o", "c": "ree"}
+    probes = tuple(Probe(id=name, text=text) for name, text in texts.items())
+    search = LawSearch(LawName.SCALE_ZERO, (Condition("sys"),), probes, 1e-4, 8, 0)
+    assert [probe.id for probe in search.asked] == ["d", "b", "a", "c"]
+    mates = replace(search, law=LawName.BATCH_MATES)
+    assert [probe.id for probe in mates.asked] == ["long", "b", "a", "c"]
+    assert replace(search, law=ClaimName.NEXT_TOKEN).asked == probes
+    for few in (search, mates):
+        assert replace(few, probes=probes[:2]).asked == probes[:2]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coherence.plan import (
+    ClaimName,
     Condition,
     Divergence,
     LawName,
@@ -98,9 +99,12 @@ def test_a_conversation_counts_each_answer_once():
     assert counted(second) == [TokenCount(11, 10)]
 
 
-def test_a_search_counts_both_sides_of_every_example():
+def test_a_search_counts_the_base_once_and_every_artefact_has_its_turn():
     search = LawSearch(LawName.SCALE_ZERO, (PIRATE,), (A,), 1e-4, 10, 0)
-    assert counted(search) == [TokenCount(180)]
+    assert counted(search) == [TokenCount(9 * (10 + 1 + 1))]
+    assert counted(replace(search, law=LawName.ADAPTER_SWAPPED)) == [TokenCount(9 * 3 * (10 + 1))]
+    claim = replace(search, law=ClaimName.NEXT_TOKEN, conditions=(PIRATE, PIRATE))
+    assert counted(claim) == [TokenCount(9 * 2 * (10 + 1))]
     assert counted(WeightError(PIRATE)) == [TokenCount()]
 
 

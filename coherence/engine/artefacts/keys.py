@@ -121,6 +121,11 @@ def _libraries() -> dict[str, str | None]:
     return {library: version(library) for library in ("torch", "transformers", "peft")}
 
 
+def _asked(search: LawSearch) -> Key:
+    """Name the probes that are drawn, where that is not all of them."""
+    return {"asked": [probe.id for probe in search.asked]} if search.asked != search.probes else {}
+
+
 def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
     if isinstance(measurement, LawSearch):
         return {
@@ -131,6 +136,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
             "tolerance": measurement.tolerance,
             "examples": measurement.examples,
             "seed": measurement.seed,
+            **_asked(measurement),
             **({"read": [*map(str, measurement.read)]} if measurement.read else {}),
         }
     if isinstance(measurement, WeightError):

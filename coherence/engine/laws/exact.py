@@ -43,6 +43,7 @@ class LawExamples:
     def __init__(self, law_search: LawSearch) -> None:
         self._name = law_search.law
         self._probes = {probe.id: probe for probe in law_search.probes}
+        self._asked = [probe.id for probe in law_search.asked]
         self._conditions = {name_of(condition): condition for condition in law_search.conditions}
         first = law_search.conditions[0]
         self._bare = Condition(first.neutral, thinking=first.thinking)
@@ -61,9 +62,9 @@ class LawExamples:
         """Hypothesis strategy: smaller means earlier probes, doses nearer 0, fewer batch mates."""
         doses = st.floats(-1, 1, width=16).map(lambda dose: round(dose, 3))
         names = st.sampled_from(sorted(self._conditions))
-        fields: dict[str, st.SearchStrategy[Any]] = {"probe": st.sampled_from(list(self._probes))}
+        fields: dict[str, st.SearchStrategy[Any]] = {"probe": st.sampled_from(self._asked)}
         if self._name is LawName.BATCH_MATES:
-            mate = st.tuples(names, st.sampled_from(list(self._probes)))
+            mate = st.tuples(names, st.sampled_from(self._asked))
             fields |= {"condition": names, "mates": st.lists(mate, min_size=1, max_size=3)}
         elif self._name in _PAIRED:
             fields |= {
@@ -77,7 +78,7 @@ class LawExamples:
     def one_of_each(self) -> list[Example]:
         """Examples in which every artefact takes part at full weight, however few are drawn at random."""
         names = sorted(self._conditions)
-        first, last = next(iter(self._probes)), list(self._probes)[-1]
+        first, last = self._asked[0], self._asked[-1]
         if self._name is LawName.BATCH_MATES:
             return [{"probe": first, "condition": name, "mates": [(name, last)]} for name in names]
         if self._name in _PAIRED:
@@ -91,6 +92,7 @@ class Law(LawExamples):
     def __init__(self, runner: Runner, law_search: LawSearch) -> None:
         super().__init__(law_search)
         self._runner = runner
+        self._of_base: dict[str, Tensor] = {}
 
     def deviation(self, example: Example) -> float:
         """Relative deviation of the law's two sides; not finite when a side is not."""
@@ -112,19 +114,19 @@ class Law(LawExamples):
     def _vector_inverse(self, example: Example) -> tuple[Tensor, Tensor]:
         there = self._deltas(example["condition"], example["weight"])
         back = {depth: -delta for depth, delta in there.items()}
-        return self._logits(example, (), there, back), self._logits(example, ())
+        return self._logits(example, (), there, back), self._base(example)
 
     @_sides(LawName.DOSE_ZERO)
     def _dose_zero(self, example: Example) -> tuple[Tensor, Tensor]:
-        return self._logits(example, (), self._deltas(example["condition"], 0.0)), self._logits(example, ())
+        return self._logits(example, (), self._deltas(example["condition"], 0.0)), self._base(example)
 
     @_sides(LawName.SCALE_ZERO)
     def _scale_zero(self, example: Example) -> tuple[Tensor, Tensor]:
-        return self._logits(example, self._adapters(example["condition"], 0.0)), self._logits(example, ())
+        return self._logits(example, self._adapters(example["condition"], 0.0)), self._base(example)
 
     @_sides(LawName.ADAPTER_DISABLED)
     def _adapter_disabled(self, example: Example) -> tuple[Tensor, Tensor]:
-        before = self._logits(example, ())
+        before = self._base(example)
         with self._runner.host.switched(self._adapters(example["condition"], example["weight"])):
             inside = self._logits(example, ())
         return inside, before
@@ -143,6 +145,7 @@ class Law(LawExamples):
 
     @_sides(LawName.ADAPTER_UNMERGED)
     def _adapter_unmerged(self, example: Example) -> tuple[Tensor, Tensor]:
+        # Anew for each example: what merging rounds adds up over them.
         before = self._logits(example, ())
         with self._put(self._adapters(example["condition"], example["weight"]), Way.UNMERGED):
             # No adapter is active in here: what is left is the base.
@@ -193,6 +196,12 @@ class Law(LawExamples):
 
     def _row(self, condition: Condition, probe: str) -> Row:
         return self._runner.builder.row(condition, self._probes[probe])
+
+    def _base(self, example: Example) -> Tensor:
+        """Logits of the base model, which all examples with the same probe share."""
+        if example["probe"] not in self._of_base:
+            self._of_base[example["probe"]] = self._logits(example, ())
+        return self._of_base[example["probe"]]
 
     def _logits(self, example: Example, adapters: Weights, *steered: Deltas) -> Tensor:
         with ExitStack() as stack:

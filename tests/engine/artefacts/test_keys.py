@@ -188,6 +188,14 @@ def test_a_law_is_told_in_names_and_so_depends_on_them(ship: Callable[..., Artef
     assert len({key(law(), ship()), key(renamed, ship()), key(law("captain"), ship("captain"))}) == 3
 
 
+def test_which_probes_a_law_is_tried_on_belongs_to_its_key(ship: Callable[..., Artefacts]) -> None:
+    few = tuple(Probe(id=f"p{n}", text="Why?" * n) for n in range(1, 5))
+    several = replace(law(), law=LawName.DOSE_ZERO, probes=few)
+    assert "asked" not in key_of(several, ship())
+    more = replace(several, probes=(Probe(id="long", text="Where is it?" * 9), *few))
+    assert key_of(more, ship())["asked"] == ["p1", "p2", "p3", "p4"]
+
+
 def test_a_neutral_text_that_nothing_reads_is_no_part_of_a_key(ship: Callable[..., Artefacts]) -> None:
     assert key(reply(condition("One.")), ship()) == key(reply(condition("Two.")), ship())
 

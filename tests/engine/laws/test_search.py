@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.batch.layout import Layout
+from coherence.engine.batch.rows import Row
 from coherence.engine.interventions import adapters, steering
 from coherence.engine.interventions.lora_rows import mixed
 from coherence.engine.laws.search import CALLS_PER_EXAMPLE, deviation, read_example, search
@@ -16,6 +18,7 @@ from coherence.engine.model import host
 from coherence.engine.running.runner import Runner
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError
 from coherence.plan import Answer, Condition, LawName, LawOutcome, LawSearch, Steer
+from coherence.plan.workload import Workload
 from coherence.store import Store
 from coherence.vocabulary import Probe
 
@@ -66,6 +69,24 @@ def test_all_laws_hold(runner: Runner, name: LawName) -> None:
     assert outcome.counterexample is None
     assert outcome.largest.deviation <= 1e-4
     assert 4 <= outcome.examples <= 8 + len(CONDITIONS[name])
+
+
+@pytest.mark.parametrize("name", LawName)
+def test_as_many_rows_are_run_as_are_reckoned_with(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, name: LawName
+) -> None:
+    laid_out, rows = host.Host.laid_out, []
+
+    def counted(self: host.Host, several: Sequence[Row]) -> Layout:
+        rows.extend(several)
+        return laid_out(self, several)
+
+    monkeypatch.setattr(host.Host, "laid_out", counted)
+    runner.host.logits(runner.host.laid_out([runner.builder.row(CONDITIONS[name][0], PROBES[0])]))
+    rows.clear()
+    tried = search(runner, law(name)).examples - len(CONDITIONS[name])
+    reckoned = Workload(lambda condition, probe: ".", blocks=4).added(law(name, tried)).read
+    assert 0.6 * reckoned <= len(rows) <= 1.3 * reckoned
 
 
 @pytest.mark.parametrize("name", [LawName.VECTOR_ORDER, LawName.VECTOR_INVERSE, LawName.DOSE_ZERO])
@@ -292,8 +313,8 @@ def test_a_counterexample_is_kept_and_tried_first_on_the_next_release(
     runner.host.model.register_forward_hook(lambda module, args, output: calls.append(1))
     again = search(runner, law(LawName.SCALE_ZERO))
     assert broken(again) == broken(first)
-    # Nothing is drawn: it is that one, and every adapter at full weight.
-    assert (again.examples, len(calls)) == (3, 6)
+    # Nothing is drawn: it is that one, and every adapter at full weight, all held against the base once.
+    assert (again.examples, len(calls)) == (3, 4)
     assert again.counterexample != first.counterexample
 
 
