@@ -20,7 +20,7 @@ from coherence.plan.measurement import (
 )
 from coherence.vocabulary import Position, Probe
 
-_PASSES = 2  # the sides of a claim about every probe
+_PASSES = 2  # the sides of a claim
 _LETTERS = 4  # of a token, where a text is not at hand in tokens
 _AT_THE_END = {Position.PROMPT_LAST, Position.G1, Position.G2}  # with nothing of a prompt behind them
 # How many rows an example of a law is, beside that of the base, which is run once for each probe.
@@ -181,7 +181,8 @@ class Workload:
         lengths = sorted(
             len(self._text(condition, probe)) for condition in search.conditions for probe in search.asked
         )
-        return TokenCount(float(_rows(search) * lengths[len(lengths) // 2]))
+        depth = min(1.0, search.read[0].depth / self._blocks) if search.read else 1.0
+        return TokenCount(float(depth * _rows(search) * lengths[len(lengths) // 2]))
 
     def _new(self, *named: Hashable) -> bool:
         if named in self._run:
@@ -196,7 +197,11 @@ def _answers(text: Reply) -> int:
 
 def _rows(search: LawSearch) -> int:
     """Count the rows of all examples that are drawn, and of those in which everything has its turn."""
-    if isinstance(search.law, ClaimName):
+    if search.law is ClaimName.NEXT_TOKEN:
         return (search.examples + len(search.probes)) * _PASSES
+    if search.law is ClaimName.SAME_POSITION:
+        # All probes under every pole, half and half in each regime, and at the weights that are drawn.
+        regimes = len(search.conditions) // 2 - 1
+        return (len(search.conditions) + regimes + search.examples * _PASSES) * len(search.probes)
     of_base = len(search.asked) if search.law in _BESIDE_BASE else 0
     return (search.examples + len(search.conditions)) * _ROWS[search.law] + of_base
