@@ -16,6 +16,7 @@ from coherence import __version__
 from coherence.engine.executors.progress import Silent
 from coherence.gate import Gate, among_all, results_of
 from coherence.gate.outcomes import questioned
+from coherence.gate.united_releases import united
 from coherence.properties import Property
 from coherence.properties.collinearity import CollinearityCase
 from coherence.properties.ranges import COSINE
@@ -74,13 +75,16 @@ def artefacts(
 
 @pytest.fixture
 def load(tiny: Path, artefacts: dict[str, dict[str, Path]], tmp_path: Path) -> Callable[..., Suite]:
-    """Load a suite of assertions; `replaced` takes the place of the pirate's artefacts."""
+    """Load a suite of assertions; `replaced` takes the place of the pirate's artefacts, with `more` adapters."""
 
-    def load(*assertions: str, name: str = "a", seed: int = 0, **replaced: str) -> Suite:
+    def load(
+        *assertions: str, name: str = "a", seed: int = 0, more: dict[str, Path] | None = None, **replaced: str
+    ) -> Suite:
         release = [f"  base: {tiny}"]
         for kind, paths in artefacts.items():
             named = {who: str(path) for who, path in paths.items()}
             named |= {"pirate": replaced.get(kind, named["pirate"])}
+            named |= (more or {}) if kind == "adapters" else {}
             release += [f"  {kind}:", *(f"    {who}: {path}" for who, path in named.items())]
         lines = ["coherence: 1", f"seed: {seed}", "release:", *release, "personas:"]
         lines += [f"  {who}: {{prompt: You are {who}.}}" for who in PERSONAS]
@@ -268,6 +272,35 @@ def test_suites_of_one_release_share_their_measurements(load, store):
     assert steps.done["residuals"] == (1 + 2 * 3) * len(PROBES)
     assert steps.done["loading the model"] == 1
     assert found["a", ADAPTER].evidence == found["b", ADAPTER].evidence
+
+
+def test_releases_that_differ_by_adapters_alone_are_measured_by_one_loaded_model(load, store, tiny_adapter):
+    class Loads(Steps):
+        loads = 0
+
+        def __call__(self, what, done, total):
+            super().__call__(what, done, total)
+            self.loads += (what, done) == ("loading the model", 1)
+
+    first, loads = load(BY_ADAPTER), Loads()
+    second = load(BY_ADAPTER, LAW, name="b", more={"mixed": tiny_adapter("mixed", seed=9)})
+    third = load(BY_ADAPTER, name="c", adapters=tiny_adapter("newer", seed=11))
+    assert len({suite.release_key for suite in (first, second, third)}) == 3
+    both = judged(Gate(selected(first, second), store, loads), first, second)
+    assert loads.loads == 1
+    assert loads.done["residuals"] == (1 + 2 * 3) * len(PROBES)
+    assert both["a", ADAPTER].evidence == both["b", ADAPTER].evidence
+    assert both["b", DISABLED].verdict is Verdict.PASS
+    # Where one name means two things, each has its own.
+    assert [len(suites) for suites in united([first, second, third])] == [2, 1]
+    assert united([third, first, second]) == [[third], [first, second]]
+
+
+def test_an_artefact_that_only_one_of_them_has_is_no_matter_of_the_other(load, store):
+    first = load(BY_ADAPTER)
+    second = load(BY_ADAPTER, LAW, name="b", more={"mixed": Path("/nowhere")})
+    found = judged(Gate(selected(first, second), store), first, second)
+    assert {result.verdict for result in found.values()} == {Verdict.FAIL, Verdict.PASS}
 
 
 PASSING = BY_VECTOR.replace("min_cosine: 1", "min_cosine: -1, min_strength: 1e-9")

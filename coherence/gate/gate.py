@@ -26,6 +26,7 @@ from coherence.gate.outcomes import asked_of, questioned, replay_of, verdict_of
 from coherence.gate.provisional import Heard, ProvisionalVerdicts
 from coherence.gate.release import ByAssertion, Chosen, MeasuredRelease, PlannedRelease, Timed
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
+from coherence.gate.united_releases import artefacts_of, united
 from coherence.plan import Measurement, Plan
 from coherence.plan.workload import Work
 from coherence.properties.asking import Asking, timed
@@ -188,19 +189,29 @@ class Gate:
 
     @cached_property
     def _records(self) -> dict[str, MeasuredRelease]:
-        groups: dict[str, list[Suite]] = {}
-        for suite in self._selected:
-            groups.setdefault(suite.release_key, []).append(suite)
-        planned = {key: self._planned(suites) for key, suites in groups.items()}
-        live = self._early.are_heard and any(one.lacks for one in planned.values())
-        ordered = sorted(planned, key=lambda key: not planned[key].has_smoke)
+        """What was measured of each release; those that one loaded model serves come one after the other."""
+        served = [self._served(suites) for suites in united(self._selected)]
+        live = self._early.are_heard and any(one.lacks for one in chain.from_iterable(served))
+        ordered = sorted(served, key=lambda releases: not releases[0].has_smoke)
         measured = {}
-        for place, key in enumerate(ordered):
-            others = [planned[other] for other in ordered[place + 1 :]]
-            measured[key] = self._measured(planned[key], others, live)
+        for place, releases in enumerate(ordered):
+            others = list(chain.from_iterable(ordered[place + 1 :]))
+            with releases[0].engine:
+                for turn, one in enumerate(releases):
+                    measured[one.key] = self._measured(one, [*releases[turn + 1 :], *others], live)
         return measured
 
-    def _planned(self, suites: Sequence[Suite]) -> PlannedRelease:
+    def _served(self, suites: Sequence[Suite]) -> list[PlannedRelease]:
+        """Plan the releases of suites that one engine measures, first those that are judged in a hurry."""
+        groups: dict[str, list[Suite]] = {}
+        for suite in suites:
+            groups.setdefault(suite.release_key, []).append(suite)
+        artefacts = artefacts_of(suites)
+        engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
+        planned = [self._planned(key, of_release, engine) for key, of_release in groups.items()]
+        return sorted(planned, key=lambda one: not one.has_smoke)
+
+    def _planned(self, key: str, suites: Sequence[Suite], engine: Engine) -> PlannedRelease:
         first = suites[0]
         artefacts = Artefacts.of(first.scene, first.places)
         chosen = [(suite, assertion) for suite in suites for assertion in self._selected[suite]]
@@ -211,8 +222,7 @@ class Gate:
         self._warn(inspection)
         inspection.refuse(self._policy.strict)
         plan = Plan(chain.from_iterable(one.claim for one in needs if one.problem is None))
-        engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
-        return PlannedRelease(chosen, plan, engine, artefacts, remarks.scales, inspection.remarks)
+        return PlannedRelease(key, chosen, plan, engine, artefacts, remarks.scales, inspection.remarks)
 
     def _warn(self, inspection: Inspection) -> None:
         for sentence in inspection.sentences():
@@ -234,9 +244,8 @@ class Gate:
             if live and planned.engine.is_measuring:
                 self._early.tell()
 
-        with planned.engine:
-            for several in self._portions(planned.chosen):
-                measuring.answer([timed(self._judging(*one)) for one in several], partial(keep, several))
+        for several in self._portions(planned.chosen):
+            measuring.answer([timed(self._judging(*one)) for one in several], partial(keep, several))
         notes = ReleaseNotes(planned.artefacts, self._store, planned.plan)
         return MeasuredRelease(
             measuring.record, judged, planned.artefacts, notes, planned.scales, planned.remarks

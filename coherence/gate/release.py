@@ -23,6 +23,7 @@ ByAssertion: TypeAlias = dict[tuple[Suite, str], Timed]
 class PlannedRelease(NamedTuple):
     """What the claims about a release take, by which engine, scales of adapters, and what is said before."""
 
+    key: str
     chosen: Sequence[Chosen]
     plan: Plan
     engine: Engine
