@@ -75,7 +75,7 @@ def artefacts(
 
 @pytest.fixture
 def load(tiny: Path, artefacts: dict[str, dict[str, Path]], tmp_path: Path) -> Callable[..., Suite]:
-    """Load a suite of assertions; `replaced` takes the place of the pirate's artefacts, with `more` adapters."""
+    """Load a suite; `replaced` takes the place of the pirate's artefacts, and `more` are adapters, too."""
 
     def load(
         *assertions: str, name: str = "a", seed: int = 0, more: dict[str, Path] | None = None, **replaced: str

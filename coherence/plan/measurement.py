@@ -3,6 +3,7 @@
 Both stand here, as each is made of the other: a patch is in a condition, and made of readings.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -305,6 +306,17 @@ class LawSearch:
             chosen[-1] = by_length[-1]
         return tuple(self.probes[place] for place in sorted(chosen))
 
+    @property
+    def rests_on(self) -> tuple["NextToken | Reading", ...]:
+        """What every search of a claim takes, whatever is drawn; of a law there is nothing."""
+        measured = itertools.product(self.conditions, self.probes)
+        if self.law is ClaimName.NEXT_TOKEN:
+            return tuple(NextToken(condition, probe) for condition, probe in measured)
+        if self.read is None:
+            return ()
+        site, position = self.read
+        return tuple(Reading(condition, probe, position, through=site) for condition, probe in measured)
+
 
 # Measured by themselves, and not from rows of prompts.
 Alone = WeightError | LawSearch
@@ -313,6 +325,8 @@ Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone
 
 def rests_on(measurement: Measurement) -> Iterator[Measurement]:
     """Yield what must be measured before, nearest first."""
+    if isinstance(measurement, LawSearch):
+        yield from measurement.rests_on
     if isinstance(measurement, Alone):
         return
     if isinstance(measurement, Reply):

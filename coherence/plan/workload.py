@@ -196,12 +196,15 @@ def _answers(text: Reply) -> int:
 
 
 def _rows(search: LawSearch) -> int:
-    """Count the rows of all examples that are drawn, and of those in which everything has its turn."""
+    """Count the rows of all examples that are drawn, and of those in which everything has its turn.
+
+    What a claim rests on is counted by itself: the turn of every probe, or all probes under the poles.
+    """
     if search.law is ClaimName.NEXT_TOKEN:
-        return (search.examples + len(search.probes)) * _PASSES
+        return search.examples * _PASSES
     if search.law is ClaimName.SAME_POSITION:
-        # All probes under every pole, half and half in each regime, and at the weights that are drawn.
+        # All probes half and half in each regime, and at the weights that are drawn.
         regimes = len(search.conditions) // 2 - 1
-        return (len(search.conditions) + regimes + search.examples * _PASSES) * len(search.probes)
+        return (regimes + search.examples * _PASSES) * len(search.probes)
     of_base = len(search.asked) if search.law in _BESIDE_BASE else 0
     return (search.examples + len(search.conditions)) * _ROWS[search.law] + of_base

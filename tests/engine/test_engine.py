@@ -334,7 +334,7 @@ def test_the_arithmetic_of_what_is_missing_is_expected_and_made(
     engine = Engine(release(), store, told)
     left = engine.left(plan)
     assert left.measurements == len(plan)
-    assert min(left.read, left.said, left.searched) > 0
+    assert min(left.read, left.generated, left.searched) > 0
     engine.measure(plan, later=lambda: Work(7, generated=1.0))
     assert told.said[:3] == [(COUNTING, 0), (COUNTING, 1), (LOADING, 0)]
     assert told.expected == [left + Work(7, generated=1.0)]

@@ -1,6 +1,6 @@
 """The measurer: every measurement of a job with its outcome, on one loaded model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -30,14 +30,14 @@ class Measurer:
             yield from self._runner.measured(job)
             for measurement in job.measurements:
                 if isinstance(measurement, Alone):
-                    yield measurement, self._alone(measurement)
+                    yield measurement, self._alone(measurement, job.known)
         except Exception as problem:
             yield from dict.fromkeys(job.measurements, in_a_sentence(problem)).items()
 
-    def _alone(self, measurement: Alone) -> Outcome:
+    def _alone(self, measurement: Alone, known: Mapping[Measurement, Outcome]) -> Outcome:
         try:
             if isinstance(measurement, LawSearch):
-                return search(self._runner, measurement)
+                return search(self._runner, measurement, known)
             return self._runner.weight_errors(measurement)
         except Exception as problem:
             return in_a_sentence(problem)

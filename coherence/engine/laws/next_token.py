@@ -1,14 +1,15 @@
 """Claims about every probe, whose examples are searched, shrunk, kept and replayed as those of laws are."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from coherence.engine.laws.examples import Example, Form, name_of
-from coherence.engine.requests.job import Job
+from coherence.engine.laws.premises import Premises
 from coherence.engine.running.runner import Runner
-from coherence.plan import Condition, LawSearch, NextToken, Record
+from coherence.plan import Condition, LawSearch, Measurement, NextToken, Outcome
 from coherence.statistics.divergence import divergence
 
 
@@ -57,9 +58,11 @@ class NextTokenExamples:
 class NextTokenClaim(NextTokenExamples):
     """The claim that the second condition says what the first does, as far as the next token goes."""
 
-    def __init__(self, runner: Runner, law_search: LawSearch) -> None:
+    def __init__(
+        self, runner: Runner, law_search: LawSearch, known: Mapping[Measurement, Outcome] | None = None
+    ) -> None:
         super().__init__(law_search)
-        self._runner = runner
+        self._premises = Premises(runner, known or {})
 
     def deviation(self, example: Example) -> float:
         """KL(first || second) of the next token, in nats. A MeasurementError where it is not finite."""
@@ -68,7 +71,7 @@ class NextTokenClaim(NextTokenExamples):
             second = replace(second, prompts=tuple(second.prompts[index] for index in example["order"]))
         sides = [_at(example.get("weight", 1.0), side) for side in (self._reference, second)]
         next_tokens = tuple(NextToken(side, self._probes[example["probe"]]) for side in sides)
-        record = Record(dict(self._runner.measured(Job(next_tokens, {}))))
+        record = self._premises.record(next_tokens)
         return float(divergence(*map(record.log_probs, next_tokens)))
 
 

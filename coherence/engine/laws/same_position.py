@@ -1,5 +1,6 @@
 """The claim that the same weight of a mixture gives the same position, searched over weights and regimes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
@@ -8,9 +9,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from coherence.engine.laws.examples import Example, Form, name_of
-from coherence.engine.requests.job import Job
+from coherence.engine.laws.premises import Premises
 from coherence.engine.running.runner import Runner
-from coherence.plan import Condition, LawSearch, Reading, Record
+from coherence.plan import Condition, LawSearch, Measurement, Outcome, Reading
 from coherence.statistics.geometry import Array
 from coherence.statistics.response import Response
 
@@ -53,9 +54,11 @@ class PositionExamples:
 class PositionClaim(PositionExamples):
     """The claim that both regimes of an example stand at the same place between their poles."""
 
-    def __init__(self, runner: Runner, law_search: LawSearch) -> None:
+    def __init__(
+        self, runner: Runner, law_search: LawSearch, known: Mapping[Measurement, Outcome] | None = None
+    ) -> None:
         super().__init__(law_search)
-        self._runner = runner
+        self._premises = Premises(runner, known or {})
         self._read: dict[Condition, Array] = {}
 
     def deviation(self, example: Example) -> float:
@@ -81,7 +84,7 @@ class PositionClaim(PositionExamples):
             assert self._search.read
             site, position = self._search.read
             readings = [Reading(condition, probe, position, through=site) for probe in self._search.probes]
-            record = Record(dict(self._runner.measured(Job(tuple(readings), {}))))
+            record = self._premises.record(readings)
             self._read[condition] = np.stack([record.residuals(each)[site.depth] for each in readings])
         return self._read[condition]
 

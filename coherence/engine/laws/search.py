@@ -13,7 +13,7 @@ from coherence.engine.laws.next_token import NextTokenClaim, NextTokenExamples
 from coherence.engine.laws.same_position import PositionClaim, PositionExamples
 from coherence.engine.running.runner import Runner
 from coherence.errors import MeasurementError
-from coherence.plan import ClaimName, LawOutcome, LawSearch, Seen
+from coherence.plan import ClaimName, LawOutcome, LawSearch, Measurement, Outcome, Seen
 
 # Shrinking runs the model as well: a search evaluates its law at most this many times per example asked for.
 CALLS_PER_EXAMPLE = 6
@@ -23,7 +23,9 @@ class BrokenLawError(Exception):
     """An example deviates by more than the tolerance. Hypothesis looks for the smallest that raises it."""
 
 
-def search(runner: Runner, law_search: LawSearch) -> LawOutcome:
+def search(
+    runner: Runner, law_search: LawSearch, known: Mapping[Measurement, Outcome] | None = None
+) -> LawOutcome:
     """Try examples of a law; report the largest deviation, and the smallest counterexample if there is one.
 
     Counterexamples of earlier searches are tried first; one that still breaks the law is the outcome, and no
@@ -31,9 +33,10 @@ def search(runner: Runner, law_search: LawSearch) -> LawOutcome:
     deviation is not that of an example that was made small.
 
     A deviation is max |a - b| / max |b| over the logits of all tokens of a row, a and b being the two sides.
-    That of a claim is a KL, or a distance of positions. Logits that are not finite are a MeasurementError.
+    That of a claim is a KL, or a distance of positions; what is `known` of what it rests on is not measured
+    again. Logits that are not finite are a MeasurementError.
     """
-    law = _posed(runner, law_search)
+    law = _posed(runner, law_search, known or {})
     tried = _Tried(law, law_search)
     kept = Counterexamples(runner.examples, law.identity, law.form)
 
@@ -70,11 +73,14 @@ def read_example(law_search: LawSearch, text: str) -> Example:
 
 def deviation(runner: Runner, law_search: LawSearch, example: Example) -> float:
     """Measure one example of a search: the deviation of `search`, which may be NaN or infinite here."""
-    return _posed(runner, law_search).deviation(example)
+    return _posed(runner, law_search, {}).deviation(example)
 
 
-def _posed(runner: Runner, law_search: LawSearch) -> "Law | NextTokenClaim | PositionClaim":
-    return _POSED.get(law_search.law, Law)(runner, law_search)
+def _posed(
+    runner: Runner, law_search: LawSearch, known: Mapping[Measurement, Outcome]
+) -> "Law | NextTokenClaim | PositionClaim":
+    claim = _CLAIMS.get(law_search.law)
+    return claim(runner, law_search, known) if claim else Law(runner, law_search)
 
 
 class _Tried:
@@ -127,7 +133,7 @@ _EXAMPLES: Mapping[str, type[LawExamples | NextTokenExamples | PositionExamples]
     ClaimName.NEXT_TOKEN: NextTokenExamples,
     ClaimName.SAME_POSITION: PositionExamples,
 }
-_POSED: Mapping[str, type[Law | NextTokenClaim | PositionClaim]] = {
+_CLAIMS: Mapping[str, type[NextTokenClaim | PositionClaim]] = {
     ClaimName.NEXT_TOKEN: NextTokenClaim,
     ClaimName.SAME_POSITION: PositionClaim,
 }

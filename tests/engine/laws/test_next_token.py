@@ -1,7 +1,7 @@
 """Claims about every probe, on conditions of the tiny model that differ and that do not."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ from coherence.engine.laws.search import CALLS_PER_EXAMPLE, deviation, read_exam
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
 from coherence.errors import CoherenceError, MeasurementError
-from coherence.plan import ClaimName, Condition, LawOutcome, LawSearch, NextToken, Record
+from coherence.plan import (
+    ClaimName,
+    Condition,
+    LawOutcome,
+    LawSearch,
+    Measurement,
+    NextToken,
+    Outcome,
+    Record,
+)
 from coherence.statistics.divergence import divergence
 from coherence.store import Store
 from coherence.vocabulary import Probe, Prompt
@@ -139,3 +148,22 @@ def test_logits_that_are_not_finite_are_an_error(runner: Runner) -> None:
     )
     with pytest.raises(MeasurementError):
         search(runner, claim(MIXED, BOTH, 1.0))
+
+
+def test_what_is_known_of_a_claim_is_not_measured_again(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = claim(MIXED, BOTH, inf)
+    known = dict(runner.measured(Job(wanted.rests_on, {})))
+    alone, asked = search(runner, wanted), []
+    measured = Runner.measured
+
+    def counted(self: Runner, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
+        asked.extend(job.measurements)
+        return measured(self, job)
+
+    monkeypatch.setattr(Runner, "measured", counted)
+    again = search(runner, wanted, known)
+    assert not set(asked) & set(wanted.rests_on)
+    assert again.largest.example == alone.largest.example
+    assert again.largest.deviation == pytest.approx(alone.largest.deviation, rel=1e-4)
