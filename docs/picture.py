@@ -1,27 +1,34 @@
-"""Draw what the HTML report of a run begins with, as one SVG that takes no browser: docs/report.svg.
+"""Draw what the HTML report of a red run begins with, as one SVG that takes no browser: docs/report.svg.
 
-    pytest --coherence suites/personas.coherence.yaml @fixtures/bad/counsel-tenth.args
-    python docs/picture.py coherence-results.json docs/report.svg
+    python docs/picture.py tests/docs/red-results.json docs/report.svg
 
-It shows the head of the report and what of its table is not as expected; of the first assertion in it, the
-sentence, the chart and a probe's replies. Words, order, chart and colours are the report's own.
+It shows the head of the report and what of its table is not as expected; of the first assertion in it, what
+was seen, the likely cause, the sentence, the chart and a probe's replies. Words, order, chart and colours are
+the report's own.
 """
 
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import wrap
+from typing import TypeAlias
 from xml.sax.saxutils import escape
 
 from coherence.reports.html.forest import chart
 from coherence.reports.html.page import page
 from coherence.reports.order import worst_first
+from coherence.reports.red import likely_cause
 from coherence.results import AssertionResult, Results
+from coherence.vocabulary import ProbeNote
+
+Word: TypeAlias = tuple[str, bool]
+"""A word, and whether it is of a marker."""
 
 WIDE, LEFT, LINE = 900, 28, 21
-COLUMNS = {"Verdict": LEFT, "Assertion": 110, "Statistic": 385, "Estimate": 555, "Expected": 720, "n": 840}
-SENTENCE, REPLY = 120, 58  # characters in a line
+COLUMNS = {"Verdict": LEFT, "Assertion": 142, "Statistic": 378, "Estimate": 600, "Expected": 750, "n": 850}
+SENTENCE, REPLY = 118, 56  # characters in a line
 LARGER = 1.4  # than the chart is in the report
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
@@ -38,6 +45,15 @@ class Picture:
         weight = ' font-weight="600"' if bold else ""
         at = f'x="{x}" y="{self.y}" font-size="{size}" fill="var(--{color})"'
         self.parts.append(f"<text {at}{weight}>{escape(text)}</text>")
+
+    def words(self, words: Iterable[Word], x: int) -> None:
+        """Write a line at `y`, in which markers stand out as they do in the report."""
+        said = [
+            f'<tspan font-weight="600">{escape(text)}</tspan>' if is_marker else escape(text)
+            for text, is_marker in words
+        ]
+        at = f'x="{x}" y="{self.y}" font-size="14" fill="var(--ink)"'
+        self.parts.append(f"<text {at}>{' '.join(said)}</text>")
 
     def rule(self) -> None:
         """Draw a line across, below the text at `y`."""
@@ -109,34 +125,64 @@ def _table(picture: Picture, red: list[AssertionResult]) -> None:
 
 def _assertion(picture: Picture, result: AssertionResult) -> None:
     picture.say(result.id, size=17, bold=True)
-    for line in wrap(result.sentence, SENTENCE):
-        picture.y += LINE
-        picture.say(line)
+    picture.y += 3
+    for said, color in _grounds(result):
+        for line in wrap(said, SENTENCE):
+            picture.y += LINE
+            picture.say(line, color=color)
     if result.evidence is None:
         picture.y += LINE
         return
-    picture.y += 16
+    picture.y += 2 * LINE
+    decided = f"What decided comes first: {result.evidence.decisive.estimate.name}."
+    read = "Dots are estimates, lines their 95 % intervals, the shaded range is what was expected."
+    picture.say(f"{decided} {read}", size=13, color="muted")
+    picture.y += 12
     if forest := chart(result.evidence):
         picture.place(str(forest))
-    picture.y += 12
-    said = "Estimates with 95 % intervals; the shaded range is what was expected."
-    picture.say(said, size=13, color="muted")
-    picture.y += 2 * LINE
+    picture.y += LINE
     for note in [note for note in result.evidence.probes if note.replies][:1]:
-        _replies(picture, note.probe, note.replies)
+        _replies(picture, note)
 
 
-def _replies(picture: Picture, probe: str, replies: dict[str, str]) -> None:
-    picture.say(f"What is said to the probe “{probe}”", bold=True)
+def _grounds(result: AssertionResult) -> Iterator[tuple[str, str]]:
+    """Yield what the report says before its numbers, and the sentence with them, each with its colour."""
+    if result.evidence and result.evidence.fact:
+        yield result.evidence.fact, "ink"
+    if cause := likely_cause(result):
+        yield f"Likely cause: {cause}.", "ink"
+    yield result.sentence, "muted"
+
+
+def _replies(picture: Picture, note: ProbeNote) -> None:
+    picture.say(note.probe, bold=True)
+    for line in wrap(note.question or "", SENTENCE):
+        picture.y += LINE
+        picture.say(line, color="muted")
     top, ends = picture.y + LINE + 4, [picture.y]
-    for column, (regime, reply) in enumerate(list(replies.items())[:2]):
+    for column, (regime, reply) in enumerate([*note.replies.items()][:2]):
         picture.y, x = top, LEFT + column * (WIDE // 2 - 10)
         picture.say(regime, x, color="muted")
-        for line in [line for paragraph in reply.splitlines() for line in wrap(paragraph, REPLY)]:
+        for line in _lines(reply, note.marks.get(regime, ())):
             picture.y += LINE
-            picture.say(line, x)
+            picture.words(line, x)
         ends.append(picture.y)
     picture.y = max(ends) + LINE
+
+
+def _lines(reply: str, marks: Iterable[tuple[int, int]]) -> Iterator[list[Word]]:
+    """Break a reply into lines of words, each with whether a marker is in it."""
+    for paragraph in re.finditer(r"[^\n]+", reply):
+        line: list[Word] = []
+        for found in re.finditer(r"\S+", paragraph[0]):
+            start, end = (paragraph.start() + at for at in found.span())
+            word = found[0], any(start < last and first < end for first, last in marks)
+            if line and sum(len(text) + 1 for text, _ in line) + len(word[0]) > REPLY:
+                yield line
+                line = []
+            line.append(word)
+        if line:
+            yield line
 
 
 if __name__ == "__main__":
