@@ -1,8 +1,7 @@
 """How much a suite may hold and how often a gate may run: time, memory and files, in docs/robustness.md.
 
-`python benchmarks/load.py` tries all of it, on a tiny random model, and writes the table of that page; with
-the name of a part it only prints that part. Every run is a process of its own. 1 where something is not as
-expected.
+`python benchmarks/load.py` tries all of it, on a tiny random model, or the part that is named. Every run is
+a process of its own. 1 where something is not as expected.
 """
 
 import argparse
@@ -22,6 +21,7 @@ import torch
 from work import ROOT
 
 from coherence.engine.artefacts.vectors import save_vector
+from coherence.files import replace_file
 from coherence.results import Results
 from coherence.vocabulary import Site
 
@@ -29,6 +29,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tiny import WIDTH, model, tokenizer
 
 PAGE = ROOT / "docs" / "robustness.md"
+# What was found of each part when it was published last.
+KEPT = ROOT / "benchmarks" / "results" / "load.json"
 BEGIN, END = "<!-- begin: python benchmarks/load.py -->", "<!-- end -->"
 
 PROBES, PERSONAS, ASSERTIONS = 100_000, 2_000, 5_000
@@ -55,15 +57,17 @@ class Tried(NamedTuple):
 
 
 def main() -> int:
-    """Try what is asked for and print it; write the page where that is everything."""
+    """Try what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
-    part = parser.parse_args().part
-    names = list(PARTS) if part == "all" else [part]
-    tried = [one for name in names for one in _told(PARTS[name]())]
-    if part == "all":
-        _write(tried)
-    return int(not all(one.met for one in tried))
+    parser.add_argument("--publish", action="store_true", help=f"write it into the table of {PAGE.name}")
+    options = parser.parse_args()
+    tried = {}
+    for name in PARTS if options.part == "all" else [options.part]:
+        tried[name] = list(_told(PARTS[name]()))
+        if options.publish:
+            _publish(name, tried[name])
+    return int(not all(one.met for several in tried.values() for one in several))
 
 
 def validate() -> Iterator[Tried]:
@@ -282,14 +286,23 @@ def _told(several: Iterable[Tried]) -> Iterator[Tried]:
         yield one
 
 
-def _write(tried: Sequence[Tried]) -> None:
-    rows = [["tried", "times", "what happened", "expected at most"], ["---"] * 4]
-    rows += [[one.what, str(one.times), one.found, one.expected] for one in tried]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    page = PAGE.read_text()
-    before, rest = page.split(BEGIN)
+def _publish(part: str, tried: Sequence[Tried]) -> None:
+    """Keep what was found of a part, and put the table of all parts between the page's marks."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    kept[part] = [one._asdict() for one in tried]
+    kept = {name: kept[name] for name in PARTS if name in kept}
+    replace_file(KEPT, f"{json.dumps(kept, indent=1)}\n".encode())
+    before, rest = PAGE.read_text().split(BEGIN)
     _, after = rest.split(END, 1)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}")
+    lines = "\n".join(table([Tried(**one) for several in kept.values() for one in several]))
+    replace_file(PAGE, f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}".encode())
+
+
+def table(tried: Sequence[Tried]) -> Iterator[str]:
+    """Make the lines of a table."""
+    rows = [["tried", "times", "what happened", "expected at most"], ["---"] * 4]
+    rows += [[one.what, f"{one.times:,}", one.found, one.expected] for one in tried]
+    return (f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":
