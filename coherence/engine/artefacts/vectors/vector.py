@@ -95,9 +95,11 @@ def _content(path: Path) -> Content:
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise UnfitError(f"found the ending {path.suffix!r}, expected one of {', '.join(_READERS)}")
-    if not path.is_file():
+    if not path.exists():
         beside = [file.name for file in path.parent.glob("*") if file.suffix in _READERS]
         raise UnfitError("there is no such file" + did_you_mean(path.name, beside))
+    if not path.is_file():
+        raise UnfitError("found a folder, a pipe or a device, expected a file")
     try:
         return reader(path)
     except OSError as problem:

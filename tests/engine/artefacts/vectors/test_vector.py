@@ -1,3 +1,4 @@
+import os
 import random
 import re
 import warnings
@@ -165,6 +166,14 @@ def test_a_missing_file_suggests_its_neighbour(own: Path) -> None:
     assert refused(own.with_name("pirat.safetensors")) == (
         "there is no such file; did you mean 'pirate.safetensors'?"
     )
+
+
+def test_what_is_no_file_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "folder.pt").mkdir()
+    for name in ("pipe.pt", "folder.pt"):
+        sentence = "found a folder, a pipe or a device, expected a file"
+        assert refused(tmp_path / name, "resid_post.1") == sentence
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
