@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import truth_effects
 import truth_page
 import truth_rates
 import truth_tail
@@ -17,11 +18,22 @@ from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
 from truth_padding import padded
-from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_KL, OF_PADDING, OF_RATES, POWER
+from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_EFFECTS, OF_KL, OF_PADDING, OF_RATES, POWER
 
 from coherence.store import Store
 
-COMMANDS = ("coverage", "bias", "power", "false-alarm", "all", "composition", "kl", "rates", "padding")
+COMMANDS = (
+    "coverage",
+    "bias",
+    "power",
+    "false-alarm",
+    "all",
+    "composition",
+    "kl",
+    "rates",
+    "effects",
+    "padding",
+)
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
 GAPS = {
@@ -158,6 +170,17 @@ def rates(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_rates()
 
 
+def effects(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of made-up effects are wrong; no model is needed."""
+    rows = [one.row for one in truth_effects.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_EFFECTS, [asdict(row) for row in rows])
+        truth_page.write_effects()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -179,6 +202,8 @@ def main() -> None:
     replications = 40 if asked.quick else asked.replications or usual
     if asked.command == "rates":
         rates(replications, asked.seed, keep=not asked.quick)
+    elif asked.command == "effects":
+        effects(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "kl":
         tail(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "padding":

@@ -15,6 +15,7 @@ NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
 OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
+OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
@@ -54,6 +55,11 @@ def write_rates() -> None:
     for row in _read(BY_CHANCE):
         lines.append([row["rate"], row["n"], *(f"{float(row[share]):.1%}" for share in ("judged", "passed"))])
     _between("rates, by chance", "\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def write_effects() -> None:
+    """Put the tables of made-up effects on tokens between marks of their own."""
+    _put("effects", OF_EFFECTS)
 
 
 def write_padding() -> None:

@@ -154,7 +154,7 @@ COMMAND = Command(
     help="write a persona's adapter or vector in another form",
     about="Write an adapter as LoRA in GGUF, as plain LoRA, or merged into the base; or a vector as a "
     "control vector of llama.cpp, whose scale is then 1. Each is put in place when it is whole, and can be "
-    "named in a release again.",
+    "named in a release: the property `export` says how much of the persona's effect it has kept.",
     example="coherence export pirate.coherence.yaml pirate --gguf pirate.gguf",
     add=_add,
 )

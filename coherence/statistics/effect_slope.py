@@ -17,7 +17,7 @@ class Effects:
 
     The effect on a token is log p(token | persona) - log p(token | bare), in nats. The sums are over the
     tokens of a probe: of form * reference, reference^2 and form^2. A probe without tokens adds nothing.
-    Clusters are taken to be drawn independently of each other. See docs/verdicts.md#intervals.
+    Clusters are taken to be drawn independently of each other. See docs/verdicts.md#export.
     """
 
     between: Array
