@@ -54,13 +54,15 @@ def test_each_form_keeps_the_persona(tiny, release, mounted, factored):
     model, found = factored(own["pirate"])
     write_gguf_lora(folder / "pirate.gguf", model, "pirate", found)
     write_plain_lora(folder / "plain", model, "tiny", found)
-    _, peft, tokenizer = mounted(own["pirate"])
-    write_merged_model(folder / "merged", peft, "pirate", tokenizer, "bfloat16")
-    written_base(folder / "merged", folder / "eight-bit.gguf", "Q8_0")
+    for dtype in ("float32", "bfloat16"):
+        _, peft, tokenizer = mounted(own["pirate"])
+        write_merged_model(folder / dtype, peft, "pirate", tokenizer, dtype)
+    written_base(folder / "float32", folder / "eight-bit.gguf", "Q8_0")
     forms = {
         "gguf": folder / "pirate.gguf",
         "plain": folder / "plain",
-        "merged": folder / "merged",
+        "merged": folder / "float32",
+        "merged-bfloat16": folder / "bfloat16",
         "eight-bit": folder / "eight-bit.gguf",
     }
     results = judged(tiny, release, forms, *forms)

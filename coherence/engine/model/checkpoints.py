@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -70,10 +71,17 @@ def _require_config(base: PreTrainedModel, other: PreTrainedModel) -> None:
         )
     own, here = dict(_settings(base.config.to_dict())), dict(_settings(other.config.to_dict()))
     for name in sorted(own.keys() | here.keys()):
-        if own.get(name) != here.get(name):
+        if not _same(own.get(name), here.get(name)):
             raise ArtefactError(
                 f"says {name}: {here.get(name)} in {CONFIG}, and the base {own.get(name)}; {_LIKE_BASE}"
             )
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        # A GGUF file has such numbers in single precision.
+        return bool(np.float32(one) == np.float32(other))
+    return one == other
 
 
 def _settings(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
