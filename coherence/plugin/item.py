@@ -116,7 +116,8 @@ class AssertionItem(pytest.Function):
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Point at the assertion's line in the suite."""
         line = self.assertion.place.line
-        return self.path, None if line is None else line - 1, self.name
+        # pytest writes the dots of what an id ends in as `::` with -v: that would be an id of nothing.
+        return self.path, None if line is None else line - 1, f"{self.name} "
 
 
 def _nothing() -> None:

@@ -101,9 +101,9 @@ class Bench:
         """What the last run wrote."""
         return Results.read(self.path / name)
 
-    def verdicts(self) -> dict[str, str]:
+    def verdicts(self, name: str = "coherence-results.json") -> dict[str, str]:
         """Id to verdict."""
-        return {result.id: result.verdict.value for result in self.results().assertions}
+        return {result.id: result.verdict.value for result in self.results(name).assertions}
 
     def sentence(self, name: str) -> str:
         """The sentence of an assertion, paths shortened to their place in the folder."""

@@ -47,6 +47,23 @@ def test_assertions_are_selected_as_tests_are(bench, selection, chosen):
     assert set(bench.verdicts()) == {bench.ids[name] for name in chosen}
 
 
+@pytest.mark.parametrize("folder", ["", "deeper"])
+def test_the_ids_that_v_prints_can_be_pasted(bench, folder):
+    bench.suite("passes", "fails")
+    bench.suite("adapts", name="more/b")
+    bench.pytester.makeini("[pytest]")
+    (bench.path / "deeper").mkdir()
+    with pytest.MonkeyPatch.context() as moved:
+        moved.chdir(bench.path / folder)
+        run = bench.run("-v", str(bench.path))
+        printed = [line.split()[0] for line in run.outlines if line.endswith("%]")]
+        assert len(printed) == 3
+        bench.run(*printed, "--coherence-results=again.json")
+        assert set(bench.verdicts(f"{folder}/again.json".lstrip("/"))) == {
+            bench.ids[name] for name in ("passes", "fails", "adapts")
+        }
+
+
 def test_only_what_is_selected_is_measured(bench, tmp_path):
     bench.suite("fails", "speaks", "passes")
     run = bench.run("-k", "dose", store=tmp_path / "store")
