@@ -55,6 +55,7 @@ class _Examination:
         yield Check("ok", "base", f"{self.release.base}: {size}")
         yield tried("room", partial(self._room, base))
         yield tried("template", partial(self._template, base))
+        yield tried("reasoning", self._reasoning)
         yield tried("decoding", self._decoding)
         yield tried("laws", self._laws)
         remarks = ReleaseRemarks(self.artefacts)
@@ -79,6 +80,18 @@ class _Examination:
             chat = Chat(load_tokenizer(base.folder), self.artefacts.templating)
             return written_prompts(chat, _measurements(self.suite.assertions), self.suite.scene.probes[0])
 
+    def _reasoning(self) -> str:
+        """Say whether replies begin with reasoning, as far as the chat template tells."""
+        scene, template = self.suite.scene, self.artefacts.template
+        if template.sets_apart(scene.thinking):
+            most = scene.decoding.max_new_tokens
+            return (
+                f"replies may begin with it: it is set apart, and both have {most} tokens (`max_new_tokens`)"
+            )
+        if template.can_reason:
+            return f"the chat template is told not to (`thinking: {scene.thinking}`); `thinking: on` lets it"
+        return "the chat template knows none, and replies are answers as a whole"
+
     def _decoding(self) -> str:
         remark = self.artefacts.generation.remark(self.suite.scene.decoding)
         return remark or "replies follow all that the base ships for decoding"
@@ -97,7 +110,8 @@ class _Examination:
         with self.artefacts.blaming("adapters", name):
             folder = adapter_here(named)
             if folder is None:
-                return f"{named} is not on this machine; the first run downloads it"
+                sentence = f"{named} is not on this machine: whether it fits the base is not looked at"
+                return Check("warn", f"adapter {name}", sentence, "the first run downloads it")
             remark = base.carry(folder, name)
         if remark:
             return Check("warn", f"adapter {name}", f"{named} fits the base, but {remark}")

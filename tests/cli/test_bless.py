@@ -21,6 +21,12 @@ def test_bless_stores_what_a_release_came_to(measured, capsys):
     assert said.err == "coherence: blessed although 1 of its assertions are not green: pirate.margin\n"
 
 
+def test_bless_takes_the_results_of_the_last_run_unless_others_are_named(measured):
+    measured.rename("coherence-results.json")
+    assert main(["bless"]) == 0
+    assert Path("coherence-baseline.json").is_file()
+
+
 def test_bless_replaces_the_baseline_that_it_is_told(measured):
     Path("b.json").write_text("an older one")
     assert main(["bless", str(measured), "--out", "b.json"]) == 0

@@ -22,6 +22,12 @@ def test_a_view_is_that_of_the_run(measured, view, write, capsys, monkeypatch):
     assert capsys.readouterr().out == "found is written\n"
 
 
+def test_the_results_are_those_of_the_last_run_unless_others_are_named(measured, capsys):
+    measured.rename("coherence-results.json")
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out.endswith("1 pass, 1 fail in 1.0 s\n")
+
+
 def test_without_a_file_the_summary_is_shown(measured, capsys):
     assert main(["report", "results.json"]) == 0
     alone = capsys.readouterr().out

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spoilt import ADAPTER, renamed, said, tensors
+from thinkers import OPENED, SWITCHED, thinker
+from tiny import CHATML
 from vector_files import control
 
 from coherence.doctor.release_checks import release
@@ -32,6 +34,33 @@ def test_without_its_base_nothing_else_is_looked_at(look, base):
     found = look(base=base)
     assert list(found) == ["suite", "base"]
     assert found["base"].state == ("fail" if base == "./lost" else "warn")
+
+
+def test_an_adapter_that_is_only_on_a_hub_is_a_warning_and_the_rest_is_looked_at(look):
+    found = look(adapter="org/adapter")
+    assert (found["adapter pirate"].state, found["vector pirate"].state) == ("warn", "ok")
+    assert str(found["adapter pirate"]) == (
+        "warn  adapter pirate: org/adapter is not on this machine: "
+        "whether it fits the base is not looked at; the first run downloads it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "thinking", "expected"),
+    [
+        (CHATML, "auto", "the chat template knows none, and replies are answers as a whole"),
+        (SWITCHED, "auto", "the chat template is told not to (`thinking: auto`); `thinking: on` lets it"),
+        (SWITCHED, "on", "replies may begin with it: it is set apart, and both have 48 tokens"),
+        (OPENED, "auto", "replies may begin with it: it is set apart, and both have 48 tokens"),
+    ],
+)
+def test_whether_replies_begin_with_reasoning_is_said(write, tmp_path, template, thinking, expected):
+    base = thinker(tmp_path / "base", template, "Arr")
+    path = write(base=base, adapter="org/adapter", vector="vector.safetensors")
+    path.write_text(path.read_text() + f"thinking: {thinking}\n")
+    (check,) = (check for check in release(path) if check.what == "reasoning")
+    assert check.state == "ok"
+    assert check.found.startswith(expected)
 
 
 def test_a_base_without_weights_or_tokenizer_fails(look, tiny, tmp_path):

@@ -47,6 +47,11 @@ class Template:
         return marks_of(self.text, thinking) is not None
 
     @property
+    def can_reason(self) -> bool:
+        """Whether it takes a switch by which the model reasons, or knows marks of reasoning."""
+        return "enable_thinking" in self.text or self.sets_apart("on")
+
+    @property
     def ends_itself(self) -> bool:
         """Whether it has none of the tokens that are to end a reply: it may end one by another."""
         return bool(self.text) and not any(stop in self.text for stop in ("eos_token", *self.stops))
