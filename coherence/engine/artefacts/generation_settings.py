@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from coherence.engine.model.end_tokens import end_tokens
 from coherence.engine.model.folder import CONFIG, is_gguf, json_object
 from coherence.errors import ArtefactError
 from coherence.vocabulary import Decoding
@@ -44,7 +45,9 @@ class GenerationSettings:
         if is_gguf(folder):
             return cls(folder.name, {})
         file = _FILE if (folder / _FILE).exists() else CONFIG
-        return cls(file, json_object(folder / file))
+        written = json_object(folder / file)
+        end_tokens(written.get("eos_token_id"), file)
+        return cls(file, written)
 
     def applied(self, decoding: Decoding) -> Decoding:
         """Decode as `generate` does by these settings, with the length and the seed of a suite.

@@ -15,6 +15,7 @@ from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Mean, Row
 from coherence.engine.interventions.taps import Taps, sum_over
 from coherence.engine.model.choice import TokenChoice
+from coherence.engine.model.end_tokens import end_tokens
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.engine.model.reasoning import Split, missing
@@ -62,10 +63,13 @@ def stop_tokens(host: Host) -> set[int]:
 
 
 def named_ends(host: Host) -> set[int]:
-    """Ids that the generation config and the tokenizer name as the ends of a reply."""
-    configured = host.model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return {int(token) for token in [*listed, host.tokenizer.eos_token_id] if token is not None}
+    """Ids that the generation config and the tokenizer name as the ends of a reply.
+
+    An ArtefactError where the former has others than ids.
+    """
+    configured = end_tokens(host.model.generation_config.eos_token_id, "the generation config")
+    own = host.tokenizer.eos_token_id
+    return {*configured, *([] if own is None else [int(own)])}
 
 
 def _decode(host: Host, places: dict["_Draft", int], layout: Layout, logits: Tensor, sinks: Tensor) -> None:

@@ -36,6 +36,17 @@ def base(tiny: Path, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.mark.parametrize("ends", ["x", True, -1, [2, "x"], {"a": 1}, 2.5])
+def test_ends_of_replies_that_are_no_ids_of_tokens_are_refused(
+    base: Callable[..., Path], ends: object
+) -> None:
+    sentence = (
+        r"generation_config\.json sets eos_token_id to .*; expected the id of a token, or a list of them"
+    )
+    with pytest.raises(ArtefactError, match=sentence):
+        GenerationSettings.of(base(eos_token_id=ends))
+
+
 @pytest.mark.parametrize(
     ("settings", "decoding"),
     [
