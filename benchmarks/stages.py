@@ -56,11 +56,6 @@ class Teller:
         """Begin: from here on signals are held."""
         self._come_to(Stage.READING)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self) -> None:
-        """Hear that all is planned."""
-        self._come_to(Stage.MEASURING)
-
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
         """Hear that the first worker has planned all."""
@@ -71,8 +66,13 @@ class Teller:
         self._come_to(Stage.JUDGING)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """See the loop end: the last verdict is there."""
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """See the loop begin, inside of what takes in what was selected, and end: the last verdict is there.
+
+        A process whose workers collect has no items of its own.
+        """
+        if session.items:
+            self._come_to(Stage.MEASURING)
         found = yield
         self._come_to(Stage.WRITING)
         return found
