@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import NoReturn
@@ -19,9 +20,11 @@ from coherence.engine.engine import COUNTING, LOADING, Engine
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import Silent
 from coherence.engine.requests.job import Job
+from coherence.engine.running.runner import Runner
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import (
     Answer,
+    ClaimName,
     Condition,
     LawName,
     LawOutcome,
@@ -325,6 +328,27 @@ def test_loading_ends_before_the_first_batch_where_it_can_be_told(
     Engine(release(), store, told, Watched).measure(Plan(ALL[:1]))
     end = [("run", 0), (LOADING, 1)]
     assert told.said[2:6] == [(LOADING, 0), ("load", 0), *(reversed(end) if ahead else end)]
+
+
+def test_what_a_claim_rests_on_is_measured_once_with_everything_else(
+    release: Callable[[], Artefacts], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Measurement] = []
+    measured = Runner.measured
+
+    def counted(self: Runner, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
+        asked.extend(job.measurements)
+        return measured(self, job)
+
+    monkeypatch.setattr(Runner, "measured", counted)
+    claim = LawSearch(ClaimName.NEXT_TOKEN, (BARE, ADAPTER), PROBES, 1e9, 2, 0)
+    outcomes = Engine(release(), store).measure(Plan([NextToken(BARE, PROBES[1]), claim]))
+    assert isinstance(outcomes[claim], LawOutcome)
+    assert {*claim.rests_on, claim} == set(outcomes)
+    assert [asked.count(one) for one in claim.rests_on] == [1] * 4
+    spoilt = replace(claim, conditions=(BARE, BROKEN))
+    problem = Engine(release(), store).measure(Plan([spoilt]))[spoilt]
+    assert isinstance(problem, CoherenceError)
 
 
 def test_the_arithmetic_of_what_is_missing_is_expected_and_made(
