@@ -19,8 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from rounds import CONSOLE
+from safetensors import safe_open
+from safetensors.numpy import load_file
 from stages import Reached, Stage, Teller
 from tiny_release import write_release
 from work import ROOT
@@ -157,8 +160,10 @@ class Bench:
         """Yield entries that are not, byte for byte, those of an undisturbed run."""
         for entry in Store(store).entries():
             own = self.warm / entry.path.relative_to(store)
-            if not own.is_file() or own.read_bytes() != entry.path.read_bytes():
-                yield f"{entry.path.name} is not what an undisturbed run stores"
+            if not own.is_file():
+                yield f"{entry.path.name} has a key that no undisturbed run stores by: {_key(entry.path)}"
+            elif own.read_bytes() != entry.path.read_bytes():
+                yield f"{entry.path.name} is not what an undisturbed run stores: {apart(own, entry.path)}"
 
     def _broken(self) -> Iterator[str]:
         """Read every document that is there under its name."""
@@ -227,6 +232,20 @@ class Bench:
     def _tidy(self) -> None:
         for path in (self.folder / "run", self.folder / "store"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _key(path: Path) -> str:
+    with safe_open(path, framework="np") as file:
+        return str(file.metadata())
+
+
+def apart(own: Path, other: Path) -> str:
+    """Tell two entries of one key apart: rounding, or another value."""
+    values = [load_file(path)["value"] for path in (own, other)]
+    shapes = {value.shape for value in values}
+    numbers = len(shapes) == 1 and all(value.dtype.kind == "f" for value in values)
+    how = f"at most {np.abs(np.subtract(*values)).max()} apart" if numbers else f"{values}"
+    return f"{how}; {_key(other)}"
 
 
 def said(results: Results) -> dict[str, str]:

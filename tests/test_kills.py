@@ -6,12 +6,15 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from coherence.store import Store
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-from kills import BEGIN, END, PAGE, SIGNALS, STORES, moments, read_kept, table  # noqa: E402
+from kills import BEGIN, END, PAGE, SIGNALS, STORES, apart, moments, read_kept, table  # noqa: E402
 from stages import Reached, Stage, Teller  # noqa: E402
 
 
@@ -36,6 +39,15 @@ def test_a_run_tells_each_of_its_stages_once(pytester):
             reached.append(told.recv())
     assert [one.stage for one in reached] == list(Stage)
     assert [one.at for one in reached] == sorted(one.at for one in reached)
+
+
+def test_two_entries_of_one_key_are_told_apart(tmp_path):
+    entries = []
+    for name, value in (("own", 1.0), ("other", 1.5)):
+        Store(tmp_path / name).put({"kind": "Reading"}, np.full(3, value, np.float32))
+        entries += (tmp_path / name).rglob("*.safetensors")
+    assert apart(*entries).startswith("at most 0.5 apart; {")
+    assert '"kind":"Reading"' in apart(*entries).replace("\\", "")
 
 
 def test_the_page_shows_what_was_left_when_it_was_published():
