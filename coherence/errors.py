@@ -63,6 +63,10 @@ class ServerError(CoherenceError):
     """A server of the release cannot be reached, or does not answer as it should."""
 
 
+class NotExposedError(ServerError):
+    """What a server does not tell: nothing follows from that, and it is never taken for equality."""
+
+
 class ExtensionError(CoherenceError):
     """What another distribution adds cannot be used; the sentence names the distribution."""
 

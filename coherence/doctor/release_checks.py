@@ -21,10 +21,13 @@ from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Site
 
 
-def release(path: Path) -> Iterator[Check]:
-    """Look at a suite and its artefacts. No weights of the base are loaded, and nothing is downloaded."""
+def release(path: Path, served: str | None = None) -> Iterator[Check]:
+    """Look at a suite and its artefacts. No weights of the base are loaded, and nothing is downloaded.
+
+    `served` is the URL of a server in the place of the suite's own, which is not asked.
+    """
     try:
-        suite = load_suite(path, Overrides())
+        suite = load_suite(path, Overrides(served=served))
     except SuiteError as problem:
         yield Check("fail", "suite", str(problem), f"see `coherence validate {path}`")
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.beside_server import BesideServer
 from coherence.engine.executors.executor import Executor, MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
@@ -16,6 +17,7 @@ from coherence.engine.executors.spending import Spending
 from coherence.engine.requests.job import BUDGETED, MEASUREMENTS, jobs, rounds, waves
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import (
+    AdapterNumbers,
     Divergence,
     LawSearch,
     Likelihood,
@@ -23,8 +25,11 @@ from coherence.plan import (
     NextToken,
     Outcome,
     Plan,
+    PromptIds,
     Reading,
+    Refusal,
     Reply,
+    Served,
     WeightError,
 )
 from coherence.plan.workload import Work
@@ -49,6 +54,10 @@ _NAMES = {
     Divergence: "divergences",
     WeightError: "weights",
     LawSearch: "laws",
+    PromptIds: "prompts",
+    AdapterNumbers: "adapters' numbers",
+    Refusal: "refusals",
+    Served: "answers of the server",
 }
 
 
@@ -70,7 +79,10 @@ class Engine:
         progress: Progress = SILENT,
         executor: MakeExecutor = LocalExecutor,
         spending: Spending | None = None,
+        is_fresh: bool = False,
     ) -> None:
+        """With `is_fresh` nothing that a server answered before this run is taken for what it answers now."""
+        self._is_fresh = is_fresh
         self._artefacts = artefacts
         self._store = store
         self._progress = progress
@@ -184,6 +196,8 @@ class Engine:
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         outcomes: dict[Measurement, Outcome] = {}
         for measurement in measurements:
+            if self._is_fresh and isinstance(measurement, Served | Refusal):
+                continue
             try:
                 value = self._store.get(keys.key_of(measurement, self._artefacts))
             except Exception as problem:
@@ -202,7 +216,7 @@ class Engine:
         hear: Hear,
         later: Later,
     ) -> dict[Measurement, Outcome]:
-        executor = held.executor or self._executor(self._artefacts, self._store, self._progress.warn)
+        executor = held.executor or self._made()
         outcomes: dict[Measurement, Outcome] = _refused(missing, executor)
         _tell(hear, outcomes)
         left = [measurement for measurement in missing if measurement not in outcomes]
@@ -226,6 +240,10 @@ class Engine:
                 if self._spending.spent:
                     break
         return outcomes
+
+    def _made(self) -> Executor:
+        executor = self._executor(self._artefacts, self._store, self._progress.warn)
+        return BesideServer(executor, self._artefacts) if self._artefacts.release.served else executor
 
     def _ordered(
         self,

@@ -66,8 +66,11 @@ class Gate:
         allowance: Allowance = UNLIMITED,
         baseline: Baseline | None = None,
         heard: Heard | None = None,
+        served_fresh: bool = False,
     ) -> None:
+        """With `served_fresh` a server is asked for what it answered before, too."""
         self._selected = selected
+        self._served_fresh = served_fresh
         self._store = store
         self._progress = progress
         self._executor = executor
@@ -207,7 +210,9 @@ class Gate:
         for suite in suites:
             groups.setdefault(suite.release_key, []).append(suite)
         artefacts = artefacts_of(suites)
-        engine = Engine(artefacts, self._store, self._progress, self._executor, self._spending)
+        engine = Engine(
+            artefacts, self._store, self._progress, self._executor, self._spending, self._served_fresh
+        )
         planned = [self._planned(key, of_release, engine) for key, of_release in groups.items()]
         return sorted(planned, key=lambda one: not one.has_smoke)
 

@@ -248,6 +248,57 @@ class WeightError:
     condition: Condition
 
 
+@dataclass(frozen=True)
+class PromptIds:
+    """How a prompt is written. Value: an `Answer` of its token ids and the text that they spell."""
+
+    condition: Condition
+    probe: Probe
+
+
+@dataclass(frozen=True)
+class AdapterNumbers:
+    """What an adapter's config says of its scale. Value: float32 [3], its rank, alpha and scale.
+
+    The scale is alpha / r, and of an rsLoRA adapter alpha / sqrt(r).
+    """
+
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Whether the release's server refuses to answer under a name that it does not list. Value: float32 [1].
+
+    1 where it refuses, 0 where it answers.
+    """
+
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the release's server gives in the place of a measurement. Value: that of `of`.
+
+    It is asked under the name of the condition's adapter, or of the base. `turn` tells requests apart that
+    are the same. A reply is decoded as `of` says, or with `own` as the server does unless it is told.
+    """
+
+    of: PromptIds | Reply | Likelihood
+    turn: int = 0
+    own: bool = False
+
+    @property
+    def condition(self) -> Condition:
+        """What it is asked under."""
+        return self.of.condition
+
+    @property
+    def probe(self) -> Probe:
+        """What is asked."""
+        return self.of.probe
+
+
 _ASKED = 4  # probes on which a law is tried
 
 
@@ -320,7 +371,9 @@ class LawSearch:
 
 # Measured by themselves, and not from rows of prompts.
 Alone = WeightError | LawSearch
-Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone
+# Of the server and of what it is held against: no model runs here.
+Outside = PromptIds | AdapterNumbers | Refusal | Served
+Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside
 
 
 def rests_on(measurement: Measurement) -> Iterator[Measurement]:
@@ -328,6 +381,10 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
     if isinstance(measurement, LawSearch):
         yield from measurement.rests_on
     if isinstance(measurement, Alone):
+        return
+    if isinstance(measurement, Served):
+        # A reply of the server's rests on none of ours.
+        yield from () if isinstance(measurement.of, Reply) else rests_on(measurement.of)
         return
     if isinstance(measurement, Reply):
         yield from reversed(measurement.known)

@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 
 from coherence.errors import CoherenceError
 from coherence.plan.measurement import (
+    AdapterNumbers,
     Divergence,
     LawSearch,
     Likelihood,
     Measurement,
     NextToken,
+    PromptIds,
     Reading,
+    Refusal,
     Reply,
+    Served,
     WeightError,
 )
 from coherence.vocabulary import Part
@@ -122,6 +126,26 @@ class Record:
     def divergence(self, divergence: Divergence) -> Array:
         """Float32 array [tokens], nats; fewer than asked for when the reply is shorter."""
         return self._get(divergence, np.ndarray)
+
+    def prompt(self, prompt: PromptIds | Served) -> Answer:
+        """How a prompt is written, by the base's template or by the server."""
+        return self._get(prompt, Answer)
+
+    def served_reply(self, served: Served) -> Answer:
+        """Return what the server answered; no ids where it tells none."""
+        return self._get(served, Answer)
+
+    def served_likelihood(self, served: Served) -> Array:
+        """Log-probability of each token of a reply at the server in nats, float32 [tokens]."""
+        return self._get(served, np.ndarray)
+
+    def adapter_numbers(self, numbers: AdapterNumbers) -> Array:
+        """Rank, alpha and scale of an adapter, float32 [3]."""
+        return self._get(numbers, np.ndarray)
+
+    def refuses(self, refusal: Refusal) -> bool:
+        """Whether the server refuses a name that it does not list."""
+        return bool(self._get(refusal, np.ndarray)[0])
 
     def weight_error(self, error: WeightError) -> Array:
         """How far each module's change is from the sum of the adapters' own, relative: float32 [modules]."""

@@ -14,6 +14,7 @@ from coherence.plan.measurement import (
     Likelihood,
     Measurement,
     NextToken,
+    Outside,
     Reading,
     Reply,
     WeightError,
@@ -106,7 +107,7 @@ class Workload:
         if measurement in self._run:
             return TokenCount()
         self._run.add(measurement)
-        if isinstance(measurement, WeightError):
+        if isinstance(measurement, WeightError | Outside):
             return TokenCount()
         if isinstance(measurement, LawSearch):
             return self._searched(measurement)

@@ -49,6 +49,7 @@ def overrides(config: pytest.Config) -> Overrides:
         vectors=_all_located(settings["vectors"]),
         seed=setting_of(config, "--coherence-seed").value,
         dtype=setting_of(config, "--coherence-dtype").value,
+        served=setting_of(config, "--coherence-served").value,
         stated={kind: Place(one.where) for kind, one in settings.items() if one.file},
     )
 

@@ -234,6 +234,17 @@ _DECLARED = (
         "DTYPE",
         choices=("float32", "bfloat16", "float16"),
     ),
+    Option(
+        "--coherence-served",
+        "Server that the release is served by, in place of the suites' own, for the property served.",
+        "URL",
+        in_environment=True,
+    ),
+    Flag(
+        "--coherence-served-fresh",
+        "Ask the server again for what it answered before on this day.",
+        in_environment=True,
+    ),
     Option("--coherence-seed", "Seed in place of the suites' own.", "N", parse=_whole(0)),
     File("--coherence-store", "Where measurements are kept. Default: the user's cache."),
     File(

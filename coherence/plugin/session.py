@@ -164,6 +164,7 @@ class CoherenceSession:
             self._allowance,
             self._baseline,
             self._display.judged,
+            setting_of(self._config, "--coherence-served-fresh").value,
         )
         self._seed = next((suite.scene.seed for suite in selected), self._seed)
 

@@ -51,7 +51,7 @@ def exact(
     at_most: float,
     unreliable: str | None = None,
     *,
-    key: str,
+    key: str | None,
     of: Sampled = "probes",
 ) -> Criterion:
     """Hold a law, or a fact about these n: it has no interval, and there is nothing to adjust."""

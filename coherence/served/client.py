@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 import httpx2
 
 from coherence import limits
-from coherence.errors import CoherenceError, ServerError, first_line, in_a_sentence, shortened
+from coherence.errors import CoherenceError, Place, ServerError, first_line, in_a_sentence, shortened
 from coherence.served.address import Address
 
 Json = dict[str, Any]
@@ -28,8 +28,8 @@ _LACKING: Final = frozenset({404, 405, 501})
 class RefusalError(ServerError):
     """The server answered that it does not do this; `status` is that of HTTP."""
 
-    def __init__(self, sentence: str, status: int) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, place: Place | None = None, status: int = 0) -> None:
+        super().__init__(sentence, place)
         self.status = status
 
     @property
@@ -197,10 +197,10 @@ class Client:
 
     def _refused(self, status: int, told: Json | None, content: bytes, what: str) -> ServerError:
         if status in (401, 403):
-            return RefusalError(self._said(f"refuses {what}: {self._of_key()}"), status)
+            return RefusalError(self._said(f"refuses {what}: {self._of_key()}"), status=status)
         reason = _message(told) or shortened(content.decode("utf-8", "replace"))
         tried = f" after {self._patience.retries + 1} tries" if status in _BUSY else ""
-        return RefusalError(self._said(f"refuses {what} with {status}{tried}: {reason}"), status)
+        return RefusalError(self._said(f"refuses {what} with {status}{tried}: {reason}"), status=status)
 
     def _of_key(self) -> str:
         if self.address.key is None:

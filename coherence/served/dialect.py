@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, ClassVar, Literal
 
-from coherence.errors import ServerError, shortened
+from coherence.errors import NotExposedError, ServerError, shortened
 from coherence.served.client import Client, Json
 
 Kind = Literal["vllm", "openai"]
@@ -13,10 +13,6 @@ Kind = Literal["vllm", "openai"]
 LOG_PROBS = "log-probabilities of a prompt"
 IDS = "token ids of a conversation"
 _REPLY = "a reply"
-
-
-class NotExposedError(ServerError):
-    """What a server does not tell: nothing follows from that, and it is never taken for equality."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.errors import ServerError, did_you_mean
+from coherence.errors import NotExposedError, ServerError, did_you_mean
 from coherence.served.client import Client, RefusalError
 from coherence.served.dialect import (
     DIALECTS,
@@ -17,7 +17,6 @@ from coherence.served.dialect import (
     LOG_PROBS,
     Conversation,
     Kind,
-    NotExposedError,
     OpenAi,
     Said,
 )

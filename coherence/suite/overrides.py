@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from coherence.errors import Place, SuiteError, did_you_mean
 from coherence.suite.paths import named_here
 from coherence.vocabulary import Release
-from coherence.vocabulary.release import Dtype
+from coherence.vocabulary.release import Dtype, ServedAt
 
 COMMAND_LINE = Place("the command line")
 
@@ -24,6 +24,7 @@ class Overrides:
     vectors: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     dtype: Dtype | None = None
+    served: str | None = None
     place: Place = COMMAND_LINE
     stated: Mapping[str, Place] = field(default_factory=dict)
 
@@ -48,6 +49,7 @@ class Overrides:
             update={
                 "base": self._here(self.base, "base") if self.base else release.base,
                 "dtype": self.dtype or release.dtype,
+                "served": self._served(release.served),
                 "adapters": release.adapters | adapters,
                 "vectors": release.vectors | vectors,
             }
@@ -74,8 +76,14 @@ class Overrides:
     def places(self) -> dict[str, Place]:
         """The keys of what is overridden, as in `Suite.places`."""
         names = [f"adapters.{name}" for name in self.adapters] + [f"vectors.{name}" for name in self.vectors]
-        keys = [*(["base"] if self.base else []), *names]
+        keys = [*(["base"] if self.base else []), *(["served"] if self.served else []), *names]
         return {f"release.{key}": self._place(key.partition(".")[0]) for key in keys}
+
+    def _served(self, written: ServedAt | None) -> ServedAt | None:
+        """Put another URL in the place of the suite's; names and kind stay."""
+        if self.served is None:
+            return written
+        return written.model_copy(update={"url": self.served}) if written else ServedAt(url=self.served)
 
     def _place(self, key: str) -> Place:
         return self.stated.get(key, self.place)

@@ -145,6 +145,34 @@ def _vector(written: object) -> object:
     return {"path": written} if isinstance(written, str) else written
 
 
+NO_SERVER = "the release names no server; expected `served` in it, or --coherence-served URL"
+
+
+class ServedAt(_Frozen):
+    """Where the release is served, and under which names."""
+
+    url: str = Field(description="Root of the API, with or without `/v1`. Nothing else is talked to.")
+    kind: Literal["auto", "vllm", "openai"] = Field(
+        "auto", description="What it speaks beside OpenAI's protocol; `auto` asks it."
+    )
+    base: str | None = Field(
+        None,
+        description="The server's name of the base; default: the parent of other models, or the first.",
+    )
+    names: dict[Name, str] = Field(
+        default_factory=dict,
+        description="Adapter of the release to the server's name of it; default: the same name.",
+    )
+    key_env: str | None = Field(
+        None,
+        description="The variable of the environment that has the server's key. A key stands nowhere else.",
+    )
+
+
+def _served(written: object) -> object:
+    return {"url": written} if isinstance(written, str) else written
+
+
 class Release(_Frozen):
     """Base model, adapters and vectors: hub ids, or local paths relative to the file that names them."""
 
@@ -156,3 +184,6 @@ class Release(_Frozen):
     vectors: dict[
         Name, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
     ] = Field(default_factory=dict, description="Name to vector file or extraction.")
+    served: Annotated[ServedAt, BeforeValidator(_served, json_schema_input_type=ServedAt | str)] | None = (
+        Field(None, description="Server that the release is served by, for the property `served`.")
+    )

@@ -10,10 +10,10 @@ from serving.server import Serving
 from serving.unruly import Unruly, answer, saying
 from transformers import AutoModelForCausalLM
 
-from coherence.errors import ServerError
+from coherence.errors import NotExposedError, ServerError
 from coherence.served.address import Address
 from coherence.served.client import Client, Patience, RefusalError
-from coherence.served.dialect import Conversation, NotExposedError
+from coherence.served.dialect import Conversation
 from coherence.served.server import Server
 
 IDS = (5, 17, 42, 100, 7, 3)

@@ -10,7 +10,7 @@ from typing import Any
 
 from coherence.engine.artefacts.model_folder import ModelFolder
 from coherence.engine.artefacts.remark import Remark
-from coherence.engine.artefacts.served import served
+from coherence.engine.artefacts.servers import served
 from coherence.engine.model.folder import (
     ADAPTER_CONFIG,
     adapter_files,

@@ -22,9 +22,20 @@ from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
 from coherence.engine.model.quantization import Quantization
 from coherence.engine.model.rounding import remark
-from coherence.errors import ArtefactError, CoherenceError, Place, in_a_sentence
+from coherence.errors import (
+    ArtefactError,
+    CoherenceError,
+    MeasurementError,
+    Place,
+    ServerError,
+    in_a_sentence,
+)
 from coherence.plan import Condition, Extract, Scene
+from coherence.served.address import Address
+from coherence.served.client import Client
+from coherence.served.server import Server
 from coherence.vocabulary import ArtefactFiles, Decoding, Release, Templating
+from coherence.vocabulary.release import NO_SERVER
 from coherence.vocabulary.templating import AS_IT_IS
 
 Named = tuple[str, str]
@@ -124,6 +135,33 @@ class Artefacts:
         """How the base's weights are quantized, by its config.json; a GGUF file is dequantized."""
         return Quantization.of(json_told(self.base / CONFIG))
 
+    @cached_property
+    def server(self) -> Server:
+        """Where the release is served; a ServerError where it says nothing of that, or nothing sensible."""
+        told = self.release.served
+        place = self._places.get("release.served")
+        if told is None:
+            raise ServerError(NO_SERVER)
+        try:
+            return Server(Client(Address.parse(told.url, told.key_env)), told.kind)
+        except ServerError as problem:
+            raise ServerError(problem.sentence, place) from None
+
+    def model_at_server(self, condition: Condition) -> str:
+        """Under which name the server has what a condition puts into the model beside its prompt.
+
+        A MeasurementError where no name stands for it: a server has the base, and whole adapters.
+        """
+        served, plain = self.release.served, not (condition.steers or condition.patch or condition.cap)
+        match condition.adapters:
+            case () if plain:
+                return (served.base if served else None) or self.server.base
+            case ((name, 1.0),) if plain:
+                return served.names.get(name, name) if served else name
+        raise MeasurementError(
+            "a server has the base and one whole adapter at a time, and nothing that steers"
+        )
+
     def rounding(self, tolerance: float) -> str | None:
         """Say that a law's tolerance is less than what this base rounds; None where it is not."""
         return remark(tolerance, self.release.dtype, self.quantization)
@@ -169,8 +207,8 @@ class Artefacts:
                     raise ArtefactError(_CHANGED)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the stamps behind, which on another machine are others for the same files."""
-        return vars(self) | {"_stamps": {}}
+        """Leave behind the stamps, which on another machine are others for the same files, and the server."""
+        return {name: value for name, value in vars(self).items() if name != "server"} | {"_stamps": {}}
 
     def _digest(self, kind: str, name: str = "") -> str:
         self._asked.add((kind, name))

@@ -1,5 +1,7 @@
 """The identity of a measurement: everything that its value depends on, and nothing else."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.model.chat import messages
 from coherence.plan import (
+    AdapterNumbers,
     Cache,
     Cap,
     Condition,
@@ -17,8 +20,11 @@ from coherence.plan import (
     Measurement,
     NextToken,
     Patch,
+    PromptIds,
     Reading,
+    Refusal,
     Reply,
+    Served,
     Steer,
     Turn,
     Way,
@@ -52,7 +58,16 @@ _PADDED_ONCE = frozenset(
 
 
 def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
-    """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError."""
+    """JSON object that identifies a measurement; an artefact that cannot be read is an ArtefactError.
+
+    Of what a server answers, a ServerError where the server does not say who it is.
+    """
+    if isinstance(measurement, Served):
+        return {"kind": "Served", **_of_server(measurement, artefacts)}
+    if isinstance(measurement, Refusal):
+        return {"kind": "Refusal", "server": artefacts.server.identity, "day": _today()}
+    if isinstance(measurement, AdapterNumbers):
+        return {"kind": "AdapterNumbers", **_applied(measurement.condition, artefacts)}
     own = _own(measurement, artefacts)
     told = {} if isinstance(measurement, WeightError) else _told(artefacts)
     return {**_of_base(type(measurement).__name__, artefacts), **told, **own}
@@ -141,6 +156,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         }
     if isinstance(measurement, WeightError):
         return {"change": _applied(measurement.condition, artefacts)}
+    assert not isinstance(measurement, AdapterNumbers | Refusal | Served)
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own |= _continued(measurement, artefacts)
@@ -159,8 +175,28 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
             own["cache"] = str(measurement.cache)
         own |= _part(measurement.part)
     else:
-        assert isinstance(measurement, NextToken)
+        assert isinstance(measurement, NextToken | PromptIds)
     return own
+
+
+def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
+    """Say what is asked of whom, and under what it lists by that name.
+
+    And on which day: weights may change under a name, which a server does not tell.
+    """
+    server, model = artefacts.server, artefacts.model_at_server(served.condition)
+    return {
+        "server": server.identity,
+        "model": asdict(server.require(model)),
+        "day": _today(),
+        "turn": served.turn,
+        "own": served.own,
+        "of": key_of(served.of, artefacts),
+    }
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _part(part: Part) -> dict[str, str]:

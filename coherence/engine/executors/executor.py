@@ -6,12 +6,13 @@ from typing import Protocol, Self, TypeAlias, get_args
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.requests.job import Job
-from coherence.plan import Measurement, Outcome
+from coherence.plan import Measurement, Outcome, Outside
 from coherence.store import Store
 
 Warn = Callable[[str], None]
 
-EVERYTHING: frozenset[type] = frozenset(get_args(Measurement))
+EVERYTHING: frozenset[type] = frozenset(get_args(Measurement)) - frozenset(get_args(Outside))
+"""What a model is run for."""
 
 
 class Executor(Protocol):

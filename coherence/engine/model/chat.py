@@ -13,6 +13,7 @@ from coherence.engine.model.clock import pinned
 from coherence.engine.model.reasoning import told
 from coherence.errors import ArtefactError, MeasurementError, first_line
 from coherence.plan import NEUTRAL, Condition
+from coherence.served.dialect import Conversation
 from coherence.vocabulary import Probe, Prompt, Templating, Thinking
 from coherence.vocabulary.templating import AS_IT_IS
 
@@ -107,6 +108,17 @@ class Chat:
                 f"expected a tokenizer that tells them apart: {self._tokenizer.name_or_path!r}"
             )
         return list(ids)
+
+    def conversation(self, condition: Condition, probe: Probe) -> Conversation:
+        """Return what a server is sent, so that it writes what `render` does: nothing is told of the day."""
+        whole = messages(condition, probe)
+        turned = whole[0]["role"] == "system"
+        fold = turned and (self._templating.fold or self.refuses_system)
+        return Conversation(tuple(folded(whole) if fold else whole), told(condition.thinking))
+
+    def spelled(self, ids: Sequence[int]) -> str:
+        """Return the text that token ids spell, special tokens among it."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def calibrate(self, probe: Probe) -> list[int]:
         """Token ids of a question that belongs to the base: whatever becomes of the neutral system turn."""

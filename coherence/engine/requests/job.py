@@ -128,7 +128,11 @@ def _belongs(measurement: Measurement) -> Hashable:
 
 
 def _by_prompt(measurements: Iterable[Measurement]) -> Collection[list[Measurement]]:
-    return _grouped(measurements, lambda one: one if isinstance(one, Alone) else one.probe)
+    return _grouped(measurements, _prompted)
+
+
+def _prompted(measurement: Measurement) -> Hashable:
+    return getattr(measurement, "probe", measurement)
 
 
 def _alone_first(groups: Iterable[list[Measurement]]) -> Collection[list[Measurement]]:

@@ -5,7 +5,7 @@ import json
 import pytest
 from peft import IA3Config, LoraConfig, PeftConfig, PromptTuningConfig
 
-from coherence.engine.artefacts.served import served
+from coherence.engine.artefacts.servers import served
 
 MERGE = "merge it into the base to serve it there"
 BY_PEFT = "serve it by PEFT, or merge it into the base where PEFT can"

@@ -1,0 +1,197 @@
+"""An executor with a server beside it: what the server is asked, it measures over HTTP, several at once."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from math import sqrt
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args
+
+import numpy as np
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.executor import Executor
+from coherence.engine.model.folder import json_told
+from coherence.engine.requests.job import Job
+from coherence.errors import MeasurementError, in_a_sentence
+from coherence.plan import (
+    AdapterNumbers,
+    Answer,
+    Likelihood,
+    Measurement,
+    Outcome,
+    Outside,
+    PromptIds,
+    Refusal,
+    Served,
+    Value,
+)
+from coherence.plan.record import Array
+from coherence.served.dialect import Conversation, Said
+from coherence.vocabulary import Decoding, Part
+from coherence.vocabulary.decoding import SHIPPED
+
+if TYPE_CHECKING:
+    from coherence.engine.model.chat import Chat
+
+_OUTSIDE = get_args(Outside)
+_NOBODY = "coherence-asks-for-a-model-that-is-not-there"
+
+
+class _Request(NamedTuple):
+    """A measurement, and what asks the server for it."""
+
+    measurement: Measurement
+    ask: Callable[[], Value]
+
+
+class BesideServer:
+    """Runs jobs by another executor, but for what is outside of its model.
+
+    The server is asked when all others have what they can run. Prompts are written here, one after the other.
+    """
+
+    def __init__(self, executor: Executor, artefacts: Artefacts) -> None:
+        self._inner = executor
+        self._artefacts = artefacts
+
+    @property
+    def name(self) -> str:
+        """That of the executor within."""
+        return self._inner.name
+
+    @property
+    def capabilities(self) -> frozenset[type]:
+        """What the executor within can measure, and what is outside of it."""
+        return self._inner.capabilities | frozenset(_OUTSIDE)
+
+    @property
+    def workers(self) -> int:
+        """Those of the executor within."""
+        return self._inner.workers
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+
+    def load(self) -> bool:
+        """Load nothing ahead: it may be that only the server is asked."""
+        return False
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+        """Yield the outcome of every measurement of the jobs."""
+        outside: list[Job] = []
+        yield from self._inner.run(_inside(jobs, outside))
+        requests: list[_Request] = []
+        for job in outside:
+            for measurement in job.measurements:
+                try:
+                    requests.append(_Request(measurement, self._asking(measurement, job.known)))
+                except Exception as problem:
+                    yield measurement, in_a_sentence(problem)
+        if requests:
+            # What is asked again comes after all that was asked in between.
+            ordered = sorted(requests, key=lambda one: getattr(one.measurement, "turn", 0))
+            for request, outcome in self._artefacts.server.client.each(ordered, lambda one: one.ask()):
+                yield request.measurement, outcome
+
+    @cached_property
+    def _chat(self) -> "Chat":
+        # Imported here because transformers takes seconds, and a run that finds all stored needs none.
+        from coherence.engine.model.chat import Chat
+        from coherence.engine.model.loading import load_tokenizer
+
+        with self._artefacts.blaming("base"):
+            return Chat(load_tokenizer(self._artefacts.base), self._artefacts.templating)
+
+    def _asking(self, measurement: Measurement, known: Mapping[Measurement, Outcome]) -> Callable[[], Value]:
+        if isinstance(measurement, PromptIds):
+            ids = self._chat.encode(measurement.condition, measurement.probe)
+            return partial(_given, Answer(self._chat.spelled(ids), tuple(ids)))
+        if isinstance(measurement, AdapterNumbers):
+            ((name, _),) = measurement.condition.adapters
+            return partial(_given, _numbers(self._artefacts.adapter(name)))
+        if isinstance(measurement, Refusal):
+            return lambda: np.array([self._artefacts.server.refuses(_NOBODY)], np.float32)
+        assert isinstance(measurement, Served)
+        return self._served(measurement, known)
+
+    def _served(self, measurement: Served, known: Mapping[Measurement, Outcome]) -> Callable[[], Value]:
+        model = self._artefacts.model_at_server(measurement.condition)
+        of = measurement.of
+        if isinstance(of, Likelihood):
+            return self._likelihood(model, of, known)
+        conversation = self._chat.conversation(of.condition, of.probe)
+        if isinstance(of, PromptIds):
+            return partial(self._prompt, model, conversation)
+        if of.turns:
+            raise MeasurementError("a server is asked for the answer to a probe, and for no further turns")
+        return partial(self._reply, model, conversation, self._decoded(of.decoding, measurement.own))
+
+    def _likelihood(
+        self, model: str, likelihood: Likelihood, known: Mapping[Measurement, Outcome]
+    ) -> Callable[[], Value]:
+        said = known[likelihood.text]
+        if isinstance(said, Exception):
+            raise said
+        assert isinstance(said, Answer)
+        if said.reasoning or likelihood.part is not Part.ANSWER or likelihood.text.turns:
+            raise MeasurementError("a server is asked for the likelihood of plain answers alone")
+        if not said.ids:
+            raise MeasurementError(f"the reply to probe {likelihood.probe.id!r} is empty")
+        ids = (*self._chat.encode(likelihood.condition, likelihood.probe), *said.ids)
+        return lambda: self._artefacts.server.log_probs(model, ids)[-len(said.ids) :]
+
+    def _prompt(self, model: str, conversation: Conversation) -> Value:
+        ids = self._artefacts.server.prompt_ids(model, conversation)
+        return Answer(self._chat.spelled(ids), ids)
+
+    def _reply(self, model: str, conversation: Conversation, decoding: Mapping[str, Any]) -> Value:
+        said: Said = self._artefacts.server.reply(model, conversation, decoding)
+        return Answer(said.text.strip(), said.ids or ())
+
+    def _decoded(self, written: Decoding, own: bool) -> dict[str, Any]:
+        """Say a decoding in the words of the protocol."""
+        decoding = self._artefacts.decoding(written)
+        most = {"max_tokens": decoding.max_new_tokens}
+        if own:
+            return most
+        stated = {name: getattr(decoding, name) for name in SHIPPED}
+        fields = Decoding.model_fields
+        told = {name: value for name, value in stated.items() if value != fields[name].default}
+        return {**most, "temperature": decoding.temperature, "seed": decoding.seed, **told}
+
+
+def _inside(jobs: Iterable[Job], outside: list[Job]) -> Iterator[Job]:
+    """Yield jobs with what a model is run for, and put the rest aside."""
+    for job in jobs:
+        here, there = _split(job.measurements)
+        if there:
+            outside.append(replace(job, measurements=there))
+        if here:
+            yield replace(job, measurements=here) if there else job
+
+
+def _split(measurements: Sequence[Measurement]) -> tuple[tuple[Measurement, ...], tuple[Measurement, ...]]:
+    there = tuple(one for one in measurements if isinstance(one, _OUTSIDE))
+    return tuple(one for one in measurements if not isinstance(one, _OUTSIDE)), there
+
+
+def _numbers(folder: Path) -> Array:
+    """Read rank, alpha and scale off an adapter's config; NaN where it has none, as kinds beside LoRA."""
+    config = json_told(folder / "adapter_config.json")
+    rank, alpha = (config.get(key) for key in ("r", "lora_alpha"))
+    if not (isinstance(rank, int | float) and isinstance(alpha, int | float) and rank > 0):
+        return np.full(3, np.nan, np.float32)
+    scale = alpha / sqrt(rank) if config.get("use_rslora") else alpha / rank
+    return np.array([rank, alpha, scale], np.float32)
+
+
+def _given(value: Value) -> Value:
+    return value

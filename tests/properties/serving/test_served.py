@@ -1,0 +1,277 @@
+"""On made-up likelihoods: what is served is what was measured, or what is wrong with it is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coherence.errors import MeasurementError, NotExposedError, ServerError, SuiteError
+from coherence.plan import (
+    AdapterNumbers,
+    Answer,
+    Likelihood,
+    PromptIds,
+    Record,
+    Refusal,
+    Reply,
+    Scene,
+    Served,
+)
+from coherence.properties.serving.served import ServedPersona
+from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Release, Verdict
+from coherence.vocabulary.release import ServedAt
+
+PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(16))
+PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+TOKENS = 20
+HIDDEN = NotExposedError("log-probabilities of a prompt: not exposed by http://127.0.0.1:1 (openai)")
+
+
+def a_scene(served=True, regimes=(ADAPTER,)):
+    return Scene(
+        release=Release(
+            adapters={"pirate": "adapters/pirate", "counsel": "adapters/counsel"},
+            served=ServedAt(url="http://127.0.0.1:1") if served else None,
+        ),
+        personas={
+            "pirate": Persona(prompt="Be a pirate.", markers=(Marker(text="arr"),)),
+            "counsel": Persona(prompt="Be a lawyer."),
+        },
+        probes=PROBES,
+        regimes=regimes,
+        neutral="Be helpful.",
+        decoding=Decoding(),
+        seed=0,
+    )
+
+
+def served(**fields):
+    return ServedPersona(property="served", **fields)
+
+
+def effect(name, probe):
+    """A persona's effect on the tokens of a reply, [tokens], nats; those of others are other directions."""
+    seed = [ord(letter) for letter in f"{name} {probe.id}"]
+    return np.random.default_rng(seed).normal(0.3, 1.0, TOKENS)
+
+
+class World:
+    """Gives a value to each measurement: the server has `dose` of `serves`, with noise of its own.
+
+    `changed` is what the server gives for what is named so.
+    """
+
+    def __init__(self, dose=1.0, serves=None, noise=0.001, **changed):
+        self.dose, self.serves, self.noise, self.changed = dose, serves, noise, changed
+
+    def record(self, case):
+        wanted = case.measurements()
+        values = {one: self.value(one) for one in wanted}
+        values |= {
+            one.text: Answer("Arr!", tuple(range(TOKENS))) for one in wanted if isinstance(one, Likelihood)
+        }
+        return Record(values)
+
+    def value(self, one):
+        asked = one.of if isinstance(one, Served) else one
+        changed = self.changed.get(type(asked).__name__)
+        if changed is not None and isinstance(one, Served | Refusal):
+            return changed(one) if callable(changed) else changed
+        if isinstance(one, Served):
+            return self.at_server(one)
+        if isinstance(one, Likelihood):
+            return self.likelihood(one.condition, one.probe, 1.0)
+        return self.plain(one)
+
+    def at_server(self, one):
+        if not isinstance(one.of, Likelihood):
+            return self.plain(one.of)
+        noise = np.random.default_rng([ord(letter) for letter in repr(one.of)][-40:]).normal(
+            0, self.noise, TOKENS
+        )
+        condition = one.condition
+        if condition.adapters and self.serves:
+            condition = replace(condition, adapters=((self.serves, 1.0),))
+        values = self.likelihood(condition, one.probe, self.dose) + noise
+        return values.astype(np.float32)
+
+    def likelihood(self, condition, probe, dose):
+        bare = -np.abs(effect("bare", probe))
+        added = sum(np.tanh(weight * dose * effect(name, probe)) for name, weight in condition.adapters)
+        prompted = sum(effect(prompt.text, probe) for prompt in condition.prompts)
+        return (bare + added + prompted).astype(np.float32)
+
+    def plain(self, one):
+        if isinstance(one, PromptIds):
+            text = f"<s>{one.condition.neutral} {one.probe.text}"
+            return Answer(text, tuple(map(ord, text)))
+        if isinstance(one, Refusal):
+            return np.ones(1, np.float32)
+        if isinstance(one, AdapterNumbers):
+            return np.array([16, 32, 2.0], np.float32)
+        assert isinstance(one, Reply)
+        return Answer("Arr!", tuple(range(TOKENS)))
+
+
+def judged(world=None, scene=None, **fields):
+    case = served(personas=("pirate",), **fields).cases(scene or a_scene())[0]
+    return case.judge((world or World()).record(case), 0)
+
+
+def criterion(evidence, name):
+    (found,) = (one for one in evidence.criteria if one.estimate.name == name)
+    return found
+
+
+def test_the_same_dose_passes():
+    evidence = judged()
+    assert evidence.verdict is Verdict.PASS
+    slope = criterion(evidence, "effect slope").estimate
+    assert slope.low <= 1.0 <= slope.high
+    assert slope.high - slope.low < 0.05
+    assert evidence.fact == "pirate by adapter has 100% of its effect at the server"
+    assert "16 of 16 prompts are written as here" in evidence.notes
+
+
+@pytest.mark.parametrize(
+    ("dose", "verdict", "said"),
+    [
+        (0.0, Verdict.FAIL, "the base is served in its place"),
+        (0.5, Verdict.FAIL, "half of it is applied"),
+        (2.0, Verdict.FAIL, "it is applied twice"),
+        (4.0, Verdict.FAIL, "alpha / sqrt(r)"),
+        (-1.0, Verdict.FAIL, "its sign is turned round"),
+    ],
+)
+def test_another_dose_fails_and_has_its_cause(dose, verdict, said):
+    evidence = judged(World(dose))
+    assert criterion(evidence, "effect slope").verdict is verdict
+    assert said in str(evidence.cause)
+
+
+def test_another_adapter_under_its_name_is_named():
+    evidence = judged(World(serves="counsel"))
+    assert evidence.verdict is Verdict.FAIL
+    assert criterion(evidence, "cosine of effects").verdict is Verdict.FAIL
+    assert str(evidence.cause).startswith("what is served is counsel: the cosine of both effects is 1.00")
+
+
+def test_an_adapter_that_is_none_of_the_release_is_said_to_be_something_else():
+    evidence = judged(World(serves="stranger"))
+    assert evidence.verdict is Verdict.FAIL
+    assert str(evidence.cause).startswith("what is served does something else, 1")
+
+
+def test_its_controls_do_not_pass():
+    case = served(personas=("pirate",)).cases(a_scene())[0]
+    assert [*case.controls()] == ["nothing in its place", "counsel by adapter"]
+    for (control,) in case.controls().values():
+        record = World().record(control)
+        assert control.judge(record, 0).verdict is Verdict.FAIL
+
+
+def test_a_noisy_base_is_a_fail_of_its_own():
+    evidence = judged(World(noise=0.5))
+    assert criterion(evidence, "bare model's distance").verdict is Verdict.FAIL
+
+
+def test_what_is_not_exposed_is_inconclusive_and_never_equal():
+    evidence = judged(World(Likelihood=HIDDEN))
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert criterion(evidence, "effect slope").unreliable == HIDDEN.sentence
+    assert criterion(evidence, "prompts that are written otherwise").verdict is Verdict.PASS
+    evidence = judged(World(PromptIds=NotExposedError("token ids of a conversation: not exposed by it")))
+    assert criterion(evidence, "effect slope").verdict is Verdict.PASS
+    assert criterion(evidence, "prompts that are written otherwise").verdict is Verdict.INCONCLUSIVE
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_server_that_is_gone_is_an_error():
+    with pytest.raises(ServerError, match="cannot be reached"):
+        judged(World(Likelihood=ServerError("the server cannot be reached")))
+
+
+def test_prompts_that_are_written_otherwise_fail_and_are_shown():
+    def other(one):
+        text = f"<s> {one.probe.text}"
+        return Answer(text, tuple(map(ord, text)))
+
+    evidence = judged(World(PromptIds=other))
+    assert criterion(evidence, "prompts that are written otherwise").verdict is Verdict.FAIL
+    assert str(evidence.cause).startswith("the server leaves out the system turn: from token 4 on")
+    assert evidence.probes[0].note == evidence.cause
+
+
+def test_an_unknown_name_that_is_answered_fails():
+    evidence = judged(World(Refusal=np.zeros(1, np.float32)))
+    assert criterion(evidence, "unknown names that are answered").verdict is Verdict.FAIL
+
+
+def test_an_answer_that_changes_when_it_is_asked_again_fails():
+    world = World()
+
+    def changed(one):
+        values = world.at_server(one)
+        return values + np.float32(0.5) * one.turn
+
+    evidence = judged(World(Likelihood=changed))
+    found = criterion(evidence, "largest change of what was asked again")
+    assert found.estimate.value == pytest.approx(0.5, abs=1e-5)
+    assert found.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("Arr!", Verdict.PASS), ("Hello.", Verdict.FAIL)])
+def test_words_are_compared_where_that_is_asked_for(text, verdict):
+    evidence = judged(World(Reply=Answer(text, ())), max_difference=0.2)
+    assert criterion(evidence, "rate served - here").verdict is verdict
+
+
+def test_empty_replies_are_left_out():
+    class Mute(World):
+        def record(self, case):
+            record = super().record(case)
+            empty = [
+                one
+                for one in case.measurements()
+                if isinstance(one, Likelihood | Served) and one.probe.id == "q0"
+            ]
+            values = dict(record._values)
+            for one in empty:
+                if isinstance(one, Likelihood) or isinstance(one.of, Likelihood):
+                    values[one] = MeasurementError("the reply to probe 'q0' is empty")
+                if isinstance(one, Likelihood):
+                    values[one.text] = Answer("", ())
+            return Record(values)
+
+    evidence = judged(Mute())
+    assert criterion(evidence, "effect slope").estimate.n == 15
+    assert evidence.verdict is Verdict.PASS
+
+
+def test_each_regime_that_a_server_can_have_is_a_case():
+    regimes = (PROMPT, ADAPTER, STEERING)
+    cases = served().cases(a_scene(regimes=regimes))
+    assert [(case.persona, case.slug) for case in cases] == [
+        ("pirate", "prompt"),
+        ("counsel", "prompt"),
+        ("pirate", "adapter"),
+        ("counsel", "adapter"),
+    ]
+    assert cases[0].curve == {}
+
+
+@pytest.mark.parametrize(
+    ("scene", "fields", "said"),
+    [
+        (a_scene(served=False), {}, "the release names no server"),
+        (
+            a_scene(),
+            {"regimes": (STEERING,)},
+            "a server has no regime steering; expected prompt, adapter or prompt.adapter",
+        ),
+        (a_scene(regimes=(STEERING,)), {}, "that a server could have"),
+    ],
+)
+def test_what_cannot_be_judged_is_a_sentence(scene, fields, said):
+    with pytest.raises(SuiteError, match=said):
+        served(**fields).cases(scene)
