@@ -391,10 +391,14 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
     elif isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
         yield from reversed(measurement.text.conversation)
     for condition in conditions_of(measurement):
-        if condition.patch:
-            yield from (reading for _, reading in condition.patch.sum)
-        if condition.cap:
-            yield from (*condition.cap.low, *condition.cap.high)
+        yield from _read_for(condition)
+
+
+def _read_for(condition: Condition) -> Iterator[Reading]:
+    if condition.patch:
+        yield from (reading for _, reading in condition.patch.sum)
+    if condition.cap:
+        yield from (*condition.cap.low, *condition.cap.high)
 
 
 def conditions_of(measurement: Measurement) -> Iterator[Condition]:

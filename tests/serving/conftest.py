@@ -6,15 +6,7 @@ from pathlib import Path
 
 import pytest
 from serving.server import Serving
-
-TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}"
-    "{{ strftime_now('%d %b %Y') }}\n"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
-    "{% if not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
-)
+from serving.template import TEMPLATE
 
 
 @pytest.fixture(scope="session")
