@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pytest
 
-from coherence.errors import did_you_mean
+from coherence.errors import ServerError, did_you_mean
+from coherence.served.address import Address
 
 
 class Setting(NamedTuple):
@@ -201,6 +202,14 @@ def _whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _url(written: str) -> str:
+    try:
+        Address.parse(written)
+    except ServerError as problem:
+        raise ArgumentTypeError(problem.sentence) from None
+    return written
+
+
 def _amount(written: str) -> float:
     try:
         number = float(written)
@@ -238,6 +247,7 @@ _DECLARED = (
         "--coherence-served",
         "Server that the release is served by, in place of the suites' own, for the property served.",
         "URL",
+        parse=_url,
         in_environment=True,
     ),
     Flag(

@@ -148,6 +148,8 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     wrong = {
         "--coherence-engine": "unknown engine 'x'; expected one of ",
         "--coherence-rehash": "expected true or false, found 'x'",
+        "--coherence-served": "found 'x' as the URL of a server; expected http or https",
+        "--coherence-served-fresh": "expected true or false, found 'x'",
         "--coherence-store-from": "x cannot be read as a store: No such file or directory",
         "--coherence-strict": "expected true or false, found 'x'",
     }.get(flag, "unknown choice 'x'; expected one of ")
