@@ -1,1 +1,1 @@
-"""Properties of where a persona runs: whether what is served is what was measured."""
+"""Properties of where a persona runs, and in which form: whether that is what was measured."""
