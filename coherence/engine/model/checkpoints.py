@@ -18,7 +18,15 @@ KIND = "checkpoint"
 # Settings that say nothing of what a model computes for a text, or only while it is trained.
 _IDLE = frozenset(
     {
-        *("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache"),
+        *(
+            "_name_or_path",
+            "_model_name_or_path",
+            "architectures",
+            "transformers_version",
+            "dtype",
+            "torch_dtype",
+            "use_cache",
+        ),
         *("bos_token_id", "eos_token_id", "pad_token_id", "id2label", "label2id", "problem_type"),
         *(
             "return_dict",

@@ -185,3 +185,10 @@ def test_another_chat_template_is_said(host: Host, tiny: Path, tuned: Make) -> N
     said = "its chat template is not the base's, by which all prompts are written"
     assert host.mount("pirate", folder) == said
     assert Skeleton(tiny).carry(folder, "pirate") == said
+
+
+def test_a_name_that_gguf_files_carry_says_nothing_of_the_model(host: Host, tuned: Make) -> None:
+    folder = tuned()
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(written | {"_model_name_or_path": "Some Mix"}))
+    assert host.mount("pirate", folder) == ""
