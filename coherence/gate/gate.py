@@ -24,8 +24,8 @@ from coherence.gate.measuring import Measuring
 from coherence.gate.needs import Needs
 from coherence.gate.outcomes import asked_of, questioned, replay_of, verdict_of
 from coherence.gate.provisional import Heard, ProvisionalVerdicts
-from coherence.gate.release import ByAssertion, Chosen, MeasuredRelease, PlannedRelease, Timed
 from coherence.gate.release_notes import ReleaseNotes, carried, conditions
+from coherence.gate.release_stages import ByAssertion, Chosen, MeasuredRelease, PlannedRelease, Timed
 from coherence.gate.united_releases import artefacts_of, united
 from coherence.plan import Measurement, Plan
 from coherence.plan.workload import Work
