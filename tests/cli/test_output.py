@@ -45,6 +45,7 @@ LINES = {
     "distill": ["distill", "a.coherence.yaml", "pirate", "--questions", "questions.txt"],
     "doctor": ["doctor"],
     "explain": ["explain", "markers"],
+    "export": ["export", "a.coherence.yaml", "pirate", "--plain", "plain"],
     "extract": ["extract", "a.coherence.yaml", "pirate", "--site", "resid_post.2", "--out", "v.safetensors"],
     "fetch": ["fetch"],
     "init": ["init", "--name", "new", "--base", "BASE", "--no-model", "A pirate captain."],
