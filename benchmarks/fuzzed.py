@@ -31,8 +31,8 @@ from coherence.engine.artefacts.skeleton import Skeleton
 from coherence.engine.artefacts.template import Template
 from coherence.engine.artefacts.vectors import load_vector
 from coherence.engine.interventions.carrier import Carrier
+from coherence.engine.model.adapter_reader import read_adapter
 from coherence.engine.model.blocks import blocks_of
-from coherence.engine.model.folder import adapter_files
 from coherence.engine.model.loading import load_model
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
@@ -403,7 +403,7 @@ class Adapters(_Folders):
     def read(self, random: Random, folder: Path) -> None:
         counted_files(folder)
         model = copy.deepcopy(_base()[1])
-        Carrier(model, blocks_of(model)).mount("a", folder, adapter_files(folder))
+        Carrier(model, blocks_of(model)).mount("a", lambda: read_adapter(folder, model))
 
 
 class Bases(_Folders):
