@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import TypeVar
+from typing import cast
 
 import numpy as np
 from truth_model import PERSONAS, World
@@ -19,13 +19,15 @@ from truth_model import PERSONAS, World
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
 from coherence.errors import SuiteError
-from coherence.plan import Condition, NextToken, Plan, Record, Reply, Scene
+from coherence.plan import Condition, Measurement, NextToken, Plan, Record, Reply, Scene
 from coherence.properties import Case, Property
 from coherence.properties.collinearity import Collinearity, CollinearityCase
 from coherence.properties.composition.chimera import Chimera, ChimeraCase
+from coherence.properties.composition.equivalence import EquivalenceCase
 from coherence.properties.markers import Markers, MarkersCase
 from coherence.properties.mixtures.attractor import Attractor, AttractorCase
 from coherence.properties.reading import Readings
+from coherence.statistics.intervals import Array
 from coherence.store import Store
 from coherence.vocabulary import Band, Estimate, Marker, Probe
 
@@ -34,6 +36,8 @@ FIRST, SITE = "resid_post.0", "resid_post.2"
 PLAIN, AGREEMENT = "plain cosine", "Cohen's kappa"
 SEVERAL = ("attractor", "equivalence", "algebra")
 """Claims that have several cases of the same personas here."""
+Compared = CollinearityCase | ChimeraCase | EquivalenceCase
+"""Cases that hold two conditions' directions against each other, and have controls of them."""
 CLAIMS: tuple[Property, ...] = (
     Collinearity(
         property="collinearity",
@@ -65,9 +69,6 @@ def alone(probe: Probe) -> Probe:
     return probe.model_copy(update={"template": None})
 
 
-_Value = TypeVar("_Value")
-
-
 class Population:
     """All questions of a world, measured under all conditions that the claims need."""
 
@@ -78,7 +79,8 @@ class Population:
         artefacts = Artefacts.of(self.scene)
         found = Engine(artefacts, store).measure(plan)
         templated = dict(zip(bare.probes, self.scene.probes, strict=True))
-        self.record = Record(found | {_with(key, templated): value for key, value in found.items()})
+        within = {cast(Measurement, _with(key, templated)): value for key, value in found.items()}
+        self.record = Record(found | within)
 
     @cached_property
     def _templates(self) -> list[list[Probe]]:
@@ -138,11 +140,11 @@ def measure(estimate: Estimate) -> str:
     return re.sub(r"dose (-?)[0-9.]+", r"dose \1D", estimate.name)
 
 
-def _with(value: _Value, templated: Mapping[Probe, Probe]) -> _Value:
-    """Put questions back into their templates, wherever they stand in a measurement."""
+def _with(value: object, templated: Mapping[Probe, Probe]) -> object:
+    """Put questions back into their templates, wherever they stand in a measurement; its kind stays."""
     if isinstance(value, Probe):
         return templated.get(value, value)
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         parts = {field.name: getattr(value, field.name) for field in fields(value)}
         return replace(value, **{name: _with(part, templated) for name, part in parts.items()})
     return tuple(_with(each, templated) for each in value) if type(value) is tuple else value
@@ -170,9 +172,10 @@ class Truth(ABC):
     def found(self, case: Case) -> dict[str, float]:
         """Give what is true by the names of the estimates; a TypeError for a case that is not known."""
 
-    def mean(self, readings: Readings, condition: Condition, depths: list[int]) -> np.ndarray:
+    def mean(self, readings: Readings, condition: Condition, depths: list[int]) -> Array:
         """Mean residual [depths, width]."""
-        return readings.residuals(self.record, condition)[depths].mean(1, dtype=np.float64)
+        mean: Array = readings.residuals(self.record, condition)[depths].mean(1, dtype=np.float64)
+        return mean
 
     def log_probs(self, condition: Condition) -> np.ndarray:
         """Log-probabilities of the next token, [questions, vocabulary]."""
@@ -189,15 +192,16 @@ class Truth(ABC):
         return np.array([sum(marker.found_in(text) for marker in markers) for text in texts])
 
     def compared(
-        self, case: Case, sides: Sequence[Condition], controls: Sequence[Sequence[Sequence[Condition]]]
+        self, case: Compared, sides: Sequence[Condition], controls: Sequence[Sequence[Sequence[Condition]]]
     ) -> tuple[float, float]:
         """Cosine and strength of two conditions' specific means, averaged over the sites."""
-        found = []
+        found, readings = [], case.contrast.readings
         for depth in case.spec.sites.depths:
-            bare = self.mean(case.readings, self.scene.bare, [depth])[0]
+            bare = self.mean(readings, self.scene.bare, [depth])[0]
 
-            def moved(condition: Condition, depth: int = depth, bare: np.ndarray = bare) -> np.ndarray:
-                return self.mean(case.readings, condition, [depth])[0] - bare
+            def moved(condition: Condition, depth: int = depth, bare: Array = bare) -> Array:
+                displacement: Array = self.mean(readings, condition, [depth])[0] - bare
+                return displacement
 
             units = np.array([np.mean([[moved(c) for c in one] for one in unit], 0) for unit in controls])
             first, second = map(moved, sides)
@@ -234,7 +238,7 @@ class Planted(Truth):
         raise TypeError(f"no truth is known of {type(case).__name__}")
 
     def _collinearity(self, case: CollinearityCase) -> dict[str, float]:
-        controls = case.controls_in_both
+        controls = case.contrast.controls
         own = self.compared(case, case.judged, controls)
         foreign = [
             self.compared(case, (case.judged[0], second), controls[:unit] + controls[unit + 1 :])
@@ -249,7 +253,7 @@ class Planted(Truth):
 
     def _chimera(self, case: ChimeraCase) -> dict[str, float]:
         by_sum, chimera, bare = case.judged.values()
-        own, strength = self.compared(case, (chimera, by_sum), case.controls_in_both)
+        own, strength = self.compared(case, (chimera, by_sum), case.contrast.controls)
         p, q, r = (self.log_probs(condition) for condition in (chimera, by_sum, bare))
         left, whole = ((np.exp(p) * (p - other)).sum(-1).mean() for other in (q, r))
         rates = [self.hits(case.markers, condition).mean() for condition in (by_sum, chimera)]
@@ -293,12 +297,13 @@ class Planted(Truth):
         }
 
 
-def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cosine(a: Array, b: Array) -> Array:
     """Cosine along the last axis."""
-    return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    found: Array = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return found
 
 
-def product(first: np.ndarray, second: np.ndarray, controls: np.ndarray) -> float:
+def product(first: Array, second: Array, controls: Array) -> float:
     """Inner product of two vectors, each without what half of the controls [units, regimes, width] share.
 
     The halves are runs of neighbours on a ring, and the other half is that of the other side.
@@ -312,10 +317,11 @@ def product(first: np.ndarray, second: np.ndarray, controls: np.ndarray) -> floa
     return float(np.mean(found))
 
 
-def without(vector: np.ndarray, directions: np.ndarray) -> np.ndarray:
+def without(vector: Array, directions: Array) -> Array:
     """Project directions [directions, width] out of a vector."""
     basis = np.linalg.qr(directions.T)[0]
-    return vector - basis @ (basis.T @ vector)
+    rest: Array = vector - basis @ (basis.T @ vector)
+    return rest
 
 
 PLANTED = Tried(CLAIMS, Planted)

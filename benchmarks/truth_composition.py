@@ -87,11 +87,11 @@ class Composed(Truth):
         profiles = [
             self._rates(case.markers, each) - self._rates(case.markers, bare) for each in (first, second)
         ]
-        alike, strength = self.compared(case, (first, second), case.controls_by_regime)
+        alike, strength = self.compared(case, (first, second), case.contrast.controls)
         return {
             "KL / seed-pair null" if case.null else "KL / KL from bare": self._apart(first, second) / null,
             "lean of the first - second way": leans[0] - leans[1],
-            "marker profile cosine": cosine(*profiles),
+            "marker profile cosine": float(cosine(*profiles)),
             "specific cosine": alike,
             f"strength of {case.pair[1].slug} along {case.pair[0].slug}": strength,
         }
