@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from coherence.engine.engine import Engine
 from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.requests.job import Job
-from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene
+from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene, Turn
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Site
 
@@ -35,7 +35,11 @@ class _Kept:
     def __exit__(self, *problem: object) -> None:
         """Let nothing go."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+    def load(self) -> bool:
+        """Load the model ahead, where it is not loaded yet."""
+        return self._executor.load()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Count what is measured: an answer out of a store would be right, and no measurement."""
         for outcome in self._executor.run(jobs):
             self.measured += 1
@@ -87,11 +91,12 @@ class Ours:
     def converse(self, work: Work) -> tuple[list[str], np.ndarray]:
         """Six turns: replies, and their means at the deepest site [replies, width]."""
         site, decoding = Site(max(work.blocks), "post"), Decoding(max_new_tokens=work.tokens)
+        turns = tuple(map(Turn, TURNS))
         replies = [
             reply
             for condition in work.conditions
             for probe in work.talks
-            for reply in Reply(condition, probe, decoding, TURNS).conversation
+            for reply in Reply(condition, probe, decoding, turns).conversation
         ]
         means = {
             reply: Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply, site)
