@@ -1,25 +1,26 @@
 """Healthy variants: releases and runs that differ from the good one in nothing that should matter."""
 
-import importlib.util
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from planted import ALL, FEW, POLES, STORED, poles_only
 from shipped import Shipped, base_weights, save_base
-from transformers import AutoTokenizer
 from work import ROOT
 
 from coherence.engine.artefacts.reference_model import reference_model
 from coherence.plan import CALIBRATION
 from coherence.store import cache_root
+
+sys.path.append(str(ROOT / "fixtures"))
+import train
 
 Change = Callable[[Shipped], None]
 TRAINING = 150.0
@@ -66,6 +67,10 @@ def _asked(probes: Callable[[], Sequence[dict[str, str]]]) -> Change:
         shipped.company["probes"] = list(probes())
 
     return change
+
+
+def _shuffled(number: int) -> Change:
+    return _asked(lambda: Random(number).sample(_own(), 24))
 
 
 def _drawn(number: int, share: int = 24) -> Change:
@@ -170,13 +175,8 @@ def _retrained(name: str, seed: int) -> Change:
 
 
 def _train(name: str, seed: int, folder: Path) -> Path:
-    spec = importlib.util.spec_from_file_location("train", ROOT / "fixtures" / "train.py")
-    assert spec is not None
-    assert spec.loader is not None
-    train: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(train)
-    train.SEED, train.FOLDERS = seed, {name: folder}
-    train.train(name, reference_model(), AutoTokenizer.from_pretrained(reference_model()))
+    with patch.dict(train.SEEDS, {name: seed}), patch.dict(train.FOLDERS, {name: folder}):
+        train.train(name, reference_model())
     return folder
 
 
@@ -200,7 +200,7 @@ VARIANTS = (
     Variant("the release as it is", seconds=ALL, laws=True),
     *(Variant(f"suite's seed + {offset}", _seeded(offset)) for offset in range(1, 6)),
     Variant("probes backwards", _asked(lambda: _own()[::-1])),
-    *(Variant(f"probes shuffled, {n}", _asked(lambda n=n: Random(n).sample(_own(), 24))) for n in (1, 2)),
+    *(Variant(f"probes shuffled, {number}", _shuffled(number)) for number in (1, 2)),
     Variant("24 further probes", _asked(_further), ALL),
     Variant("48 probes", _asked(lambda: [*_own(), *_further()])),
     *(Variant(f"24 of 48 probes, draw {number}", _drawn(number)) for number in range(1, 7)),
