@@ -135,7 +135,7 @@ def adapter(group: str, name: str, *spoils: Spoil, **lora: object) -> Kind:
     """Train an adapter with these settings of PEFT, and change it."""
 
     def make(tiny: Tiny, folder: Path) -> Shipped:
-        made = write_adapter(tiny.base, folder / "adapter", **lora)
+        made = write_adapter(tiny.base, folder / "adapter", 1, **lora)
         for spoil in spoils:
             spoil(made)
         return Shipped(tiny.base, {"pirate": made}, tiny.mate)

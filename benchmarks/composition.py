@@ -205,9 +205,13 @@ def _naive(grid: Grid) -> float:
         host.model(input_ids=inputs, use_cache=False).logits[0, last:].float().log_softmax(-1)
         handle.remove()
 
+    def often() -> None:
+        for _ in range(NAIVE):
+            run()
+
     with torch.inference_mode():
         run()
-        return _seconds(lambda: [run() for _ in range(NAIVE)]) / NAIVE * _interventions(grid)
+        return _seconds(often) / NAIVE * _interventions(grid)
 
 
 def _told(grid: Grid) -> Iterator[str]:
@@ -244,7 +248,11 @@ def _by_persona(grid: Grid) -> Iterator[list[str]]:
 def _by_task(grid: Grid) -> Iterator[list[str]]:
     for column, task in enumerate(grid.cases[0].grid.tasks):
         found = [grid.measured(case) for case in grid.cases]
-        yield [task.id, *_of(found, lambda values, column=column: values[:, column])]
+
+        def of_task(values: Array, column: int = column) -> Array:
+            return values[:, column]
+
+        yield [task.id, *_of(found, of_task)]
 
 
 def _of(found: Iterable[dict[str, Array]], part: Callable[[Array], Array]) -> list[str]:

@@ -70,7 +70,7 @@ def _end(status: int) -> str:
     if not os.WIFSIGNALED(status):
         return f"ended the process with exit code {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
-    ends = {
+    ends: dict[int, str] = {
         signal.SIGXCPU: f"took more than {SECONDS:g} seconds",
         signal.SIGKILL: "waited for what never comes, or took the memory of the machine",
     }

@@ -267,7 +267,7 @@ class Arrays(_Vectors):
         ):
             for save in (np.savez, np.savez_compressed):
                 file = io.BytesIO()
-                save(file, **held)  # type: ignore[operator]
+                save(file, **held)
                 made.append(file.getvalue())
         return made
 

@@ -81,7 +81,8 @@ class Lora:
 
         def rounded(factor: Tensor) -> Tensor:
             step = factor.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / most
-            return (factor / step).round() * step
+            nearest: Tensor = (factor / step).round() * step
+            return nearest
 
         return self._each(lambda a, b: (rounded(a), rounded(b)))
 

@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 _NUMBERS = (0, 1, 2, 7, 8, 127, 128, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 10**12, 2**63 - 1, 2**64 - 1)
 _ODD: tuple[Any, ...] = (
@@ -95,10 +95,9 @@ def _number(random: Random, content: bytes) -> bytes:
     """Write a number that means a length, a count or an offset somewhere."""
     size = random.choice((1, 2, 4, 8, 8))
     at = _place(random, content) // size * size
-    value = random.choice(_NUMBERS) % 256**size
-    return (
-        content[:at] + value.to_bytes(size, random.choice(("little", "little", "big"))) + content[at + size :]
-    )
+    value: int = random.choice(_NUMBERS) % 256**size
+    order: Literal["little", "big"] = random.choice(("little", "little", "big"))
+    return content[:at] + value.to_bytes(size, order) + content[at + size :]
 
 
 def _cut(random: Random, content: bytes) -> bytes:
@@ -177,7 +176,7 @@ def _odd(random: Random) -> Any:  # noqa: ANN401
     return copy.deepcopy(random.choice(_ODD))
 
 
-def _places(document: Any):  # noqa: ANN202, ANN401
+def _places(document: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
     keys = (
         document.keys()
         if isinstance(document, dict)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from work import TURNS, Work
 
@@ -28,13 +28,13 @@ class Naive:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         warnings.simplefilter("ignore", FutureWarning)
         artefacts = Artefacts.of(scene)
         self.tokenizer = AutoTokenizer.from_pretrained(artefacts.base, padding_side="left")
         model: Any = AutoModelForCausalLM.from_pretrained(artefacts.base, dtype=torch.float32)
-        self.blocks = model.model.layers
+        self.blocks: nn.ModuleList = model.model.layers
         first, *others = scene.release.adapters
         self.model: Any = PeftModel.from_pretrained(model, artefacts.adapter(first), adapter_name=first)
         for name in others:
@@ -56,7 +56,7 @@ class Naive:
             return torch.stack([states[depth][:, -1] for depth in depths], dim=1)
 
         found = torch.cat(list(self._run(work, size, run)))
-        return found.unflatten(0, (-1, len(work.probes))).mean(dim=1).numpy()
+        return found.reshape(-1, len(work.probes), *found.shape[1:]).mean(dim=1).numpy()
 
     def generate(self, work: Work, size: int) -> list[str]:
         """Greedy replies, condition by condition, in batches of `size` prompts."""
@@ -92,8 +92,9 @@ class Naive:
         for turn in range(len(TURNS) + 1):
             replies = self._replies(talks, work.tokens)
             talks = [[*talk, *reply] for talk, reply in zip(talks, replies, strict=True)]
-            for one, reply, mean in zip(said, replies, self._means(talks, replies, work), strict=True):
-                one.append((self.tokenizer.decode(reply, skip_special_tokens=True).strip(), mean))
+            texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
+            for one, text, mean in zip(said, texts, self._means(talks, replies, work), strict=True):
+                one.append((text.strip(), mean))
             if turn < len(TURNS):
                 talks = [[*talk, *between[turn]] for talk in talks]
         return [pair for one in said for pair in one]

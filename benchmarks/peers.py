@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,21 +27,23 @@ def peers(
         asked = json.dumps({"conditions": conditions, "blocks": blocks, "out": out})
         workers = {peer: _started(peer, base) for peer in PEERS}
         try:
-            yield {peer: lambda worker=worker: _ask(worker, asked, out) for peer, worker in workers.items()}
+            yield {peer: partial(_ask, peer, worker, asked, out) for peer, worker in workers.items()}
         finally:
             for worker in workers.values():
                 worker.communicate()
 
 
 def _started(peer: str, base: Path) -> subprocess.Popen[str]:
-    command = [HERE / ".venv-peers" / "bin" / "python", HERE / "peers_worker.py", peer, base]
+    python = HERE / ".venv-peers" / "bin" / "python"
+    command = [str(python), str(HERE / "peers_worker.py"), peer, str(base)]
     quiet = os.environ | {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
 
 
-def _ask(worker: subprocess.Popen[str], asked: str, out: str) -> tuple[float, np.ndarray]:
+def _ask(peer: str, worker: subprocess.Popen[str], asked: str, out: str) -> tuple[float, np.ndarray]:
+    assert worker.stdout is not None
     print(asked, file=worker.stdin, flush=True)
     answer = worker.stdout.readline()
     if not answer:
-        raise SystemExit(f"FAILED: {worker.args[2]} ended without an answer; its message is above")
+        raise SystemExit(f"FAILED: {peer} ended without an answer; its message is above")
     return json.loads(answer)["seconds"], np.load(out)["means"]

@@ -35,7 +35,8 @@ def main(peer: str, folder: str) -> None:
     config = AutoConfig.from_pretrained(folder)
     # The older transformers of the peers does not look where the newer one has written it.
     config.rope_theta = config.rope_parameters["rope_theta"]
-    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+    model.eval()  # type: ignore[no-untyped-call]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     for line in sys.stdin:
         asked = json.loads(line)

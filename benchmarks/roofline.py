@@ -7,6 +7,7 @@ from naive import Naive
 from work import Work
 
 from coherence.engine.model.blocks import truncated
+from coherence.plan import Condition
 
 ROW = 64
 SIDES = (512, 1024, 2048, 3072)
@@ -25,7 +26,7 @@ def needed_flops(naive: Naive, work: Work) -> float:
         if weight.ndim == 2 and "lora_" not in name
     )
     positions = [len(beginning) for _, beginning in _beginnings(naive, work)]
-    attended = 4 * config.num_attention_heads * config.head_dim * len(blocks)
+    attended: int = 4 * config.num_attention_heads * config.head_dim * len(blocks)
     return 2.0 * weights * len(positions) + attended * float(sum(positions))
 
 
@@ -37,7 +38,7 @@ def _beginnings(naive: Naive, work: Work) -> set[tuple[object, tuple[int, ...]]]
     }
 
 
-def token_ids(naive: Naive, work: Work) -> list[tuple[object, tuple[int, ...]]]:
+def token_ids(naive: Naive, work: Work) -> list[tuple[Condition, tuple[int, ...]]]:
     """Return every prompt of the work under its condition."""
     rows = [
         (condition, text) for condition, probes in work.batches(1) for text in naive.texts(condition, probes)

@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from naive import Naive
 from ours import Ours
@@ -99,7 +100,7 @@ def growth(given: Namespace) -> None:
 
 def _growth(axis: str, works: Sequence[Work], rounds: int) -> None:
     sizes = {_size(work, axis): work for work in works}
-    variants = {str(size): timed(lambda work=work: _ours().collect(work)) for size, work in sizes.items()}
+    variants = {str(size): timed(partial(_collected, work)) for size, work in sizes.items()}
     seconds, _ = alternate(variants, rounds)
     first, *_ = seconds.values()
     tokens = [sum(len(ids) for _, ids in token_ids(_naive(), work)) for work in works]
@@ -108,6 +109,10 @@ def _growth(axis: str, works: Sequence[Work], rounds: int) -> None:
         for (name, taken), count in zip(seconds.items(), tokens, strict=True)
     ]
     table(f"Growth with {axis}", (axis, "tokens x", "time x"), rows)
+
+
+def _collected(work: Work) -> np.ndarray:
+    return _ours().collect(work)
 
 
 def _size(work: Work, axis: str) -> int:
@@ -119,10 +124,15 @@ def roofline(given: Namespace) -> None:
     """Needed arithmetic per second, against what matrix products reach here."""
     work = _work(given)
     flops = needed_flops(_naive(), work)
-    peaks = []
+    peaks: list[float] = []
+
+    def multiplied() -> tuple[float, None]:
+        peaks.append(peak_flops())
+        return 0.0, None
+
     variants = _three("collect", work) | {
         "a plain forward pass": timed(lambda: plain_forward(_naive(), work)),
-        "peak": lambda: (0.0, peaks.append(peak_flops())),
+        "peak": multiplied,
     }
     seconds, _ = alternate(variants, given.rounds)
     peak = max(peaks)

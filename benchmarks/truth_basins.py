@@ -24,6 +24,7 @@ from rounds import CONSOLE, table
 from scipy.stats import norm
 
 from coherence.statistics.basin_map import BasinMap
+from coherence.statistics.intervals import Array
 
 KEPT = Path(__file__).parent / "results" / "truth-basins.csv"
 SIZES = (4, 8, 16, 32)
@@ -58,12 +59,12 @@ class Basins:
         names = [f"s{number}" for number in range(scripts)]
         return BasinMap.of(start[1:] - start[0], end[1:] - end[0], names)
 
-    def fallen(self, x: np.ndarray) -> np.ndarray:
+    def fallen(self, x: Array) -> Array:
         """One turn without noise."""
         return 0.5 * x if self.border is None else x - self.step * x * (x - self.border) * (x - 1)
 
     @cached_property
-    def ends(self) -> np.ndarray:
+    def ends(self) -> Array:
         """Mean end of every start, from the unmoved conversation, [starts]."""
         cell = GRID[1] - GRID[0]
         carried = norm.pdf(GRID[:, None], self.fallen(GRID)[None, :], self.noise) * cell
@@ -73,7 +74,8 @@ class Basins:
             for _ in range(self.turns):
                 density = carried @ density
             means.append(density @ GRID / density.sum())
-        return np.array(means[1:]) - means[0]
+        ends: Array = np.array(means[1:]) - means[0]
+        return ends
 
     @property
     def truth(self) -> float:

@@ -109,7 +109,9 @@ class Planted:
         means = much * anyone[:, None] + parts
         means[1, 0] = self.second(parts[1, 0], much[1, 0] * anyone[1], drawn)
         noise = NOISE * random.normal(size=(2, count, 1, PROBES, WIDTH)) / np.sqrt(WIDTH)
-        return means[:, :, None, None] + noise * np.linalg.norm(means, axis=-1)[:, :, None, None, None]
+        sizes = np.linalg.norm(means, axis=-1)[:, :, None, None, None]
+        moves: Moves = means[:, :, None, None] + noise * sizes
+        return moves
 
     def found(self, count: int, random: np.random.Generator) -> Found:
         """Judge one cast, without the twin among the controls where it is kin."""

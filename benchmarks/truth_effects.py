@@ -43,7 +43,7 @@ class Form:
         share = self.share + self.spread * random.standard_normal((templates, 1, 1))
         form = share * reference + self.noise * random.standard_normal(shape)
         clusters = [f"t{template}" for template in range(templates) for _ in range(each)]
-        return Effects.of(*(one.reshape(-1, TOKENS) for one in (form, reference)), clusters)
+        return Effects.of([*form.reshape(-1, TOKENS)], [*reference.reshape(-1, TOKENS)], clusters)
 
     def truths(self, tail: float | None) -> dict[str, float]:
         """Say what is true of all tokens, by the names of the estimates."""

@@ -75,14 +75,16 @@ class World:
     @property
     def by_prompt(self) -> Tensor:
         """Direction that a persona's word writes after the first block, of length 1: [personas, width]."""
-        return self._rotation[:, 1 : 1 + len(PERSONAS)].T
+        directions: Tensor = self._rotation[:, 1 : 1 + len(PERSONAS)].T
+        return directions
 
     @property
     def by_adapter(self) -> Tensor:
         """Direction that its adapter writes there, of length 1: [personas, width]."""
         cosines = torch.tensor(COSINES)[:, None]
         aside = self._rotation[:, 1 + len(PERSONAS) : 1 + 2 * len(PERSONAS)].T
-        return cosines * self.by_prompt + (1 - cosines**2).sqrt() * aside
+        directions: Tensor = cosines * self.by_prompt + (1 - cosines**2).sqrt() * aside
+        return directions
 
     @property
     def cosines(self) -> list[float]:
@@ -155,7 +157,8 @@ class World:
                 eos_token_id=1,
                 pad_token_id=0,
             )
-        ).eval()
+        )
+        model.eval()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self._plant(model, words)
         model.save_pretrained(self._folder / "base")
@@ -163,7 +166,7 @@ class World:
     def _tokenizer(self, words: list[str]) -> PreTrainedTokenizerFast:
         level = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, words[0]))
         level.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        return PreTrainedTokenizerFast(
+        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=level, eos_token="[end]", pad_token="[pad]", chat_template=TURNS
         )
 

@@ -102,4 +102,4 @@ def judged(suite: Suite, p: Array, healthy: bool) -> tuple[bool, bool, bool, boo
     among, evenly = (alone & (holm(p, weights) <= FAMILY_WISE) for weights in suite.weights)
     own = slice(0, CRITERIA)
     any_healthy = among[0 if healthy else CRITERIA :].any()
-    return among[own].any(), evenly[own].any(), alone[own].any(), any_healthy
+    return bool(among[own].any()), bool(evenly[own].any()), bool(alone[own].any()), bool(any_healthy)

@@ -79,7 +79,7 @@ class Replies:
         """What is true of all probes, by the names of the estimates."""
         p, q = self.first, self.second
         both = multivariate_normal(cov=[[1, self.agreeing], [self.agreeing, 1]]).cdf(norm.ppf([p, q]))
-        apart = p + q - 2 * both
+        apart = p + q - 2 * float(both)
         return {
             "difference": q - p,
             "recovery": (q - BARE) / (p - BARE),
@@ -112,15 +112,15 @@ def covered(replications: int, seed: int) -> list[Found]:
     return [Found(*key, np.array(ends)) for key, ends in sorted(told.items(), key=lambda item: item[0])]
 
 
-def by_chance(replications: int, seed: int) -> list[dict[str, object]]:
+def by_chance(replications: int, seed: int) -> list[dict[str, float]]:
     """Say how often regimes that are independent are judged by kappa, and how often they pass it."""
     lines = []
     for rate, n in track(CHANCE, "independent regimes", console=CONSOLE, transient=True):
         planted, random = Replies(rate, rate, agreeing=0.0), np.random.default_rng((seed, n, int(100 * rate)))
         drawn = (planted.drawn((1,) * n, random)[:, :2] > 0 for _ in range(replications))
-        judged = [pair for pair in drawn if chance_disagreements(*pair.T) >= LEAST_PROBES]
+        judged = [pair for pair in drawn if chance_disagreements(pair[:, 0], pair[:, 1]) >= LEAST_PROBES]
         probes = [f"q{index}" for index in range(n)]
-        passed = sum(kappa(*pair.T, probes).low >= MIN_AGREEMENT for pair in judged)
+        passed = sum(kappa(pair[:, 0], pair[:, 1], probes).low >= MIN_AGREEMENT for pair in judged)
         shares = {"judged": len(judged) / replications, "passed": passed / replications}
         lines.append({"rate": rate, "n": n, "replications": replications, **shares})
     return lines

@@ -24,7 +24,7 @@ from rounds import CONSOLE, table
 from scipy.optimize import brentq, curve_fit
 from scipy.stats import norm
 
-from coherence.statistics.intervals import Interval
+from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.response import Response
 
 KEPT = Path(__file__).parent / "results" / "truth-wells.csv"
@@ -76,30 +76,33 @@ class Wells:
         """The weight at which the mean is half way, where every weight is measured."""
         return float(brentq(lambda weight: float(self._m(np.array([weight]))[0]) - 0.5, 0, 1))
 
-    def _m(self, weights: np.ndarray) -> np.ndarray:
+    def _m(self, weights: Array) -> Array:
         low, high = self._mean(np.array([0.0, 1.0]))
-        return (self._mean(weights) - low) / (high - low)
+        risen: Array = (self._mean(weights) - low) / (high - low)
+        return risen
 
-    def _mean(self, weights: np.ndarray) -> np.ndarray:
+    def _mean(self, weights: Array) -> Array:
         shares = (np.arange(NODES) + 0.5) / NODES
         tips = self.tips + self.own * norm.ppf(shares)
-        return deepest(self.depth, self.pull * (weights[:, None] - tips)).mean(1)
+        mean: Array = deepest(self.depth, self.pull * (weights[:, None] - tips)).mean(1)
+        return mean
 
 
-def deepest(depth: float, tilt: np.ndarray) -> np.ndarray:
+def deepest(depth: float, tilt: Array) -> Array:
     """Find the deepest point of the potential: the root of x^3 - depth x - tilt on the tilt's side of 0."""
     size = np.abs(tilt)
     x = np.sqrt(max(depth, 0.0)) + np.cbrt(size) + 1e-9
     for _ in range(60):  # Newton's method from above, where the cubic is convex
         x = x - (x**3 - depth * x - size) / (3 * x**2 - depth)
-    return np.copysign(x, tilt)
+    point: Array = np.copysign(x, tilt)
+    return point
 
 
-def _logistic(at: np.ndarray, middle: float, steepness: float) -> np.ndarray:
+def _logistic(at: Array, middle: float, steepness: float) -> Array:
     return 1 / (1 + np.exp(-steepness * (at - middle)))
 
 
-def _rms(values: np.ndarray) -> float:
+def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
