@@ -24,10 +24,11 @@ from coherence.vocabulary import (
     Regime,
     Series,
     Table,
+    Verdict,
     Zone,
 )
 
-_STRANGE = (
+_STRANGE: tuple[object, ...] = (
     None,
     True,
     -1,
@@ -111,11 +112,11 @@ def document() -> Results:
 
 def _judged(name: str, evidence: Evidence | None) -> AssertionResult:
     persona, stated, slug = name.split(".")
-    verdict = evidence.verdict if evidence else "error"
+    verdict = evidence.verdict if evidence else Verdict.ERROR
     return AssertionResult(
         id=name, persona=persona, property=stated, slug=slug, regimes=(Regime.parse("prompt"),),
         family="collinearity", suite="a.coherence.yaml", line=3, verdict=verdict,
-        raw_verdict=evidence.raw_verdict if evidence else "error",
+        raw_verdict=evidence.raw_verdict if evidence else verdict,
         sentence=sentence_of(name, verdict, "pass", evidence, "no hook"), evidence=evidence,
         replay="coherence replay a.coherence.yaml", release={"base": "tiny 12ab"}, asked={"probes": "1"},
     )  # fmt: skip

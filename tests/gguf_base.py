@@ -21,7 +21,7 @@ def written(base: Path, path: Path, kind: str = "F32", parts: int = 1) -> Path:
     file.add_block_count(config.num_hidden_layers)
     file.add_feed_forward_length(config.intermediate_size)
     file.add_head_count(config.num_attention_heads)
-    file.add_head_count_kv(config.num_key_value_heads)
+    file.add_head_count_kv(config.num_key_value_heads or config.num_attention_heads)
     file.add_layer_norm_rms_eps(config.rms_norm_eps)
     file.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
     file.add_rope_freq_base(10000.0)
@@ -35,12 +35,12 @@ def written(base: Path, path: Path, kind: str = "F32", parts: int = 1) -> Path:
     )
     for name, weight in model.state_dict().items():
         values = _permuted(name, weight.numpy(), config)
-        told = {} if kind == "F32" or values.ndim == 1 else {"raw_dtype": quantized}
-        file.add_tensor(
-            names.get_name(name, try_suffixes=(".weight",)),
-            gguf.quantize(values, quantized) if told else values,
-            **told,
-        )
+        known = names.get_name(name, try_suffixes=(".weight",))
+        assert known is not None, name
+        if kind == "F32" or values.ndim == 1:
+            file.add_tensor(known, values)
+        else:
+            file.add_tensor(known, gguf.quantize(values, quantized), raw_dtype=quantized)
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()

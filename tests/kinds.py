@@ -34,6 +34,7 @@ from peft import (
     WaveFTConfig,
     get_peft_model,
 )
+from peft.tuners.tuners_utils import BaseTuner
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 # Of the special tokens of the tiny model's turns, which every prompt has.
@@ -110,7 +111,7 @@ def saved(kind: str, base: Path, folder: Path, seed: int = 1) -> Path:
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.add_(0.1 * torch.randn_like(parameter))
-        model.save_pretrained(folder)
+        model.save_pretrained(str(folder))
     return folder
 
 
@@ -132,5 +133,6 @@ def as_in_peft(base: Path, *folders: Path) -> PeftModel:
     for index, folder in enumerate(folders[1:], start=1):
         model.load_adapter(str(folder), str(index))
     if len(folders) > 1:
+        assert isinstance(model.base_model, BaseTuner)
         model.base_model.set_adapter([str(index) for index in range(len(folders))])
     return model.eval()

@@ -45,8 +45,9 @@ def fp8(base: Path, folder: Path) -> tuple[Path, Path]:
 
 def by_bitsandbytes(base: Path, folder: Path, **bits: Any) -> Path:
     """Quantize a model by bitsandbytes, on the CPU."""
+    config = BitsAndBytesConfig(**bits)  # type: ignore[no-untyped-call]
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        base, quantization_config=BitsAndBytesConfig(**bits), device_map="cpu", dtype=torch.float32
+        base, quantization_config=config, device_map="cpu", dtype=torch.float32
     )
     loaded.save_pretrained(folder)
     tokenizer().save_pretrained(folder)

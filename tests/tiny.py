@@ -64,7 +64,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(SENTENCES, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=bpe,
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
@@ -89,7 +89,9 @@ def model(words: PreTrainedTokenizerFast, **sizes: int) -> LlamaForCausalLM:
         "eos_token_id": words.eos_token_id,
         "pad_token_id": words.pad_token_id,
     }
-    return LlamaForCausalLM(LlamaConfig(**settings | sizes)).eval()
+    made = LlamaForCausalLM(LlamaConfig(**settings | sizes))
+    made.eval()  # type: ignore[no-untyped-call]
+    return made
 
 
 def write_base(folder: Path) -> Path:
@@ -109,7 +111,7 @@ def write_adapter(base: Path, folder: Path, seed: int = 1, **lora: Any) -> Path:
     config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **(settings | lora))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        get_peft_model(LlamaForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+        get_peft_model(LlamaForCausalLM.from_pretrained(base), config).save_pretrained(str(folder))
     return folder
 
 

@@ -270,7 +270,7 @@ def _model(family: Family, words: Any) -> PreTrainedModel:
     model: PreTrainedModel
     if family.vision is None:
         config = AutoConfig.for_model(family.model_type, **_sizes(words) | family.settings)
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     else:
         named = {"model_type": family.text} if family.text else {}
         config = AutoConfig.for_model(
@@ -279,7 +279,7 @@ def _model(family: Family, words: Any) -> PreTrainedModel:
             vision_config=family.vision,
             tie_word_embeddings=False,
         )
-        model = AutoModelForImageTextToText.from_config(config)
+        model = AutoModelForImageTextToText.from_config(config)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for weight in model.parameters():
             # Norms and biases, which start out as those that do nothing.

@@ -23,7 +23,8 @@ class ServedModel:
     def __init__(self, base: Path, adapters: Mapping[str, Path], dtype: torch.dtype = torch.float32) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base)
         self.adapters = tuple(adapters)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        self._model.eval()  # type: ignore[no-untyped-call]
         self.window: int = self._model.config.max_position_embeddings
         self._linear = [one for one in self._model.modules() if isinstance(one, nn.Linear)]
         for name, folder in adapters.items():
@@ -40,7 +41,8 @@ class ServedModel:
         """Log-probability of each token but the first, given those before it."""
         with self._under(adapter, faults), torch.inference_mode():
             logits = self._model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-        return logits[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
+        found: list[float] = logits[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
+        return found
 
     def reply(
         self, adapter: str | None, ids: Sequence[int], settings: Mapping[str, Any], faults: Collection[Fault]
@@ -48,7 +50,8 @@ class ServedModel:
         """Say tokens, the one that ends the reply among them."""
         with self._under(adapter, faults), torch.inference_mode():
             said = self._model.generate(input_ids=torch.tensor([ids]), **settings)
-        return said[0, len(ids) :].tolist()
+        reply: list[int] = said[0, len(ids) :].tolist()
+        return reply
 
     def top(
         self, adapter: str | None, ids: Sequence[int], many: int, faults: Collection[Fault]

@@ -59,7 +59,7 @@ class Serving:
         return cls(ServedModel(base, adapters), **settings)
 
     def __enter__(self) -> Self:
-        serving = self
+        serving: Serving = self
 
         class Handler(_Handler):
             server_of = serving

@@ -11,7 +11,7 @@ def assertion(
 ) -> AssertionResult:
     """An assertion of the suite of pirates, with the sentence that goes with it; `name` is its id."""
     persona, *_, slug = name.split(".")
-    given = {
+    given: dict[str, Any] = {
         "property": "collinearity",
         "family": "collinearity",
         "suite": "suites/pirate.yaml",
