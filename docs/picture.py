@@ -163,9 +163,9 @@ def _replies(picture: Picture, note: ProbeNote) -> None:
     for column, (regime, reply) in enumerate([*note.replies.items()][:2]):
         picture.y, x = top, LEFT + column * (WIDE // 2 - 10)
         picture.say(regime, x, color="muted")
-        for line in _lines(reply, note.marks.get(regime, ())):
+        for words in _lines(reply, note.marks.get(regime, ())):
             picture.y += LINE
-            picture.words(line, x)
+            picture.words(words, x)
         ends.append(picture.y)
     picture.y = max(ends) + LINE
 
