@@ -85,7 +85,7 @@ def _likelihood(asked: Server) -> str:
 
 
 def _refused(asked: Server) -> str | Check:
-    if asked.refuses("coherence-asks-for-a-model-that-is-not-there"):
+    if asked.refuses():
         return "are refused"
     return Check("fail", "unknown names", "are answered", "a misspelled name gets another model")
 

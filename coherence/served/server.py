@@ -24,6 +24,7 @@ from coherence.served.dialect import (
 WrittenKind = Literal["auto", "vllm", "openai"]
 
 _LIST = "the list of its models"
+_NOBODY = "coherence-asks-for-a-model-that-is-not-there"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Server:
         self.require(model)
         return self.dialect.reply(model, conversation, decoding)
 
-    def refuses(self, name: str) -> bool:
+    def refuses(self, name: str = _NOBODY) -> bool:
         """Whether it refuses to answer under a name that it does not list."""
         try:
             self.dialect.reply(name, Conversation(({"role": "user", "content": "Hello"},)), {"max_tokens": 1})

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from coherence.engine.model.chat import Chat
 
 _OUTSIDE = get_args(Outside)
-_NOBODY = "coherence-asks-for-a-model-that-is-not-there"
 
 
 class _Request(NamedTuple):
@@ -118,7 +117,7 @@ class BesideServer:
             ((name, _),) = measurement.condition.adapters
             return partial(_given, _numbers(self._artefacts.adapter(name)))
         if isinstance(measurement, Refusal):
-            return lambda: np.array([self._artefacts.server.refuses(_NOBODY)], np.float32)
+            return lambda: np.array([self._artefacts.server.refuses()], np.float32)
         assert isinstance(measurement, Served)
         return self._served(measurement, known)
 

@@ -1,7 +1,7 @@
 """Claims about every probe, on conditions of the tiny model that differ and that do not."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from coherence.plan import (
     LawSearch,
     Measurement,
     NextToken,
-    Outcome,
     Record,
 )
 from coherence.statistics.divergence import divergence
@@ -150,19 +149,11 @@ def test_logits_that_are_not_finite_are_an_error(runner: Runner) -> None:
         search(runner, claim(MIXED, BOTH, 1.0))
 
 
-def test_what_is_known_of_a_claim_is_not_measured_again(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_known_of_a_claim_is_not_measured_again(runner: Runner, asked: list[Measurement]) -> None:
     wanted = claim(MIXED, BOTH, inf)
     known = dict(runner.measured(Job(wanted.rests_on, {})))
-    alone, asked = search(runner, wanted), []
-    measured = Runner.measured
-
-    def counted(self: Runner, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
-        asked.extend(job.measurements)
-        return measured(self, job)
-
-    monkeypatch.setattr(Runner, "measured", counted)
+    alone = search(runner, wanted)
+    asked.clear()
     again = search(runner, wanted, known)
     assert not set(asked) & set(wanted.rests_on)
     assert again.largest.example == alone.largest.example

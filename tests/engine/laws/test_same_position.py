@@ -1,7 +1,7 @@
 """The claim of the same position, on adapters and vectors of the tiny model."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -14,7 +14,7 @@ from coherence.engine.laws.search import CALLS_PER_EXAMPLE, deviation, read_exam
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
 from coherence.errors import CoherenceError
-from coherence.plan import ClaimName, Condition, LawSearch, Measurement, Outcome, Steer
+from coherence.plan import ClaimName, Condition, LawSearch, Measurement, Steer
 from coherence.store import Store
 from coherence.vocabulary import Position, Probe, Prompt, Site, VectorSource
 
@@ -106,17 +106,11 @@ def test_where_it_is_read_belongs_to_its_key(runner: Runner) -> None:
     assert key_of(wanted, runner.artefacts) != key_of(elsewhere, runner.artefacts)
 
 
-def test_poles_that_are_known_are_not_read_again(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poles_that_are_known_are_not_read_again(runner: Runner, asked: list[Measurement]) -> None:
     wanted = claim(ADAPTED, STEERED, bound=inf)
     known = dict(runner.measured(Job(wanted.rests_on, {})))
-    alone, asked = search(runner, wanted), []
-    measured = Runner.measured
-
-    def counted(self: Runner, job: Job) -> Iterator[tuple[Measurement, Outcome]]:
-        asked.extend(job.measurements)
-        return measured(self, job)
-
-    monkeypatch.setattr(Runner, "measured", counted)
+    alone = search(runner, wanted)
+    asked.clear()
     again = search(runner, wanted, known)
     assert asked
     assert not set(asked) & set(wanted.rests_on)
