@@ -10,7 +10,7 @@ from coherence.plugin.options import OPTIONS, setting_of
 if TYPE_CHECKING:
     from coherence.plugin.suites import Suites
 
-FAMILIES = ("collinearity", "markers", "commutativity", "attractor", "serving")
+FAMILIES = ("collinearity", "markers", "commutativity", "attractor", "serving", "space")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,1 @@
+"""Properties of persona space: where a persona stands among all others, in each regime."""
