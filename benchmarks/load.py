@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from hostile import KINDS
 from work import ROOT
 
 from coherence.engine.artefacts.vectors import save_vector
@@ -35,6 +36,8 @@ BEGIN, END = "<!-- begin: python benchmarks/load.py -->", "<!-- end -->"
 
 PROBES, PERSONAS, ASSERTIONS = 100_000, 2_000, 5_000
 SECONDS, MEGABYTES = 10.0, 1_000.0
+HOSTILE_SECONDS, HOSTILE_MEGABYTES = 1.0, 200.0
+"""What reading one of `hostile.KINDS` may take more than a plain suite does."""
 SIZES = (500, 1_000, 2_000, 4_000)
 GATES, WARM, GROWTH = 200, 20, 8.0
 """Gates in one process; those before memory is looked at; megabytes that it may grow by after them."""
@@ -85,6 +88,26 @@ def validate() -> Iterator[Tried]:
             f"{spent.seconds:.1f} s, at most {spent.megabytes:.0f} MB",
             f"{SECONDS:.0f} s, {MEGABYTES:,.0f} MB",
             spent.seconds < SECONDS and spent.megabytes < MEGABYTES,
+        )
+
+
+def hostile() -> Iterator[Tried]:
+    """Check suites that are made to do harm, beside a plain one."""
+    command = [*COHERENCE, "validate", "a.coherence.yaml"]
+    with _release() as folder:
+        _small(folder, 1)
+        plain = _run(folder, command)
+    for kind, write in KINDS.items():
+        with TemporaryDirectory() as name:
+            write(Path(name))
+            spent = _run(Path(name), command, code=1)
+        seconds, megabytes = spent.seconds - plain.seconds, spent.megabytes - plain.megabytes
+        yield Tried(
+            f"a hostile suite: {kind}",
+            1,
+            f"refused: {max(seconds, 0):.1f} s and {max(megabytes, 0):.0f} MB more than a plain one",
+            f"{HOSTILE_SECONDS:.0f} s, {HOSTILE_MEGABYTES:.0f} MB",
+            seconds < HOSTILE_SECONDS and megabytes < HOSTILE_MEGABYTES,
         )
 
 
@@ -174,7 +197,7 @@ def neighbours() -> Iterator[Tried]:
     )
 
 
-PARTS = {"validate": validate, "judging": judging, "soak": soak, "neighbours": neighbours}
+PARTS = {"validate": validate, "hostile": hostile, "judging": judging, "soak": soak, "neighbours": neighbours}
 
 
 class Spent(NamedTuple):
@@ -184,12 +207,19 @@ class Spent(NamedTuple):
     megabytes: float
 
 
-def _run(folder: Path, command: Sequence[str]) -> Spent:
-    run = subprocess.Popen(command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True)
+def _run(folder: Path, command: Sequence[str], code: int = 0) -> Spent:
+    run = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=_environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     said = run.stdout.read() if run.stdout else ""
     _, status, usage = os.wait4(run.pid, 0)
     run.returncode = os.waitstatus_to_exitcode(status)
-    if run.returncode:
+    if run.returncode != code or "Traceback" in said:
         raise SystemExit(f"FAILED: {' '.join(command)} ended with {run.returncode}:\n{said}")
     return Spent(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
 

@@ -249,15 +249,13 @@ def test_what_is_not_there_is_no_problem_of_a_suite(here, path, sentence, capsys
     assert capsys.readouterr().err == f"coherence: {sentence}\n"
 
 
-def test_it_takes_no_time():
-    """Processor seconds of a run of its own for all shipped suites, as the machine may be busy."""
+def test_it_imports_no_model_library():
     program = (
-        "import sys, time; from coherence.cli import main; main(['validate', 'suites']); "
-        "print(time.process_time()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+        "import sys; from coherence.cli import main; main(['validate', 'suites']); "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0
-    assert float(run.stdout.splitlines()[-1]) < 2
 
 
 @pytest.mark.parametrize(
