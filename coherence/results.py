@@ -309,8 +309,8 @@ def _wanting(criterion: Criterion, evidence: Evidence) -> str:
     return f"{wanting}, and {about} {other.needed:.0f} for {other.estimate.name}"
 
 
-def _joined(*said: str) -> str:
-    return "; ".join(filter(None, said))
+def _joined(*sentences: str) -> str:
+    return "; ".join(filter(None, sentences))
 
 
 def _one_line(text: str, most: int) -> str:

@@ -141,7 +141,7 @@ class Baseline(_Frozen):
         try:
             suites = {name: SuiteLines.of(one for one in judged if one.suite == name) for name in names}
         except ValidationError as problem:
-            raise CoherenceError(_said(problem)) from None
+            raise CoherenceError(_worded(problem)) from None
         return cls(started=results.started, versions=results.versions, suites=suites)
 
     @property
@@ -175,12 +175,12 @@ class Baseline(_Frozen):
             raise CoherenceError(f"cannot be read: {problem.strerror or problem}", Place(str(path))) from None
         except ValidationError as problem:
             sentence = (
-                f"not a baseline of format {FORMAT}: {_said(problem)}; `coherence bless` makes a new one"
+                f"not a baseline of format {FORMAT}: {_worded(problem)}; `coherence bless` makes a new one"
             )
             raise CoherenceError(sentence, Place(str(path))) from None
 
 
-def _said(problem: ValidationError) -> str:
+def _worded(problem: ValidationError) -> str:
     first = problem.errors()[0]
     where = ".".join(map(str, first["loc"])) or "the document"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"

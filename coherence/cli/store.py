@@ -90,13 +90,13 @@ def _verify(options: Namespace) -> Output:
     removed = " and removed" if damaged and options.remove else ""
     print(f"{len(damaged)} of {entries} entries are damaged{removed}")
     wrong = _verify_artefacts(options.remove) if options.artefacts else []
-    found = {"damaged": _named(damaged), "wrong": _named(wrong)}
-    fields = {"entries": entries, **found, "removed": options.remove}
+    faulty = {"damaged": _named(damaged), "wrong": _named(wrong)}
+    fields = {"entries": entries, **faulty, "removed": options.remove}
     return Output(fields, 1 if damaged or wrong else 0)
 
 
-def _named(found: "Iterable[tuple[Path, str]]") -> list[dict[str, str]]:
-    return [{"path": str(path), "reason": reason} for path, reason in found]
+def _named(entries: "Iterable[tuple[Path, str]]") -> list[dict[str, str]]:
+    return [{"path": str(path), "reason": reason} for path, reason in entries]
 
 
 def _verify_artefacts(remove: bool) -> list[tuple[Path, str]]:

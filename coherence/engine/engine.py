@@ -88,7 +88,7 @@ class Engine:
         self._progress = progress
         self._executor = executor
         self._spending = spending or Spending()
-        self._found: dict[Measurement, Outcome] = {}
+        self._outcomes: dict[Measurement, Outcome] = {}
         self._work: dict[Measurement, Work] = {}
         self._held: _Held | None = None
         self.is_measuring = False
@@ -107,8 +107,8 @@ class Engine:
 
     def missing(self, plan: Plan) -> list[Measurement]:
         """Look up a plan, which is then known when it is measured; return what is not stored."""
-        found = self._looked_up(plan)
-        return [measurement for measurement in plan if measurement not in found]
+        stored = self._looked_up(plan)
+        return [measurement for measurement in plan if measurement not in stored]
 
     def left(self, plan: Plan) -> Work:
         """Count what is not stored of a plan.
@@ -185,13 +185,17 @@ class Engine:
 
     def _looked_up(self, plan: Plan) -> dict[Measurement, Outcome]:
         borrowed = self._store.borrowed
-        self._found |= self._stored(measurement for measurement in plan if measurement not in self._found)
+        self._outcomes |= self._stored(
+            measurement for measurement in plan if measurement not in self._outcomes
+        )
         for remark in self._store.remarks():
             self._progress.warn(remark)
         if self._store.borrowed > borrowed:
             with self._store.bounded():  # what was taken from another store has grown this one
                 pass
-        return {measurement: self._found[measurement] for measurement in plan if measurement in self._found}
+        return {
+            measurement: self._outcomes[measurement] for measurement in plan if measurement in self._outcomes
+        }
 
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         outcomes: dict[Measurement, Outcome] = {}

@@ -98,9 +98,9 @@ def replay_of(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | N
 
 def questioned(notes: Iterable[ProbeNote], scene: Scene) -> tuple[ProbeNote, ...]:
     """Put beside each probe or script that is noted what it asks, whole; what is neither stays as it is."""
-    asked = {script.id: "\n".join(turn.user for turn in script.turns) for script in scene.scripts}
-    asked |= {probe.id: probe.text for probe in scene.probes}
-    return tuple(note.model_copy(update={"question": asked.get(note.probe)}) for note in notes)
+    questions = {script.id: "\n".join(turn.user for turn in script.turns) for script in scene.scripts}
+    questions |= {probe.id: probe.text for probe in scene.probes}
+    return tuple(note.model_copy(update={"question": questions.get(note.probe)}) for note in notes)
 
 
 def asked_of(scene: Scene, day: str | None) -> dict[str, str]:

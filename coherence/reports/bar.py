@@ -187,28 +187,28 @@ class _Pulse:
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
-        self._said = time.monotonic()
+        self._last_line_at = time.monotonic()
         self._over = Event()
         self._thread: Thread | None = None
 
     def start(self) -> None:
         """Begin, unless it has begun."""
         if self._thread is None:
-            self._said = time.monotonic()
+            self._last_line_at = time.monotonic()
             self._thread = Thread(target=self._beat, daemon=True)
             self._thread.start()
 
     def put_off(self) -> None:
         """Hear that something was said."""
-        self._said = time.monotonic()
+        self._last_line_at = time.monotonic()
 
     def stop(self) -> None:
         """Fall silent."""
         self._over.set()
 
     def _beat(self) -> None:
-        while not self._over.wait(max(0.0, self._said + PULSE_S - time.monotonic())):
-            if time.monotonic() - self._said >= PULSE_S:
+        while not self._over.wait(max(0.0, self._last_line_at + PULSE_S - time.monotonic())):
+            if time.monotonic() - self._last_line_at >= PULSE_S:
                 self._bar.say(self._bar.line())
 
 

@@ -113,10 +113,10 @@ def _libraries(results: Results) -> "Iterator[Component]":
         )
 
 
-def _properties(**said: str | None) -> Iterable[Any]:
+def _properties(**values: str | None) -> Iterable[Any]:
     from cyclonedx.model import Property
 
-    return [Property(name=f"coherence:{name}", value=value) for name, value in said.items() if value]
+    return [Property(name=f"coherence:{name}", value=value) for name, value in values.items() if value]
 
 
 def _metrics(results: Results) -> Iterator[_Json]:
@@ -129,7 +129,7 @@ def _metric(criterion: Criterion, where: str) -> _Json:
     estimate = criterion.estimate
     bounds = {"lowerBound": estimate.low, "upperBound": estimate.high}
     interval = {end: str(value) for end, value in bounds.items() if isfinite(value)}
-    said = {"type": estimate.name, "slice": where}
-    return said | (
+    metric = {"type": estimate.name, "slice": where}
+    return metric | (
         {"value": str(estimate.value), "confidenceInterval": interval} if isfinite(estimate.value) else {}
     )

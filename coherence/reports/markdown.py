@@ -66,7 +66,7 @@ def markdown(results: Results, most: int = MOST_BYTES) -> str:
 
 def code(text: str) -> str:
     """Make a code span of one line, for a table too: no markup, link or mention works in it."""
-    content = re.sub(r"(\\*)\|", lambda found: found[1] * 2 + r"\|", one_line(text))
+    content = re.sub(r"(\\*)\|", lambda match: match[1] * 2 + r"\|", one_line(text))
     fence = "`" * (1 + _longest(content))
     pad = " " if content.startswith("`") or content.endswith("`") or not content else ""
     return f"{fence}{pad}{content}{pad}{fence}"
@@ -96,8 +96,8 @@ def _evidence(result: AssertionResult) -> str:
 
 
 def _remarks(results: Results) -> str:
-    said = clipped("\n".join(map(one_line, results.remarks)), _REMARKS_BYTES)
-    return f"Of the artefacts:\n\n{block(said)}\n" if said else ""
+    remarks = clipped("\n".join(map(one_line, results.remarks)), _REMARKS_BYTES)
+    return f"Of the artefacts:\n\n{block(remarks)}\n" if remarks else ""
 
 
 def _cost(results: Results) -> str:

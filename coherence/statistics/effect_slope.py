@@ -64,8 +64,8 @@ class Effects:
             lengths = np.sqrt((weights @ self.reference) * (weights @ self.form))
             return (weights @ self.between)[:, None], lengths[:, None]
 
-        found = jackknife.curved(terms).interval
-        return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+        interval = jackknife.curved(terms).interval
+        return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
 
     @cached_property
     def slopes(self) -> Array:

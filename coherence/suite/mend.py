@@ -32,10 +32,10 @@ def mend(document: Document) -> None:
         suite_file().model_validate(document.data)
     except ValidationError as error:
         # Of very many, those are said that more than assertions rest on.
-        found = sorted(keyed(error, document), key=lambda one: one[0][:1] == ("assertions",))
-        said = found[: limits.PROBLEMS + 1]
-        document.problems += ((key, problem_of(detail, key, document)) for key, detail in said)
-        _leave_out(dict.fromkeys(_part(key) for key, _ in found), document)
+        errors = sorted(keyed(error, document), key=lambda one: one[0][:1] == ("assertions",))
+        shown = errors[: limits.PROBLEMS + 1]
+        document.problems += ((key, problem_of(detail, key, document)) for key, detail in shown)
+        _leave_out(dict.fromkeys(_part(key) for key, _ in errors), document)
     else:
         return
     try:

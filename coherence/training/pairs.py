@@ -61,9 +61,9 @@ def _pairs(text: str, path: Path, bare: Condition) -> Iterator[Pair]:
         place = Place(path.as_posix(), number)
         try:
             conversation = json.loads(line)
-            asked, answered = conversation["messages"][-2:]
-            pair = Pair(asked["content"], answered["content"])
-            is_pair = all(isinstance(said, str) and said.strip() for said in (pair.question, pair.reply))
+            question, answer = conversation["messages"][-2:]
+            pair = Pair(question["content"], answer["content"])
+            is_pair = all(isinstance(text, str) and text.strip() for text in (pair.question, pair.reply))
         except (RecursionError, ValueError, LookupError, TypeError):
             is_pair = False
         if not is_pair:

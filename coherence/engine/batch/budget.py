@@ -10,7 +10,7 @@ from coherence.engine.batch.rows import Row, fit_together, in_order, size
 from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 
 # What was wanted of rows, by its name, with its value or a CoherenceError.
-Found = Iterable[tuple[Any, Any]]
+Outcomes = Iterable[tuple[Any, Any]]
 
 # How a lack of memory is told where torch has no error of its own for it: the CPU's allocator, a CUDA call
 # that is not its own allocator's, cuBLAS, and Apple's GPUs.
@@ -35,7 +35,7 @@ class Budget:
         self.tokens = tokens
         self._warn = warn
 
-    def spend(self, rows: Iterable[Row], run: Callable[[list[Row]], Found]) -> Found:
+    def spend(self, rows: Iterable[Row], run: Callable[[list[Row]], Outcomes]) -> Outcomes:
         """Run rows in batches; yield what is wanted of them, by name.
 
         A batch that memory does not hold is run again in smaller ones; what is wanted of a single row that
@@ -64,7 +64,7 @@ class Budget:
             batch.append(waiting.popleft())
         return batch
 
-    def _split(self, batch: list[Row], waiting: deque[Row]) -> Found:
+    def _split(self, batch: list[Row], waiting: deque[Row]) -> Outcomes:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         longest = max(row.longest for row in batch)
@@ -84,7 +84,7 @@ def _by_group(batch: Iterable[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _failed(batch: Iterable[Row], problem: Exception) -> Found:
+def _failed(batch: Iterable[Row], problem: Exception) -> Outcomes:
     for row in batch:
         error = in_a_sentence(problem)
         if not isinstance(problem, CoherenceError):

@@ -24,13 +24,13 @@ class Actor:
         self._artefacts = artefacts
         self._store = store
         self._threads = threads
-        self._said: list[str] = []
+        self._warnings: list[str] = []
 
     def measure(self, job: Job) -> Measured:
         """Measure a job; return every outcome, with the warnings since the last job."""
         outcomes = list(self._executor.run([job]))
-        sentences = self._said.copy()
-        self._said.clear()
+        sentences = self._warnings.copy()
+        self._warnings.clear()
         return outcomes, sentences
 
     @cached_property
@@ -39,4 +39,4 @@ class Actor:
         import torch
 
         torch.set_num_threads(min(self._threads, torch.get_num_threads()))
-        return LocalExecutor(self._artefacts, self._store, self._said.append).__enter__()
+        return LocalExecutor(self._artefacts, self._store, self._warnings.append).__enter__()

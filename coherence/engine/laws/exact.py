@@ -43,7 +43,7 @@ class LawExamples:
     def __init__(self, law_search: LawSearch) -> None:
         self._name = law_search.law
         self._probes = {probe.id: probe for probe in law_search.probes}
-        self._asked = [probe.id for probe in law_search.asked]
+        self._drawn_from = [probe.id for probe in law_search.asked]
         self._conditions = {name_of(condition): condition for condition in law_search.conditions}
         first = law_search.conditions[0]
         self._bare = Condition(first.neutral, thinking=first.thinking)
@@ -62,9 +62,9 @@ class LawExamples:
         """Hypothesis strategy: smaller means earlier probes, doses nearer 0, fewer batch mates."""
         doses = st.floats(-1, 1, width=16).map(lambda dose: round(dose, 3))
         names = st.sampled_from(sorted(self._conditions))
-        fields: dict[str, st.SearchStrategy[Any]] = {"probe": st.sampled_from(self._asked)}
+        fields: dict[str, st.SearchStrategy[Any]] = {"probe": st.sampled_from(self._drawn_from)}
         if self._name is LawName.BATCH_MATES:
-            mate = st.tuples(names, st.sampled_from(self._asked))
+            mate = st.tuples(names, st.sampled_from(self._drawn_from))
             fields |= {"condition": names, "mates": st.lists(mate, min_size=1, max_size=3)}
         elif self._name in _PAIRED:
             fields |= {
@@ -78,7 +78,7 @@ class LawExamples:
     def one_of_each(self) -> list[Example]:
         """Examples in which every artefact takes part at full weight, however few are drawn at random."""
         names = sorted(self._conditions)
-        first, last = self._asked[0], self._asked[-1]
+        first, last = self._drawn_from[0], self._drawn_from[-1]
         if self._name is LawName.BATCH_MATES:
             return [{"probe": first, "condition": name, "mates": [(name, last)]} for name in names]
         if self._name in _PAIRED:

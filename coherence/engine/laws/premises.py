@@ -13,9 +13,9 @@ class Premises:
     def __init__(self, runner: Runner, known: Mapping[Measurement, Outcome]) -> None:
         self._runner, self._known = runner, known
 
-    def record(self, wanted: Sequence[Measurement]) -> Record:
+    def record(self, measurements: Sequence[Measurement]) -> Record:
         """Return a record that has all of them."""
-        outcomes = {one: self._known[one] for one in wanted if one in self._known}
-        if lacking := tuple(one for one in wanted if one not in outcomes):
+        outcomes = {one: self._known[one] for one in measurements if one in self._known}
+        if lacking := tuple(one for one in measurements if one not in outcomes):
             outcomes |= dict(self._runner.measured(Job(lacking, {})))
         return Record(outcomes)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from coherence.engine.batch.budget import Budget, Found
+from coherence.engine.batch.budget import Budget, Outcomes
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.prefix import with_shared
 from coherence.engine.batch.rows import Row, Span
@@ -19,7 +19,7 @@ from coherence.engine.model.means import finite, mean_of
 from coherence.errors import CoherenceError, MeasurementError
 
 
-def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Found:
+def run(host: Host, rows: Sequence[Row], norms: Tensor, budget: Budget) -> Outcomes:
     """Give what is wanted of the rows, by name, each with its value or what went wrong.
 
     `norms` [blocks + 1] are the base's median token norms. Values: of a span, fp32 residuals
@@ -42,7 +42,7 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
     A MeasurementError when they are not finite.
     """
 
-    def measure(batch: Sequence[Row]) -> Found:
+    def measure(batch: Sequence[Row]) -> Outcomes:
         layout = host.laid_out(batch)
         pool = median_norm(_spans(batch, layout))
         with host.switched(()), host.put(batch, layout), Taps(host.blocks, pool) as taps:
@@ -61,7 +61,7 @@ def token_norms(host: Host, rows: Sequence[Row], budget: Budget) -> Tensor:
     return torch.stack([values[place] for place in range(len(rows))])[:, :, 0]
 
 
-def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
+def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Outcomes:
     with host.switched(batch[0].switched, batch[0].way):
         if batch[0].wants_logits:
             yield from _whole(host, sinks, batch)
@@ -75,7 +75,7 @@ def _run(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
         yield from _read(batch, taps.stacked())
 
 
-def _whole(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Found:
+def _whole(host: Host, sinks: Tensor, batch: Sequence[Row]) -> Outcomes:
     layout = host.laid_out(batch)
     counts = [row.logits for row in batch]
     spans = _spans(batch, layout)
@@ -97,13 +97,13 @@ def _spans(batch: Sequence[Row], layout: Layout) -> list[range]:
     ]
 
 
-def _read(batch: Sequence[Row], sums: Tensor) -> Found:
+def _read(batch: Sequence[Row], sums: Tensor) -> Outcomes:
     names = [(row, name, span) for row in batch for name, span in row.spans.items()]
     for (row, name, span), of_span in zip(names, sums, strict=True):
         yield name, mean_of(of_span[: span.through + 1], row.label)
 
 
-def _scored(batch: Sequence[Row], logits: Sequence[Tensor]) -> Found:
+def _scored(batch: Sequence[Row], logits: Sequence[Tensor]) -> Outcomes:
     for row, of_row in zip(batch, logits, strict=True):
         if row.log_probs is not None:
             scores = of_row.float().log_softmax(dim=-1).cpu()

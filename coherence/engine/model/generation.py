@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from coherence.engine.batch.budget import Found
+from coherence.engine.batch.budget import Outcomes
 from coherence.engine.batch.layout import Layout
 from coherence.engine.batch.packed import Packed
 from coherence.engine.batch.rows import Arrangement, Continuation, Donor, Exchange, Mean, Row
@@ -24,7 +24,7 @@ from coherence.plan import Answer, Reasoning
 from coherence.vocabulary import Part
 
 
-def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sinks: Tensor) -> Found:
+def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sinks: Tensor) -> Outcomes:
     """Yield the replies that rows want, and the mean residuals of their tokens, by name.
 
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
@@ -304,7 +304,7 @@ class _Draft:
         """Add the residuals [blocks + 1, width + 1] of the token that was appended last."""
         self._now.capture(sums)
 
-    def results(self, host: Host) -> Found:
+    def results(self, host: Host) -> Outcomes:
         """Yield the replies and the means over their tokens that are wanted."""
         for generated in self._generated:
             if generated.turn.expected not in (None, tuple(generated.ids)):

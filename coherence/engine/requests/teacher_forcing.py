@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from coherence.engine.batch.budget import Found
+from coherence.engine.batch.budget import Outcomes
 from coherence.engine.batch.rows import Row, Score
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.resolved import Beginning, Resolved
@@ -22,10 +22,10 @@ from coherence.vocabulary import Part
 # Log-probabilities of references are held until all that is compared with them has been: so many at a time.
 REFERENCES = 16
 
-_Run = Callable[[Sequence[Row]], Found]
+_Run = Callable[[Sequence[Row]], Outcomes]
 
 
-def teacher_forced(builder: RowBuilder, job: Job, run: _Run) -> Found:
+def teacher_forced(builder: RowBuilder, job: Job, run: _Run) -> Outcomes:
     """Measure the likelihoods and divergences of a job; what cannot be measured is an error of its own."""
     resolved = Resolved(builder, job.known)
     likelihoods = (one for one in job.measurements if isinstance(one, Likelihood))
@@ -43,7 +43,7 @@ def teacher_forced(builder: RowBuilder, job: Job, run: _Run) -> Found:
         yield from _ran(run, compared)
 
 
-def _ran(run: _Run, makers: Iterable[tuple[Measurement, Callable[[], Row]]]) -> Found:
+def _ran(run: _Run, makers: Iterable[tuple[Measurement, Callable[[], Row]]]) -> Outcomes:
     rows = []
     for measurement, make in makers:
         try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from coherence.engine.artefacts.keys import norms_key
-from coherence.engine.batch.budget import Budget, Found
+from coherence.engine.batch.budget import Budget, Outcomes
 from coherence.engine.batch.rows import Row
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.forward import run, token_norms
@@ -49,7 +49,7 @@ class Passes:
         for name, value in chain(made, teacher_forced(builder, job, self._run)):
             yield name, value.numpy() if isinstance(value, Tensor) else value
 
-    def _run(self, rows: Sequence[Row]) -> Found:
+    def _run(self, rows: Sequence[Row]) -> Outcomes:
         return run(self.host, rows, torch.tensor(self.norms), self._budget)
 
     @cached_property

@@ -21,14 +21,14 @@ def differences(replies: Mapping[str, str]) -> dict[str, list[Place]]:
     first, *others = replies.items() if replies else [("", "")]
     apart = {name: _apart(first[1], text) for name, text in others}
     of_first = next((own for own, _ in apart.values()), [])
-    found = {first[0]: of_first, **{name: theirs for name, (_, theirs) in apart.items()}}
-    return {name: found[name] for name in replies}
+    marked = {first[0]: of_first, **{name: theirs for name, (_, theirs) in apart.items()}}
+    return {name: marked[name] for name in replies}
 
 
 def _apart(one: str, other: str) -> tuple[list[Place], list[Place]]:
     """Find the words of each that the other does not say at the same place, in one comparison."""
     first, second = texts = [[*_WORD.finditer(text[:LIMIT])] for text in (one, other)]
-    matcher = SequenceMatcher(None, _said(first), _said(second), autojunk=False)
+    matcher = SequenceMatcher(None, _lowered(first), _lowered(second), autojunk=False)
     if matcher.ratio() < _ALIKE:
         return [], []
     codes = [code[1:] for code in matcher.get_opcodes() if code[0] != "equal"]
@@ -43,5 +43,5 @@ def _place(words: Sequence[re.Match[str]]) -> Place:
     return words[0].start(), words[-1].end()
 
 
-def _said(words: Iterable[re.Match[str]]) -> list[str]:
+def _lowered(words: Iterable[re.Match[str]]) -> list[str]:
     return [word[0].casefold() for word in words]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coherence.engine.batch.budget import ROWS, TALKS, Budget, Found
+from coherence.engine.batch.budget import ROWS, TALKS, Budget, Outcomes
 from coherence.engine.batch.rows import Continuation, Exchange, Row, Span, size
 from coherence.errors import MeasurementError, UnforeseenError
 from coherence.vocabulary import Decoding
@@ -187,7 +187,7 @@ def test_conversations_make_larger_batches() -> None:
 
     batches: list[int] = []
 
-    def run(batch: list[Row]) -> Found:
+    def run(batch: list[Row]) -> Outcomes:
         batches.append(len(batch))
         return [(name, 0) for row in batch for name in row.outputs]
 
