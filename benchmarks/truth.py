@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import truth_classifier
 import truth_effects
 import truth_page
 import truth_rates
@@ -18,7 +19,17 @@ from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
 from truth_padding import padded
-from truth_page import BY_CHANCE, NUMBERS, OF_COMPOSITION, OF_EFFECTS, OF_KL, OF_PADDING, OF_RATES, POWER
+from truth_page import (
+    BY_CHANCE,
+    NUMBERS,
+    OF_CLASSIFIER,
+    OF_COMPOSITION,
+    OF_EFFECTS,
+    OF_KL,
+    OF_PADDING,
+    OF_RATES,
+    POWER,
+)
 
 from coherence.store import Store
 
@@ -32,6 +43,7 @@ COMMANDS = (
     "kl",
     "rates",
     "effects",
+    "classifier",
     "padding",
 )
 LEVEL = 0.025
@@ -181,6 +193,17 @@ def effects(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_effects()
 
 
+def classifier(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of a classifier's accuracy are wrong; no model is needed."""
+    rows = [one.row for one in truth_classifier.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_CLASSIFIER, [asdict(row) for row in rows])
+        truth_page.write_classifier()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -204,6 +227,8 @@ def main() -> None:
         rates(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "effects":
         effects(replications, asked.seed, keep=not asked.quick)
+    elif asked.command == "classifier":
+        classifier(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "kl":
         tail(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "padding":

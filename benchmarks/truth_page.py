@@ -16,6 +16,7 @@ OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
 OF_EFFECTS = RESULTS / "truth_effects.csv"
+OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
@@ -60,6 +61,11 @@ def write_rates() -> None:
 def write_effects() -> None:
     """Put the tables of made-up effects on tokens between marks of their own."""
     _put("effects", OF_EFFECTS)
+
+
+def write_classifier() -> None:
+    """Put the tables of classifiers of made-up residuals between marks of their own."""
+    _put("classifier", OF_CLASSIFIER)
 
 
 def write_padding() -> None:

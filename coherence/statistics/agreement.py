@@ -7,6 +7,7 @@ the moved one.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ Measure = Callable[[Array, Array], Array]
 
 # One probe of each kind: hits of the first side and of the second.
 _KINDS = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+_ENDS = np.array([[1.0], [0.0]])
 
 
 def kappa(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
@@ -44,8 +46,8 @@ def chance_disagreements(first: Hits, second: Hits) -> float:
     return len(first) * (one * (1 - two) + two * (1 - one))
 
 
-def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
-    """Rate of the second minus rate of the first, from hits [probes] of each, paired by probe.
+def paired_difference(first: Hits | Array, second: Hits | Array, clusters: Sequence[str]) -> Interval:
+    """Rate of the second minus rate of the first, from hits [probes] of each, or shares, paired by probe.
 
     It is the share of probes gained minus the share lost, with one probe of each kind added to tell its
     spread (after Bonett and Price 2012). See docs/verdicts.md#intervals.
@@ -53,16 +55,33 @@ def paired_difference(first: Hits, second: Hits, clusters: Sequence[str]) -> Int
     return _interval(_difference, first, second, clusters)
 
 
-def _interval(measure: Measure, first: Hits, second: Hits, clusters: Sequence[str]) -> Interval:
+def mean_share(shares: Array, clusters: Sequence[str]) -> Interval:
+    """Mean of shares of 0 to 1, [probes], with a probe of all and one of nothing added to tell its spread.
+
+    See docs/verdicts.md#classifier.
+    """
+    interval = _enlarged(_rate, shares[:, None], _ENDS, clusters)
+    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
+
+
+def _interval(
+    measure: Measure, first: Hits | Array, second: Hits | Array, clusters: Sequence[str]
+) -> Interval:
     sides = np.stack([first, second], axis=1).astype(np.float64)
+    interval = _enlarged(measure, sides, _KINDS, clusters)
+    return replace(interval, low=max(-1.0, interval.low), high=min(1.0, interval.high))
+
+
+def _enlarged(measure: Measure, sides: Array, kinds: Array, clusters: Sequence[str]) -> Interval:
     value = float(measure(sides, np.ones((1, len(sides))))[0])
-    table, jackknife = Jackknife.enlarged(sides, _KINDS, clusters)
+    table, jackknife = Jackknife.enlarged(sides, kinds, clusters)
     values = measure(table, jackknife.weights)
     # The added probes pull the estimate towards the middle: refused is what neither would let stand.
-    interval = either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
-    return Interval(
-        value, max(-1.0, interval.low), min(1.0, interval.high), interval.doubt, interval.influence
-    )
+    return either(*(jackknife.around(centre, values) for centre in (value, float(values[0]))))
+
+
+def _rate(sides: Array, weights: Array) -> Array:
+    return _rates(sides, weights)[:, 0]
 
 
 def _kappa(sides: Array, weights: Array) -> Array:
