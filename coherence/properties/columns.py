@@ -110,3 +110,10 @@ def table(name: str, rows: Iterable[str], columns: Mapping[str, Iterable[float]]
     """Make a table of columns, each with a number for every row; empty where one is undefined."""
     cells = zip(*columns.values(), strict=True)
     return Table(name=name, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(column, cells)))
+
+
+def matrix(name: str, rows: Iterable[str], columns: Iterable[str], cells: Iterable[Iterable[float]]) -> Table:
+    """Make a table that holds rows against columns, and is drawn; empty where a value is undefined."""
+    return Table(
+        name=name, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(column, cells)), matrix=True
+    )

@@ -85,7 +85,11 @@ class Alignment:
 
         It is the smallest of the differences, and tested as such. See docs/verdicts.md#collinearity.
         """
-        return smallest([self._minus(other) for other in others])
+        return smallest(self.leads(others))
+
+    def leads(self, others: Sequence["Alignment"]) -> list[Pivot]:
+        """Cosine minus that of each of the others, for the smallest of more than one direction's."""
+        return [self._minus(other) for other in others]
 
     def _minus(self, other: "Alignment") -> Pivot:
         above = np.vstack([self.between, -other.between])

@@ -109,6 +109,9 @@ class Table(Frozen):
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[Column, ...]
+    matrix: bool = Field(
+        False, description="Whether rows are held against columns: it is drawn as a heat map as well."
+    )
 
     @model_validator(mode="after")
     def _cell_for_each(self) -> Self:

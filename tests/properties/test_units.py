@@ -13,6 +13,7 @@ UNITS = {
                 "worst": LAW, "factorial": ("tasks",), "dose": PROBES},
     "composition": {"commutativity": LAW, "chimera": PROBES},
     "personas": {"collinearity": PROBES, "stack": PROBES, "markers": PROBES, "heard": PROBES},
+    "space/distinct": {"distinct": PROBES},
     "conversations/basin": dict.fromkeys(("basin", "forgotten", "border", "plane"), SCRIPTS),
     "conversations/cache": {"cache": LAW, "lost": SCRIPTS, "late": SCRIPTS, "cache_edit": SCRIPTS,
                             "handover": SCRIPTS, "left-behind": SCRIPTS, "switched": SCRIPTS},
