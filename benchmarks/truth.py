@@ -13,6 +13,7 @@ import truth_effects
 import truth_page
 import truth_rates
 import truth_tail
+import truth_voice
 from rounds import CONSOLE, table
 from truth_claims import AGREEMENT, PLAIN, PLANTED, Population
 from truth_composition import COMPOSITION
@@ -28,6 +29,7 @@ from truth_page import (
     OF_KL,
     OF_PADDING,
     OF_RATES,
+    OF_VOICE,
     POWER,
 )
 
@@ -44,6 +46,7 @@ COMMANDS = (
     "rates",
     "effects",
     "classifier",
+    "voice",
     "padding",
 )
 LEVEL = 0.025
@@ -204,6 +207,17 @@ def classifier(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_classifier()
 
 
+def voice(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of leads and accuracies of voice are wrong; no model is needed."""
+    rows = [one.row for one in truth_voice.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_VOICE, [asdict(row) for row in rows])
+        truth_page.write_voice()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -229,6 +243,8 @@ def main() -> None:
         effects(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "classifier":
         classifier(replications, asked.seed, keep=not asked.quick)
+    elif asked.command == "voice":
+        voice(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "kl":
         tail(replications, asked.seed, keep=not asked.quick)
     elif asked.command == "padding":

@@ -17,6 +17,7 @@ OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
 OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
+OF_VOICE = RESULTS / "truth_voice.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
@@ -66,6 +67,11 @@ def write_effects() -> None:
 def write_classifier() -> None:
     """Put the tables of classifiers of made-up residuals between marks of their own."""
     _put("classifier", OF_CLASSIFIER)
+
+
+def write_voice() -> None:
+    """Put the tables of made-up gains of replies between marks of their own."""
+    _put("voice", OF_VOICE)
 
 
 def write_padding() -> None:

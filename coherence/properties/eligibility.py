@@ -40,6 +40,13 @@ def with_persona(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | Non
     return regimes
 
 
+def beyond_the_prompt(regimes: tuple[Regime, ...] | None) -> tuple[Regime, ...] | None:
+    """Refuse the prompt, and the bare model, among regimes that are held against it, with a ValueError."""
+    if Regime.PROMPT in (regimes or ()):
+        raise ValueError("prompt is what regimes are held against; expected adapter, steering or a stack")
+    return with_persona(regimes)
+
+
 def _two_personas(couple: tuple[str, str]) -> tuple[str, str]:
     if couple[0] == couple[1]:
         raise ValueError(f"{couple[0]!r} is paired with itself; expected two different personas")
