@@ -257,7 +257,7 @@ def test_each_regime_that_a_server_can_have_is_a_case():
         ("pirate", "adapter"),
         ("counsel", "adapter"),
     ]
-    assert cases[0].curve == {}
+    assert cases[0].comparison.curve == {}
 
 
 @pytest.mark.parametrize(

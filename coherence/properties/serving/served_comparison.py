@@ -1,0 +1,93 @@
+"""What one persona takes measured, here and at the server, to hold the one against the other."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from coherence.plan import AdapterNumbers, Condition, Likelihood, Measurement, PromptIds, Reply, Scene, Served
+from coherence.vocabulary import Prompt, Regime
+
+DOSES = (0.25, 0.5, 2.0, 4.0)
+LOOKED = 8
+"""Probes whose replies are looked at under other doses and personas: a cause is named, nothing decided."""
+AGAIN = 4
+"""Probes that are asked again, after all others."""
+
+
+@dataclass(frozen=True)
+class ServedComparison:
+    """One persona by one regime: `condition` is what it is here, `asked` what the server is asked under."""
+
+    scene: Scene
+    persona: str
+    regime: Regime
+    condition: Condition
+    asked: Condition
+
+    @cached_property
+    def likely_causes(self) -> list[Measurement]:
+        """The same replies at other doses and under other personas, which tell what is wrong."""
+        conditions = (*self.curve.values(), *self.others.values())
+        looked: list[Measurement] = [
+            one for condition in conditions for one in self.likelihoods(condition)[:LOOKED]
+        ]
+        return looked + ([self.numbers] if self.numbers else [])
+
+    @cached_property
+    def replies(self) -> list[Reply]:
+        """The persona's own replies."""
+        return [Reply(self.condition, probe, self.scene.decoding) for probe in self.scene.probes]
+
+    @cached_property
+    def own_replies(self) -> list[Served]:
+        """Replies of the server, decoded as it does itself."""
+        return [Served(replace(reply, condition=self.asked), own=True) for reply in self.replies]
+
+    @cached_property
+    def prompts(self) -> list[PromptIds]:
+        """How prompts are written here."""
+        return [PromptIds(self.condition, probe) for probe in self.scene.probes]
+
+    @cached_property
+    def prompts_at_server(self) -> list[Served]:
+        """How the server writes them."""
+        return [Served(PromptIds(self.asked, probe)) for probe in self.scene.probes]
+
+    @cached_property
+    def again(self) -> list[Served]:
+        """What is asked a second time, when all others have been asked."""
+        return [replace(one, turn=1) for one in self.served(self.asked)[:AGAIN]]
+
+    @cached_property
+    def curve(self) -> dict[float, Condition]:
+        """The persona at other doses than its own, where it has an adapter."""
+        match self.condition.adapters:
+            case ((name, _),):
+                return {dose: replace(self.condition, adapters=((name, dose),)) for dose in DOSES}
+        return {}
+
+    @cached_property
+    def others(self) -> dict[str, Condition]:
+        """Other personas in the same regime, but for kin."""
+        own = {self.persona, *self.scene.kin_of(self.persona)}
+        names = (name for name in self.scene.supporting([self.regime]) if name not in own)
+        conditions = {name: self.scene.condition(name, self.regime) for name in names}
+        return {name: one for name, one in conditions.items() if one != self.condition}
+
+    @cached_property
+    def numbers(self) -> AdapterNumbers | None:
+        """What its adapter's config says of its scale, where it has an adapter."""
+        return AdapterNumbers(Condition(None, adapters=self.condition.adapters)) if self.curve else None
+
+    @cached_property
+    def system(self) -> str | None:
+        """Text of the system turn."""
+        prompts: tuple[Prompt, ...] = self.condition.prompts
+        return "\n\n".join(one.text for one in prompts if one.role == "system") or self.condition.neutral
+
+    def likelihoods(self, condition: Condition) -> list[Likelihood]:
+        """List the likelihoods of the persona's own replies under a condition."""
+        return [Likelihood(condition, reply.probe, reply) for reply in self.replies]
+
+    def served(self, condition: Condition) -> list[Served]:
+        """Ask the server for the same."""
+        return [Served(one) for one in self.likelihoods(condition)]

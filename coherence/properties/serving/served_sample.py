@@ -1,0 +1,170 @@
+"""What one persona was measured to do, here and at the server, and what follows of both."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from math import isnan
+
+import numpy as np
+
+from coherence.errors import NotExposedError
+from coherence.plan import Condition, Likelihood, Record, Served
+from coherence.properties.serving.likely_dose import Numbers
+from coherence.properties.serving.otherwise_written import divergence
+from coherence.properties.serving.served_comparison import LOOKED, ServedComparison
+from coherence.statistics.dose_curve import dose_of
+from coherence.statistics.effect_slope import Effects
+from coherence.statistics.geometry import Array
+
+
+@dataclass(frozen=True)
+class ServedSample:
+    """What was measured here and at the server; a value that the server does not expose is its error."""
+
+    comparison: ServedComparison
+    record: Record
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """Probes that have an answer to look at: an empty one has no tokens."""
+        bare = self.comparison.likelihoods(self.comparison.scene.bare)
+        return [row for row, one in enumerate(bare) if not self._is_empty(one)]
+
+    @cached_property
+    def clusters(self) -> list[str]:
+        """Clusters of those probes."""
+        return [self.comparison.scene.clusters[row] for row in self.rows]
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return len(self.rows)
+
+    @cached_property
+    def unexposed(self) -> str | None:
+        """Say that the server tells no log-probabilities; None where it does."""
+        wanted = chain(
+            self.comparison.served(self.comparison.asked), self.comparison.served(self.comparison.scene.bare)
+        )
+        return _unexposed(self.record, wanted)
+
+    @cached_property
+    def unexposed_prompts(self) -> str | None:
+        """Say that the server does not tell how it writes prompts; None where it does."""
+        return _unexposed(self.record, self.comparison.prompts_at_server)
+
+    @cached_property
+    def floor(self) -> list[Array]:
+        """|served - here| of the bare model, by token, in nats."""
+        bare = self.comparison.scene.bare
+        here, there = self._here(bare, self.rows), self._there(bare)
+        return [np.abs(one - other) for one, other in zip(here, there, strict=True)]
+
+    @cached_property
+    def effects(self) -> Effects:
+        """The persona's effect at the server against that here."""
+        return Effects.of(self.served_effect, self._effect(), self.clusters)
+
+    @property
+    def size(self) -> float:
+        """How large the served effect is, of whatever kind, as a share of the one here."""
+        return float(np.sqrt(self.effects.form.sum() / self.effects.reference.sum()))
+
+    @cached_property
+    def served_effect(self) -> list[Array]:
+        """Log p(persona) - log p(bare) at the server, by token."""
+        under, bare = self._there(self.comparison.asked), self._there(self.comparison.scene.bare)
+        return [one - other for one, other in zip(under, bare, strict=True)]
+
+    @cached_property
+    def dose(self) -> float | None:
+        """The dose here that does most nearly what is served; None where no curve was measured."""
+        if not self.comparison.curve or not self._looked:
+            return None
+        curve = {1.0: self.comparison.condition, **self.comparison.curve}
+        effects = {dose: np.concatenate(self._effect_looked_at(one)) for dose, one in curve.items()}
+        return dose_of(np.concatenate(self.served_effect[: len(self._looked)]), effects)
+
+    @cached_property
+    def nearest(self) -> tuple[str, float] | None:
+        """The other persona whose effect is most like what is served, and the cosine of both."""
+        served = self.served_effect[: len(self._looked)]
+        cosines = {
+            name: Effects.of(served, self._effect_looked_at(condition), self.clusters[: len(served)]).cosine
+            for name, condition in self.comparison.others.items()
+        }
+        told = {name: cosine.value for name, cosine in cosines.items() if not isnan(cosine.value)}
+        return max(told.items(), key=lambda one: one[1], default=None)
+
+    @cached_property
+    def repeated(self) -> float:
+        """Largest |first answer - second answer| of what was asked again, in nats."""
+        pairs = ((replace(one, turn=0), one) for one in self.comparison.again)
+        apart = (
+            np.abs(self.record.served_likelihood(first) - self.record.served_likelihood(second)).max()
+            for first, second in pairs
+            if self.record.problem(second) is None
+        )
+        return float(max(apart, default=0.0))
+
+    @cached_property
+    def otherwise(self) -> dict[str, str]:
+        """What is written otherwise, by probe."""
+        found: dict[str, str] = {}
+        if self.unexposed_prompts:
+            return found
+        for ours, served in zip(self.comparison.prompts, self.comparison.prompts_at_server, strict=True):
+            here, there = self.record.prompt(ours), self.record.prompt(served)
+            if here.ids != there.ids:
+                found[ours.probe.id] = divergence(here, there, self.comparison.system)
+        return found
+
+    @cached_property
+    def numbers(self) -> Numbers | None:
+        """What the adapter's config says of its scale."""
+        if self.comparison.numbers is None:
+            return None
+        return Numbers(*map(float, self.record.adapter_numbers(self.comparison.numbers)))
+
+    @cached_property
+    def texts(self) -> tuple[list[str], list[str]]:
+        """Replies here and at the server, which decodes as it does itself."""
+        here = [self.record.reply(reply) for reply in self.comparison.replies]
+        return here, [self.record.served_reply(one).text for one in self.comparison.own_replies]
+
+    @property
+    def _looked(self) -> list[int]:
+        """Those of `rows` that are measured under other doses and personas, which are the first."""
+        return [row for row in self.rows if row < LOOKED]
+
+    def _effect_looked_at(self, condition: Condition) -> list[Array]:
+        under, bare = (
+            self._here(condition, self._looked),
+            self._here(self.comparison.scene.bare, self._looked),
+        )
+        return [one - other for one, other in zip(under, bare, strict=True)]
+
+    def _effect(self) -> list[Array]:
+        under, bare = (
+            self._here(self.comparison.condition, self.rows),
+            self._here(self.comparison.scene.bare, self.rows),
+        )
+        return [one - other for one, other in zip(under, bare, strict=True)]
+
+    def _here(self, condition: Condition, rows: Sequence[int]) -> list[Array]:
+        wanted = self.comparison.likelihoods(condition)
+        return [self.record.likelihood(wanted[row]).astype(np.float64) for row in rows]
+
+    def _there(self, condition: Condition) -> list[Array]:
+        wanted = self.comparison.served(condition)
+        return [self.record.served_likelihood(wanted[row]).astype(np.float64) for row in self.rows]
+
+    def _is_empty(self, likelihood: Likelihood) -> bool:
+        reply = likelihood.text
+        return self.record.problem(reply) is None and not self.record.reply(reply)
+
+
+def _unexposed(record: Record, wanted: Iterable[Served]) -> str | None:
+    problems = (record.problem(one) for one in wanted)
+    return next((one.sentence for one in problems if isinstance(one, NotExposedError)), None)
