@@ -1,7 +1,8 @@
 """Figures in numbers: the columns of a table that says what a picture shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from coherence.vocabulary import Arrows, Curve, Figures
 from coherence.vocabulary.figures import Column
@@ -9,7 +10,7 @@ from coherence.vocabulary.figures import Column
 
 @dataclass(frozen=True)
 class FigureColumns:
-    """Columns of numbers with their names, a row for each place or arrow."""
+    """Columns of numbers with their names, a row for each place, arrow or point."""
 
     title: str
     rows: tuple[str, ...]
@@ -18,7 +19,7 @@ class FigureColumns:
 
 
 def columns_of(figures: Figures) -> Iterator[FigureColumns]:
-    """Yield those of the curve and of the arrows, where there are such."""
+    """Yield those of the curve, the arrows and the scatter, where there are such."""
     if curve := figures.curve:
         names, columns = zip(*_of_curve(curve), strict=True)
         yield FigureColumns(f"over {curve.over.title}", curve.at, names, columns)
@@ -26,6 +27,18 @@ def columns_of(figures: Figures) -> Iterator[FigureColumns]:
         names, columns = zip(*_of_arrows(arrows), strict=True)
         title = f"{arrows.x} and {arrows.y}, {arrows.begins} and {arrows.ends}"
         yield FigureColumns(title, tuple(arrows.start), names, columns)
+    if scatter := figures.scatter:
+        rows = tuple(f"{point.name}, {point.group}" for point in scatter.points)
+        columns = (
+            _numbers(point.x for point in scatter.points),
+            _numbers(point.y for point in scatter.points),
+        )
+        names = (scatter.x, scatter.y)
+        yield FigureColumns(f"{scatter.x} and {scatter.y}", rows, names, columns)
+
+
+def _numbers(values: Iterable[float]) -> Column:
+    return tuple(value if isfinite(value) else None for value in values)
 
 
 def _of_curve(curve: Curve) -> Iterator[tuple[str, Column]]:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from coherence.vocabulary.frozen import Frozen, Text
+from coherence.vocabulary.frozen import Frozen, Statistic, Text
 
 Column = tuple[float | None, ...]
 """Numbers, one for each place; None where there is none."""
@@ -102,6 +102,23 @@ class Arrows(Frozen):
         return self
 
 
+class Point(Frozen):
+    """A place in a plane, of someone in one of several groups; points of one name are joined."""
+
+    name: str
+    group: str
+    x: Statistic
+    y: Statistic
+
+
+class Scatter(Frozen):
+    """Points in a plane."""
+
+    x: str = Field(description="What the horizontal axis is.")
+    y: str = Field(description="What the vertical axis is.")
+    points: tuple[Point, ...]
+
+
 class Table(Frozen):
     """Numbers by row and column; None where there is none."""
 
@@ -146,6 +163,7 @@ class Figures(Frozen):
     )
     curve: Curve | None = None
     arrows: Arrows | None = None
+    scatter: Scatter | None = None
     tables: tuple[Table, ...] = ()
     probes: tuple[ProbeNote, ...] = ()
     notes: tuple[Text, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from coherence.reports.html import arrows, curve, forest, heat_map
+from coherence.reports.html import arrows, curve, forest, heat_map, scatter
 from coherence.reports.html.palette import Palette
 from coherence.vocabulary import Evidence
 
@@ -25,8 +25,11 @@ def pictures(evidence: Evidence, palette: Palette) -> Iterator[Picture]:
         yield Picture(title, curve.chart(evidence.curve, palette))
     if evidence.arrows:
         yield Picture(f"{evidence.arrows.x} and {evidence.arrows.y}", arrows.chart(evidence.arrows))
+    if evidence.scatter:
+        yield Picture(f"{evidence.scatter.x} and {evidence.scatter.y}", scatter.chart(evidence.scatter))
     matrices = [table for table in evidence.tables if table.matrix]
     for table in matrices:
         yield Picture(table.name, heat_map.chart(table))
-    if not (evidence.curve or evidence.arrows or matrices) and (drawn := forest.decisive(evidence)):
+    drawn_already = evidence.curve or evidence.arrows or evidence.scatter or matrices
+    if not drawn_already and (drawn := forest.decisive(evidence)):
         yield Picture("what decided", drawn)

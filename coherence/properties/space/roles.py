@@ -1,0 +1,47 @@
+"""Roles: prompts of whoever else a model can be, among whom personas have their places."""
+
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from coherence.errors import shortened
+from coherence.plan import Scene
+from coherence.vocabulary import Prompt
+from coherence.vocabulary.persona import WrittenPrompt
+
+SHIPPED = 40
+LEAST_ROLES = 4  # two in either half of them
+
+
+@cache
+def shipped() -> tuple[str, ...]:
+    """Texts of forty roles, in the order of the alphabet: their first few are of no one kind."""
+    return tuple((files(__package__) / "roles.txt").read_text(encoding="utf-8").splitlines())
+
+
+def _all_different(roles: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    repeated = [prompt.text for prompt, times in Counter(roles).items() if times > 1]
+    if repeated:
+        raise ValueError(f"the role {shortened(repeated[0])} is there more than once; expected each once")
+    return roles
+
+
+Roles = Annotated[
+    Annotated[int, Field(ge=LEAST_ROLES, le=SHIPPED)]
+    | Annotated[tuple[WrittenPrompt, ...], Field(min_length=LEAST_ROLES), AfterValidator(_all_different)],
+    Field(
+        description="Prompts of other roles, at least four: personas are placed among them. A number takes "
+        "as many of the forty that are shipped.",
+    ),
+]
+
+
+def prompts_of(roles: int | tuple[Prompt, ...], scene: Scene) -> tuple[Prompt, ...]:
+    """List the roles' prompts; those that are shipped are system turns where the suite has one."""
+    if not isinstance(roles, int):
+        return roles
+    role = "user" if scene.neutral is None else "system"
+    return tuple(Prompt(text=text, role=role) for text in shipped()[:roles])
