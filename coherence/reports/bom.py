@@ -98,8 +98,14 @@ def _part(one: ArtefactFiles) -> "Component":
         bom_ref=ref,
         purl=PackageURL("huggingface", hub["owner"], hub["repository"], hub["commit"]) if hub else None,
         components=files,
-        properties=_properties(named=one.named, digest=one.digest),
+        properties=_properties(named=one.named, **(_read_by(one) if vector else {"digest": one.digest})),
     )
+
+
+def _read_by(vector: ArtefactFiles) -> dict[str, str | None]:
+    """Take apart what stands for a vector: the digest of its file, and what that is read by."""
+    said = zip(("digest", "site", "layers", "key"), vector.digest.split(" ", 3), strict=False)
+    return {name: None if value == "None" else value for name, value in said}
 
 
 def _libraries(results: Results) -> "Iterator[Component]":

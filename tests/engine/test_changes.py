@@ -128,6 +128,16 @@ def test_what_changes_on_the_way_is_not_kept(
     assert not any(isinstance(outcome, CoherenceError) for outcome in again.values())
 
 
+@pytest.mark.parametrize("loading", [True, False], ids=["before it is read", "while it is in use"])
+def test_what_is_done_to_files_but_not_to_what_they_hold_is_no_change(
+    release: Artefacts, files: Path, store: Store, loading: bool
+) -> None:
+    swap = Swap(lambda: [file.chmod(0o600) for file in files.rglob("*.safetensors")], loading)
+    outcomes = Engine(release, store, swap).measure(Plan(ALL))
+    assert swap.done
+    assert not any(isinstance(outcome, CoherenceError) for outcome in outcomes.values())
+
+
 def is_of(kind: str, wanted: Measurement) -> bool:
     assert isinstance(wanted, NextToken | Reply)
     return kind == "base" or wanted.condition == CONDITIONS[kind]

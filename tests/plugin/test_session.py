@@ -12,7 +12,7 @@ import pytest
 
 import coherence.plugin.session
 from coherence import __version__
-from coherence.engine.artefacts.memo import remember, stamp_of
+from coherence.engine.artefacts.memo import Stamp, remember
 from coherence.store import store_root
 
 LOADED = """
@@ -323,7 +323,7 @@ def test_pirate(coherence):
     bench.run(".")
     honest = [result.release for result in bench.results().assertions]
     weights = Path(honest[0]["adapter pirate"].split()[0]) / "adapter_model.safetensors"
-    remember(weights, stamp_of(weights.stat()), "0" * 64)
+    remember(weights, Stamp.of(weights.stat()), "0" * 64)
     bench.run(".", store=tmp_path / "store")
     assert [result.release for result in bench.results().assertions] != honest
     bench.run(".", "--coherence-rehash", store=tmp_path / "store")

@@ -62,6 +62,26 @@ def test_it_lists_artefacts_files_libraries_and_criteria(results):
     assert "value" not in metrics[1]
 
 
+def test_a_vector_has_the_digest_of_its_file_and_what_it_is_read_by(results):
+    told = [f"{SHA} None None", f"{SHA} resid_post.1 hidden_states a key", SHA]
+    vectors = [
+        ArtefactFiles(name=f"vector {index}", named="v.pt", digest=digest, files={"v.pt": SHA})
+        for index, digest in enumerate(told)
+    ]
+    bill = json.loads(bill_of_materials(results.model_copy(update={"artefacts": tuple(vectors)})))
+    said = [
+        {one["name"].removeprefix("coherence:"): one["value"] for one in part["properties"]}
+        for part in bill["components"]
+        if part["type"] == "data"
+    ]
+    whole = {"named": "v.pt", "digest": SHA}
+    assert said == [
+        whole,
+        whole | {"site": "resid_post.1", "layers": "hidden_states", "key": "a key"},
+        whole,
+    ]
+
+
 def test_results_without_files_make_no_bill(results):
     with pytest.raises(CoherenceError, match=r"^the results name no files"):
         bill_of_materials(results.model_copy(update={"artefacts": ()}))

@@ -13,10 +13,11 @@ from coherence.engine.artefacts.digests import (
     file_digest,
     folder_files,
     model_files,
-    stamp,
+    stamps,
+    written_since,
 )
 from coherence.engine.artefacts.generation_settings import GenerationSettings
-from coherence.engine.artefacts.memo import forget
+from coherence.engine.artefacts.memo import Stamp, forget
 from coherence.engine.artefacts.resolve import adapter_folder, base_folder, pinned
 from coherence.engine.artefacts.template import Template
 from coherence.engine.model.folder import CONFIG, json_told
@@ -74,7 +75,7 @@ class Artefacts:
         self._places = places or {}
         self._digests: dict[Named, _Taken] = {}
         # When the files that digests are of had been written.
-        self._stamps: dict[Named, str] = {}
+        self._stamps: dict[Named, dict[Path, Stamp]] = {}
         self._artefact_files: dict[Named, ArtefactFiles] = {}
         # Those whose digests were asked for inside `unchanged`.
         self._asked: set[Named] = set()
@@ -203,8 +204,7 @@ class Artefacts:
         yield
         for kind, name in sorted(self._asked & self._stamps.keys()):
             with self.blaming(kind, name):
-                if self._stamp(kind, name) != self._stamps[kind, name]:
-                    raise ArtefactError(_CHANGED)
+                self._require_unwritten(kind, name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind the stamps, which on another machine are others for the same files, and the server."""
@@ -219,8 +219,16 @@ class Artefacts:
                 self._digests[kind, name] = self._taken(kind, name)
         return self._digests[kind, name].digest
 
-    def _stamp(self, kind: str, name: str) -> str:
-        return stamp(self._files(kind, name))
+    def _require_unwritten(self, kind: str, name: str) -> None:
+        now, before = self._stamp(kind, name), self._stamps[kind, name]
+        if now == before:
+            return
+        if written_since(before, now) or self._taken(kind, name) != self._digests[kind, name]:
+            raise ArtefactError(_CHANGED)
+        self._stamps[kind, name] = now
+
+    def _stamp(self, kind: str, name: str) -> dict[Path, Stamp]:
+        return stamps(self._files(kind, name))
 
     def _files(self, kind: str, name: str) -> list[Path]:
         if kind == "base":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from coherence.engine.artefacts.memo import all_remembered, remember, remembered, stamp_of
+from coherence.engine.artefacts.memo import Stamp, all_remembered, remember, remembered
 from coherence.engine.model.folder import MERGES, VOCABULARIES, is_gguf, weight_files
 from coherence.errors import ArtefactError
 
@@ -29,7 +29,7 @@ def file_digest(path: Path) -> str:
         before = path.stat()
         if not stat.S_ISREG(before.st_mode):
             raise ArtefactError(f"{path} is not a file; expected one")
-        stamp = stamp_of(before)
+        stamp = Stamp.of(before)
         known = remembered(path, stamp)
         if known is not None:
             return known
@@ -38,7 +38,7 @@ def file_digest(path: Path) -> str:
     except OSError as problem:
         raise ArtefactError(f"{path} cannot be read: {problem.strerror or problem}") from problem
     settled = started - max(before.st_mtime_ns, before.st_ctime_ns) > _SETTLED_NS
-    if settled and stamp_of(after) == stamp:
+    if settled and Stamp.of(after) == stamp:
         remember(path, stamp, digest)
     return digest
 
@@ -50,7 +50,7 @@ def misremembered() -> Iterator[tuple[Path, str]]:
     """
     for known in all_remembered():
         try:
-            if stamp_of(known.path.stat()) != known.stamp:
+            if str(Stamp.of(known.path.stat())) != known.stamp:
                 continue
             digest = _taken(known.path)
         except FileNotFoundError:
@@ -108,16 +108,27 @@ def digest_of(path: Path, files: Mapping[str, str]) -> str:
     return hashlib.sha256(os.fsencode(lines)).hexdigest()
 
 
-def stamp(files: Iterable[Path]) -> str:
-    """Return a text that is another one when files are written again, or are others; none is read.
+def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return what is another value when files are written again, or are others; none is read.
 
     Unreadable: ArtefactError.
     """
     try:
-        return "\n".join(f"{file} {stamp_of(file.stat())}" for file in files)
+        return {file: Stamp.of(file.stat()) for file in files}
     except OSError as problem:
         what = problem.filename
         raise ArtefactError(f"{what} cannot be read: {problem.strerror or problem}") from problem
+
+
+def written_since(before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> bool:
+    """Whether files were written, or others put in their place, between two looks at them.
+
+    A file whose change time alone moved on, as by `chmod` or a new link to it, may also hold something else
+    under its old times: its digest tells.
+    """
+    return {file: stamp._replace(changed=0) for file, stamp in before.items()} != {
+        file: stamp._replace(changed=0) for file, stamp in now.items()
+    }
 
 
 def counted_files(path: Path) -> list[Path]:

@@ -7,9 +7,32 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from coherence.files import replace_file
 from coherence.store import cache_root
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was written again, or is another one, as far as that shows; times in ns.
+
+    Artefacts of one shape have one size, and archives restore old times: only the inode and its change time
+    tell a release that was unpacked over another one.
+    """
+
+    size: int
+    written: int
+    changed: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Take it of a file's status."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def __str__(self) -> str:
+        """Spell it as it is remembered."""
+        return ":".join(map(str, self))
 
 
 @dataclass(frozen=True)
@@ -21,20 +44,13 @@ class Remembered:
     digest: str
 
 
-def stamp_of(status: os.stat_result) -> str:
-    """Return what is another text when a file was written again, or is another one, as far as that shows."""
-    # Artefacts of one shape have one size, and archives restore old times: only the inode and its change
-    # time tell a release that was unpacked over another one.
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-
-
-def remembered(path: Path, stamp: str) -> str | None:
+def remembered(path: Path, stamp: Stamp) -> str | None:
     """Return the digest of a file that looks as it did when it was remembered; None where none is."""
     known = _read(_place(path))
-    return known.digest if known and (known.path, known.stamp) == (path.resolve(), stamp) else None
+    return known.digest if known and (known.path, known.stamp) == (path.resolve(), str(stamp)) else None
 
 
-def remember(path: Path, stamp: str, digest: str) -> None:
+def remember(path: Path, stamp: Stamp, digest: str) -> None:
     """Remember a digest. A cache folder that cannot be written costs time, not correctness."""
     with suppress(OSError):
         replace_file(_place(path), f"{stamp} {digest}\n".encode() + os.fsencode(path.resolve()))

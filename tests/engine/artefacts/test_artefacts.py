@@ -7,7 +7,7 @@ import pytest
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.digests import file_digest, folder_digest
-from coherence.engine.artefacts.memo import remember, stamp_of
+from coherence.engine.artefacts.memo import Stamp, remember
 from coherence.errors import ArtefactError, MeasurementError, Place
 from coherence.plan import Condition, Extract, Steer
 from coherence.vocabulary import Position, Prompt, Site
@@ -79,7 +79,7 @@ def test_what_is_forgotten_is_taken_anew(
     digests = [folder_digest(folder), file_digest(vector)]
     lied = (folder / "adapter_config.json", vector)
     for file in lied:
-        remember(file, stamp_of(file.stat()), "0" * 64)
+        remember(file, Stamp.of(file.stat()), "0" * 64)
     assert artefacts(**named).adapter_digest("pirate") != digests[0]
     assert artefacts(**named).vector_digest("pirate").split()[0] == "0" * 64
     artefacts(**(named | {"base": "./nowhere"})).forget()

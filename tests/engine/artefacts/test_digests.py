@@ -17,9 +17,10 @@ from coherence.engine.artefacts.digests import (
     misremembered,
     model_files,
     read_digest,
-    stamp,
+    stamps,
+    written_since,
 )
-from coherence.engine.artefacts.memo import remember, stamp_of
+from coherence.engine.artefacts.memo import Stamp, remember
 from coherence.errors import ArtefactError
 from coherence.store import cache_root
 
@@ -110,7 +111,7 @@ def test_what_holds_something_else_and_looks_the_same_is_named(file: Path, tmp_p
     (tmp_path / "written").write_text("after it")
     digest = file_digest(file)
     assert list(misremembered()) == []
-    remember(file, stamp_of(file.stat()), "0" * 64)
+    remember(file, Stamp.of(file.stat()), "0" * 64)
     ((path, sentence),) = misremembered()
     assert path == file
     assert sentence.startswith(f"its digest is {digest[:12]} and was 000000000000, although its size, times")
@@ -239,13 +240,26 @@ def test_a_pipe_is_not_read(folder: Path, name: str) -> None:
 
 
 def test_a_stamp_is_another_one_when_a_file_is_written_again(folder: Path) -> None:
-    before = stamp(counted_files(folder))
+    before = stamps(counted_files(folder))
     (folder / "README.md").write_text("a card")
-    assert stamp(counted_files(folder)) == before
+    assert stamps(counted_files(folder)) == before
     (folder / "more.json").write_text("{}")
-    between = stamp(counted_files(folder))
+    between = stamps(counted_files(folder))
     (folder / "more.json").write_text("[]")
     os.utime(folder / "more.json", ns=(0, 0))
-    assert len({before, between, stamp(counted_files(folder))}) == 3
+    after = stamps(counted_files(folder))
+    assert before != between != after
+    assert written_since(before, between)
+    assert written_since(between, after)
     with pytest.raises(ArtefactError, match="lost cannot be read: No such file"):
-        stamp([folder / "lost"])
+        stamps([folder / "lost"])
+
+
+def test_what_is_done_to_a_file_but_not_to_what_it_holds_is_no_writing(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    before = stamps([file])
+    file.chmod(0o600)
+    os.link(file, folder / "another-name")
+    after = stamps([file])
+    assert before != after
+    assert not written_since(before, after)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.artefacts.memo import all_remembered, forget, remember, remembered, stamp_of
+from coherence.engine.artefacts.memo import Stamp, all_remembered, forget, remember, remembered
 
 DIGEST = "a" * 64
 
@@ -17,11 +17,11 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_read_as_it_was_written(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.touch()
-    stamp = stamp_of(path.stat())
+    stamp = Stamp.of(path.stat())
     remember(path, stamp, DIGEST)
     assert remembered(path, stamp) == DIGEST
-    assert [(one.path, one.stamp, one.digest) for one in all_remembered()] == [(path, stamp, DIGEST)]
-    assert remembered(path, f"{stamp}0") is None
+    assert [(one.path, one.stamp, one.digest) for one in all_remembered()] == [(path, str(stamp), DIGEST)]
+    assert remembered(path, stamp._replace(size=1)) is None
     forget(path)
     assert remembered(path, stamp) is None
     assert list(all_remembered()) == []
@@ -31,13 +31,13 @@ def test_it_is_read_as_it_was_written(tmp_path: Path, name: str) -> None:
 def test_a_link_is_remembered_as_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "blob").touch()
     (tmp_path / "link").symlink_to("blob")
-    remember(tmp_path / "link", "1:2:3:4", DIGEST)
-    assert remembered(tmp_path / "blob", "1:2:3:4") == DIGEST
+    remember(tmp_path / "link", Stamp(1, 2, 3, 4), DIGEST)
+    assert remembered(tmp_path / "blob", Stamp(1, 2, 3, 4)) == DIGEST
 
 
 def test_what_was_remembered_of_another_file_is_not_taken_for_its_own(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        remember(tmp_path / name, "1:2:3:4", DIGEST)
+        remember(tmp_path / name, Stamp(1, 2, 3, 4), DIGEST)
     one, two = (tmp_path / "cache" / "digests").iterdir()
     one.write_bytes(two.read_bytes())
-    assert [remembered(tmp_path / name, "1:2:3:4") for name in ("one", "two")].count(None) == 1
+    assert [remembered(tmp_path / name, Stamp(1, 2, 3, 4)) for name in ("one", "two")].count(None) == 1

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LARGE = 10**9
+# What torch.save writes begins as a zip archive or, before torch 1.6, as a pickle.
+_BEGINNINGS = (b"PK", b"\x80")
+_SHOWN = 24  # bytes
 
 
 def read_pt(path: Path) -> Content:
@@ -32,12 +35,22 @@ def read_pt(path: Path) -> Content:
 def _loaded(path: Path) -> object:
     import torch
 
+    _require_torch(path)
     if unsafe := unsafe_to_load(path, limits.HEADER_BYTES):
         raise UnfitError(unsafe)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError as problem:
         raise UnfitError(f"it {code_refused(problem) or 'is not a whole torch file'}") from problem
+
+
+def _require_torch(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(_SHOWN)
+    if not beginning.startswith(_BEGINNINGS):
+        raise UnfitError(
+            f"it is not a torch file: it begins with {beginning!r}; expected what torch.save writes"
+        )
 
 
 class _Parts:

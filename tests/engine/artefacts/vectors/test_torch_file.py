@@ -144,3 +144,11 @@ def test_a_layer_of_no_model_is_refused(saved: Any, layer: Any) -> None:
 def test_what_is_no_layer_says_nothing(saved: Any, layer: Any) -> None:
     path = saved({"vector": torch.ones(WIDTH), "layer": layer})
     assert constant(load(path, "resid_post.1")) == 1
+
+
+def test_text_is_named_by_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "v.pt"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert refused(path, "resid_post.1") == (
+        "it is not a torch file: it begins with b'version https://git-lfs.'; expected what torch.save writes"
+    )
