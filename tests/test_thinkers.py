@@ -203,6 +203,11 @@ def test_an_effort_is_told(tmp_path: Path) -> None:
     assert "Reasoning: medium" in chat.render(Condition(None), PROBE)
 
 
+def test_an_answer_on_a_channel_ends_as_the_last_one_does() -> None:
+    vocabulary = words(HARMONY, *CHANNELS)
+    assert vocabulary.convert_ids_to_tokens(Chat(vocabulary).ends.answer) == "<|return|>"
+
+
 @pytest.mark.parametrize(
     ("template", "thinking", "expected"),
     [

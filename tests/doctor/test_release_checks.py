@@ -12,6 +12,7 @@ from tiny import CHATML
 from vector_files import control
 
 from coherence.doctor.release_checks import release
+from coherence.engine.model import quantization
 
 
 def test_a_release_that_fits_is_well(look):
@@ -100,6 +101,27 @@ def test_a_law_that_is_held_to_less_than_rounding_is_a_warning(look, tiny, tmp_p
     check = look(base=folder)["laws"]
     assert check.state == "warn"
     assert "with weights quantized by fp8 and all else in float32, laws hold to 0.1" in check.found
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq", "compressed-tensors"])
+def test_a_base_whose_library_is_not_installed_fails_with_what_to_install(
+    look, tiny, tmp_path, monkeypatch, method
+):
+    monkeypatch.setattr(quantization, "_version", lambda name: None)
+    folder = Path(shutil.copytree(tiny, tmp_path / "base"))
+    bits = {"load_in_4bit": True} if method == "bitsandbytes" else {}
+    said("config.json", quantization_config={"quant_method": method} | bits)(folder)
+    check = look(base=folder)["base"]
+    assert check.state == "fail"
+    assert check.found.endswith(f": pip install 'pytest-coherence[{method}]'")
+
+
+def test_activated_lora_fails_by_name(look, tiny_adapter, tmp_path):
+    folder = Path(shutil.copytree(tiny_adapter("pirate"), tmp_path / "other"))
+    said("adapter_config.json", alora_invocation_tokens=[1])(folder)
+    check = look(adapter=folder)["adapter pirate"]
+    assert check.state == "fail"
+    assert "with which it begins at some token (activated LoRA)" in check.found
 
 
 def test_an_adapter_of_another_rank_fails_and_the_rest_is_looked_at(look, tiny_adapter, tmp_path):

@@ -206,8 +206,8 @@ class Chat:
     def ends(self) -> Ends:
         """How the template ends an answer, and what it begins a turn of the user with.
 
-        Where it ends the last answer otherwise than those before, as templates of reasoning models do, it
-        does not say what ends one.
+        Where it ends the last answer otherwise than those before, as that of gpt-oss does, the last one's end
+        is what a model says: those before may come before more of an answer, and tell no turn's beginning.
         """
         question, answer = ({"role": role, "content": _MARK} for role in ("user", "assistant"))
         try:
@@ -220,7 +220,7 @@ class Chat:
         )
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, earlier, strict=False)))
         if last and not same:
-            return Ends()
+            return Ends(next(iter(self._special(last[:1])), None))
         return Ends(next(iter(self._special(earlier[:same])), None), self._special(earlier[same:]))
 
     def marks(self, thinking: Thinking) -> Marks | None:

@@ -210,7 +210,13 @@ CLOSED, OPENED = "<|im_end|>", "<|im_start|>"
         ("<|im_start|>{}", "<|im_end|>{}", None, OPENED),
         ("Q: {}\n", "A: {}\n", None, ""),
         # The last answer ends otherwise than those before it, whose end may come before more of the answer.
-        ("<|im_start|>{}", "A: {}{% if loop.last %}<|endoftext|>{% else %}<|im_end|>{% endif %}", None, ""),
+        (
+            "<|im_start|>{}",
+            "A: {}{% if loop.last %}<|endoftext|>{% else %}<|im_end|>{% endif %}",
+            "<|endoftext|>",
+            "",
+        ),
+        ("<|im_start|>{}", "A: {}{% if loop.last %} So.{% else %}<|im_end|>{% endif %}", None, ""),
         # Something follows at the very end.
         ("<|im_start|>{}", "A: {}<|im_end|>{% if loop.last %}<|endoftext|>{% endif %}", CLOSED, OPENED),
     ],
