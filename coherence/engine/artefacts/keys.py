@@ -8,6 +8,7 @@ from typing import Any
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.model.chat import messages
+from coherence.engine.model.turn_beginning import header_in
 from coherence.plan import (
     AdapterNumbers,
     Cache,
@@ -125,9 +126,14 @@ def _of_base(kind: str, artefacts: Artefacts) -> Key:
 
 
 def _told(artefacts: Artefacts) -> dict[str, str]:
-    """Say what changes prompts beside their messages: nothing where a template is told nothing."""
+    """Say what changes prompts and replies beside messages: nothing where a template is told nothing.
+
+    Where it begins turns by the text of a header, replies are cut at it, which they were not always.
+    """
     folded = {"system": "folded"} if artefacts.templating.fold else {}
-    return folded | ({"date": artefacts.day} if artefacts.day else {})
+    header = header_in(artefacts.template.text)
+    cut = {"cut at": header} if header else {}
+    return folded | ({"date": artefacts.day} if artefacts.day else {}) | cut
 
 
 @cache

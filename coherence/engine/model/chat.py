@@ -11,6 +11,7 @@ from coherence.engine.batch.marks import Marks, marks_of
 from coherence.engine.model.bounded_call import BoundedCall, StoppedError
 from coherence.engine.model.clock import pinned
 from coherence.engine.model.reasoning import told
+from coherence.engine.model.turn_beginning import header_in
 from coherence.errors import ArtefactError, MeasurementError, first_line
 from coherence.plan import NEUTRAL, Condition
 from coherence.served.dialect import Conversation
@@ -65,11 +66,13 @@ def _user_turn(question: str, prompts: Sequence[Prompt]) -> str:
 class Ends(NamedTuple):
     """The token by which a chat template ends an answer, and those by which it begins a turn of the user.
 
-    None where it writes no token of its own there.
+    None where it writes no token of its own there. `header` is the text that it begins a turn by instead of
+    tokens, if that is one of the known `HEADERS`.
     """
 
     answer: int | None = None
     turn: tuple[int, ...] = ()
+    header: str = ""
 
 
 class Chat:
@@ -221,7 +224,9 @@ class Chat:
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, earlier, strict=False)))
         if last and not same:
             return Ends(next(iter(self._special(last[:1])), None))
-        return Ends(next(iter(self._special(earlier[:same])), None), self._special(earlier[same:]))
+        turn = self._special(earlier[same:])
+        header = "" if turn else header_in(self.spelled(earlier[same:]))
+        return Ends(next(iter(self._special(earlier[:same])), None), turn, header)
 
     def marks(self, thinking: Thinking) -> Marks | None:
         """Return how replies set their reasoning apart; None where they are answers as a whole."""

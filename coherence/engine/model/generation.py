@@ -19,6 +19,7 @@ from coherence.engine.model.end_tokens import end_tokens
 from coherence.engine.model.host import Host
 from coherence.engine.model.means import mean_of
 from coherence.engine.model.reasoning import Split, missing
+from coherence.engine.model.turn_beginning import TurnBeginning
 from coherence.errors import MeasurementError
 from coherence.plan import Answer, Reasoning
 from coherence.vocabulary import Part
@@ -29,7 +30,7 @@ def answer(host: Host, batch: Sequence[Row], layout: Layout, logits: Tensor, sin
 
     `layout` is that of a pass that gave `logits` [rows, vocabulary] for the first tokens.
     """
-    stops, turn = stop_tokens(host), host.ends.turn
+    stops, turn = stop_tokens(host), TurnBeginning(host.tokenizer, host.ends.turn, host.ends.header)
     places = {
         _Draft(host, row, continuation, stops, turn): place
         for place, row in enumerate(batch)
@@ -176,7 +177,7 @@ class _Generated:
         self.ran_on = True
         captured = self._sums.pop(after, None)
         if captured is not None and self.ids and self.split.answers(len(self.ids)) is after:
-            self._sums[after] = captured - sum(self.latest)
+            self._sums[after] = captured - sum(list(self.latest)[len(self.latest) - (tokens - 1) :])
 
     @cached_property
     def reasoning(self) -> Reasoning | None:
@@ -201,7 +202,7 @@ class _Draft:
     """A conversation so far, with a choice of tokens of its own. `next` is what is to be run."""
 
     def __init__(
-        self, host: Host, row: Row, continuation: Continuation, stops: set[int], turn: tuple[int, ...]
+        self, host: Host, row: Row, continuation: Continuation, stops: set[int], turn: TurnBeginning
     ) -> None:
         self._begun = row
         # What is patched lies behind.
@@ -213,7 +214,9 @@ class _Draft:
         self.excess = 0
         self._generated = [
             _Generated(
-                one, Split(host.tokenizer, continuation.marks, one.before or row.ids), max(0, len(turn) - 1)
+                one,
+                Split(host.tokenizer, continuation.marks, one.before or row.ids),
+                max(0, turn.longest - 1),
             )
             for one in continuation.turns
         ]
@@ -239,17 +242,17 @@ class _Draft:
             self.ended = not self._later
             return
         self._now.say(token)
-        if self._turn and tuple(self._now.ids[-len(self._turn) :]) == self._turn:
-            self._cut()
+        if begun := self._turn.at_end_of(self._now.ids):
+            self._cut(begun)
             return
         self.ended = len(self._now.ids) == self._limit and not self._later and not self._now.turn.means
         if not self.ended:
             self._go_on([token])
 
-    def _cut(self) -> None:
-        """Take back the beginning of a turn of the user, all but the last token of which has run."""
-        self.excess = len(self._turn) - 1
-        self._now.cut(len(self._turn))
+    def _cut(self, begun: int) -> None:
+        """Take back so many tokens, which begin a turn of the user; all but the last of them have run."""
+        self.excess = begun - 1
+        self._now.cut(begun)
         self._ran -= self.excess
         self.row = self.row.taken_back(self._ran)
         self.ended = not self._later

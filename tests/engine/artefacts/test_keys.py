@@ -285,7 +285,7 @@ def told(release: Artefacts) -> list[dict[str, Any]]:
 def test_keys_say_nothing_of_a_template_that_asks_for_nothing(ship: Callable[..., Artefacts]) -> None:
     release = ship()
     for one in [*told(release), dict(norms_key(release)), dict(key_of(WeightError(condition()), release))]:
-        assert one.keys().isdisjoint({"date", "system", "ends"})
+        assert one.keys().isdisjoint({"date", "system", "cut at"})
     assert told(release) == told(ship(templating=STATED))
 
 
@@ -300,6 +300,15 @@ def test_the_date_is_in_the_keys_where_the_template_writes_it(
     assert norms_key(ship()) == norms_key(ship(templating=STATED))
     assert norms_key(ship())["date"] == "2024-07-26"
     assert "date" not in key_of(WeightError(condition()), ship())
+
+
+def test_a_header_that_replies_are_cut_at_is_in_the_keys(
+    ship: Callable[..., Artefacts], tmp_path: Path
+) -> None:
+    template = tmp_path / "base" / "chat_template.jinja"
+    template.write_text(template.read_text() + "{# [INST] #}")
+    assert {one["cut at"] for one in told(ship())} == {"[INST]"}
+    assert "cut at" not in norms_key(ship())
 
 
 def test_a_system_turn_that_a_suite_folds_is_another_key(ship: Callable[..., Artefacts]) -> None:

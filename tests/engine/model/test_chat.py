@@ -232,6 +232,18 @@ def test_how_a_template_ends_an_answer_and_begins_a_turn(
     assert words.decode(found.turn) == begins
 
 
+@pytest.mark.parametrize(
+    ("turn", "header"), [("[INST] {} [/INST]", "[INST]"), ("<|user|>\n{}\n", "<|user|>"), ("Q: {}\n", "")]
+)
+def test_a_turn_that_begins_in_text_begins_with_a_header_that_is_known(turn: str, header: str) -> None:
+    asked = turn.replace("{}", "{{ message.content }}")
+    said = "{{ message.content }}<|im_end|>"
+    each = f"{{% if message.role == 'user' %}}{asked}{{% else %}}{said}{{% endif %}}"
+    ends = Chat(templated(f"{{% for message in messages %}}{each}{{% endfor %}}")).ends
+    assert ends.turn == ()
+    assert ends.header == header
+
+
 def test_a_base_without_a_template_ends_nothing() -> None:
     words = tokenizer()
     words.chat_template = None

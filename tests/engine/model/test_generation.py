@@ -386,13 +386,15 @@ def test_every_answer_of_a_conversation_is_read_in_it(ready: Host, decoding: Dec
     assert len(lengths) > 3, "answers must end at different times"
 
 
+@pytest.mark.parametrize("by_text", [False, True], ids=["by tokens", "by the text of a header"])
 def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
-    ready: Host, monkeypatch: pytest.MonkeyPatch
+    ready: Host, monkeypatch: pytest.MonkeyPatch, by_text: bool
 ) -> None:
     rows = conversations(GREEDY)[2:4]
     whole = answers(ready, rows)
     first, begun, *_ = whole[3, 0].ids[2:]
-    monkeypatch.setattr(ready, "ends", Ends(None, (first, begun)))
+    header = str(ready.tokenizer.decode([first, begun]))
+    monkeypatch.setattr(ready, "ends", Ends(header=header) if by_text else Ends(None, (first, begun)))
     found = answers(ready, rows)
     assert found[3, 0].ids == whole[3, 0].ids[:2]
     assert found[3, 0].ran_on
