@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Start a server on the loopback with the reference model and the shipped adapters, run a command beside it, stop it.
 #
-#   bash benchmarks/served.sh vllm COMMAND...    VLLM names the program, from an environment of its own
+#   bash benchmarks/served.sh vllm COMMAND...        VLLM names the program, from an environment of its own
+#   bash benchmarks/served.sh llamacpp COMMAND...    LLAMACPP names a Python that has xllamacpp; GGUF keeps the files
 #
 # The command finds the server at $SERVED_URL, the adapters under the names of their personas. PORT: 8765 by default.
 set -euo pipefail
@@ -19,18 +20,30 @@ stop() {
 trap stop EXIT
 
 personas=(support counsel oncall pirate)
+model=$(python -c 'from coherence.engine.artefacts.reference_model import reference_model; print(reference_model())')
+loras=()
+# As exact as it gets, so that what differs is the serving: single precision, and nothing compiled.
 case $kind in
   vllm)
-    model=$(python -c 'from coherence.engine.artefacts.reference_model import reference_model; print(reference_model())')
-    loras=()
     for persona in "${personas[@]}"; do loras+=("$persona=$root/fixtures/adapters/$persona"); done
-    # As exact as it gets, so that what differs is the serving: single precision, and nothing compiled.
     VLLM_CPU_KVCACHE_SPACE=1 "${VLLM:-vllm}" serve "$model" --host 127.0.0.1 --port "$port" \
       --served-model-name reference --dtype float32 --enforce-eager --max-model-len 1024 --max-num-seqs 8 \
       --enable-lora --max-lora-rank 8 --max-loras 4 --lora-modules "${loras[@]}" >"$work/log" 2>&1 &
     ;;
+  llamacpp)
+    gguf=${GGUF:-$work}
+    if [[ ! -f $gguf/base.gguf ]]; then
+      PYTHONPATH="$root/tests:${PYTHONPATH:-}" python "$root/benchmarks/base_as_gguf.py" "$model" "$gguf/base.gguf"
+    fi
+    for persona in "${personas[@]}"; do
+      lora=$gguf/$persona.gguf
+      [[ -f $lora ]] || coherence export "$root/fixtures/company.yaml" "$persona" --gguf "$lora"
+      loras+=("$lora")
+    done
+    "${LLAMACPP:-python}" "$root/benchmarks/llamacpp_server.py" "$gguf/base.gguf" "$port" "${loras[@]}" >"$work/log" 2>&1 &
+    ;;
   *)
-    echo "found $kind, expected vllm" >&2
+    echo "found $kind, expected vllm or llamacpp" >&2
     exit 4
     ;;
 esac

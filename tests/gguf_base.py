@@ -15,7 +15,8 @@ _CONTROL, _NORMAL = 3, 1
 def written(base: Path, path: Path, kind: str = "F32", parts: int = 1) -> Path:
     """Write the model of a folder, its matrices in a type of ggml such as `Q8_0`."""
     model, words = LlamaForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
-    config, file = model.config, gguf.GGUFWriter(path, "llama")
+    config: Any = model.config
+    file = gguf.GGUFWriter(path, "llama")
     file.add_context_length(config.max_position_embeddings)
     file.add_embedding_length(config.hidden_size)
     file.add_block_count(config.num_hidden_layers)
@@ -24,7 +25,7 @@ def written(base: Path, path: Path, kind: str = "F32", parts: int = 1) -> Path:
     file.add_head_count_kv(config.num_key_value_heads or config.num_attention_heads)
     file.add_layer_norm_rms_eps(config.rms_norm_eps)
     file.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
-    file.add_rope_freq_base(10000.0)
+    file.add_rope_freq_base(config.rope_parameters["rope_theta"])
     file.add_vocab_size(config.vocab_size)
     if parts > 1:
         file.add_uint16("split.count", parts)

@@ -81,7 +81,7 @@ def _exposed(what: str, look: Callable[[], str]) -> Check:
 
 
 def _likelihood(asked: Server) -> str:
-    return f"{asked.log_probs(asked.base, (0, 0))[0]:.2f} nats for a token"
+    return f"{asked.log_probs(asked.base, *asked.dialect.shortest())[0]:.2f} nats for a token"
 
 
 def _refused(asked: Server) -> str | Check:

@@ -18,9 +18,11 @@ from coherence.served.address import Address
 
 Json = dict[str, Any]
 
+_Shape = TypeVar("_Shape", dict[str, Any], list[Any])
 _Task = TypeVar("_Task")
 _Value = TypeVar("_Value")
 
+_SHAPES: Final[Mapping[type, str]] = {dict: "object", list: "array"}
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 _LACKING: Final = frozenset({404, 405, 501})
 
@@ -89,11 +91,15 @@ class Client:
 
     def get(self, path: str, what: str) -> Json:
         """Ask for `what`, in words; a ServerError says in a sentence why there is no JSON object."""
-        return self._answered("GET", path, None, what)
+        return self._answered("GET", path, None, what, dict)
+
+    def get_list(self, path: str, what: str) -> list[Any]:
+        """Ask for `what` where a JSON array is answered; errors as of `get`."""
+        return self._answered("GET", path, None, what, list)
 
     def post(self, path: str, body: Mapping[str, Any], what: str) -> Json:
         """Send a JSON object and return the one that is answered; errors as of `get`."""
-        return self._answered("POST", path, body, what)
+        return self._answered("POST", path, body, what, dict)
 
     def each(
         self, tasks: Iterable[_Task], ask: Callable[[_Task], _Value]
@@ -114,7 +120,9 @@ class Client:
                     outcome = _outcome(one)
                     yield running.pop(one), outcome
 
-    def _answered(self, method: str, path: str, body: Mapping[str, Any] | None, what: str) -> Json:
+    def _answered(
+        self, method: str, path: str, body: Mapping[str, Any] | None, what: str, shape: type[_Shape]
+    ) -> _Shape:
         for trial in range(self._patience.retries + 1):
             is_last = trial == self._patience.retries
             try:
@@ -127,16 +135,18 @@ class Client:
             if status not in _BUSY or is_last:
                 break
             time.sleep(self._pause(trial, headers.get("retry-after", "")))
-        return self._read(status, headers, content, what)
+        return self._read(status, headers, content, what, shape)
 
-    def _read(self, status: int, headers: httpx2.Headers, content: bytes, what: str) -> Json:
+    def _read(
+        self, status: int, headers: httpx2.Headers, content: bytes, what: str, shape: type[_Shape]
+    ) -> _Shape:
         if status in range(300, 400):
             raise self._redirected(headers.get("location", "elsewhere"), what)
-        told = _object(content)
+        told = _json(content)
         if status >= 400:
             raise self._refused(status, told, content, what)
-        if told is None:
-            raise self._no_json(headers.get("content-type", "no type"), content, what)
+        if not isinstance(told, shape):
+            raise self._no_json(headers.get("content-type", "no type"), content, what, _SHAPES[shape])
         return told
 
     def _reached(
@@ -195,7 +205,7 @@ class Client:
             "one that answers"
         )
 
-    def _refused(self, status: int, told: Json | None, content: bytes, what: str) -> ServerError:
+    def _refused(self, status: int, told: object, content: bytes, what: str) -> ServerError:
         if status in (401, 403):
             return RefusalError(self._said(f"refuses {what}: {self._of_key()}"), status=status)
         reason = _message(told) or shortened(content.decode("utf-8", "replace"))
@@ -207,11 +217,11 @@ class Client:
             return "it wants a key; expected `key_env`, the variable of the environment that has it"
         return f"the key in {self.address.key_env} is not one that it takes"
 
-    def _no_json(self, kind: str, content: bytes, what: str) -> ServerError:
+    def _no_json(self, kind: str, content: bytes, what: str, expected: str) -> ServerError:
         begun = shortened(content.decode("utf-8", "replace"))
         return self._error(
-            f"answers {what} with {kind} that begins {begun}; expected a JSON object of the OpenAI protocol: "
-            "is this the URL of the API?"
+            f"answers {what} with {kind} that begins {begun}; expected a JSON {expected} of the OpenAI "
+            "protocol: is this the URL of the API?"
         )
 
     def _error(self, said: str) -> ServerError:
@@ -228,17 +238,16 @@ def _outcome(done: "Future[_Value]") -> _Value | CoherenceError:
         return in_a_sentence(problem)
 
 
-def _object(content: bytes) -> Json | None:
+def _json(content: bytes) -> object:
     try:
-        told = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
 
 
-def _message(told: Json | None) -> str | None:
+def _message(told: object) -> str | None:
     """Find what a server says for people: OpenAI's and vLLM's `error.message`, and FastAPI's `detail`."""
-    if told is None:
+    if not isinstance(told, dict):
         return None
     error = told.get("error", told)
     found = error.get("message", error.get("detail")) if isinstance(error, dict) else error

@@ -1,4 +1,4 @@
-"""How servers of each kind are asked, and what they do not tell: OpenAI's protocol, and vLLM's additions."""
+"""How a server of OpenAI's protocol is asked, and what it does not tell; other kinds have more."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 from coherence.errors import NotExposedError, ServerError, shortened
 from coherence.served.client import Client, Json
 
-Kind = Literal["vllm", "openai"]
+Kind = Literal["vllm", "llamacpp", "openai"]
 
 LOG_PROBS = "log-probabilities of a prompt"
 IDS = "token ids of a conversation"
-_REPLY = "a reply"
+REPLY = "a reply"
+_LIST = "the list of its models"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Said:
     text: str
     ids: tuple[int, ...] | None
     prompt_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model that a server lists. An adapter has a parent and a scale where the server says so."""
+
+    id: str
+    root: str | None
+    parent: str | None
+    window: int | None
+    scale: float | None = None
 
 
 class OpenAi:
@@ -50,29 +62,45 @@ class OpenAi:
         """The kind and what it says of its version."""
         return f"{self.kind} {self.version}" if self.version else self.kind
 
+    def models(self) -> dict[str, Listed]:
+        """List what it has, by id, in its order."""
+        listed = self.client.get("/v1/models", _LIST).get("data")
+        if not isinstance(listed, list):
+            raise self.misanswered(_LIST, "no `data`")
+        models = {one["id"]: _listed(one) for one in listed if isinstance(one, dict) and "id" in one}
+        if not models:
+            raise self.misanswered(_LIST, "no model in it")
+        return models
+
     def prompt_ids(self, model: str, conversation: Conversation) -> tuple[int, ...]:
         """Token ids of a conversation, as this server's template and tokenizer write it."""
         raise self.not_exposed(IDS)
 
-    def prompt_log_probs(self, model: str, ids: Sequence[int]) -> tuple[float, ...]:
-        """Log-probability of each token of a prompt but the first, given those before it, in nats."""
-        asked = {"model": model, "prompt": list(ids), "max_tokens": 1, "echo": True, "logprobs": 0}
-        answer = self.client.post("/v1/completions", asked | {"temperature": 0}, LOG_PROBS)
-        choice = self.first_choice(answer, LOG_PROBS)
-        values = _mapping(choice.get("logprobs")).get("token_logprobs")
-        return self._numbers(values, ids)
+    def shortest(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Token ids of the least prompt and reply that log-probabilities are asked of."""
+        return (0,), (0,)
+
+    def log_probs(self, model: str, prompt: Sequence[int], reply: Sequence[int]) -> tuple[float, ...]:
+        """Log-probability of each token of a reply, given the prompt and those before it, in nats."""
+        told = self._prompt_log_probs(model, (*prompt, *reply))
+        return self.numbers(told, len(reply), after=len(prompt))
 
     def reply(self, model: str, conversation: Conversation, decoding: Mapping[str, Any]) -> Said:
         """Let it answer. What decoding leaves out is the server's own default."""
         told = {"chat_template_kwargs": dict(conversation.told)} if conversation.told else {}
-        asked = {"model": model, "messages": list(conversation.messages), **decoding, **self._beside(told)}
-        answer = self.client.post("/v1/chat/completions", asked, _REPLY)
-        choice = self.first_choice(answer, _REPLY)
-        text = _mapping(choice.get("message")).get("content")
+        request = {
+            **self.named(model),
+            "messages": list(conversation.messages),
+            **decoding,
+            **self.beside(told),
+        }
+        answer = self.client.post("/v1/chat/completions", request, REPLY)
+        choice = self.first_choice(answer, REPLY)
+        text = mapping(choice.get("message")).get("content")
         if not isinstance(text, str):
-            raise self.misanswered(_REPLY, "no text in `message.content`")
-        prompt = _mapping(answer.get("usage")).get("prompt_tokens")
-        return Said(text, _ids(choice.get("token_ids")), prompt if isinstance(prompt, int) else None)
+            raise self.misanswered(REPLY, "no text in `message.content`")
+        prompt = mapping(answer.get("usage")).get("prompt_tokens")
+        return Said(text, token_ids(choice.get("token_ids")), prompt if isinstance(prompt, int) else None)
 
     def first_choice(self, answer: Json, what: str) -> Json:
         """Return the first of `choices`."""
@@ -93,72 +121,50 @@ class OpenAi:
             f"expected an answer as {self.kind} has it"
         )
 
-    def _beside(self, told: Json) -> Json:
+    def named(self, model: str) -> Json:
+        """Say which model is asked."""
+        return {"model": model}
+
+    def beside(self, told: Json) -> Json:
         """Say what the protocol has no word for: nothing to servers that may refuse it."""
         return {}
 
-    def _numbers(self, values: object, ids: Sequence[int]) -> tuple[float, ...]:
-        """Read log-probabilities of all tokens but the first, which has none."""
+    def _prompt_log_probs(self, model: str, ids: Sequence[int]) -> object:
+        """List what it tells of each token of a prompt; the first has none."""
+        request = {**self.named(model), "prompt": list(ids), "max_tokens": 1, "echo": True, "logprobs": 0}
+        answer = self.client.post("/v1/completions", request | {"temperature": 0}, LOG_PROBS)
+        return mapping(self.first_choice(answer, LOG_PROBS).get("logprobs")).get("token_logprobs")
+
+    def numbers(self, values: object, count: int, after: int = 0) -> tuple[float, ...]:
+        """Read so many log-probabilities, after those of a prompt."""
         if not values:
             raise self.not_exposed(LOG_PROBS, "it answers without them, and says nothing of that")
-        if not isinstance(values, list) or len(values) < len(ids):
-            raise self.misanswered(LOG_PROBS, f"{shortened(values)}, for {len(ids)} tokens")
-        numbers = [one for one in values[1 : len(ids)] if isinstance(one, int | float) and isfinite(one)]
-        if len(numbers) != len(ids) - 1:
+        if not isinstance(values, list) or len(values) < after + count:
+            raise self.misanswered(LOG_PROBS, f"{shortened(values)}, for {after + count} tokens")
+        told = values[after : after + count]
+        numbers = [float(one) for one in told if isinstance(one, int | float) and isfinite(one)]
+        if len(numbers) < count:
             raise self.misanswered(LOG_PROBS, "numbers that are missing or not finite")
-        return tuple(map(float, numbers))
+        return tuple(numbers)
 
 
-class Vllm(OpenAi):
-    """What vLLM has beside: token ids of conversations and replies, and log-probabilities of any prompt."""
-
-    kind: ClassVar[Kind] = "vllm"
-
-    def prompt_ids(self, model: str, conversation: Conversation) -> tuple[int, ...]:
-        """Ask `/tokenize`, which renders and tokenizes as a reply does."""
-        asked = {
-            "model": model,
-            "messages": list(conversation.messages),
-            "add_generation_prompt": True,
-            **self._beside({"chat_template_kwargs": dict(conversation.told)}),
-        }
-        answer = self.client.post("/tokenize", asked, IDS)
-        ids = _ids(answer.get("tokens"))
-        if ids is None:
-            raise self.misanswered(IDS, f"{shortened(answer.get('tokens'))} as `tokens`")
-        return ids
-
-    def prompt_log_probs(self, model: str, ids: Sequence[int]) -> tuple[float, ...]:
-        """Ask for `prompt_logprobs`, those of the prompt's own tokens alone."""
-        asked = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-        answer = self.client.post("/v1/completions", asked, LOG_PROBS)
-        told = self.first_choice(answer, LOG_PROBS).get("prompt_logprobs")
-        listed = told if isinstance(told, list) else []
-        values = [_own(place, one) for place, one in zip(listed, ids, strict=False)]
-        return self._numbers(values, ids)
-
-    def reply(self, model: str, conversation: Conversation, decoding: Mapping[str, Any]) -> Said:
-        """Let it answer, and tell the ids of what it says."""
-        return super().reply(model, conversation, {**decoding, "return_token_ids": True})
-
-    def _beside(self, told: Json) -> Json:
-        return told
-
-
-DIALECTS: Mapping[Kind, type[OpenAi]] = {"vllm": Vllm, "openai": OpenAi}
-
-
-def _ids(value: object) -> tuple[int, ...] | None:
+def token_ids(value: object) -> tuple[int, ...] | None:
+    """Take a list of token ids for one, and nothing else."""
     if not isinstance(value, list) or not all(isinstance(one, int) for one in value):
         return None
     return tuple(value)
 
 
-def _own(place: object, token: int) -> object:
-    """Find what a place of `prompt_logprobs` says of the token that stands there."""
-    return _mapping(_mapping(place).get(str(token))).get("logprob")
-
-
-def _mapping(value: object) -> Json:
+def mapping(value: object) -> Json:
     """Take what should be an object for one, and anything else for an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def _listed(told: Mapping[str, Any]) -> Listed:
+    root, parent, window = (told.get(key) for key in ("root", "parent", "max_model_len"))
+    return Listed(
+        id=str(told["id"]),
+        root=str(root) if root else None,
+        parent=str(parent) if parent else None,
+        window=window if isinstance(window, int) else None,
+    )

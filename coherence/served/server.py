@@ -1,7 +1,6 @@
 """A server as it is judged: who it is, what it lists under which names, and what it can be asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 from typing import Any, Literal
@@ -11,30 +10,20 @@ from numpy.typing import NDArray
 
 from coherence.errors import NotExposedError, ServerError, did_you_mean
 from coherence.served.client import Client, RefusalError
-from coherence.served.dialect import (
-    DIALECTS,
-    IDS,
-    LOG_PROBS,
-    Conversation,
-    Kind,
-    OpenAi,
-    Said,
-)
+from coherence.served.dialect import IDS, LOG_PROBS, Conversation, Kind, Listed, OpenAi, Said
+from coherence.served.llamacpp import LlamaCpp
+from coherence.served.vllm import Vllm
 
-WrittenKind = Literal["auto", "vllm", "openai"]
+WrittenKind = Literal["auto", "vllm", "llamacpp", "openai"]
 
-_LIST = "the list of its models"
+DIALECTS: Mapping[Kind, type[OpenAi]] = {"vllm": Vllm, "llamacpp": LlamaCpp, "openai": OpenAi}
+
+_VERSIONS: Mapping[Kind, tuple[str, str]] = {
+    "vllm": ("/version", "version"),
+    "llamacpp": ("/props", "build_info"),
+}
+"""Where servers of a kind tell their version, and no other kind does, and under which name."""
 _NOBODY = "coherence-asks-for-a-model-that-is-not-there"
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A model that a server lists. An adapter has a parent where the server says so."""
-
-    id: str
-    root: str | None
-    parent: str | None
-    window: int | None
 
 
 class Server:
@@ -51,20 +40,17 @@ class Server:
     @cached_property
     def dialect(self) -> OpenAi:
         """How it is asked."""
-        version = self._version()
-        kind: Kind = self._kind if self._kind != "auto" else ("vllm" if version else "openai")
-        return DIALECTS[kind](self.client, version)
+        if self._kind != "auto":
+            return DIALECTS[self._kind](self.client, self._version(self._kind))
+        for kind in _VERSIONS:
+            if version := self._version(kind):
+                return DIALECTS[kind](self.client, version)
+        return OpenAi(self.client)
 
     @cached_property
     def models(self) -> Mapping[str, Listed]:
         """What it lists, by id, in its order."""
-        listed = self.client.get("/v1/models", _LIST).get("data")
-        if not isinstance(listed, list):
-            raise self.dialect.misanswered(_LIST, "no `data`")
-        found = {one["id"]: _listed(one) for one in listed if isinstance(one, dict) and "id" in one}
-        if not found:
-            raise self.dialect.misanswered(_LIST, "no model in it")
-        return found
+        return self.dialect.models()
 
     @cached_property
     def base(self) -> str:
@@ -88,17 +74,17 @@ class Server:
                 raise self.dialect.not_exposed(IDS, problem.sentence) from None
             raise
 
-    def log_probs(self, model: str, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Log-probability of each token but the first, given those before it: float32 [tokens - 1], nats.
+    def log_probs(self, model: str, prompt: Sequence[int], reply: Sequence[int]) -> NDArray[np.float32]:
+        """Log-probability of each token of a reply, given all before it: float32 [tokens], nats.
 
-        A NotExposedError where the server does not tell them even of two tokens.
+        A NotExposedError where the server does not tell them even of the shortest.
         """
         self.require(model)
         with self._trying:
             missing = self._no_log_probs
         if missing:
             raise missing
-        return np.array(self.dialect.prompt_log_probs(model, ids), np.float32)
+        return np.array(self.dialect.log_probs(model, prompt, reply), np.float32)
 
     def reply(self, model: str, conversation: Conversation, decoding: Mapping[str, Any]) -> Said:
         """Let a model answer; what `decoding`, in the words of the protocol, leaves out is the server's."""
@@ -124,7 +110,7 @@ class Server:
     def _no_log_probs(self) -> NotExposedError | None:
         """Ask for the least that there is: what is refused then is not about the prompt."""
         try:
-            self.dialect.prompt_log_probs(self.base, (0, 0))
+            self.dialect.log_probs(self.base, *self.dialect.shortest())
         except NotExposedError as problem:
             return problem
         except RefusalError as problem:
@@ -133,24 +119,15 @@ class Server:
             raise
         return None
 
-    def _version(self) -> str | None:
-        """Ask for the version, which vLLM tells at a path of its own."""
-        if self._kind == "openai":
+    def _version(self, kind: Kind) -> str | None:
+        """Ask for the version where servers of a kind tell it."""
+        if kind not in _VERSIONS:
             return None
+        path, name = _VERSIONS[kind]
         try:
-            version = self.client.get("/version", "its version").get("version")
+            version = self.client.get(path, "its version").get(name)
         except RefusalError as problem:
             if problem.is_lacking:
                 return None
             raise
         return str(version)[:100] if version else None
-
-
-def _listed(told: Mapping[str, Any]) -> Listed:
-    root, parent, window = (told.get(key) for key in ("root", "parent", "max_model_len"))
-    return Listed(
-        id=str(told["id"]),
-        root=str(root) if root else None,
-        parent=str(parent) if parent else None,
-        window=window if isinstance(window, int) else None,
-    )

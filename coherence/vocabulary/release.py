@@ -152,7 +152,7 @@ class ServedAt(_Frozen):
     """Where the release is served, and under which names."""
 
     url: str = Field(description="Root of the API, with or without `/v1`. Nothing else is talked to.")
-    kind: Literal["auto", "vllm", "openai"] = Field(
+    kind: Literal["auto", "vllm", "llamacpp", "openai"] = Field(
         "auto", description="What it speaks beside OpenAI's protocol; `auto` asks it."
     )
     base: str | None = Field(

@@ -45,11 +45,11 @@ def test_it_is_found_out_to_be_vllm_with_its_names(server, serving):
 def test_log_probabilities_are_those_of_the_model(server, tiny):
     with torch.inference_mode():
         plain = AutoModelForCausalLM.from_pretrained(tiny)(torch.tensor([IDS])).logits[0].log_softmax(-1)
-    expected = [float(plain[place, token]) for place, (_, token) in enumerate(pairwise(IDS))]
-    found = server.log_probs("base", IDS)
+    expected = [float(plain[place, token]) for place, (_, token) in enumerate(pairwise(IDS))][1:]
+    found = server.log_probs("base", IDS[:2], IDS[2:])
     assert found.dtype == np.float32
     assert np.allclose(found, expected, atol=1e-4)
-    assert not np.allclose(server.log_probs("pirate", IDS), expected, atol=1e-2)
+    assert not np.allclose(server.log_probs("pirate", IDS[:2], IDS[2:]), expected, atol=1e-2)
 
 
 def test_a_conversation_is_tokenized_as_the_server_does(server, serving):
@@ -89,14 +89,14 @@ def test_an_unknown_name_is_refused_or_not(server, serving):
 )
 def test_log_probabilities_that_are_not_there_are_not_exposed(server, serving, fault, why):
     with serving.faulty(fault), pytest.raises(NotExposedError) as problem:
-        server.log_probs("pirate", IDS)
+        server.log_probs("pirate", IDS[:2], IDS[2:])
     assert str(problem.value).startswith("log-probabilities of a prompt: not exposed by http://127.0.0.1:")
     assert why in str(problem.value)
 
 
 def test_a_prompt_that_is_too_long_is_refused_and_not_called_not_exposed(server, serving):
     with pytest.raises(RefusalError, match="maximum context length is 1024 tokens"):
-        server.log_probs("pirate", [5] * 2000)
+        server.log_probs("pirate", [5] * 1900, [5] * 100)
     with pytest.raises(RefusalError, match="maximum context length"):
         server.reply("pirate", ASKED, {"max_tokens": 5000})
 
@@ -108,7 +108,7 @@ def test_a_server_of_plain_openai_says_what_it_does_not_expose(tiny):
         with pytest.raises(NotExposedError, match="token ids of a conversation: not exposed by"):
             server.prompt_ids("base", ASKED)
         with pytest.raises(NotExposedError, match="log-probabilities of a prompt: not exposed by"):
-            server.log_probs("base", IDS)
+            server.log_probs("base", IDS[:2], IDS[2:])
         said = server.reply("base", ASKED, GREEDY)
         assert (said.ids, said.prompt_tokens) == (
             None,
@@ -176,4 +176,4 @@ def test_log_probabilities_of_too_few_tokens_or_of_none(values):
         Client(Address.parse(url), Patience(retries=0)) as client,
         pytest.raises(ServerError, match="answers log-probabilities of a prompt with"),
     ):
-        Server(client, "openai").log_probs("base", (1, 2, 3))
+        Server(client, "openai").log_probs("base", (1,), (2, 3))

@@ -144,8 +144,8 @@ class BesideServer:
             raise MeasurementError("a server is asked for the likelihood of plain answers alone")
         if not said.ids:
             raise MeasurementError(f"the reply to probe {likelihood.probe.id!r} is empty")
-        ids = (*self._chat.encode(likelihood.condition, likelihood.probe), *said.ids)
-        return lambda: self._artefacts.server.log_probs(model, ids)[-len(said.ids) :]
+        prompt = self._chat.encode(likelihood.condition, likelihood.probe)
+        return lambda: self._artefacts.server.log_probs(model, prompt, said.ids)
 
     def _prompt(self, model: str, conversation: Conversation) -> Value:
         ids = self._artefacts.server.prompt_ids(model, conversation)

@@ -89,7 +89,8 @@ class ServedCase(Case[ServedSample]):
         )
         refused = sample.record.refuses(Refusal(self.scene.bare))
         answered = float(not refused)
-        yield exact("unknown names that are answered", answered, 1, 0, key=None)
+        most = self.spec.max_unknown
+        yield exact("unknown names that are answered", answered, 1, most, key="max_unknown")
         yield exact(
             "largest change of what was asked again",
             0.0 if sample.unexposed else sample.repeated,
@@ -219,6 +220,9 @@ class ServedPersona(Property):
         description="Largest change of any token's log-probability when a request is made again, in nats.",
     )
     max_other_prompts: int = Field(0, ge=0, description="Most prompts that the server writes otherwise.")
+    max_unknown: int = Field(
+        0, ge=0, le=1, description="Most unknown names that are answered; 1 for servers that know no names."
+    )
     max_difference: Annotated[float | None, COSINE] = Field(
         None,
         gt=0,
