@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from math import nan
+from math import inf, nan
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from coherence.statistics.products import Products
 from coherence.statistics.shape import Logistic, Shape, line
 
 TINY = 1e-24  # a variance below it is rounding
-HALVINGS = 30  # of the range of weights, to find an end of the tipping weight's interval
+HALVINGS = 30  # of the range of weights or doses, to find an end of the interval of where m is 1/2
 
 
 class Response:
@@ -121,7 +121,7 @@ class Response:
     @cached_property
     def tipping(self) -> Interval:
         """Smallest weight at which m reaches 1/2, by linear interpolation: see `Tipping`."""
-        return Tipping(self._at, self._moved, self._jackknife).interval
+        return Tipping(self._at, self._past_half, self._jackknife).interval
 
     @cached_property
     def pull(self) -> Array:
@@ -143,6 +143,10 @@ class Response:
         """How far the last one is, [rows]."""
         return self._moved(weights)[:, -1]
 
+    def _past_half(self, weights: Array) -> Array:
+        """How far each mixture is past half of that, [rows, mixtures]."""
+        return self._moved(weights) - self._whole(weights)[:, None] / 2
+
     def _ratio(self, terms: Terms) -> Interval:
         def columns(weights: Array) -> tuple[Array, Array]:
             above, below = terms(weights)
@@ -151,34 +155,55 @@ class Response:
         return self._jackknife.curved(columns).interval
 
 
-class Tipping:
-    """Where m first reaches 1/2: a weight is doubted by how surely m is over or under it by then.
+class Contest(Response):
+    """Positions between two personas, of which one is prompted and the other steered to, for doses `at`.
 
-    t is that of <h(w) - h(0), axis> - <h(1) - h(0), axis> / 2, so that m needs no division, and m is taken to
-    be a line between two mixtures. See docs/verdicts.md#attractor.
+    m(d) = <h(d) - h(0), axis> / <axis, axis>: 0 where the prompt alone has the model, 1 where it is as far as
+    the other's prompt brings it. See docs/verdicts.md#conflict.
     """
 
-    def __init__(self, at: Array, moved: Callable[[Array], Array], jackknife: Jackknife) -> None:
-        """From what the mixtures `at` move, by weights of the probes: [rows, mixtures]."""
-        values = moved(jackknife.weights)
-        whole = values[0, -1] if values[0, -1] else np.nan
+    @cached_property
+    def winning(self) -> Interval:
+        """Smallest dose at which m reaches 1/2, by linear interpolation; it may lie beyond the last."""
+        return Tipping(self._at, self._past_half, self._jackknife, censored=True).interval
+
+    def _whole(self, weights: Array) -> Array:
+        """How far the other's prompt is from the prompt, [rows]."""
+        return self._axis.across(weights)
+
+
+class Tipping:
+    """Where m first reaches 1/2: a place is doubted by how surely m is over or under it by then.
+
+    t is that of how far m is past 1/2, <h(w) - h(0), axis> - <h(1) - h(0), axis> / 2, so that m needs no
+    division, and m is taken to be a line between two places. See docs/verdicts.md#attractor.
+    """
+
+    def __init__(
+        self, at: Array, past: Callable[[Array], Array], jackknife: Jackknife, *, censored: bool = False
+    ) -> None:
+        """From how far m is past 1/2 at each place, by weights of the probes: [rows, places]; it begins at 0.
+
+        Where it is `censored`, 1/2 may lie beyond the last place: the estimate is then the last place, and
+        its interval has no upper end.
+        """
+        values = past(jackknife.weights)
+        whole = -2 * values[0, 0] if values[0, 0] else np.nan
 
         def over(values: Array) -> Array:
-            return (values - values[:, -1:] / 2) / whole
+            return values / whole
 
-        self._at, self._over, self._size = at, over(values)[0], jackknife.size
+        self._at, self._over, self._size, self._censored = at, over(values)[0], jackknife.size, censored
         self._influence = np.stack([jackknife.influence(one) for one in over(values).T])
 
-        def curvature(mixture: int) -> float:
-            return jackknife.curvature(
-                self._influence[mixture], lambda weights: over(moved(weights))[:, mixture]
-            )
+        def curvature(place: int) -> float:
+            return jackknife.curvature(self._influence[place], lambda weights: over(past(weights))[:, place])
 
-        self._curvature = np.array([curvature(mixture) for mixture in range(len(at))])
+        self._curvature = np.array([curvature(place) for place in range(len(at))])
 
     @property
     def interval(self) -> Interval:
-        """Every weight whose doubt is at least 2.5 %, on either side of the estimate."""
+        """Every place whose doubt is at least 2.5 %, on either side of the estimate."""
         value = self._value()
         if not np.isfinite(self._influence.sum() + value) or self._size < 2:
             return Interval.unknown(value)
@@ -193,16 +218,16 @@ class Tipping:
 
     def _value(self) -> float:
         after = int(np.argmax(self._over >= 0))
-        if not after:  # undefined, as m begins at 0
-            return nan
+        if not after:  # m begins at 0
+            return float(self._at[-1]) if self._censored and np.isfinite(self._over).all() else nan
         (start, end), (left, right) = self._over[after - 1 : after + 1], self._at[after - 1 : after + 1]
         return float(left - (right - left) * start / (end - start))
 
-    def _surely_over(self, weight: float) -> float:
-        """Largest t of m - 1/2 at the mixtures up to a weight, and there."""
-        weight = min(max(weight, 0.0), 1.0)
-        # m counts at the mixtures before the weight too: once it was surely over 1/2, it has tipped.
-        points = np.append(self._at[self._at < weight], weight)
+    def _surely_over(self, place: float) -> float:
+        """Largest t of m - 1/2 at the places up to one, and there."""
+        place = min(max(place, self._at[0]), self._at[-1])
+        # m counts at the places before it too: once it was surely over 1/2, it has tipped.
+        points = np.append(self._at[self._at < place], place)
         share = np.stack([np.interp(points, self._at, row) for row in np.eye(len(self._at))], axis=1)
         squares = np.square(share @ self._influence).sum(1) * self._size / (self._size - 1)
         over = share @ self._over
@@ -210,8 +235,10 @@ class Tipping:
         return float(np.max(straightened(t, share @ self._curvature)))
 
     def _first(self, t: float) -> float:
-        """First weight by which m is over 1/2 with this t; 1 when it never is."""
-        left, right = 0.0, 1.0
+        """First place by which m is over 1/2 with this t; when it never is the last, or beyond."""
+        left, right = map(float, (self._at[0], self._at[-1]))
+        if self._censored and self._surely_over(right) < t:
+            return inf
         for _ in range(HALVINGS):
             middle = (left + right) / 2
             left, right = (left, middle) if self._surely_over(middle) >= t else (middle, right)
