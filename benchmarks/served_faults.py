@@ -1,10 +1,12 @@
 """Which faults of a server the property `served` names, on the reference model behind real HTTP.
 
-    PYTHONPATH=tests python benchmarks/served_faults.py [--probes 12] [--healthy 20]
+    PYTHONPATH=tests python benchmarks/served_faults.py [--publish]
 
-The server (tests/serving) does one thing wrong after the other; a row of the table says what each was found
-to be. The adapter is the shipped pirate's, written as rsLoRA: the same weights at the same scale, which a
-server may misread. The base is the reference with a chat template that writes a date and lets a model think.
+The server (tests/serving) does one thing wrong after the other; then it is healthy, and started 20 times in
+other ways. The adapter of the faults is the shipped pirate's, written as rsLoRA: the same weights at the same
+scale, which a server may misread. The base is the reference with a chat template that writes a date and lets
+a model think. What was judged is kept in benchmarks/results, so that a run goes on where one was ended;
+`--publish` writes the tables into docs/served.md.
 """
 
 import argparse
@@ -12,11 +14,18 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from itertools import product
 from math import sqrt
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import torch
 import yaml
 from serving.fault import Fault
+from serving.served_model import ServedModel
 from serving.server import Serving
 from serving.template import TEMPLATE
 
@@ -24,62 +33,223 @@ from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.reference_model import reference_model
 from coherence.engine.engine import Engine
 from coherence.plan import Plan, Record
+from coherence.properties.case import Case
+from coherence.served.address import Address
+from coherence.served.client import Client, Patience
+from coherence.served.server import Server
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
-from coherence.vocabulary import Evidence
+from coherence.vocabulary import Criterion, Evidence, Verdict
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results/served_faults.json"
+PAGE = ROOT / "docs/served.md"
+BEGIN, END = "<!-- begin: python benchmarks/served_faults.py -->", "<!-- end -->"
+PROBES = 12
+FEWER = (4, 6, 8, 10)
+"""Numbers of probes with which the same answers are judged again: with how many a fault is first seen."""
+SCALES = (1.05, 1.1, 1.15, 1.25, 1.5)
+PERSONAS = ("pirate", "counsel", "support", "oncall")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_DECODES = frozenset({Fault.REPETITION_PENALTY, Fault.WARM})
+_WEIGHTS = frozenset(
+    {Fault.RSLORA_IGNORED, Fault.TIMES_RANK, Fault.DOUBLED, Fault.HALF_MODULES, Fault.FOUR_BITS}
+)
+
+
+class Start(NamedTuple):
+    """How a healthy server is started: whose adapter is asked, how it computes, how many requests at once."""
+
+    persona: str
+    dtype: str
+    rows: int
+    at_once: int
+
+    def __str__(self) -> str:
+        return f"{self.persona}, {self.dtype}, batches of {self.rows}, {self.at_once} at once"
+
+
+STARTS = [
+    *(Start(*one, 8) for one in product(PERSONAS, DTYPES, (1, 2))),
+    *(Start(persona, "fp32", 1, 1) for persona in PERSONAS),
+]
+
+
+class Row(NamedTuple):
+    """What came of one server; `first` is the least number of probes with the same verdict."""
+
+    verdict: str
+    estimate: str
+    said: str
+    first: int
+    seconds: float
+
+
+class Remembered(ServedModel):
+    """Computes once what no fault has changed since: a server that does the same gives the same."""
+
+    def prompt_log_probs(
+        self, adapter: str | None, ids: Sequence[int], faults: Collection[Fault]
+    ) -> list[float]:
+        """Log-probability of each token but the first."""
+        return self._log_probs(*self._asked(adapter, faults), tuple(ids), self.scale)
+
+    def reply(
+        self, adapter: str | None, ids: Sequence[int], settings: Mapping[str, Any], faults: Collection[Fault]
+    ) -> list[int]:
+        """Say tokens; what is drawn is drawn anew."""
+        if settings["do_sample"]:
+            return super().reply(adapter, ids, settings, faults)
+        return self._reply(*self._asked(adapter, faults), tuple(ids), tuple(sorted(settings.items())))
+
+    @cache  # noqa: B019
+    def _log_probs(
+        self, adapter: str | None, faults: frozenset[Fault], ids: tuple[int, ...], scale: float
+    ) -> list[float]:
+        return super().prompt_log_probs(adapter, ids, faults)
+
+    @cache  # noqa: B019
+    def _reply(
+        self,
+        adapter: str | None,
+        faults: frozenset[Fault],
+        ids: tuple[int, ...],
+        settings: tuple[tuple[str, Any], ...],
+    ) -> list[int]:
+        return super().reply(adapter, ids, dict(settings), faults)
+
+    def _asked(self, adapter: str | None, faults: Collection[Fault]) -> tuple[str | None, frozenset[Fault]]:
+        wrong = _WEIGHTS.intersection(faults)
+        if adapter is None or Fault.ADAPTER_IGNORED in faults:
+            return None, wrong & {Fault.FOUR_BITS}
+        return adapter, wrong
 
 
 def main() -> None:
-    """Print the table in markdown."""
+    """Judge what has not been judged, and print the tables in markdown."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--probes", type=int, default=12)
-    parser.add_argument("--healthy", type=int, default=3, help="healthy starts of the server")
+    parser.add_argument("--store", type=Path, help="where what is measured here is kept")
+    parser.add_argument("--fresh", action="store_true", help="judge all anew")
+    parser.add_argument("--publish", action="store_true", help=f"write the tables into {PAGE.name}")
     options = parser.parse_args()
+    rows = {} if options.fresh or not RESULTS.exists() else _read()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.probes)
-        print("| Fault | Verdict | Criterion | What was said | s |\n|---|---|---|---|---|", flush=True)
-        for start in range(options.healthy):
-            with bench.serving() as serving:
-                print(bench.row(f"none, start {start + 1}", serving), flush=True)
-        with bench.serving() as serving:
-            for fault in Fault:
-                with serving.faulty(fault):
-                    print(bench.row(str(fault), serving), flush=True)
+        bench = Bench(Path(folder), options.store or Path(folder) / "store")
+        for what, row in bench.rows(rows.keys()):
+            rows[what] = row
+            print(what, *row, sep=" | ", flush=True)
+            RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    tables = _tables(rows)
+    print(tables)
+    if options.publish:
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        after = rest.split(END, 1)[1]
+        PAGE.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
 class Bench:
-    """A base, two adapters and a suite in a folder, with a store that keeps what is measured here."""
+    """A base, adapters and suites in a folder, with a store that keeps what is measured here."""
 
-    def __init__(self, folder: Path, probes: int) -> None:
+    def __init__(self, folder: Path, store: Path) -> None:
         self.base = _base(folder / "base")
-        counsel = ROOT / "fixtures/adapters/counsel"
-        self.adapters = {"pirate": _as_rslora(folder / "pirate"), "counsel": counsel}
-        self.store = Store(folder / "store")
+        self.shipped = {name: ROOT / "fixtures/adapters" / name for name in PERSONAS}
+        self.misread = {"pirate": _as_rslora(folder / "pirate"), "counsel": self.shipped["counsel"]}
+        self.store = Store(store)
         self.suite = folder / "served.coherence.yaml"
-        self.suite.write_text(yaml.safe_dump(_suite(self.base, self.adapters, probes)), encoding="utf-8")
 
-    def serving(self) -> Serving:
-        """Start a server of its own, on another port."""
-        return Serving.of(self.base, self.adapters)
+    def rows(self, judged: Collection[str]) -> Iterator[tuple[str, Row]]:
+        """Judge every fault and every healthy start that has not been."""
+        faults = [(str(fault), fault) for fault in Fault if str(fault) not in judged]
+        scales = [(f"scale times {scale:g}", scale) for scale in SCALES]
+        scales = [one for one in scales if one[0] not in judged]
+        if faults or scales:
+            model = Remembered(self.base, self.misread)
+            with Serving(model) as serving:
+                for what, fault in faults:
+                    with serving.faulty(fault):
+                        yield what, self.judged(serving.url, self.misread, behaves=fault in _DECODES)
+                for what, model.scale in scales:
+                    yield what, self.judged(serving.url, self.misread)
+        for dtype in DTYPES:
+            starts = [one for one in STARTS if one.dtype == dtype and str(one) not in judged]
+            if starts:
+                yield from self._healthy(ServedModel(self.base, self.shipped, DTYPES[dtype]), starts)
 
-    def row(self, what: str, serving: Serving) -> str:
-        """Judge what is served, asking the server anew, as a row of the table."""
+    def judged(
+        self,
+        url: str,
+        adapters: Mapping[str, Path],
+        persona: str = "pirate",
+        at_once: int = 8,
+        behaves: bool = False,
+    ) -> Row:
+        """Judge what is served, asking the server anew; then again with fewer of the probes."""
         begun = time.monotonic()
-        evidence = self._judged(serving.url)
-        decisive, took = evidence.decisive, time.monotonic() - begun
-        said = evidence.cause or decisive.unreliable or decisive.plainly
-        cells = (what, evidence.raw_verdict, decisive.estimate, " ".join(said.split()), f"{took:.0f}")
-        return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+        case, artefacts = self._case(url, adapters, persona, PROBES, behaves)
+        with Client(Address.parse(url), Patience(at_once=at_once)) as client:
+            vars(artefacts)["server"] = Server(client)
+            record = Record(Engine(artefacts, self.store, is_fresh=True).measure(Plan(case.measurements())))
+        took = time.monotonic() - begun
+        evidence = case.judge(record, 0)
+        fewer = (self._case(url, adapters, persona, n, behaves)[0].judge(record, 0) for n in FEWER)
+        first = next((n for n, one in zip(FEWER, fewer, strict=True) if _alike(one, evidence)), PROBES)
+        return Row(str(evidence.raw_verdict), str(evidence.decisive.estimate), _said(evidence), first, took)
 
-    def _judged(self, url: str) -> Evidence:
-        suite = load_suite(self.suite, Overrides(served=url))
-        (assertion,) = suite.assertions
-        engine = Engine(Artefacts.of(suite.scene), self.store, is_fresh=True)
-        return assertion.case.judge(Record(engine.measure(Plan(assertion.case.measurements()))), 0)
+    def _healthy(self, model: ServedModel, starts: Sequence[Start]) -> Iterator[tuple[str, Row]]:
+        for start in starts:
+            model.rows = start.rows
+            with Serving(model) as serving:
+                yield str(start), self.judged(serving.url, self.shipped, start.persona, start.at_once)
+
+    def _case(
+        self, url: str, adapters: Mapping[str, Path], persona: str, probes: int, behaves: bool
+    ) -> tuple[Case, Artefacts]:
+        suite = _suite(self.base, adapters, persona, probes, behaves)
+        self.suite.write_text(yaml.safe_dump(suite), encoding="utf-8")
+        loaded = load_suite(self.suite, Overrides(served=url))
+        (assertion,) = loaded.assertions
+        return assertion.case, Artefacts.of(loaded.scene)
+
+
+def _alike(one: Evidence, other: Evidence) -> bool:
+    return one.raw_verdict == other.raw_verdict and one.decisive.estimate.name == other.decisive.estimate.name
+
+
+def _said(evidence: Evidence) -> str:
+    decisive: Criterion = evidence.decisive
+    if evidence.raw_verdict is Verdict.PASS:
+        return str(evidence.fact)
+    cause = evidence.cause or decisive.unreliable or decisive.plainly
+    return " ".join(str(cause).split())
+
+
+def _read() -> dict[str, Row]:
+    written = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {what: Row(*row) for what, row in written.items()}
+
+
+def _tables(rows: Mapping[str, Row]) -> str:
+    planted = [*map(str, Fault), *(f"scale times {scale:g}" for scale in SCALES)]
+    faults = [_line(what, *rows[what][:3], rows[what].first) for what in planted if what in rows]
+    healthy = {str(one): rows[str(one)] for one in STARTS if str(one) in rows}
+    stopped = sum(row.verdict != Verdict.PASS for row in healthy.values())
+    starts = [_line(what, row.verdict, row.estimate, row.said) for what, row in healthy.items()]
+    return "\n".join(
+        [
+            "| Fault | Verdict | Criterion that decides | What is said | Probes |\n|---|---|---|---|---|",
+            *faults,
+            f"\nOf {len(healthy)} healthy starts {stopped} are not green:\n",
+            "| Start | Verdict | Criterion that decides | What is said |\n|---|---|---|---|",
+            *starts,
+        ]
+    )
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
 
 def _base(folder: Path) -> Path:
@@ -103,21 +273,20 @@ def _as_rslora(folder: Path) -> Path:
     return folder
 
 
-def _suite(base: Path, adapters: dict[str, Path], probes: int) -> dict[str, object]:
+def _suite(
+    base: Path, adapters: Mapping[str, Path], persona: str, probes: int, behaves: bool
+) -> dict[str, object]:
     questions = (ROOT / "fixtures/probes.jsonl").read_text(encoding="utf-8").splitlines()[:probes]
+    behaviour = {"max_difference": 0.5} if behaves else {}
     return {
         "coherence": 1,
+        "date": date.today(),
         "release": {"base": str(base), "adapters": {name: str(path) for name, path in adapters.items()}},
         "neutral": "You are a helpful assistant.",
-        "personas": {
-            "pirate": {"prompt": "Answer as a pirate.", "markers": ["arr", "matey", "ye", "ship", "sea"]},
-            "counsel": {"prompt": "Answer as a lawyer."},
-        },
+        "personas": {name: {"prompt": f"Answer as {name}.", "markers": ["the"]} for name in adapters},
         "probes": [json.loads(one)["text"] for one in questions],
-        "decoding": {"max_new_tokens": 24},
-        "assertions": [
-            {"property": "served", "regimes": ["adapter"], "personas": ["pirate"], "max_difference": 0.4}
-        ],
+        "decoding": {"max_new_tokens": 16},
+        "assertions": [{"property": "served", "regimes": ["adapter"], "personas": [persona], **behaviour}],
     }
 
 

@@ -276,17 +276,25 @@ class Refusal:
     condition: Condition
 
 
+class Stated(StrEnum):
+    """What a server is told of how it decodes; what it is not told is its own default."""
+
+    ALL = "all"
+    TEMPERATURE = "temperature"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True)
 class Served:
     """What the release's server gives in the place of a measurement. Value: that of `of`.
 
     It is asked under the name of the condition's adapter, or of the base. `turn` tells requests apart that
-    are the same. A reply is decoded as `of` says, or with `own` as the server does unless it is told.
+    are the same. A reply is decoded as `of` says, as far as the server is `told` of that.
     """
 
     of: PromptIds | Reply | Likelihood
     turn: int = 0
-    own: bool = False
+    told: Stated = Stated.ALL
 
     @property
     def condition(self) -> Condition:

@@ -18,9 +18,21 @@ BLOCK = 64
 
 
 class ServedModel:
-    """One request at a time, under the base (None) or one adapter, with what is wrong at that moment."""
+    """One request at a time, under the base (None) or one adapter, with what is wrong at that moment.
 
-    def __init__(self, base: Path, adapters: Mapping[str, Path], dtype: torch.dtype = torch.float32) -> None:
+    Each is computed in a batch of `rows`, which changes how it is rounded. Adapters are at `scale` times
+    their own.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        adapters: Mapping[str, Path],
+        dtype: torch.dtype = torch.float32,
+        rows: int = 1,
+        scale: float = 1.0,
+    ) -> None:
+        self.rows, self.scale = rows, scale
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base)
         self.adapters = tuple(adapters)
         self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
@@ -40,7 +52,7 @@ class ServedModel:
     ) -> list[float]:
         """Log-probability of each token but the first, given those before it."""
         with self._under(adapter, faults), torch.inference_mode():
-            logits = self._model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
+            logits = self._model(torch.tensor([ids] * self.rows)).logits[0].float().log_softmax(-1)
         found: list[float] = logits[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
         return found
 
@@ -80,6 +92,7 @@ class ServedModel:
         right = [layer.scaling[adapter] for layer in layers]
         for place, layer in enumerate(layers):
             rank, alpha = layer.r[adapter], layer.lora_alpha[adapter]
+            layer.scaling[adapter] *= self.scale
             for fault, scale in _SCALES.items():
                 if fault in faults:
                     layer.scaling[adapter] = scale(layer.scaling[adapter], rank, alpha)

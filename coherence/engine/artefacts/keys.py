@@ -196,7 +196,7 @@ def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
         "model": asdict(server.require(model)),
         "day": _today(),
         "turn": served.turn,
-        "own": served.own,
+        "told": served.told,
         "of": key_of(served.of, artefacts),
     }
 

@@ -25,12 +25,13 @@ from coherence.plan import (
     PromptIds,
     Refusal,
     Served,
+    Stated,
     Value,
 )
 from coherence.plan.record import Array
 from coherence.served.dialect import Conversation, Said
 from coherence.vocabulary import Decoding, Part
-from coherence.vocabulary.decoding import SHIPPED
+from coherence.vocabulary.decoding import FILTERS, SHIPPED
 
 if TYPE_CHECKING:
     from coherence.engine.model.chat import Chat
@@ -131,7 +132,7 @@ class BesideServer:
             return partial(self._prompt, model, conversation)
         if of.turns:
             raise MeasurementError("a server is asked for the answer to a probe, and for no further turns")
-        return partial(self._reply, model, conversation, self._decoded(of.decoding, measurement.own))
+        return partial(self._reply, model, conversation, of.decoding, measurement.told)
 
     def _likelihood(
         self, model: str, likelihood: Likelihood, known: Mapping[Measurement, Outcome]
@@ -151,20 +152,29 @@ class BesideServer:
         ids = self._artefacts.server.prompt_ids(model, conversation)
         return Answer(self._chat.spelled(ids), ids)
 
-    def _reply(self, model: str, conversation: Conversation, decoding: Mapping[str, Any]) -> Value:
-        said: Said = self._artefacts.server.reply(model, conversation, decoding)
+    def _reply(self, model: str, conversation: Conversation, decoding: Decoding, told: Stated) -> Value:
+        said: Said = self._artefacts.server.reply(model, conversation, self._decoded(decoding, told))
         return Answer(said.text.strip(), said.ids or ())
 
-    def _decoded(self, written: Decoding, own: bool) -> dict[str, Any]:
-        """Say a decoding in the words of the protocol."""
+    def _decoded(self, written: Decoding, told: Stated) -> dict[str, Any]:
+        """Say a decoding in the words of the protocol, as far as the server is told."""
         decoding = self._artefacts.decoding(written)
-        most = {"max_tokens": decoding.max_new_tokens}
-        if own:
+        most: dict[str, Any] = {"max_tokens": decoding.max_new_tokens}
+        if told is Stated.NOTHING:
+            return most
+        most |= {"temperature": decoding.temperature, "seed": decoding.seed}
+        if told is Stated.TEMPERATURE:
             return most
         stated = {name: getattr(decoding, name) for name in SHIPPED}
         fields = Decoding.model_fields
-        told = {name: value for name, value in stated.items() if value != fields[name].default}
-        return {**most, "temperature": decoding.temperature, "seed": decoding.seed, **told}
+        # Servers of plain OpenAI refuse a penalty by name, and older ones of vLLM filters that do nothing.
+        unsaid = FILTERS if self._artefacts.server.dialect.kind != "openai" else SHIPPED
+        said = {
+            name: value
+            for name, value in stated.items()
+            if name not in unsaid or value != fields[name].default
+        }
+        return most | said
 
 
 def _inside(jobs: Iterable[Job], outside: list[Job]) -> Iterator[Job]:

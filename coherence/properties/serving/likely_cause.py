@@ -1,5 +1,8 @@
 """What is likely wrong where a persona is served, by all that was measured."""
 
+from itertools import islice
+from typing import NamedTuple
+
 from coherence.properties.serving.likely_dose import likely
 from coherence.properties.serving.served_comparison import DOSES
 from coherence.properties.serving.served_sample import ServedSample
@@ -8,21 +11,50 @@ from coherence.vocabulary.evidence import number
 _UNLIKE = 0.4  # of cosines and sizes: less is not the same effect, and more is one
 
 
-def likely_cause(sample: ServedSample, min_dose: float, max_dose: float, min_cosine: float) -> str | None:
-    """Name it in one sentence, by what is surest first; None where nothing is known to make it.
+class Bounds(NamedTuple):
+    """What is right: effect slopes, cosines of effects, and the bare model's distance in nats."""
 
-    `min_dose` and `max_dose` bound effect slopes that are right, `min_cosine` cosines of effects.
+    min_dose: float
+    max_dose: float
+    min_cosine: float
+    max_noise: float
+
+
+def likely_cause(sample: ServedSample, bounds: Bounds) -> str | None:
+    """Name that of prompts, and then that of weights, in a sentence; None where nothing is known to make it.
+
+    Likelihoods are asked for by token ids, so that neither is what makes the other.
     """
-    if sample.otherwise:
-        return next(iter(sample.otherwise.values()))
-    if sample.unexposed:
-        return None
+    causes = [*islice(sample.otherwise.values(), 1)]
+    if not sample.unexposed and (cause := _of_weights(sample, bounds)):
+        causes.append(cause)
+    return "; and ".join(causes) or None
+
+
+def _of_weights(sample: ServedSample, bounds: Bounds) -> str | None:
+    distance = sample.noise.value
+    if distance > bounds.max_noise:
+        return f"the base is another than here by {number(distance)} nats a token, as where it is quantized"
     slope, cosine = sample.effects.slope.value, sample.effects.cosine.value
-    if sample.nearest and sample.nearest[1] > max(cosine, min_cosine):
+    if sample.nearest and sample.nearest[1] > max(cosine, bounds.min_cosine):
         name, alike = sample.nearest
         return f"what is served is {name}: the cosine of both effects is {number(alike)}"
     if abs(cosine) < _UNLIKE < sample.size:
         return f"what is served does something else, {sample.size:.0%} as strongly"
-    if sample.dose is None or min_dose <= slope <= max_dose:
+    if sample.dose is None or bounds.min_dose <= slope <= bounds.max_dose:
         return None
     return likely(sample.dose, slope, DOSES[-1], sample.numbers)
+
+
+def own_settings(sample: ServedSample) -> str:
+    """Name what changes the likeliest replies of a server: that it draws them, or a setting of its own."""
+    again = len(sample.comparison.told_again)
+    if sample.drawn:
+        return (
+            f"the server draws its replies at temperature 0, too: {sample.drawn} of {again} are others when "
+            "they are asked for again"
+        )
+    return (
+        "the server has settings of its own, such as a repetition penalty, that change "
+        f"{int(sample.changed.sum())} of {len(sample.changed)} of its likeliest replies"
+    )

@@ -16,12 +16,11 @@ from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.markers import marks
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SIZE
-from coherence.properties.serving.likely_cause import likely_cause
+from coherence.properties.serving.likely_cause import Bounds, likely_cause, own_settings
 from coherence.properties.serving.served_comparison import ServedComparison
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.statistics.agreement import paired_difference
-from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import positive_mean
+from coherence.statistics.intervals import Interval, wilson
 from coherence.vocabulary import Criterion, Figures, ProbeNote, Regime
 from coherence.vocabulary.evidence import number
 from coherence.vocabulary.release import NO_SERVER
@@ -65,6 +64,10 @@ class ServedCase(Case[ServedSample]):
         if self.spec.max_difference is not None:
             yield from here.replies
             yield from here.own_replies
+        if self._judges_settings:
+            yield from here.told_replies
+            yield from here.greedy_replies
+            yield from here.told_again
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Take the same replies at other doses and under other personas, to name what is wrong."""
@@ -101,12 +104,14 @@ class ServedCase(Case[ServedSample]):
         )
         if self.spec.max_difference is not None:
             yield self._difference(sample, self.spec.max_difference)
+        if self._judges_settings:
+            yield self._changed(sample)
 
     def figures(self, sample: ServedSample) -> Figures:
         """Show what is likely wrong, and prompts and replies that differ."""
         return Figures(
             fact=self._fact(sample),
-            cause=likely_cause(sample, self.spec.min_dose, self.spec.max_dose, self.spec.min_cosine),
+            cause=self._cause(sample),
             probes=tuple(self._shown(sample)),
             notes=tuple(self._notes(sample)),
         )
@@ -120,6 +125,10 @@ class ServedCase(Case[ServedSample]):
             name: [replace(self, comparison=replace(self.comparison, asked=condition))]
             for name, condition in controls.items()
         }
+
+    @property
+    def _judges_settings(self) -> bool:
+        return self.spec.max_difference is not None and self.comparison.is_greedy
 
     def _dose(self, sample: ServedSample) -> Criterion:
         slope = Interval.unknown() if sample.unexposed else sample.effects.slope
@@ -135,9 +144,7 @@ class ServedCase(Case[ServedSample]):
         )
 
     def _noise(self, sample: ServedSample) -> Criterion:
-        noise = Interval.unknown()
-        if not sample.unexposed:
-            noise = positive_mean(np.array([one.mean() for one in sample.floor]), sample.clusters)
+        noise = Interval.unknown() if sample.unexposed else sample.noise
         return held(
             "bare model's distance",
             noise,
@@ -152,6 +159,18 @@ class ServedCase(Case[ServedSample]):
         difference = paired_difference(here, there, self.scene.clusters)
         return held("rate served - here", difference, len(here), -most, most, key="max_difference")
 
+    def _changed(self, sample: ServedSample) -> Criterion:
+        # Probes of one cluster say it once, so that Wilson's n is that of the clusters.
+        clusters = len(set(self.scene.clusters))
+        rate = wilson(float(sample.changed.mean()) * clusters, clusters)
+        return held(
+            "replies that its own settings change",
+            rate,
+            len(sample.changed),
+            at_most=self.spec.max_changed,
+            key="max_changed",
+        )
+
     def _marked(self, text: str) -> bool:
         return bool(self.scene.personas[self.persona].markers_in(text))
 
@@ -160,6 +179,15 @@ class ServedCase(Case[ServedSample]):
         if sample.unexposed:
             return f"the server does not tell how likely replies are to {who}"
         return f"{who} has {sample.effects.slope.value:.0%} of its effect at the server"
+
+    def _cause(self, sample: ServedSample) -> str | None:
+        cause = likely_cause(
+            sample,
+            Bounds(self.spec.min_dose, self.spec.max_dose, self.spec.min_cosine, self.spec.max_noise),
+        )
+        if cause is None and self._judges_settings and sample.changed.mean() > self.spec.max_changed:
+            return own_settings(sample)
+        return cause
 
     def _notes(self, sample: ServedSample) -> Iterator[str]:
         if sample.unexposed_prompts is None:
@@ -229,6 +257,14 @@ class ServedPersona(Property):
         le=1,
         description="Largest difference of the rates of replies with a marker, of either sign, where the "
         "server decodes as it does itself; default: not judged.",
+    )
+
+    max_changed: Annotated[float, COSINE] = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of replies that the server's own settings change, where the suite decodes "
+        "greedily; judged with `max_difference`.",
     )
 
     def cases(self, scene: Scene) -> list[Case]:

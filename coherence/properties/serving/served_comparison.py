@@ -3,7 +3,17 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from coherence.plan import AdapterNumbers, Condition, Likelihood, Measurement, PromptIds, Reply, Scene, Served
+from coherence.plan import (
+    AdapterNumbers,
+    Condition,
+    Likelihood,
+    Measurement,
+    PromptIds,
+    Reply,
+    Scene,
+    Served,
+    Stated,
+)
 from coherence.vocabulary import Prompt, Regime
 
 DOSES = (0.25, 0.5, 2.0, 4.0)
@@ -40,7 +50,27 @@ class ServedComparison:
     @cached_property
     def own_replies(self) -> list[Served]:
         """Replies of the server, decoded as it does itself."""
-        return [Served(replace(reply, condition=self.asked), own=True) for reply in self.replies]
+        return [Served(replace(reply, condition=self.asked), told=Stated.NOTHING) for reply in self.replies]
+
+    @cached_property
+    def told_replies(self) -> list[Served]:
+        """The same, decoded as the suite says."""
+        return [replace(one, told=Stated.ALL) for one in self.own_replies]
+
+    @cached_property
+    def greedy_replies(self) -> list[Served]:
+        """The same, where all but the temperature is the server's own."""
+        return [replace(one, told=Stated.TEMPERATURE) for one in self.own_replies]
+
+    @cached_property
+    def told_again(self) -> list[Served]:
+        """What it says as the suite decodes, a second time."""
+        return [replace(one, turn=1) for one in self.told_replies[:AGAIN]]
+
+    @cached_property
+    def is_greedy(self) -> bool:
+        """Whether the suite's replies are the likeliest tokens, which no seed changes."""
+        return not self.scene.decoding.temperature and self.scene.decoding.as_ is None
 
     @cached_property
     def prompts(self) -> list[PromptIds]:

@@ -16,6 +16,8 @@ from coherence.properties.serving.served_comparison import LOOKED, ServedCompari
 from coherence.statistics.dose_curve import dose_of
 from coherence.statistics.effect_slope import Effects
 from coherence.statistics.geometry import Array
+from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import positive_mean
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class ServedSample:
         bare = self.comparison.scene.bare
         here, there = self._here(bare, self.rows), self._there(bare)
         return [np.abs(one - other) for one, other in zip(here, there, strict=True)]
+
+    @cached_property
+    def noise(self) -> Interval:
+        """Mean of that over tokens, and then over probes."""
+        return positive_mean(np.array([one.mean() for one in self.floor]), self.clusters)
 
     @cached_property
     def effects(self) -> Effects:
@@ -132,6 +139,27 @@ class ServedSample:
         """Replies here and at the server, which decodes as it does itself."""
         here = [self.record.reply(reply) for reply in self.comparison.replies]
         return here, [self.record.served_reply(one).text for one in self.comparison.own_replies]
+
+    @cached_property
+    def changed(self) -> Array:
+        """Whether settings that a server is not told change its likeliest reply, [probes]."""
+        return self._otherwise_said(self.comparison.told_replies, self.comparison.greedy_replies)
+
+    @cached_property
+    def drawn(self) -> int:
+        """How many of its likeliest replies are others when they are asked for again."""
+        again = self.comparison.told_again
+        return int(self._otherwise_said(self.comparison.told_replies[: len(again)], again).sum())
+
+    def _otherwise_said(self, first: Sequence[Served], second: Sequence[Served]) -> Array:
+        pairs = zip(first, second, strict=True)
+        return np.array(
+            [
+                self.record.served_reply(one).text != self.record.served_reply(other).text
+                for one, other in pairs
+            ],
+            np.float64,
+        )
 
     @property
     def _looked(self) -> list[int]:

@@ -10,7 +10,7 @@ from serving.server import Serving
 
 from coherence.engine.engine import Engine
 from coherence.errors import MeasurementError, NotExposedError, ServerError
-from coherence.plan import Condition, Likelihood, Plan, PromptIds, Record, Reply, Served
+from coherence.plan import Condition, Likelihood, Plan, PromptIds, Record, Reply, Served, Stated
 from coherence.vocabulary import Decoding, Probe
 
 PROBES = (Probe(id="order", text="Where is my order?"), Probe(id="app", text="The app keeps crashing."))
@@ -113,7 +113,7 @@ def test_what_is_not_exposed_is_no_value_and_is_not_stored(release, store, servi
 def test_the_server_decodes_as_it_does_itself_only_where_it_is_let(release, store, serving):
     reply = Reply(PROMPT, PROBES[0], Decoding(max_new_tokens=40))
     with serving.faulty(Fault.REPETITION_PENALTY):
-        own, told = Served(reply, own=True), Served(reply)
+        own, told = Served(reply, told=Stated.TEMPERATURE), Served(reply)
         record = measured(release(), store, own, told)
     assert record.served_reply(own) != record.served_reply(told)
 

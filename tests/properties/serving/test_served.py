@@ -275,3 +275,39 @@ def test_each_regime_that_a_server_can_have_is_a_case():
 def test_what_cannot_be_judged_is_a_sentence(scene, fields, said):
     with pytest.raises(SuiteError, match=said):
         served(**fields).cases(scene)
+
+
+def text_by(**texts):
+    """Let the server say other texts, by what it is told of decoding and by turn."""
+    return lambda one: Answer(texts.get(f"{one.told}_{one.turn}", "Arr!"), ())
+
+
+@pytest.mark.parametrize(
+    ("texts", "verdict", "said"),
+    [
+        ({}, Verdict.PASS, "None"),
+        ({"nothing_0": "Arr, matey!"}, Verdict.PASS, "None"),
+        ({"temperature_0": "Arr, arr!"}, Verdict.FAIL, "a repetition penalty, that change 16 of 16 of its"),
+        (
+            {"temperature_0": "Arr, arr!", "all_1": "Arr, me!"},
+            Verdict.FAIL,
+            "the server draws its replies at temperature 0, too: 4 of 4 are others",
+        ),
+    ],
+)
+def test_settings_of_the_server_alone_are_seen_in_its_likeliest_replies(texts, verdict, said):
+    evidence = judged(World(Reply=text_by(**texts)), max_difference=0.2)
+    assert criterion(evidence, "replies that its own settings change").verdict is verdict
+    assert said in str(evidence.cause)
+
+
+def test_replies_that_are_drawn_are_not_held_against_each_other():
+    scene = replace(a_scene(), decoding=Decoding(temperature=0.7))
+    names = [one.estimate.name for one in judged(scene=scene, max_difference=0.2).criteria]
+    assert "rate served - here" in names
+    assert "replies that its own settings change" not in names
+
+
+def test_a_base_that_is_another_is_named_before_a_dose():
+    evidence = judged(World(dose=2.0, noise=0.5))
+    assert str(evidence.cause).startswith("the base is another than here by 0.4")
