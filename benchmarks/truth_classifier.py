@@ -95,10 +95,10 @@ def covered(replications: int, seed: int) -> list[Found]:
                 told.setdefault(name, []).append((one.value, one.low, one.high, truth[name]))
         for name, listed in told.items():
             ends = np.array(listed)
-            found.append(Found(f"{name}, these classifiers", design, n, ends))
+            found.append(Found(f"classifier: {name}, these", design, n, ends))
             ends = ends.copy()
             ends[:, 3] = ends[:, 3].mean()
-            found.append(Found(f"{name}, any training", design, n, ends))
+            found.append(Found(f"classifier: {name}, any training", design, n, ends))
     return sorted(found, key=lambda one: (one.estimate, one.probes, one.n))
 
 
