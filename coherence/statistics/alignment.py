@@ -77,8 +77,11 @@ class Alignment:
         1 where it goes as far, 0 where it does nothing or something else, below 0 where it goes the other
         way. A ratio, whose interval is Fieller's (1954).
         """
-        length = np.where(self.first > 0, self.first, nan)
-        return self._averaged(self.between, length).interval
+        return self._averaged(self.between, self._length).interval
+
+    def strengths(self) -> list[Interval]:
+        """Strength at each depth by itself: [depths], not adjusted for how many there are."""
+        return [self.at([depth]).strength() for depth in range(len(self.between))]
 
     def lead(self, others: Sequence["Alignment"]) -> Interval:
         """Cosine, minus the largest of others with the same first direction, whichever that is.
@@ -91,6 +94,11 @@ class Alignment:
         """Cosine minus that of each of the others, for the smallest of more than one direction's."""
         return [self._minus(other) for other in others]
 
+    def _weaker(self, other: "Alignment") -> Pivot:
+        """How much less far than in another comparison the second goes along the first."""
+        above = np.vstack([other.between, -self.between])
+        return self._averaged(above, np.vstack([other._length, self._length]))
+
     def _minus(self, other: "Alignment") -> Pivot:
         above = np.vstack([self.between, -other.between])
         return self._averaged(above, np.vstack([self._lengths, other._lengths]))
@@ -100,6 +108,11 @@ class Alignment:
         return self._averaged(self.between, self._lengths)
 
     @property
+    def _length(self) -> Array:
+        """Square of the first's length; NaN where it is noise."""
+        return np.where(self.first > 0, self.first, nan)
+
+    @property
     def _lengths(self) -> Array:
         """Product of both lengths; NaN where one is noise."""
         known = (self.first > 0) & (self.second > 0)
@@ -107,3 +120,13 @@ class Alignment:
 
     def _averaged(self, above: Array, below: Array) -> Pivot:
         return self.jackknife.ratio(above.T / len(self.between), below.T)
+
+
+def largest_strength(compared: Sequence[Alignment]) -> Interval:
+    """Strength where it is largest, whichever that is: below a bound only if all are."""
+    return -smallest([one._averaged(-one.between, one._length) for one in compared])
+
+
+def largest_change(compared: Sequence[tuple[Alignment, Alignment]]) -> Interval:
+    """Difference of two strengths, up or down, where it is largest: below a bound only if all are."""
+    return -smallest([pivot for one, other in compared for pivot in (one._weaker(other), other._weaker(one))])
