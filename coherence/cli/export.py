@@ -85,7 +85,7 @@ def _as_lora(scene: "Scene", artefacts: "Artefacts", options: Namespace, out: Pa
             if out == options.gguf:
                 write_gguf_lora(out, model, options.persona, found)
             else:
-                write_plain_lora(out, model, portable(scene.release.base), found)
+                write_plain_lora(out, model, found, *portable(scene.release.base, artefacts.base))
     ranks = sorted({each.rank for each in found.values()})
     return f"adapter {name}, LoRA of rank {' and '.join(map(str, ranks))} on {len(found)} layers"
 

@@ -95,7 +95,7 @@ def _train(
             left = (time.monotonic() - began) / epoch * (recipe.epochs - epoch)
             until = f", about {_told(left)} left" if left else ""
             bar.say(f"epoch {epoch} of {recipe.epochs}: loss {loss:.3f}{until}")
-        save(model, out, portable(scene.release.base))
+        save(model, out, *portable(scene.release.base, artefacts.base))
     return losses
 
 

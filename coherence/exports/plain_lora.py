@@ -12,8 +12,13 @@ from coherence.engine.interventions.factors import Factors, under_one_alpha
 from coherence.files import replacing
 
 
-def write_plain_lora(folder: Path, model: nn.Module, base: str, by_layer: Mapping[str, Factors]) -> None:
-    """Write the factors in the type that they have, for a base of this name. OSError where it cannot be."""
+def write_plain_lora(
+    folder: Path, model: nn.Module, by_layer: Mapping[str, Factors], base: str, revision: str | None = None
+) -> None:
+    """Write the factors in the type that they have, for a base of this name. OSError where it cannot be.
+
+    `revision` is the commit that a hub's base is at.
+    """
     alpha, even = under_one_alpha(by_layer)
     rank = max(each.rank for each in even.values())
     config: Any = LoraConfig(
@@ -23,6 +28,7 @@ def write_plain_lora(folder: Path, model: nn.Module, base: str, by_layer: Mappin
         rank_pattern={layer: each.rank for layer, each in even.items() if each.rank != rank},
         task_type="CAUSAL_LM",
         base_model_name_or_path=base,
+        revision=revision,
         inference_mode=True,
     )
     with replacing(folder) as partial:

@@ -118,11 +118,14 @@ def trained(
         yield mean
 
 
-def save(model: PeftModel, folder: Path, base: str) -> None:
-    """Save the adapter's weights in bfloat16, under the name `base`, and not under a path of this machine."""
+def save(model: PeftModel, folder: Path, base: str, revision: str | None = None) -> None:
+    """Save the adapter's weights in bfloat16, under the name `base`, and not under a path of this machine.
+
+    `revision` is the commit that a hub's base is at.
+    """
     loaded: Any = model
     config = loaded.peft_config["default"]
-    config.base_model_name_or_path = base
+    config.base_model_name_or_path, config.revision = base, revision
     # PEFT has them as a set, whose order is another in every process: a seed would not give the same files.
     if isinstance(targets := getattr(config, "target_modules", None), set):
         config.target_modules = sorted(targets)

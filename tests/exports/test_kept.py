@@ -53,7 +53,7 @@ def test_each_form_keeps_the_persona(tiny, release, mounted, factored):
     folder, own = release
     model, found = factored(own["pirate"])
     write_gguf_lora(folder / "pirate.gguf", model, "pirate", found)
-    write_plain_lora(folder / "plain", model, "tiny", found)
+    write_plain_lora(folder / "plain", model, found, "tiny")
     for dtype in ("float32", "bfloat16"):
         _, peft, tokenizer = mounted(own["pirate"])
         write_merged_model(folder / dtype, peft, "pirate", tokenizer, dtype)

@@ -26,20 +26,20 @@ def logits(host, name):
 )
 def test_it_does_the_same_and_says_it_in_one_scale(tiny_adapter, factored, host, tmp_path, settings):
     adapter = tiny_adapter("pirate", **settings)
-    write_plain_lora(tmp_path / "plain", *factored(adapter)[:1], "tiny", factored(adapter)[1])
+    write_plain_lora(tmp_path / "plain", *factored(adapter), "tiny", "abc")
     host.mount("pirate", adapter)
     assert host.mount("plain", tmp_path / "plain") == ""
     torch.testing.assert_close(logits(host, "plain"), logits(host, "pirate"), atol=1e-5, rtol=1e-5)
     config = json.loads((tmp_path / "plain" / "adapter_config.json").read_text())
     assert not config["use_rslora"]
     assert not config["alpha_pattern"]
-    assert config["base_model_name_or_path"] == "tiny"
+    assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", "abc")
 
 
 def test_layers_are_named_by_their_last_part_where_that_means_no_others(tiny_adapter, factored, tmp_path):
     for name, settings in (("all", {}), ("some", {"layers_to_transform": [1]})):
         model, found = factored(tiny_adapter(name, target_modules=["v_proj", "q_proj"], **settings))
-        write_plain_lora(tmp_path / name, model, "tiny", found)
+        write_plain_lora(tmp_path / name, model, found, "tiny")
     targets = [
         json.loads((tmp_path / name / "adapter_config.json").read_text())["target_modules"]
         for name in ("all", "some")
@@ -54,6 +54,6 @@ def test_the_same_adapter_gives_the_same_bytes(tiny_adapter, factored, tmp_path)
     adapter = tiny_adapter("pirate")
     for name in ("one", "two"):
         model, found = factored(adapter)
-        write_plain_lora(tmp_path / name, model, "tiny", found)
+        write_plain_lora(tmp_path / name, model, found, "tiny")
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()

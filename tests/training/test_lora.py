@@ -74,9 +74,10 @@ def test_only_replies_count(tiny):
 
 def test_an_adapter_is_saved_that_a_release_can_use(tiny, tmp_path):
     model, _ = learned(tiny, Recipe(lora(rank=2), epochs=1))
-    save(model, tmp_path / "pirate", "org/base")
+    save(model, tmp_path / "pirate", "org/base", "abc")
     config = json.loads((tmp_path / "pirate" / "adapter_config.json").read_text())
-    assert (config["base_model_name_or_path"], config["r"], config["lora_alpha"]) == ("org/base", 2, 4)
+    assert (config["base_model_name_or_path"], config["revision"]) == ("org/base", "abc")
+    assert (config["r"], config["lora_alpha"]) == (2, 4)
     assert config["target_modules"] == sorted(config["target_modules"])
     weights = load_file(tmp_path / "pirate" / "adapter_model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}

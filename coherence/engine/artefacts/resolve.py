@@ -45,9 +45,12 @@ def pinned(named: str, folder: Path) -> str:
     return f"{named.partition('@')[0]}@{folder.name}" if is_commit else named
 
 
-def portable(named: str) -> str:
-    """Name a base as an adapter's config does: a hub id as it is, of a path its last part."""
-    return Path(named).name if Path(named).is_absolute() else named
+def portable(named: str, folder: Path) -> tuple[str, str | None]:
+    """Name a base as an adapter's config does: a hub id and its commit, of a path its last part and none."""
+    if Path(named).is_absolute():
+        return Path(named).name, None
+    repository, _, revision = pinned(named, folder).partition("@")
+    return repository, revision or None
 
 
 def _here(find: Callable[..., Path]) -> Path | None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from coherence.engine.artefacts.resolve import adapter_folder, adapter_here, base_folder, base_here, pinned
+from coherence.engine.artefacts.resolve import (
+    adapter_folder,
+    adapter_here,
+    base_folder,
+    base_here,
+    pinned,
+    portable,
+)
 from coherence.errors import ArtefactError
 
 
@@ -66,6 +73,13 @@ def test_what_is_of_a_hub_is_spelled_with_its_commit(hub: dict[str, Path], tmp_p
         assert base_folder(pinned(named, base_folder(named))) == hub[branch]
     assert pinned(str(hub["v1"]), base_folder(str(hub["v1"]))) == str(hub["v1"])
     assert pinned("reference", tmp_path) == "reference"
+
+
+def test_an_adapters_config_has_the_commit_beside_the_name(hub: dict[str, Path], tmp_path: Path) -> None:
+    for named, branch in (("org/persona", "main"), ("org/persona@v1", "v1")):
+        assert portable(named, hub[branch]) == ("org/persona", hub[branch].name)
+    assert portable(str(tmp_path), tmp_path) == (tmp_path.name, None)
+    assert portable("reference", tmp_path) == ("reference", None)
 
 
 def test_a_revision_that_is_not_here_is_named(hub: dict[str, Path]) -> None:
