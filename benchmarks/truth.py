@@ -12,6 +12,7 @@ import truth_classifier
 import truth_effects
 import truth_page
 import truth_rates
+import truth_space
 import truth_tail
 import truth_voice
 from rounds import CONSOLE, table
@@ -29,25 +30,20 @@ from truth_page import (
     OF_KL,
     OF_PADDING,
     OF_RATES,
+    OF_SPACE,
     OF_VOICE,
     POWER,
 )
 
 from coherence.store import Store
 
-COMMANDS = (
+OF_A_MODEL = (
     "coverage",
     "bias",
     "power",
     "false-alarm",
     "all",
     "composition",
-    "kl",
-    "rates",
-    "effects",
-    "classifier",
-    "voice",
-    "padding",
 )
 LEVEL = 0.025
 """Stated rate of false alarms at a threshold: one tail of the interval."""
@@ -218,6 +214,17 @@ def voice(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_voice()
 
 
+def space(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals about several personas and roles are wrong; no model is needed."""
+    rows = [one.row for one in truth_space.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_SPACE, [asdict(row) for row in rows])
+        truth_page.write_space()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -227,28 +234,30 @@ def tell_padding(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_padding()
 
 
+MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
+    "kl": tail,
+    "rates": rates,
+    "effects": effects,
+    "classifier": classifier,
+    "voice": voice,
+    "space": space,
+    "padding": tell_padding,
+}
+"""What takes no model, by the command: told of so many replications and a seed, and kept or not."""
+
+
 def main() -> None:
     """Tell what the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("command", choices=COMMANDS)
+    options.add_argument("command", choices=(*OF_A_MODEL, *MADE_UP))
     options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of rates")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
     usual = truth_rates.DRAWS if asked.command == "rates" else 1000
     replications = 40 if asked.quick else asked.replications or usual
-    if asked.command == "rates":
-        rates(replications, asked.seed, keep=not asked.quick)
-    elif asked.command == "effects":
-        effects(replications, asked.seed, keep=not asked.quick)
-    elif asked.command == "classifier":
-        classifier(replications, asked.seed, keep=not asked.quick)
-    elif asked.command == "voice":
-        voice(replications, asked.seed, keep=not asked.quick)
-    elif asked.command == "kl":
-        tail(replications, asked.seed, keep=not asked.quick)
-    elif asked.command == "padding":
-        tell_padding(replications, asked.seed, keep=not asked.quick)
+    if asked.command in MADE_UP:
+        MADE_UP[asked.command](replications, asked.seed, not asked.quick)
     else:
         of_model(asked.command, replications, asked.seed, asked.quick)
 

@@ -17,6 +17,7 @@ OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
 OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
+OF_SPACE = RESULTS / "truth_space.csv"
 OF_VOICE = RESULTS / "truth_voice.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
@@ -72,6 +73,11 @@ def write_classifier() -> None:
 def write_voice() -> None:
     """Put the tables of made-up gains of replies between marks of their own."""
     _put("voice", OF_VOICE)
+
+
+def write_space() -> None:
+    """Put the tables of made-up personas and roles between marks of their own."""
+    _put("space", OF_SPACE)
 
 
 def write_padding() -> None:

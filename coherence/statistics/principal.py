@@ -112,7 +112,9 @@ class Principal:
     @cached_property
     def _eigen(self) -> tuple[Array, Array]:
         gram = self._products(self.members, self.members)
-        values, vectors = np.linalg.eigh((gram + np.swapaxes(gram, -1, -2)) / 2)
+        undefined = np.isnan(gram[:, 0, 0])
+        values, vectors = np.linalg.eigh(np.nan_to_num(gram + np.swapaxes(gram, -1, -2)) / 2)
+        values[undefined] = nan
         values, vectors = values[:, ::-1], vectors[..., ::-1]
         # A component's sign is free: each sample's is that of the whole one.
         same = np.sign((vectors * vectors[:1]).sum(-2, keepdims=True))

@@ -1,4 +1,4 @@
-from math import isnan
+from math import isinf, isnan
 
 import numpy as np
 import pytest
@@ -41,6 +41,13 @@ def test_how_many_explain_a_share_is_read_between_whole_numbers():
 def test_the_number_of_components_is_within_its_interval_as_often_as_it_says():
     numbers = [planted(seed, noise=1.0)[0].components() for seed in range(200)]
     assert np.mean([one.low <= 1.625 <= one.high for one in numbers]) == pytest.approx(0.95, abs=0.035)
+
+
+def test_two_clusters_give_components_without_intervals():
+    drawn = np.random.default_rng(0).normal(size=(MEMBERS, 1, 4, WIDTH))
+    space = Principal(MeanGram.of(drawn, ["a", "a", "b", "b"]), centred(MEMBERS))
+    assert isinf(space.components().high)
+    assert space.told() == 0
 
 
 def test_nothing_but_noise_has_no_components():
