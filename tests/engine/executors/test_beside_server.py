@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from conditions import ADAPTER, BARE, PROMPT, STEERED
 from serving.fault import Fault
-from serving.server import Serving
+from serving.server import RefusedError, Serving
 
 from coherence.engine.engine import Engine
 from coherence.errors import MeasurementError, NotExposedError, ServerError
 from coherence.plan import Condition, Likelihood, Plan, PromptIds, Record, Reply, Served, Stated
+from coherence.served.address import Address
+from coherence.served.client import Client, Patience
+from coherence.served.server import Server
 from coherence.vocabulary import Decoding, Probe
 
 PROBES = (Probe(id="order", text="Where is my order?"), Probe(id="app", text="The app keeps crashing."))
@@ -133,3 +136,31 @@ def test_artefacts_travel_without_the_connection(release):
     artefacts = release()
     assert artefacts.server.base == "base"
     assert pickle.loads(pickle.dumps(artefacts)).server.base == "base"
+
+
+def test_of_a_server_that_is_gone_half_way_what_it_answered_is_kept(release, store, serving, monkeypatch):
+    wanted = [
+        Served(PromptIds(condition, probe)) for condition in (BARE, PROMPT, ADAPTER) for probe in PROBES
+    ]
+    asked = 0
+    tokenized = serving.post
+
+    def dies(path, told):
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise RefusedError(503, "shutting down")
+        return tokenized(path, told)
+
+    hasty = Patience(retries=0, at_once=1)
+    monkeypatch.setattr(serving, "post", dies)
+    artefacts = release()
+    artefacts.__dict__["server"] = Server(Client(Address.parse(serving.url), hasty))
+    record = measured(artefacts, store, *wanted)
+    lost = [one for one in wanted if isinstance(record.problem(one), ServerError)]
+    assert len(lost) == len(wanted) - 2
+    monkeypatch.undo()
+    before = serving.requests.count("POST /tokenize")
+    record = measured(release(), store, *wanted)
+    assert all(record.problem(one) is None for one in wanted)
+    assert serving.requests.count("POST /tokenize") == before + len(lost)
