@@ -297,7 +297,7 @@ class RecognisedReplies(Property):
         None,
         min_length=LEAST_QUESTIONS,
         description="Held-out questions whose replies are learnt from, none of them a probe; default: the "
-        "20 calibration questions, but for those that are probes.",
+        "20 calibration questions.",
     )
     min_rate: Annotated[float | None, SHARE] = Field(
         None, ge=0, le=1, description="Least share of the regime's replies that is recognised."
@@ -321,11 +321,6 @@ class RecognisedReplies(Property):
         """One case per regime and persona that both it and a prompt put into the model."""
         require_probes(scene, LEAST_PROBES, "recognised")
         held_out = self._held_out(scene)
-        if len(held_out) < LEAST_QUESTIONS:
-            raise SuiteError(
-                f"recognised learns from at least {LEAST_QUESTIONS} held-out questions; all but "
-                f"{len(held_out)} of the calibration questions are probes: write others under questions"
-            )
         cases = (
             self._case(persona, regime, scene, held_out)
             for regime in self.regimes or [one for one in scene.regimes if one != Regime.PROMPT]
@@ -346,15 +341,17 @@ class RecognisedReplies(Property):
 
     def _held_out(self, scene: Scene) -> tuple[Probe, ...]:
         """Take the questions that are learnt from; a SuiteError says which of them is a probe."""
+        # All of them whatever the probes: a half of these must be told by the same recogniser as the whole.
+        written = enumerate(self.questions or ())
+        held_out = tuple(Probe(id=f"held-out-{place}", text=text) for place, text in written) or CALIBRATION
         probes = {wording(probe.text): probe.id for probe in scene.probes}
-        if self.questions is None:
-            return tuple(one for one in CALIBRATION if wording(one.text) not in probes)
-        for question in self.questions:
-            if probe := probes.get(wording(question)):
+        for question in held_out:
+            if probe := probes.get(wording(question.text)):
                 raise SuiteError(
-                    f"{question!r} is learnt from, and is the probe {probe!r}; expected held-out questions"
+                    f"{question.text!r} is learnt from, and is the probe {probe!r}; expected held-out "
+                    "questions: write some that are no probes under questions"
                 )
-        return tuple(Probe(id=f"held-out-{place}", text=text) for place, text in enumerate(self.questions))
+        return held_out
 
 
 def _hits(told: Labels) -> Hits:

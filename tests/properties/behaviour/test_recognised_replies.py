@@ -14,6 +14,7 @@ from coherence.plan import Answer, Condition, Measurement, Record, Reply
 from coherence.plan.calibration import CALIBRATION
 from coherence.properties.behaviour.recognised_replies import RecognisedReplies
 from coherence.properties.markers import Markers
+from coherence.thresholds.halves import Sample
 from coherence.vocabulary import Evidence, Probe, Verdict
 
 NAMES = ("pirate", "counsel", "support")
@@ -167,19 +168,23 @@ def test_nothing_is_learnt_from_a_probe():
     assert not {probe.text for probe in a_case().held_out} & {probe.text for probe in worlds.probes()}
     shared = (*worlds.probes(8), Probe(id="tie", text="how do i tie a tie"))
     scene = worlds.scene(NAMES, asked=shared, regimes=("prompt", "adapter"))
-    case = recognised().cases(scene)[0]
-    assert len(case.held_out) == len(CALIBRATION) - 1
+    with pytest.raises(SuiteError, match=r"'How do I tie a tie\?' is learnt from, and is the probe 'tie'"):
+        recognised().cases(scene)
     with pytest.raises(SuiteError) as refused:
         recognised(questions=(*(f"What is {n}?" for n in range(8)), "Question 3")).cases(scene)
     assert refused.value.sentence == (
-        "'Question 3' is learnt from, and is the probe 'q3'; expected held-out questions"
+        "'Question 3' is learnt from, and is the probe 'q3'; expected held-out questions: "
+        "write some that are no probes under questions"
     )
 
 
-def test_a_suite_that_asks_the_calibration_questions_needs_others():
-    scene = worlds.scene(NAMES, asked=CALIBRATION, regimes=("prompt", "adapter"))
-    with pytest.raises(SuiteError, match="all but 0 of the calibration questions are probes: write others"):
-        recognised().cases(scene)
+def test_halves_of_the_probes_are_told_by_the_same_recogniser():
+    scene = worlds.scene(NAMES, regimes=("prompt", "adapter"))
+    whole = recognised(personas=("pirate",)).cases(scene)
+    record = World().record(*whole)
+    for half in Sample(recognised(personas=("pirate",)), scene, "probes").halves(2, 0):
+        assert half[0].held_out == whole[0].held_out == CALIBRATION
+        assert half[0].judge(record, 0).criteria[0].estimate.n == 12
 
 
 def test_kin_are_not_told_apart():

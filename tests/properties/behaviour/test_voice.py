@@ -135,7 +135,7 @@ def test_probes_without_a_reply_are_left_out_and_counted():
     evidence = judged(a_case(), empty={"q0", "q1"})
     assert {criterion.estimate.n for criterion in evidence.criteria} == {22}
     assert "2 probes are left out, to which a prompted persona replies nothing" in evidence.notes
-    with pytest.raises(MeasurementError, match="only 4 probes have a reply of every prompted persona"):
+    with pytest.raises(MeasurementError, match="only 4 of 24 probes have a reply of every prompted persona"):
         judged(a_case(), empty={f"q{number}" for number in range(20)})
 
 
