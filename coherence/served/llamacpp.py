@@ -83,12 +83,13 @@ class LlamaCpp(OpenAi):
     def named(self, model: str) -> Json:
         """Ask for an adapter at the scale that the server gives it, or whole where it waits to be asked for.
 
+        All others are asked for at 0: with an empty list, as with none, all it was started with are applied.
         A name that it does not list is asked for by a place that its list does not have.
         """
-        if model == self._base.id:
-            return {"model": model, "lora": []}
-        told = self._adapters.get(model, {"id": len(self._adapters)})
-        return {"model": model, "lora": [{"id": told.get("id"), "scale": _scale(told)}]}
+        scales = {one["id"]: _scale(one) * (name == model) for name, one in self._adapters.items()}
+        if model not in (self._base.id, *self._adapters):
+            scales[len(scales)] = 1.0
+        return {"model": model, "lora": [{"id": place, "scale": scale} for place, scale in scales.items()]}
 
     def beside(self, told: Json) -> Json:
         """Say it as it is: what it does not know it passes over."""
@@ -100,8 +101,8 @@ class LlamaCpp(OpenAi):
 
     @cached_property
     def _adapters(self) -> dict[str, Json]:
-        told = self.client.get_list("/lora-adapters", _ADAPTERS)
-        return {PurePosixPath(str(one.get("path"))).stem: one for one in map(mapping, told)}
+        told = map(mapping, self.client.get_list("/lora-adapters", _ADAPTERS))
+        return {PurePosixPath(str(one.get("path"))).stem: one for one in told if "id" in one}
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
         request = {"content": text, "add_special": True, "parse_special": True}

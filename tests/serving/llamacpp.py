@@ -12,7 +12,8 @@ _TOKEN = re.compile(r"<\[(\d+)\]>")
 class LlamaCpp(Serving):
     """Serves adapters that it calls by file and place; `scale` is that of all of them.
 
-    As llama.cpp's server does (b11549), it passes over names of models and places that it does not have.
+    As llama.cpp's server does (b11549), it passes over names of models and places that it does not have, and
+    an empty list of adapters is none: all that it was started with are applied, here the first of them.
     """
 
     scale = 1.0
@@ -43,7 +44,8 @@ class LlamaCpp(Serving):
         return routes[path](request)
 
     def _adapter(self, request: Mapping[str, Any]) -> str | None:
-        scales = {one["id"]: one["scale"] for one in request.get("lora", ())}
+        started_with = [{"id": place, "scale": self.scale} for place in range(len(self.names))]
+        scales = {one["id"]: one["scale"] for one in request.get("lora") or started_with}
         return next((one for place, one in enumerate(self.names.values()) if scales.get(place)), None)
 
     def _templated(self, request: Mapping[str, Any]) -> dict[str, Any]:
