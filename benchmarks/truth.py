@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import truth_anchors
 import truth_classifier
 import truth_effects
 import truth_page
@@ -24,6 +25,7 @@ from truth_padding import padded
 from truth_page import (
     BY_CHANCE,
     NUMBERS,
+    OF_ANCHORS,
     OF_CLASSIFIER,
     OF_COMPOSITION,
     OF_EFFECTS,
@@ -225,6 +227,17 @@ def space(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_space()
 
 
+def anchors(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of ratios along anchors are wrong; no model is needed."""
+    rows = [one.row for one in truth_anchors.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_ANCHORS, [asdict(row) for row in rows])
+        truth_page.write_anchors()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -241,6 +254,7 @@ MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "classifier": classifier,
     "voice": voice,
     "space": space,
+    "anchors": anchors,
     "padding": tell_padding,
 }
 """What takes no model, by the command: told of so many replications and a seed, and kept or not."""

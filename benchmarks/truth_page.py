@@ -19,6 +19,7 @@ OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
 OF_SPACE = RESULTS / "truth_space.csv"
 OF_VOICE = RESULTS / "truth_voice.csv"
+OF_ANCHORS = RESULTS / "truth_anchors.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
@@ -78,6 +79,11 @@ def write_voice() -> None:
 def write_space() -> None:
     """Put the tables of made-up personas and roles between marks of their own."""
     _put("space", OF_SPACE)
+
+
+def write_anchors() -> None:
+    """Put the tables of made-up directions of anchors between marks of their own."""
+    _put("anchors", OF_ANCHORS)
 
 
 def write_padding() -> None:
