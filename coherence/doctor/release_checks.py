@@ -123,7 +123,7 @@ class _Examination:
     def _vector(self, base: Skeleton, name: str) -> str:
         source = self.release.vectors[name]
         if source.extract is not None:
-            return f"is extracted from the prompt of {source.extract.persona} at {source.extract.site}"
+            return f"is extracted from {source.extract.of} at {source.extract.site}"
         with self.artefacts.blaming("vectors", name):
             vector = base.vector(source, name)
         unused = f"; {vector.remark}" if vector.remark else ""

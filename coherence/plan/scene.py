@@ -197,7 +197,7 @@ class Scene:
         )
 
     def _extract(self, extraction: Extraction) -> Extract:
-        positive = self.condition(extraction.persona, Regime.PROMPT)
+        positive = self._positive(extraction)
         negative = self.condition(extraction.against, Regime.PROMPT) if extraction.against else self.bare
         if extraction.under:
             positive, negative = (
@@ -206,6 +206,11 @@ class Scene:
         # A vector belongs to the base, as its norms do: it must not move with how a suite lets it reason.
         positive, negative = (replace(side, thinking="auto") for side in (positive, negative))
         return Extract(positive, negative, extraction.site, extraction.position)
+
+    def _positive(self, extraction: Extraction) -> Condition:
+        if extraction.persona is not None:
+            return self.condition(extraction.persona, Regime.PROMPT)
+        return replace(self.bare, adapters=((extraction.adapter or "", 1.0),))
 
     def _lacks(self, persona: str, regime: Regime) -> str:
         if "prompt" in regime.layers and self.personas[persona].prompt is None:

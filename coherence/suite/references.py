@@ -97,10 +97,12 @@ def _extractions(file: SuiteFile, document: Document) -> Iterator[Problem]:
             key: Key = ("release", "vectors", name, "extract", side)
             if persona is not None and (lack := _lack(persona, file, "extract a vector from")):
                 yield Problem(document.place(key), lack)
-        under, known = source.extract.under, file.release.adapters
-        if under is not None and under not in known:
-            sentence = f"the release has no adapter {under!r}{did_you_mean(under, known)}"
-            yield Problem(document.place(("release", "vectors", name, "extract", "under")), sentence)
+        known = file.release.adapters
+        for side in ("under", "adapter"):
+            adapter = getattr(source.extract, side)
+            if adapter is not None and adapter not in known:
+                sentence = f"the release has no adapter {adapter!r}{did_you_mean(adapter, known)}"
+                yield Problem(document.place(("release", "vectors", name, "extract", side)), sentence)
 
 
 def _lack(persona: str, file: SuiteFile, purpose: str) -> str | None:

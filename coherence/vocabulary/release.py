@@ -34,9 +34,14 @@ class _Frozen(BaseModel):
 
 
 class Extraction(_Frozen):
-    """A vector made by the suite itself: mean difference of two prompts (arXiv 2507.21509)."""
+    """A vector made by the suite itself: mean difference of prompts (arXiv 2507.21509), or by an adapter."""
 
-    persona: str = Field(description="Its prompt is the positive side.")
+    persona: str | None = Field(None, description="Its prompt is the positive side.")
+    adapter: Name | None = Field(
+        None,
+        description="In the place of a persona: an adapter of the release that is the positive side, without "
+        "a prompt, against the bare weights.",
+    )
     against: str | None = Field(
         None, description="Persona on the negative side; default: the neutral prompt."
     )
@@ -45,6 +50,21 @@ class Extraction(_Frozen):
     under: str | None = Field(
         None, description="Adapter of the release that both sides are read under; default: bare weights."
     )
+
+    @property
+    def of(self) -> str:
+        """What it is made of: a persona's prompt, or an adapter."""
+        return f"the prompt of {self.persona}" if self.persona else f"the adapter {self.adapter}"
+
+    @model_validator(mode="after")
+    def _one_side(self) -> "Extraction":
+        if (self.persona is None) == (self.adapter is None):
+            raise ValueError("an extract is of a `persona` or of an `adapter`, and not of both")
+        if self.adapter and (self.against or self.under):
+            raise ValueError(
+                "`against` and `under` go with a persona; an adapter is held against bare weights"
+            )
+        return self
 
 
 def _key(written: object) -> object:

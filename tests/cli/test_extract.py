@@ -70,7 +70,7 @@ def test_extract_at_another_position_is_another_vector(extracted):
         ("a.coherence.yaml mute", "persona 'mute' cannot be put into the model by prompt: its prompt is not"),
         ("lost.yaml pirate", "there is no file lost.yaml"),
         ("a.coherence.yaml pirate --site resid_post.9", "found the site resid_post.9, expected a block from"),
-        ("a.coherence.yaml pirate --against pirate", "the two prompts do not differ at resid_post.1"),
+        ("a.coherence.yaml pirate --against pirate", "the two sides do not differ at resid_post.1"),
         ("a.coherence.yaml pirate --out a.coherence.yaml/v.safetensors", "v.safetensors cannot be written: "),
     ],
 )

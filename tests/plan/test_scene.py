@@ -202,6 +202,16 @@ def test_both_sides_of_an_extraction_are_read_under_the_adapter_that_it_names() 
     assert replace(scene(), release=release).extracts == {"late": expected}
 
 
+def test_an_adapter_is_extracted_against_bare_weights() -> None:
+    source = {"extract": {"adapter": "shared", "site": "resid_post.2"}}
+    release = Release.model_validate({"adapters": {"shared": "b"}, "vectors": {"own": source}})
+    bare = Condition("Neutral.")
+    expected = Extract(
+        replace(bare, adapters=(("shared", 1.0),)), bare, Site.parse("resid_post.2"), Position.RESPONSE_MEAN
+    )
+    assert replace(scene(), release=release).extracts == {"own": expected}
+
+
 @pytest.mark.parametrize(
     ("suite", "expected"), [("auto", "on"), ("off", "on"), ("on", "on"), ("high", "high"), ("low", "low")]
 )

@@ -42,6 +42,11 @@ def test_names_that_exist_are_no_problem(load):
             "site: resid_post.3\n        under: pirat",
             "11: the release has no adapter 'pirat'; did you mean 'pirate'?",
         ),
+        (
+            "persona: pirate\n        against: counsel",
+            "adapter: pirat",
+            "8: the release has no adapter 'pirat'; did you mean 'pirate'?",
+        ),
         ("vector: made", "vector: maid", "15: the release has no vector 'maid'; did you mean 'made'?"),
         ("persona: pirate", "persona: pirat", "8: no persona is named 'pirat'; did you mean 'pirate'?"),
         ("against: counsel", "against: council", "9: no persona is named 'council'; did you mean 'counsel'?"),

@@ -116,3 +116,17 @@ def test_what_is_usual_is_not_said_of_a_deployment() -> None:
 )
 def test_the_usual_dose_is_all_of_what_has_a_whole(more: dict[str, object], dose: float) -> None:
     assert VectorSource.model_validate({"path": "v.gguf", **more}).usual_dose == dose
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, "an extract is of a `persona` or of an `adapter`, and not of both"),
+        ({"persona": "pirate", "adapter": "pirate"}, "and not of both"),
+        ({"adapter": "pirate", "against": "counsel"}, "`against` and `under` go with a persona"),
+        ({"adapter": "pirate", "under": "counsel"}, "`against` and `under` go with a persona"),
+    ],
+)
+def test_an_extraction_has_one_positive_side(fields: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Extraction.model_validate({"site": "resid_post.2", **fields})

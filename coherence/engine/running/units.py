@@ -85,7 +85,7 @@ class Units:
         values = np.array((positive - negative)[extract.site.depth])
         if not values.any():
             raise ArtefactError(
-                f"the two prompts do not differ at {extract.site}: there is no direction to extract"
+                f"the two sides do not differ at {extract.site}: there is no direction to extract"
             )
         with self._base.artefacts.unchanged():
             key = extract_key(extract, self._base.artefacts)

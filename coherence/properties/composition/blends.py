@@ -164,6 +164,8 @@ def _require_extracted(scene: Scene, persona: str, vector: str, adapter: str) ->
 def _origin(extraction: Extraction | None) -> str:
     if extraction is None:
         return "a file"
+    if extraction.persona is None:
+        return f"extracted from {extraction.of}"
     under = f"the adapter {extraction.under!r}" if extraction.under else "no adapter"
     return f"extracted from {extraction.persona!r} under {under}"
 

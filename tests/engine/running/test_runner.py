@@ -394,3 +394,28 @@ def test_an_extraction_under_an_adapter_is_read_with_it_on_both_sides(ship: Ship
     values = runner.extract(Extract(*with_adapter, site, Position.PROMPT_LAST))
     assert close(values, arr - bare)
     assert not close(values, runner.extract(Extract(ARR, BARE, site, Position.PROMPT_LAST)))
+
+
+def test_an_adapter_is_extracted_against_bare_weights_and_its_component_can_be_ablated(
+    ship: Ship, tiny_adapter: Make
+) -> None:
+    site = Site.parse("resid_post.2")
+    adapted = replace(BARE, adapters=(("counsel", 1.0),))
+    extract = Extract(adapted, BARE, site, Position.PROMPT_LAST)
+    source = VectorSource.model_validate(
+        {"extract": {"adapter": "counsel", "site": str(site)}, "operation": "ablate"}
+    )
+    runner = ship(
+        adapters={"counsel": tiny_adapter("counsel", seed=1)},
+        vectors={"no-counsel": source},
+        extracts={"no-counsel": extract},
+    )
+    counsel, bare = (
+        np.mean([read(runner, Reading(side, probe))[site.depth] for probe in CALIBRATION], axis=0)
+        for side in (adapted, BARE)
+    )
+    values = runner.extract(extract)
+    assert close(values, counsel - bare)
+    ablated = replace(adapted, steers=(Steer("no-counsel", 1.0),))
+    along = read(runner, Reading(ablated, PROBE))[site.depth] @ values / np.linalg.norm(values)
+    assert along == pytest.approx(0, abs=1e-3)
