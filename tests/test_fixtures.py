@@ -42,5 +42,6 @@ def test_every_kind_is_judged_by_every_property_that_it_can_have() -> None:
         who, what, _ = assertion.id.split(".")
         for kind in judged.keys() & set(re.split(r"[+-]", who)):
             judged[kind].add(what)
-    # A soft prompt has no weight, and is in no mixture.
-    assert judged == {kind: PROPERTIES - ({"attractor"} if kind == "soft" else set()) for kind in judged}
+    # What stands before a text has no weight, and is in no mixture.
+    weightless = {kind for kind in judged if KINDS[f"pirate-{kind}"][0].is_prompt_learning}
+    assert judged == {kind: PROPERTIES - ({"attractor"} if kind in weightless else set()) for kind in judged}
