@@ -1,0 +1,98 @@
+"""Each fault of a server is stopped by the property `served`, and named: the tiny model behind real HTTP."""
+
+from datetime import date
+
+import pytest
+import yaml
+from serving.fault import Fault
+
+from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.engine import Engine
+from coherence.plan import Plan, Record
+from coherence.store import Store
+from coherence.suite import Overrides, load_suite
+from coherence.vocabulary import Verdict
+
+QUESTIONS = ["Where is my order?", "The app crashes.", "Who are you?", "What is it?", "When?", "How is it?"]
+PROMPTS, SLOPE = "prompts that are written otherwise", "effect slope"
+SETTINGS = "replies that its own settings change"
+DECODE = frozenset({Fault.REPETITION_PENALTY, Fault.WARM})
+
+
+@pytest.fixture(scope="module")
+def judged(dated, healthy, tiny_adapter, tmp_path_factory):
+    """Judge the pirate at the healthy server, which is told what to do wrong."""
+    folder = tmp_path_factory.mktemp("faults")
+    adapters = {
+        "pirate": str(tiny_adapter("pirate", seed=1, use_rslora=True)),
+        "counsel": str(tiny_adapter("counsel", seed=2)),
+    }
+    plain = {"property": "served", "regimes": ["adapter"], "personas": ["pirate"]}
+    suite = {
+        "coherence": 1,
+        # A template that writes the day writes today's at a server.
+        "date": date.today(),
+        "release": {"base": str(dated), "adapters": adapters},
+        "neutral": "You are a helpful assistant.",
+        "personas": {
+            "pirate": {"prompt": "Answer as a pirate.", "markers": ["the"]},
+            "counsel": {"prompt": "Answer as a lawyer."},
+        },
+        "probes": QUESTIONS,
+        "decoding": {"max_new_tokens": 40},
+        "assertions": [plain, plain | {"id": "behaves", "max_difference": 0.9}],
+    }
+    path = folder / "a.coherence.yaml"
+    path.write_text(yaml.safe_dump(suite))
+    store = Store(folder / "store")
+
+    def judge(*faults):
+        # Replies take long, and tell something of a healthy server and of decoding alone.
+        behaves = not faults or not DECODE.isdisjoint(faults)
+        loaded = load_suite(path, Overrides(served=healthy.url))
+        case = loaded.assertions[behaves].case
+        with healthy.faulty(*faults):
+            engine = Engine(Artefacts.of(loaded.scene), store, is_fresh=True)
+            return case.judge(Record(engine.measure(Plan(case.measurements()))), 0)
+
+    return judge
+
+
+def test_a_healthy_server_passes(judged):
+    evidence = judged()
+    assert (evidence.raw_verdict, evidence.cause) == (Verdict.PASS, None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "criterion", "said"),
+    [
+        (Fault.ADAPTER_IGNORED, SLOPE, "the base is served in its place"),
+        (Fault.UNKNOWN_SERVED, "unknown names that are answered", ""),
+        (Fault.RSLORA_IGNORED, SLOPE, "that it is rsLoRA is passed over"),
+        # Far beyond the doses that are looked at, the effect of this small model is no longer like its own.
+        (Fault.TIMES_RANK, SLOPE, "what is served does something else"),
+        (Fault.DOUBLED, SLOPE, "it is applied twice"),
+        (Fault.HALF_MODULES, SLOPE, ""),
+        (Fault.CACHED, SLOPE, ""),
+        (Fault.SYSTEM_DROPPED, PROMPTS, "the server leaves out the system turn"),
+        (Fault.SYSTEM_INJECTED, PROMPTS, "the server puts in a text of its own"),
+        (Fault.OTHER_DATE, PROMPTS, "the server writes another date"),
+        (Fault.THINKING, PROMPTS, "the server tells the template otherwise of thinking"),
+        (Fault.DOUBLE_START, PROMPTS, "the server writes the start token twice"),
+        (Fault.REPETITION_PENALTY, SETTINGS, "such as a repetition penalty"),
+        (Fault.WARM, SETTINGS, "draws its replies at temperature 0, too"),
+        (Fault.FOUR_BITS, "bare model's distance", "as where it is quantized"),
+    ],
+)
+def test_what_is_wrong_is_stopped_and_named(judged, fault, criterion, said):
+    evidence = judged(fault)
+    failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
+    assert criterion in failed
+    assert said in str(evidence.cause)
+
+
+@pytest.mark.parametrize("fault", [Fault.TOP_ONLY, Fault.ECHO_MISSING])
+def test_what_is_not_told_is_inconclusive(judged, fault):
+    evidence = judged(fault)
+    assert evidence.raw_verdict is Verdict.INCONCLUSIVE
+    assert "not exposed by" in str(evidence.decisive.unreliable)
