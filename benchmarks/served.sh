@@ -26,8 +26,9 @@ loras=()
 case $kind in
   vllm)
     for persona in "${personas[@]}"; do loras+=("$persona=$root/fixtures/adapters/$persona"); done
+    # One request at a time: docs/served.md says what ends its engine otherwise.
     VLLM_CPU_KVCACHE_SPACE=1 "${VLLM:-vllm}" serve "$model" --host 127.0.0.1 --port "$port" \
-      --served-model-name reference --dtype float32 --enforce-eager --max-model-len 1024 --max-num-seqs 8 \
+      --served-model-name reference --dtype float32 --enforce-eager --max-model-len 1024 --max-num-seqs 1 \
       --enable-lora --max-lora-rank 8 --max-loras 4 --lora-modules "${loras[@]}" >"$work/log" 2>&1 &
     ;;
   llamacpp)
