@@ -110,11 +110,13 @@ def bystanders(
 
 
 def marked(scene: Scene, of: Couple, purpose: str) -> tuple[Marker, ...]:
-    """Join the markers of a couple; a SuiteError names the persona that has none."""
-    for name in of:
-        if not scene.personas[name].markers:
+    """Join the markers of a couple, and what neither ever says; a SuiteError names who has no markers."""
+    one, other = (scene.personas[name].markers for name in of)
+    for name, markers in zip(of, (one, other), strict=True):
+        if all(marker.absent for marker in markers):
             raise SuiteError(f"{purpose} compares markers, and persona {name!r} has none")
-    return tuple(dict.fromkeys(marker for name in of for marker in scene.personas[name].markers))
+    joined = dict.fromkeys((*one, *other))
+    return tuple(marker for marker in joined if not marker.absent or (marker in one and marker in other))
 
 
 def require_adapter(scene: Scene, adapter: str) -> None:

@@ -17,20 +17,24 @@ from coherence.properties.eligibility import Between, Pair, cast, pairs, require
 from coherence.properties.lengths import by_length
 from coherence.properties.parts import require_reasoning
 from coherence.properties.property import Property
-from coherence.properties.ranges import ANY, COSINE
+from coherence.properties.ranges import ANY, COSINE, SHARE
 from coherence.statistics.agreement import (
     Hits,
     chance_disagreements,
     kappa,
     mcnemar_exact,
+    mean_share,
     paired_difference,
     recovery,
     relative_difference,
 )
-from coherence.statistics.intervals import Interval, wilson
-from coherence.vocabulary import Criterion, Figures, Marker, Part, ProbeNote, Regime
+from coherence.statistics.alignment import Alignment
+from coherence.statistics.intervals import Array, Interval, wilson
+from coherence.vocabulary import Criterion, Figures, Marker, Part, ProbeNote, Regime, shown
+from coherence.vocabulary.detectors import units
 
 LEAST_PROBES = 8
+_LEAST_MARKERS = 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Replies:
     def of(cls, texts: Iterable[str], markers: Sequence[Marker]) -> "Replies":
         """Count the markers that each text shows."""
         replies = tuple(texts)
-        return cls(replies, tuple(sum(marker.found_in(text) for marker in markers) for text in replies))
+        return cls(replies, tuple(len(shown(markers, text)) for text in replies))
 
     @property
     def hits(self) -> Hits:
@@ -76,6 +80,33 @@ def untold(first: Hits, second: Hits, sides: str) -> str | None:
     )
 
 
+def positive(markers: Iterable[Marker]) -> list[Marker]:
+    """Leave out what a persona never says."""
+    return [marker for marker in markers if not marker.absent]
+
+
+def profile(texts: Iterable[str], markers: Sequence[Marker]) -> Array:
+    """Which of the positive markers each text shows, 1 or 0: [texts, positive markers]."""
+    columns = positive(markers)
+    rows = [set(shown(markers, text)) for text in texts]
+    return np.array([[marker in row for marker in columns] for row in rows], dtype=np.float64)
+
+
+def densities(texts: Iterable[str], markers: Sequence[Marker]) -> list[float]:
+    """How many times markers are in 100 words of each text that shows any: see `units` of the detectors."""
+    return [
+        100 * sum(len(marker.places(text)) for marker in shown(markers, text)) / max(1, len(units(text)))
+        for text in texts
+    ]
+
+
+def few_markers(n: int) -> str | None:
+    """Say that so many markers make no profile; None where they do."""
+    # Noise along a profile does not turn it: of few markers a cosine is too near to 1, and sure of it.
+    few = f"{n} markers make no profile, at least {_LEAST_MARKERS} are needed"
+    return few if n < _LEAST_MARKERS else None
+
+
 def marks(text: str, markers: Sequence[Marker]) -> tuple[tuple[int, int], ...]:
     """Find where in a text markers are."""
     return tuple(sorted(place for marker in markers for place in marker.places(text)))
@@ -88,6 +119,7 @@ class MarkersSample:
     replies: Mapping[Regime, Replies]
     sides: Pair
     clusters: Sequence[str]
+    markers: tuple[Marker, ...]
 
     @property
     def n(self) -> int:
@@ -113,8 +145,32 @@ class MarkersSample:
 
     def relative_count(self) -> Interval:
         """Difference of the mean numbers of distinct markers, as a multiple of the prompt's."""
+        return self._relative({regime: replies.counts for regime, replies in self.replies.items()})
+
+    def relative_density(self) -> Interval:
+        """Difference of the mean numbers of markers in 100 words, as a multiple of the prompt's."""
+        return self._relative(
+            {regime: densities(replies.texts, self.markers) for regime, replies in self.replies.items()}
+        )
+
+    def never(self, regime: Regime) -> Interval:
+        """Share of the replies in a regime that have what the persona never says."""
+        never = [marker for marker in self.markers if marker.absent]
+        texts = self.replies[regime].texts
+        hits = np.array([any(marker.found_in(text) for marker in never) for text in texts], dtype=np.float64)
+        return mean_share(hits, self.clusters)
+
+    @property
+    def profiles(self) -> Alignment:
+        """Rates of each marker above the bare ones: the second side's along the first's."""
+        bare, first, second = (
+            profile(self.replies[regime].texts, self.markers) for regime in (Regime.BARE, *self.sides)
+        )
+        return Alignment.of((first - bare)[None], (second - bare)[None], self.clusters)
+
+    def _relative(self, by_regime: Mapping[Regime, Sequence[float]]) -> Interval:
         regimes = list(dict.fromkeys((Regime.PROMPT, *self.sides)))
-        counts = np.array([self.replies[regime].counts for regime in regimes], dtype=np.float64).T
+        counts = np.array([by_regime[regime] for regime in regimes], dtype=np.float64).T
         first, second = map(regimes.index, self.sides)
         return relative_difference(counts, first, second, regimes.index(Regime.PROMPT), self.clusters)
 
@@ -148,7 +204,7 @@ class MarkersCase(Case[MarkersSample]):
             regime: Replies.of((record.reply(reply, self.part) for reply in of_regime), self.markers)
             for regime, of_regime in replies.items()
         }
-        return MarkersSample(counted, self.regimes, self.scene.clusters)
+        return MarkersSample(counted, self.regimes, self.scene.clusters, self.markers)
 
     def criteria(self, sample: MarkersSample) -> Iterator[Criterion]:
         """Judge agreement by probe, differences of rates and counts, and recovery of the prompt's effect."""
@@ -160,6 +216,25 @@ class MarkersCase(Case[MarkersSample]):
         yield self._between("rate", difference, sample.n, "max_difference")
         yield self._between("relative count", sample.relative_count(), sample.n, "max_count_difference")
         yield self._recovery(sample)
+        yield from self._optional(sample)
+
+    def _optional(self, sample: MarkersSample) -> Iterator[Criterion]:
+        spec, n = self.spec, sample.n
+        if spec.max_density_difference is not None:
+            yield self._between("relative density", sample.relative_density(), n, "max_density_difference")
+        if spec.min_profile is not None:
+            yield self._of_profiles("profile cosine", sample.profiles.cosine(), n, "min_profile")
+        if spec.min_slope is not None:
+            yield self._of_profiles("profile slope", sample.profiles.strength(), n, "min_slope")
+        if spec.max_absent is not None:
+            for regime in self.regimes:
+                rate = sample.never(regime)
+                yield held(f"never said, by {regime}", rate, n, at_most=spec.max_absent, key="max_absent")
+
+    def _of_profiles(self, what: str, interval: Interval, n: int, key: str) -> Criterion:
+        name = f"{what}, {self.regimes[1]} on {self.regimes[0]}"
+        few = few_markers(len(positive(self.markers)))
+        return held(name, interval, n, getattr(self.spec, key), unreliable=few, key=key)
 
     def figures(self, sample: MarkersSample) -> Figures:
         """Show replies side by side, and every rate."""
@@ -283,6 +358,31 @@ class Markers(Property):
     min_recovery: Annotated[float, ANY] = Field(
         ge=0,
         description="Least (rate - bare) / (prompt - bare); where neither regime is prompt, of the worse.",
+    )
+    max_density_difference: Annotated[float | None, ANY] = Field(
+        None,
+        gt=0,
+        description="Largest difference of the mean numbers of markers in 100 words, of either sign, as a "
+        "multiple of the prompt's. Default: no bound.",
+    )
+    min_profile: Annotated[float | None, COSINE] = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Least cosine of the two profiles: by how much more often than bare each marker is said. "
+        "At least eight markers are needed. Default: no bound.",
+    )
+    min_slope: Annotated[float | None, ANY] = Field(
+        None,
+        description="Least slope of the second regime's profile on the first's: 1 where it says all of them "
+        "as much more often. At least eight markers are needed. Default: no bound.",
+    )
+    max_absent: Annotated[float | None, SHARE] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Largest share of replies, in either regime, with a marker that is `absent`. Default: "
+        "they show no marker, and that is all.",
     )
     exclude: tuple[str, ...] = Field(
         (), description="Texts of markers to leave out, such as those in the adapter's training data."

@@ -27,8 +27,9 @@ from coherence.vocabulary.figures import (
     Zone,
 )
 from coherence.vocabulary.influence import Influence
+from coherence.vocabulary.marker import Marker, shown
 from coherence.vocabulary.operation import Operation
-from coherence.vocabulary.persona import Example, Marker, Persona, Prompt
+from coherence.vocabulary.persona import Example, Persona, Prompt
 from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
 from coherence.vocabulary.regime import REGIMES, Regime
@@ -92,4 +93,5 @@ __all__ = [
     "Verdict",
     "Zone",
     "fails_as_expected",
+    "shown",
 ]

@@ -1,56 +1,15 @@
 """A persona: a named dispositional profile, how to prompt it and how to recognise it."""
 
-import re
-from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from coherence.errors import shortened
 from coherence.vocabulary.bound import Bound
-from coherence.vocabulary.pattern import Pattern
+from coherence.vocabulary.marker import Marker, shown
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Marker(_Frozen):
-    """A behavioural marker: a text whose presence in a reply betrays the persona."""
-
-    text: str = Field(min_length=1)
-    kind: Literal["word", "phrase", "stem", "regex"] = "phrase"
-
-    @model_validator(mode="after")
-    def _compiles(self) -> "Marker":
-        try:
-            _ = self._regex
-        except ValueError as problem:
-            said = f"the marker {shortened(self.text)} is not a regular expression: {problem}"
-            raise ValueError(said) from None
-        return self
-
-    @property
-    def _pattern_text(self) -> str:
-        escaped = re.escape(self.text)
-        return rf"(?<!\w){escaped}" if self.kind == "stem" else rf"(?<!\w){escaped}(?!\w)"
-
-    def found_in(self, reply: str) -> bool:
-        """Case-insensitive; words and phrases end at word boundaries, a stem takes any ending.
-
-        A MeasurementError when a regular expression takes too long.
-        """
-        return self._regex.search(reply) is not None
-
-    def places(self, reply: str) -> list[tuple[int, int]]:
-        """Find where it occurs: start and end of each. A MeasurementError as `found_in` raises."""
-        return [match.span() for match in self._regex.finditer(reply) if match[0]]
-
-    @cached_property
-    def _regex(self) -> re.Pattern[str] | Pattern:
-        if self.kind == "regex":
-            return Pattern(self.text)
-        return re.compile(self._pattern_text, re.IGNORECASE)
 
 
 def _marker(written: object) -> object:
@@ -128,5 +87,5 @@ class Persona(_Frozen):
     cap: Bound | None = Field(None, description="The bound of the regime `cap`; default: it has none.")
 
     def markers_in(self, reply: str) -> list[Marker]:
-        """Find the distinct markers that occur in a reply."""
-        return [marker for marker in self.markers if marker.found_in(reply)]
+        """Return the distinct markers that a reply shows: see `shown`."""
+        return shown(self.markers, reply)

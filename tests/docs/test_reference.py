@@ -35,7 +35,7 @@ def test_every_key_of_every_mapping_is_there(name):
         "| `of` | [text, text] | required | ",
         "| `personas` | mapping of names to [Persona](#persona) |  | ",
         "| `probes` | list of ([Probe](#probe) or text) or text |  | ",
-        "| `kind` | `word`, `phrase`, `stem`, `regex` | `phrase` | ",
+        "| `kind` | `word`, `phrase`, `stem`, `regex`, `detector`, `foreign` | `phrase` | ",
         "| `orthonormal` | `true`, `false` | `false` | ",
     ],
 )

@@ -269,3 +269,64 @@ def test_markers_are_looked_for_in_the_part_that_is_named():
     )
     with pytest.raises(MeasurementError, match="none of 72 replies has any reasoning"):
         found("reasoning", reasoning="")
+
+
+DUDE = Marker(text="dude", absent=True)
+BLUNT = Persona(prompt="Be a pirate.", markers=(*PIRATE.markers, DUDE))
+BLUNT_SCENE = a_scene(personas={"pirate": BLUNT})
+EVERYWHERE = {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(24)}
+
+
+def test_a_reply_with_what_the_persona_never_says_is_no_hit():
+    evidence = judged(EVERYWHERE, scene=BLUNT_SCENE, says={PROMPT: "Arr, matey.", ADAPTER: "Arr, dude."})
+    assert by_name(evidence)["rate adapter - prompt"].estimate.value == -1
+    assert not any(criterion.key == "max_absent" for criterion in evidence.criteria)
+
+
+@pytest.mark.parametrize(("says", "verdict"), [("Arr, matey.", Verdict.PASS), ("Arr, dude.", Verdict.FAIL)])
+def test_what_is_never_said_is_counted_by_regime(says, verdict):
+    evidence = judged(
+        EVERYWHERE, {"max_absent": 0.25}, BLUNT_SCENE, says={PROMPT: "Arr, matey.", ADAPTER: says}
+    )
+    assert by_name(evidence)["never said, by adapter"].verdict is verdict
+    assert by_name(evidence)["never said, by prompt"].verdict is Verdict.PASS
+
+
+def test_as_many_distinct_markers_in_more_words_are_less_dense():
+    says = {PROMPT: "Arr, matey, arr, matey.", ADAPTER: "Arr, matey. The sea is a fine place."}
+    criterion = by_name(judged(EVERYWHERE, {"max_density_difference": 0.5}, says=says))[
+        "relative density adapter - prompt"
+    ]
+    assert criterion.estimate.value == pytest.approx((2 / 8 - 1) / 1)
+    assert criterion.verdict is Verdict.FAIL
+
+
+WORDS = ("arr", "matey", "ahoy", "sea", "ship", "crew", "rum", "gold")
+RICH = a_scene(
+    personas={"pirate": Persona(prompt="Be a pirate.", markers=tuple(Marker(text=word) for word in WORDS))}
+)
+PROFILE = {"min_profile": 0.8, "min_slope": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("says", "cosine", "slope"),
+    [
+        ("Arr, matey, ahoy, sea.", (Verdict.PASS, 1), (Verdict.PASS, 1)),
+        ("Ship, crew, rum, gold.", (Verdict.FAIL, 0), (Verdict.FAIL, 0)),
+        ("Arr, matey, ship, crew.", (Verdict.FAIL, 0.5), (Verdict.FAIL, 0.5)),
+    ],
+)
+def test_as_many_replies_and_words_may_be_other_words(says, cosine, slope):
+    evidence = judged(EVERYWHERE, PROFILE, RICH, says={PROMPT: "Arr, matey, ahoy, sea.", ADAPTER: says})
+    criteria = by_name(evidence)
+    for name, (verdict, value) in {"cosine": cosine, "slope": slope}.items():
+        criterion = criteria[f"profile {name}, adapter on prompt"]
+        assert (criterion.verdict, criterion.estimate.value) == (verdict, pytest.approx(value))
+    assert criteria["rate adapter - prompt"].verdict is Verdict.PASS
+
+
+def test_few_markers_make_no_profile():
+    criteria = by_name(judged(EVERYWHERE, PROFILE))
+    assert criteria["profile cosine, adapter on prompt"].unreliable == (
+        "2 markers make no profile, at least 8 are needed"
+    )

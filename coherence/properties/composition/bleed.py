@@ -23,12 +23,12 @@ def strangers(persona: str, scene: Scene) -> list[str]:
 
 def foreign_markers(persona: str, scene: Scene) -> dict[str, tuple[Marker, ...]]:
     """Markers of every other persona, but for kin, that are not the persona's own as well."""
-    own = scene.personas[persona].markers
+    own = [marker for marker in scene.personas[persona].markers if not marker.absent]
     kept = {
         name: tuple(marker for marker in scene.personas[name].markers if marker not in own)
         for name in strangers(persona, scene)
     }
-    return {name: markers for name, markers in kept.items() if markers}
+    return {name: markers for name, markers in kept.items() if not all(one.absent for one in markers)}
 
 
 def onto_markers(vector: Scaled, bare: Replies, steered: Replies) -> dict[str, Interval]:

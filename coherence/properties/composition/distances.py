@@ -7,7 +7,7 @@ import numpy as np
 
 from coherence.plan import Condition, NextToken, Record, Reply, Scene
 from coherence.properties.composition.blends import Blend
-from coherence.properties.markers import Replies
+from coherence.properties.markers import Replies, positive, profile
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.divergence import Lean, jeffreys
 from coherence.statistics.geometry import Array, Real
@@ -38,11 +38,11 @@ class ProfileDistances:
 
     def __init__(self, record: Record, scene: Scene, markers: Sequence[Marker]) -> None:
         self.texts = replies = cache(partial(texts, record, scene))
-        self._scene, self._markers = scene, list(markers)
+        self._scene, self._markers = scene, positive(markers)
 
         @cache
         def shown(condition: Condition) -> Array:
-            return np.array([[m.found_in(text) for m in markers] for text in replies(condition)], np.float64)
+            return profile(replies(condition), markers)
 
         self._shown = shown
 
@@ -54,7 +54,8 @@ class ProfileDistances:
 
     def rate(self, condition: Condition, markers: Iterable[Marker]) -> float:
         """Share of the replies that show one of some of the markers."""
-        columns = [self._markers.index(marker) for marker in markers]
+        own = set(markers)
+        columns = [column for column, marker in enumerate(self._markers) if marker in own]
         return float(self._shown(condition)[:, columns].any(1).mean())
 
 

@@ -35,6 +35,7 @@ from coherence.properties.eligibility import (
 )
 from coherence.properties.highest import Tail, at_worst
 from coherence.properties.lengths import by_length
+from coherence.properties.markers import few_markers, positive
 from coherence.properties.ranges import COSINE, DIFFERENCE, SIZE
 from coherence.properties.reading import Contrast, Readings
 from coherence.statistics.displacements import Displacements
@@ -45,7 +46,6 @@ from coherence.statistics.jackknife import positive_ratio
 from coherence.vocabulary import Criterion, Curve, Figures, Marker, ProbeNote, Regime, Series
 
 LEAST_PROBES = 8
-LEAST_MARKERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,15 +210,9 @@ class EquivalenceCase(Case[EquivalenceSample]):
             cosine,
             sample.band.n,
             at_least=self.spec.min_profile,
-            unreliable=self._few_markers() or (flat if np.isnan(cosine.value) else None),
+            unreliable=few_markers(len(positive(self.markers))) or (flat if np.isnan(cosine.value) else None),
             key="min_profile",
         )
-
-    def _few_markers(self) -> str | None:
-        # Noise along a profile does not turn it: of few markers a cosine is too near to 1, and sure of it.
-        n = len(self.markers)
-        few = f"{n} markers make no profile, at least {LEAST_MARKERS} are needed"
-        return few if n < LEAST_MARKERS else None
 
     def _curve(self, sample: EquivalenceSample) -> Curve:
         moved, pair, null = sample.everywhere, sample.band.pair, [way.condition for way in self.null]

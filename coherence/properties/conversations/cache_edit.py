@@ -30,7 +30,7 @@ from coherence.properties.reading import within_reach
 from coherence.statistics.deviation import relative_deviation
 from coherence.statistics.intervals import Array, Interval
 from coherence.statistics.rising_dose import largest
-from coherence.vocabulary import Band, Criterion, Figures, ProbeNote, Regime, Site, Table
+from coherence.vocabulary import Band, Criterion, Figures, ProbeNote, Regime, Site, Table, shown
 from coherence.vocabulary.evidence import number
 
 SHOWN = 3  # of the answers that move most
@@ -75,7 +75,7 @@ class Answers:
     def rate(self) -> float:
         """Share of them that hold a marker of the persona."""
         markers = self.sample.case.scene.personas[self.sample.case.persona].markers
-        return float(np.mean([any(one.found_in(text) for one in markers) for text in self.texts]))
+        return float(np.mean([bool(shown(markers, text)) for text in self.texts]))
 
     @cached_property
     def same(self) -> float:

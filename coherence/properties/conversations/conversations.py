@@ -13,7 +13,7 @@ from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply,
 from coherence.properties.case import Case, SampleT
 from coherence.properties.conversations.axis import Scale
 from coherence.properties.reading import at_site
-from coherence.vocabulary import Marker, Position, Probe, Script, Site
+from coherence.vocabulary import Marker, Position, Probe, Script, Site, shown
 from coherence.vocabulary.evidence import Sampled
 
 Array = NDArray[np.float64]
@@ -107,7 +107,7 @@ class Conversations:
 
     def hits(self, texts: Mapping[tuple[int, int], str], markers: Sequence[Marker]) -> Array:
         """1 where an answer holds a marker, or 0: [scripts, turns], NaN where there is no answer."""
-        return self._spread(texts, [any(one.found_in(text) for one in markers) for text in texts.values()])
+        return self._spread(texts, [bool(shown(markers, text)) for text in texts.values()])
 
     def surprise(self, record: Record, condition: Condition) -> Array:
         """Nats a token that the answers cost a condition, [scripts, turns]; NaN where nothing is said."""
