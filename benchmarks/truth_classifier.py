@@ -19,7 +19,8 @@ from truth_effects import DESIGNS, SIZES
 
 from coherence.statistics.agreement import mean_share, paired_difference
 from coherence.statistics.intervals import Interval
-from coherence.statistics.linear_classifier import CrossFitted, LinearClassifier, Recognition
+from coherence.statistics.linear_classifier import CrossFitted, Recognition
+from coherence.statistics.logistic_regression import LogisticRegression
 
 WIDTH, OTHERS = 32, 4
 NEW = 400  # questions, of which no classifier has seen one
@@ -107,6 +108,6 @@ def _read(fitted: CrossFitted, side: np.ndarray) -> np.ndarray:
     return Recognition(read[None, 0], read[None, 1:]).accuracy
 
 
-def _accuracy(classifier: LinearClassifier, side: np.ndarray) -> np.ndarray:
-    read = classifier.probability(side)
+def _accuracy(classifier: LogisticRegression, side: np.ndarray) -> np.ndarray:
+    read = classifier.probability(side, 1)
     return Recognition(read[None, 0], read[None, 1:]).accuracy

@@ -4,67 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coherence.statistics.geometry import Array, Real
+from coherence.statistics.logistic_regression import LogisticRegression
 
 FOLDS = 8
-PENALTY = 1e-3  # on |w|^2 / 2, of residuals whose mean square distance from their mean is 1
+PENALTY = 2e-3  # of two classes: 1e-3 on |w|^2 / 2, where w is the difference of their weights
 BINS = 10  # of probabilities, for the expected calibration error
-
-
-@dataclass(frozen=True)
-class LinearClassifier:
-    """Logistic regression with a ridge penalty: p = 1 / (1 + exp(-(w . (h - centre) / scale + b))).
-
-    It is what the field calls a linear probe (Alain and Bengio, arXiv 1610.01644). Both classes have the same
-    weight, however many samples they have, so that 1/2 is the boundary between equally likely ones.
-    """
-
-    centre: Array
-    scale: float
-    weights: Array
-    intercept: float
-
-    @classmethod
-    def fitted(cls, rows: Real, belongs: NDArray[np.bool_]) -> "LinearClassifier":
-        """Fit it to residuals [samples, width], some of which belong to the class [samples]."""
-        from scipy.optimize import minimize
-
-        centre = rows.mean(0, dtype=np.float64)
-        apart = rows - centre
-        scale = float(np.sqrt(np.square(apart).sum(1).mean())) or 1.0
-        inside, back = _within_span(apart / scale)
-        signs = np.where(belongs, 1.0, -1.0)
-        mass = np.where(belongs, 0.5 / belongs.sum(), 0.5 / (~belongs).sum())
-
-        def loss(parameters: Array) -> tuple[float, Array]:
-            weights, intercept = parameters[:-1], parameters[-1]
-            margin = signs * (inside @ weights + intercept)
-            pulled = -mass * signs * np.exp(-np.logaddexp(0, margin))
-            slope = np.append(pulled @ inside + PENALTY * weights, pulled.sum())
-            return float(mass @ np.logaddexp(0, -margin) + PENALTY / 2 * weights @ weights), slope
-
-        nearest = minimize(loss, np.zeros(inside.shape[1] + 1), jac=True, method="L-BFGS-B").x
-        return cls(centre, scale, nearest[:-1] @ back, float(nearest[-1]))
-
-    def probability(self, rows: Real) -> Array:
-        """Probability of belonging to the class, from residuals [..., width]: [...]."""
-        margin = (rows - self.centre) @ self.weights / self.scale + self.intercept
-        return np.asarray(np.exp(-np.logaddexp(0, -margin)))
-
-
-def _within_span(rows: Array) -> tuple[Array, Array]:
-    """Coordinates of rows [samples, width] in the space that they span, and its orthonormal basis.
-
-    With a ridge penalty weights lie in that span. Where there are more samples than dimensions, rows stay.
-    """
-    if len(rows) >= rows.shape[1]:
-        return rows, np.eye(rows.shape[1])
-    squares, basis = np.linalg.eigh(rows @ rows.T)
-    kept = squares > squares[-1] * np.finfo(np.float64).eps * len(rows)
-    lengths = np.sqrt(squares[kept])
-    return basis[:, kept] * lengths, (basis[:, kept] / lengths).T @ rows
 
 
 class CrossFitted:
@@ -89,14 +35,14 @@ class CrossFitted:
         read = np.empty(rows.shape[:-1])
         for fold, classifier in enumerate(self.classifiers):
             kept = self.fold == fold
-            read[..., kept] = classifier.probability(rows[..., kept, :])
+            read[..., kept] = classifier.probability(rows[..., kept, :], 1)
         return read
 
-    def _without(self, fold: int, own: Real, others: Real) -> LinearClassifier:
+    def _without(self, fold: int, own: Real, others: Real) -> LogisticRegression:
         kept = self.fold != fold
         positive, negative = own[kept], others[:, kept].reshape(-1, own.shape[-1])
-        belongs = np.arange(len(positive) + len(negative)) < len(positive)
-        return LinearClassifier.fitted(np.concatenate([positive, negative]), belongs)
+        belongs = np.repeat([1, 0], [len(positive), len(negative)])
+        return LogisticRegression.fitted(np.concatenate([positive, negative]), belongs, PENALTY)
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,8 @@ import numpy as np
 import pytest
 
 from coherence.statistics.agreement import mean_share
-from coherence.statistics.linear_classifier import PENALTY, CrossFitted, LinearClassifier, Recognition
-
-
-def test_the_fit_is_where_its_loss_has_no_slope():
-    drawn = np.random.default_rng(0)
-    rows, belongs = drawn.normal(size=(30, 60)), np.arange(30) < 10
-    rows[belongs] += 0.5
-    fitted = LinearClassifier.fitted(rows, belongs)
-    off = fitted.probability(rows) - belongs
-    mass = np.where(belongs, 0.05, 0.025)
-    slope = (mass * off) @ (rows - fitted.centre) / fitted.scale + PENALTY * fitted.weights
-    assert np.abs(slope).max() < 1e-4
-    assert abs(mass @ off) < 1e-4
-
-
-def test_both_classes_weigh_the_same():
-    rows = np.repeat([[0.0], [1.0]], [5, 50], axis=0)
-    fitted = LinearClassifier.fitted(rows, np.arange(55) < 5)
-    assert fitted.probability(np.array([[0.5]])) == pytest.approx(0.5, abs=1e-3)
-
-
-def test_rows_that_are_all_alike_are_told_by_nothing():
-    fitted = LinearClassifier.fitted(np.ones((6, 4)), np.arange(6) < 2)
-    assert fitted.probability(np.ones((2, 4))) == pytest.approx([0.5, 0.5], abs=1e-3)
+from coherence.statistics.linear_classifier import PENALTY, CrossFitted, Recognition
+from coherence.statistics.logistic_regression import LogisticRegression
 
 
 def test_no_question_is_read_by_a_classifier_that_has_seen_it():
@@ -38,8 +16,8 @@ def test_no_question_is_read_by_a_classifier_that_has_seen_it():
     read = CrossFitted(own, np.array(others), clusters)
     unseen = Recognition(read.probability(own)[None], read.probability(np.array(others))[None])
     assert unseen.accuracy.mean() == pytest.approx(0.5, abs=0.2)
-    whole = LinearClassifier.fitted(np.concatenate([own, *others]), np.arange(80) < 20)
-    assert (whole.probability(own) > 0.5).all()
+    whole = LogisticRegression.fitted(np.concatenate([own, *others]), np.repeat([1, 0], [20, 60]), PENALTY)
+    assert (whole.told(own) == 1).all()
 
 
 def test_accuracy_is_balanced_and_calibration_counts_both_classes_alike():

@@ -11,7 +11,7 @@ from coherence.errors import MeasurementError
 from coherence.plan import Condition, Reading, Record, Reply, Scene
 from coherence.properties.reading import within_reach
 from coherence.statistics.geometry import Array
-from coherence.statistics.recogniser import Labels, Recogniser
+from coherence.statistics.logistic_regression import Labels, LogisticRegression
 from coherence.vocabulary import Band, Position, Probe
 
 NOBODY = -1  # whose a reply without a word is
@@ -105,19 +105,19 @@ class Lesson:
         ]
 
     @cached_property
-    def _reader(self) -> tuple[Recogniser, Array]:
+    def _reader(self) -> tuple[LogisticRegression, Array]:
         """Who reads, and how far residuals at each site are spread, [sites]: all sites count alike."""
         labels = self._labels
         residuals = np.concatenate([one.residuals(self.record) for one in self.speakers.values()], axis=1)
         apart = residuals - residuals.mean(1, keepdims=True)
         spreads = np.maximum(np.sqrt(np.square(apart).sum(2).mean(1)), np.finfo(np.float64).tiny)
         rows = _side_by_side(residuals, spreads)
-        return Recogniser.cross_validated(rows, labels, self._questions), spreads
+        return LogisticRegression.cross_validated(rows, labels, self._questions), spreads
 
     @cached_property
-    def _counter(self) -> Recogniser:
+    def _counter(self) -> LogisticRegression:
         lengths = np.concatenate([one.lengths(self.record) for one in self.speakers.values()])
-        return Recogniser.cross_validated(lengths, self._labels, self._questions)
+        return LogisticRegression.cross_validated(lengths, self._labels, self._questions)
 
 
 def _side_by_side(residuals: Array, spreads: Array) -> Array:

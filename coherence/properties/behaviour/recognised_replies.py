@@ -28,7 +28,7 @@ from coherence.properties.ranges import ANY, COSINE, SHARE
 from coherence.statistics.agreement import Hits, mean_share, paired_difference, recovery
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
-from coherence.statistics.recogniser import Labels
+from coherence.statistics.logistic_regression import Labels
 from coherence.vocabulary import Band, Criterion, Figures, Probe, ProbeNote, Regime, Table
 from coherence.vocabulary.evidence import number, ranged
 from coherence.vocabulary.probe import wording

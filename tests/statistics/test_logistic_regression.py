@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from coherence.statistics.recogniser import PENALTIES, Recogniser
+from coherence.statistics.logistic_regression import PENALTIES, LogisticRegression
 
 
 def rows(apart: float, seed: int = 0, classes: int = 4, questions: int = 20, width: int = 200):
@@ -19,21 +19,21 @@ def rows(apart: float, seed: int = 0, classes: int = 4, questions: int = 20, wid
 
 def test_classes_that_lie_apart_are_told_on_new_questions():
     known, new = rows(6.0), rows(6.0, seed=1)
-    recogniser = Recogniser.cross_validated(*known)
-    assert (recogniser.told(new[0]) == new[1]).mean() == 1
-    assert np.exp(recogniser.log_probabilities(new[0])).sum(1) == pytest.approx(1)
+    fitted = LogisticRegression.cross_validated(*known)
+    assert (fitted.told(new[0]) == new[1]).mean() == 1
+    assert np.exp(fitted.log_probabilities(new[0])).sum(1) == pytest.approx(1)
 
 
 def test_classes_that_are_all_alike_are_told_by_chance_and_held_back_most():
     known, new = rows(0.0), rows(0.0, seed=1)
-    recogniser = Recogniser.cross_validated(*known)
-    assert recogniser.penalty == PENALTIES[0]
-    assert (recogniser.told(new[0]) == new[1]).mean() == pytest.approx(0.25, abs=0.12)
+    fitted = LogisticRegression.cross_validated(*known)
+    assert fitted.penalty == PENALTIES[0]
+    assert (fitted.told(new[0]) == new[1]).mean() == pytest.approx(0.25, abs=0.12)
 
 
 def test_the_fit_is_where_its_loss_has_no_slope():
     values, labels, _ = rows(1.0, questions=6, width=8)
-    fitted = Recogniser.fitted(values, labels, 0.1)
+    fitted = LogisticRegression.fitted(values, labels, 0.1)
     off = (np.exp(fitted.log_probabilities(values)) - np.eye(4)[labels]) / len(values)
     slope = ((values - fitted.centre) / fitted.scale).T @ off + 0.1 * fitted.weights
     assert np.abs(slope).max() < 1e-4
@@ -41,5 +41,19 @@ def test_the_fit_is_where_its_loss_has_no_slope():
 
 def test_classes_weigh_the_same_however_many_rows_they_have():
     values = np.repeat([[0.0], [1.0]], [5, 50], axis=0)
-    fitted = Recogniser.fitted(values, np.repeat([0, 1], [5, 50]), 0.001)
+    fitted = LogisticRegression.fitted(values, np.repeat([0, 1], [5, 50]), 0.001)
     assert np.exp(fitted.log_probabilities(np.array([[0.5]])))[0, 0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_rows_that_are_all_alike_are_told_by_nothing():
+    fitted = LogisticRegression.fitted(np.ones((6, 4)), np.array([1, 1, 0, 0, 0, 0]), 0.01)
+    assert fitted.probability(np.ones((2, 4)), 1) == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_two_classes_are_told_as_one_weight_vector_tells_them_at_half_the_penalty():
+    values, labels, _ = rows(1.0, classes=2)
+    fitted = LogisticRegression.fitted(values, labels, 0.1)
+    between = fitted.weights[:, 1] - fitted.weights[:, 0]
+    off = (fitted.probability(values, 1) - labels) / len(values)
+    slope = off @ (values - fitted.centre) / fitted.scale + 0.1 / 2 * between
+    assert np.abs(slope).max() < 1e-4

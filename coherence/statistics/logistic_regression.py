@@ -1,4 +1,4 @@
-"""Whose a reply is, told by logistic regression among several whose replies are known."""
+"""Logistic regression with a ridge penalty: of which class a row is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from coherence.statistics.geometry import Array
+from coherence.statistics.geometry import Array, Real
 
 FOLDS = 5
 PENALTIES = (1.0, 0.1, 0.01, 0.001)
@@ -17,10 +17,11 @@ Labels = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Recogniser:
-    """Multinomial logistic regression with a ridge penalty: log p(class) ~ w . (x - centre) / scale + b.
+class LogisticRegression:
+    """Multinomial, with a ridge penalty: log p(class) ~ w . (x - centre) / scale + b.
 
-    All classes have the same weight, however many rows they have. See docs/verdicts.md#recognised.
+    On residuals it is what the field calls a linear probe (Alain and Bengio, arXiv 1610.01644). All classes
+    have the same weight, however many rows they have. See docs/verdicts.md#recognised.
     """
 
     centre: Array
@@ -30,14 +31,14 @@ class Recogniser:
     penalty: float
 
     @classmethod
-    def fitted(cls, rows: Array, labels: Labels, penalty: float) -> "Recogniser":
+    def fitted(cls, rows: Real, labels: Labels, penalty: float) -> "LogisticRegression":
         """Fit it to rows [rows, width] of classes 0 to C - 1, [rows], each of which has a row."""
         from scipy.optimize import minimize
 
-        centre = rows.mean(0)
+        centre = rows.mean(0, dtype=np.float64)
         apart = rows - centre
         scale = float(np.sqrt(np.square(apart).sum(1).mean())) or 1.0
-        # With a ridge penalty the weights lie in the span of the rows, which are fewer than dimensions.
+        # With a ridge penalty the weights lie in the span of the rows, mostly fewer than dimensions.
         left, lengths, basis = np.linalg.svd(apart / scale, full_matrices=False)
         inside, classes = left * lengths, int(labels.max()) + 1
         members = labels[:, None] == np.arange(classes)
@@ -56,7 +57,7 @@ class Recogniser:
         return cls(centre, scale, basis.T @ weights, intercepts[0], penalty)
 
     @classmethod
-    def cross_validated(cls, rows: Array, labels: Labels, questions: Sequence[str]) -> "Recogniser":
+    def cross_validated(cls, rows: Array, labels: Labels, questions: Sequence[str]) -> "LogisticRegression":
         """Fit it with the penalty that tells rows of left-out questions best, by their mean log-probability.
 
         From rows [rows, width], their classes and questions, [rows] each; every class must be left in any
@@ -68,30 +69,38 @@ class Recogniser:
             exact.tobytes(), exact.shape[1], tuple(labels.tolist()), tuple(folds.tolist())
         )
 
-    def log_probabilities(self, rows: Array) -> Array:
-        """Log-probability of each class, [rows, classes], of rows [rows, width]."""
+    def log_probabilities(self, rows: Real) -> Array:
+        """Log-probability of each class, [..., classes], of rows [..., width]."""
         return _log_softmax((rows - self.centre) @ self.weights / self.scale + self.intercepts)
 
-    def told(self, rows: Array) -> Labels:
-        """Tell the likeliest class of rows [rows, width]: [rows]."""
-        return np.asarray(self.log_probabilities(rows).argmax(1))
+    def probability(self, rows: Real, label: int) -> Array:
+        """Probability of one class, [...], of rows [..., width]."""
+        return np.asarray(np.exp(self.log_probabilities(rows)[..., label]))
+
+    def told(self, rows: Real) -> Labels:
+        """Tell the likeliest class of rows [..., width]: [...]."""
+        return np.asarray(self.log_probabilities(rows).argmax(-1))
 
 
 @lru_cache(maxsize=16)
-def _cross_validated(data: bytes, width: int, classes: tuple[int, ...], dealt: tuple[int, ...]) -> Recogniser:
+def _cross_validated(
+    data: bytes, width: int, classes: tuple[int, ...], dealt: tuple[int, ...]
+) -> LogisticRegression:
     rows, labels, folds = np.frombuffer(data).reshape(-1, width), np.array(classes), np.array(dealt)
 
     def missed(penalty: float) -> float:
         losses = []
         for fold in np.unique(folds):
             inside = folds != fold
-            known = Recogniser.fitted(rows[inside], labels[inside], penalty).log_probabilities(rows[~inside])
+            known = LogisticRegression.fitted(rows[inside], labels[inside], penalty).log_probabilities(
+                rows[~inside]
+            )
             losses.append(-known[np.arange(len(known)), labels[~inside]].mean())
         return float(np.mean(losses))
 
-    return Recogniser.fitted(rows, labels, min(PENALTIES, key=missed))
+    return LogisticRegression.fitted(rows, labels, min(PENALTIES, key=missed))
 
 
 def _log_softmax(scores: Array) -> Array:
-    apart = scores - scores.max(1, keepdims=True)
-    return np.asarray(apart - np.log(np.exp(apart).sum(1, keepdims=True)))
+    apart = scores - scores.max(-1, keepdims=True)
+    return np.asarray(apart - np.log(np.exp(apart).sum(-1, keepdims=True)))
