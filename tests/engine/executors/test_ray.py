@@ -225,7 +225,7 @@ class TestTwoActors:
         cut = jobs(measurements(BARE), {}, 2)
         dict(executor.run(cut))
         for actor in executor._idle:
-            ray.get(actor.__ray_call__.remote(lambda actor: actor._said.append("out of memory")))
+            ray.get(actor.__ray_call__.remote(lambda actor: actor._warnings.append("out of memory")))
         for _ in range(2):
             dict(executor.run(cut))
         assert said == ["out of memory"] * len(executor._idle)
