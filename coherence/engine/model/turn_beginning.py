@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # What templates begin a turn of the user with that have no token for it: Llama 2 and Mistral before its third
 # tokenizer, Zephyr and TinyLlama, Vicuna, Alpaca and Guanaco. Any other text may be what an answer says.
@@ -19,7 +21,7 @@ def header_in(template: str) -> str:
 class TurnBeginning:
     """What begins a turn of the user: tokens of the template's own, or else the text of a header."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     ids: tuple[int, ...] = ()
     header: str = ""
 
