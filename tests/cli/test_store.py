@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from coherence.cli import main
-from coherence.engine.artefacts.memo import remember, stamp_of
+from coherence.engine.artefacts.memo import Stamp, remember
 from coherence.plan import Answer
 from coherence.store import Store
 
@@ -86,9 +86,9 @@ def test_store_verify_reads_the_artefacts_whose_digests_are_remembered(store, tm
     paths = [tmp_path / name for name in ("good.safetensors", "rotten.safetensors", "written.safetensors")]
     for path in paths:
         path.write_bytes(b"weights")
-        remember(path, stamp_of(path.stat()), sha256(b"weights").hexdigest())
+        remember(path, Stamp.of(path.stat()), sha256(b"weights").hexdigest())
     _, rotten, written = paths
-    remember(rotten, stamp_of(rotten.stat()), "0" * 64)
+    remember(rotten, Stamp.of(rotten.stat()), "0" * 64)
     written.write_bytes(b"other weights")
     assert main(["store", "verify"]) == 0
     capsys.readouterr()
