@@ -66,10 +66,14 @@ def listened(tmp_path, tiny, tiny_adapter, tiny_vector, monkeypatch):
     return listened
 
 
+# A build of torch for CUDA asks the loader where its libraries are when it is imported.
+STARTED = ("git", "/sbin/ldconfig")
+
+
 def test_a_gate_on_local_artefacts_talks_to_nobody_and_starts_nothing_but_git(listened):
     found = listened()
     assert found["code"] == 0
-    assert [event for event in found["heard"] if "git" not in event] == []
+    assert [event for event in found["heard"] if not any(name in event for name in STARTED)] == []
 
 
 def test_only_a_hub_id_that_is_not_here_is_asked_for(listened):
