@@ -1,6 +1,6 @@
 """Controls: scenes in which something else takes the persona's place, so that a claim must not pass."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress, cycle, islice
 
@@ -36,6 +36,18 @@ def stand_ins(
     for other in others:
         if other not in kin and scene.supports(other, regime) and scene.condition(other, regime) != own:
             yield f"{other} by {regime}", [_swapped(scene, persona, regime, other)]
+
+
+def in_its_place(
+    scene: Scene, persona: str, regimes: Sequence[Regime], others: Iterable[str]
+) -> Iterator[tuple[str, list[Scene]]]:
+    """Yield scenes with nothing, each of the others, and random vectors in the persona's place.
+
+    What is put there acts in the last of the regimes.
+    """
+    yield from nothing(scene, persona, regimes)
+    yield from stand_ins(scene, persona, regimes[-1], others)
+    yield from random_vectors(scene, persona, regimes)
 
 
 def random_vectors(

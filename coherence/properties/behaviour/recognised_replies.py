@@ -14,7 +14,7 @@ from coherence.plan.calibration import CALIBRATION
 from coherence.properties.behaviour.lesson import NOBODY, Lesson, ReadReplies
 from coherence.properties.case import Case
 from coherence.properties.columns import table
-from coherence.properties.control import nothing, random_vectors, stand_ins
+from coherence.properties.control import in_its_place
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import (
     beyond_the_prompt,
@@ -150,11 +150,7 @@ class RecognisedCase(Case[RecognisedSample]):
 
     def controls(self) -> Mapping[str, Sequence["RecognisedCase"]]:
         """Nothing, another persona, or random vectors in its place."""
-        scenes = (
-            *nothing(self.scene, self.persona, self.regimes),
-            *stand_ins(self.scene, self.persona, self.regimes[1], self.others),
-            *random_vectors(self.scene, self.persona, self.regimes),
-        )
+        scenes = in_its_place(self.scene, self.persona, self.regimes, self.others)
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     @cached_property

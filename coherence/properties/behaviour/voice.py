@@ -12,7 +12,7 @@ from coherence.errors import MeasurementError, SuiteError
 from coherence.plan import Condition, Likelihood, Measurement, Record, Reply, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import interval_columns, table
-from coherence.properties.control import nothing, random_vectors, stand_ins
+from coherence.properties.control import in_its_place
 from coherence.properties.criterion import held, unclear
 from coherence.properties.eligibility import (
     beyond_the_prompt,
@@ -128,11 +128,7 @@ class VoiceCase(Case[VoiceSample]):
 
     def controls(self) -> Mapping[str, Sequence["VoiceCase"]]:
         """Nothing, another persona, or random vectors in its place."""
-        scenes = (
-            *nothing(self.scene, self.persona, self.regimes),
-            *stand_ins(self.scene, self.persona, self.regimes[1], self.others),
-            *random_vectors(self.scene, self.persona, self.regimes),
-        )
+        scenes = in_its_place(self.scene, self.persona, self.regimes, self.others)
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     @cached_property

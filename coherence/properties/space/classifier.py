@@ -13,7 +13,7 @@ from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene, stream
 from coherence.properties.case import Case
 from coherence.properties.columns import at_least, interval_series, over_depth, table
-from coherence.properties.control import DRAWN, nothing, random_vectors, stand_ins
+from coherence.properties.control import DRAWN, in_its_place
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import (
     LEAST_BYSTANDERS,
@@ -78,12 +78,7 @@ class ClassifierCase(Case[Recognised]):
 
     def controls(self) -> Mapping[str, Sequence["ClassifierCase"]]:
         """Nothing, another persona or random vectors in its place, and a classifier of shuffled labels."""
-        regime = self.regimes[1]
-        scenes = (
-            *nothing(self.scene, self.persona, self.regimes),
-            *stand_ins(self.scene, self.persona, regime, self.others),
-            *random_vectors(self.scene, self.persona, self.regimes),
-        )
+        scenes = in_its_place(self.scene, self.persona, self.regimes, self.others)
         drawn = (
             stream(self.scene.seed, f"shuffled labels {turn} of {self.persona}") for turn in range(DRAWN)
         )
