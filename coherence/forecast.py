@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.requests.arithmetic import Arithmetic
+from coherence.gate.looks import looks_at
+from coherence.gate.needs import Needs
 from coherence.plan import LawSearch, Measurement, Plan
 from coherence.plan.workload import TokenCount
 from coherence.store import Store
@@ -61,29 +64,38 @@ class Forecast:
         return groups
 
 
-def forecast(selected: Mapping[Suite, Sequence[Assertion]], store: Store) -> Forecast:
-    """Count what the store lacks for assertions; a CoherenceError says which artefact cannot be read."""
+def forecast(
+    selected: Mapping[Suite, Sequence[Assertion]], store: Store, looks: Sequence[int] = ()
+) -> Forecast:
+    """Count what the store lacks for assertions; a CoherenceError says which artefact cannot be read.
+
+    Where there are `looks` before all probes are measured, what the first takes is expected, and what the
+    others take is further.
+    """
     releases: dict[str, list[tuple[Suite, Assertion]]] = {}
     for suite, assertions in selected.items():
         releases.setdefault(suite.release_key, []).extend((suite, one) for one in assertions)
     charged: set[str] = set()
     return Forecast(
-        tuple(part for chosen in releases.values() for part in _of_release(chosen, store, charged))
+        tuple(part for chosen in releases.values() for part in _of_release(chosen, store, charged, looks))
     )
 
 
 def _of_release(
-    chosen: Sequence[tuple[Suite, Assertion]], store: Store, charged: set[str]
+    chosen: Sequence[tuple[Suite, Assertion]], store: Store, charged: set[str], looks: Sequence[int]
 ) -> Iterator[Charge]:
     scene, places = chosen[0][0].scene, chosen[0][0].places
     artefacts = Artefacts.of(scene, places)
     bill = _Bill(artefacts, store, Arithmetic(artefacts), charged)
-    for _, assertion in chosen:
+    planned = [looks_at(assertion, suite.scene, Needs(assertion), looks) for suite, assertion in chosen]
+    begun = [first.assertion for first, *_ in planned]
+    for assertion in begun:
         yield from bill.parts(assertion, "claim", assertion.case.measurements())
-    for _, assertion in chosen:
+    for assertion in begun:
         yield from bill.parts(assertion, "controls", assertion.begun_control_needs())
-    for _, assertion in chosen:
-        yield from bill.parts(assertion, FURTHER, assertion.control_needs())
+    for look in chain.from_iterable(planned):
+        yield from bill.parts(look.assertion, FURTHER, look.assertion.case.measurements())
+        yield from bill.parts(look.assertion, FURTHER, look.assertion.control_needs())
 
 
 class _Bill:

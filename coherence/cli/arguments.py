@@ -98,6 +98,16 @@ def probability(written: str) -> float:
     return number
 
 
+def looks(written: str) -> tuple[int, ...]:
+    """Read `8,16`, numbers of probes."""
+    from coherence.vocabulary.policy import looks
+
+    try:
+        return looks(written)
+    except ValueError as problem:
+        raise ArgumentTypeError(str(problem)) from None
+
+
 def pair(written: str) -> tuple[str, str]:
     """Read `NAME=PATH` as name and path, neither of them empty."""
     name, separator, path = written.partition("=")

@@ -24,6 +24,9 @@ def _add(parser: Parser) -> None:
     parser.add_argument("suites", type=Path, nargs="+", help="suites, or folders of *.coherence.yaml files")
     arguments.add_release(parser)
     parser.add_argument("--store", type=Path, metavar="PATH", help="default: the store in the user's cache")
+    parser.add_argument(
+        "--looks", type=arguments.looks, default=(), metavar="N,N", help="as --coherence-looks of the gate"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -35,7 +38,8 @@ def _run(options: Namespace) -> Output:
     overrides = arguments.overrides_of(options)
     suites = [load_suite(path, overrides) for folder in options.suites for path in suites_at(folder)]
     overrides.require_use([suite.scene.release for suite in suites])
-    counted = forecast({suite: suite.assertions for suite in suites}, Store(options.store or store_root()))
+    store = Store(options.store or store_root())
+    counted = forecast({suite: suite.assertions for suite in suites}, store, options.looks)
     show(lambda box: _table(counted, box), _WIDTH)
     print(_summary(counted))
     return Output(_document(counted))

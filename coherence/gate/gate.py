@@ -20,6 +20,7 @@ from coherence.gate.causes import Bearing, likely_causes
 from coherence.gate.family_wise import among_all
 from coherence.gate.inspection import Inspection, blessed
 from coherence.gate.judging import Judgement, Judging
+from coherence.gate.looks import looks_at
 from coherence.gate.measuring import Measuring
 from coherence.gate.needs import Needs
 from coherence.gate.outcomes import asked_of, questioned, replay_of, verdict_of
@@ -128,8 +129,8 @@ class Gate:
 
     def _judged(self, suite: Suite, assertion: Assertion) -> _Alone:
         measured = self._records[suite.release_key]
-        needs = self._needs[suite, assertion.id].measurements
-        (evidence, problem), judging = measured.judged[suite, assertion.id]
+        (evidence, problem, of_claim), judging = measured.judged[suite, assertion.id]
+        needs = of_claim.measurements
         started = time.perf_counter()
         try:
             if evidence:
@@ -258,7 +259,8 @@ class Gate:
 
     def _judging(self, suite: Suite, assertion: Assertion) -> Asking[Judgement]:
         needs = self._needs[suite, assertion.id]
-        return Judging(suite, assertion, needs, self._spending.allowance.limited).asking()
+        looks = looks_at(assertion, suite.scene, needs, self._policy.looks)
+        return Judging(looks, suite.scene.seed, self._spending.allowance.limited).asking()
 
     def _portions(self, chosen: Sequence[Chosen]) -> list[Sequence[Chosen]]:
         """Split what is measured together: all of it, or one by one under a budget.

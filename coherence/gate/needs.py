@@ -8,18 +8,22 @@ from coherence.suite import Assertion
 
 
 class Needs:
-    """What an assertion needs measured: its claim, and at most with its controls; or what was raised."""
+    """What an assertion needs measured, for its claim and for all with its controls; or what was raised.
+
+    What is `decisive` is the claim without what only its figures take.
+    """
 
     def __init__(self, assertion: Assertion) -> None:
         self.problem: CoherenceError | None = None
         try:
-            decisive = list(assertion.case.needs())
-            self.replies = [one for one in decisive if isinstance(one, Reply)]
-            self.measurements = [*decisive, *assertion.case.needs_for_figures()]
+            self.decisive = list(assertion.case.needs())
+            self.replies = [one for one in self.decisive if isinstance(one, Reply)]
+            self.measurements = [*self.decisive, *assertion.case.needs_for_figures()]
             self.claim = Plan(self.measurements)
             self.plan = Plan(chain(self.measurements, assertion.control_needs()))
         except Exception as problem:
-            self.replies, self.measurements, self.claim, self.plan = [], [], Plan(()), Plan(())
+            self.decisive, self.replies, self.measurements = [], [], []
+            self.claim, self.plan = Plan(()), Plan(())
             self.problem = in_a_sentence(problem)
 
     def refuse(self, problem: CoherenceError) -> None:

@@ -35,5 +35,6 @@ class ProvisionalVerdicts:
         while self._heard is not None and self._untold:
             assertion, judgement = self._untold.pop(0)
             self._told += 1
-            result = AssertionResult(**verdict_of(assertion, *judgement, self._policy))
+            verdict = verdict_of(assertion, judgement.evidence, judgement.problem, self._policy)
+            result = AssertionResult(**verdict)
             self._heard(result, self._told, self._total)

@@ -12,6 +12,7 @@ import pytest
 
 from coherence.errors import ServerError, did_you_mean
 from coherence.served.address import Address
+from coherence.vocabulary.policy import looks
 
 
 class Setting(NamedTuple):
@@ -210,6 +211,13 @@ def _url(written: str) -> str:
     return written
 
 
+def _looks(written: str) -> tuple[int, ...]:
+    try:
+        return looks(written)
+    except ValueError as problem:
+        raise ArgumentTypeError(str(problem)) from None
+
+
 def _amount(written: str) -> float:
     try:
         number = float(written)
@@ -292,6 +300,15 @@ _DECLARED = (
     ),
     _choice(
         "--coherence-adjust", "How fails are adjusted for the number of claims in the run", "holm", "none"
+    ),
+    Option(
+        "--coherence-looks",
+        "After how many probes to look at each assertion: one that is clear by then stops there, and its "
+        "other probes are not measured. Errors stay as stated. Default: none, all probes are measured.",
+        "N,N",
+        parse=_looks,
+        default=(),
+        in_environment=True,
     ),
     _choice("--coherence-inconclusive", "What an inconclusive verdict does", "fail", "warn"),
     Flag(

@@ -11,7 +11,7 @@ import pytest
 
 from coherence import __version__
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.errors import StoreError, SuiteError
+from coherence.errors import StoreError, SuiteError, listed
 from coherence.gate import Gate, results_of
 from coherence.plugin.against_baseline import Against, baseline
 from coherence.plugin.chosen import allowance, overrides, policy
@@ -107,6 +107,8 @@ class CoherenceSession:
         where += f", budget {self._allowance}" if self._allowance.limited else ""
         where += "" if self._policy.adjust == "holm" else ", fails not adjusted"
         where += "" if self._policy.inconclusive == "fail" else ", inconclusive verdicts warn"
+        looks = self._policy.looks
+        where += f", looks after {listed([str(one) for one in looks])} probes" if looks else ""
         where += ", strict" if self._policy.strict else ""
         return f"coherence: {__version__}, store {self._store.root}{where}{changes}"
 

@@ -1,7 +1,7 @@
 """From an interval to a criterion: the one way in which a property holds an estimate against a range."""
 
 from functools import partial
-from math import inf, isinf, isnan
+from math import inf, isfinite, isinf, isnan
 
 from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Criterion, Estimate
@@ -41,6 +41,7 @@ def held(
         unreliable=unreliable,
         key=key,
         p=None if unreliable else _p(interval, at_least, at_most),
+        p_outside=None if unreliable else _p_outside(interval, at_least, at_most),
     )
 
 
@@ -115,3 +116,10 @@ def _p(interval: Interval, at_least: float, at_most: float) -> float | None:
     if at_least <= interval.value <= at_most:
         return None
     return float(interval.doubt(at_least if interval.value < at_least else at_most))
+
+
+def _p_outside(interval: Interval, at_least: float, at_most: float) -> float | None:
+    if not at_least <= interval.value <= at_most:
+        return None
+    bounds = (bound for bound in (at_least, at_most) if isfinite(bound))
+    return max((float(interval.doubt(bound)) for bound in bounds), default=0.0)

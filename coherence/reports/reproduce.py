@@ -26,8 +26,9 @@ def command(results: Results) -> str:
     policy = [
         *(
             f"--coherence-{name}={value}"
-            for name, value in results.policy.model_dump(exclude={"strict"}).items()
+            for name, value in results.policy.model_dump(exclude={"strict", "looks"}).items()
         ),
+        *(["--coherence-looks=" + ",".join(map(str, looks))] if (looks := results.policy.looks) else []),
         *(["--coherence-strict"] if results.policy.strict else []),
     ]
     smoke = results.assertions and all(result.tier == "smoke" for result in results.assertions)

@@ -144,6 +144,12 @@ class Criterion(Frozen):
         le=1,
         description="One-sided p of a truth inside the range, for an estimate that is outside it.",
     )
+    p_outside: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="One-sided p of a truth outside the range, for an estimate that is inside it.",
+    )
     adjusted: Adjusted | None = Field(None, description="The same among all claims of the run.")
 
     @model_validator(mode="after")
@@ -174,6 +180,16 @@ class Criterion(Frozen):
         if high < self.at_least or low > self.at_most:
             return Verdict.FAIL
         return Verdict.INCONCLUSIVE
+
+    def is_decided(self, verdict: Verdict, level: float) -> bool:
+        """Tell whether it passes, or fails, by an interval that misses the truth with this level, too.
+
+        What has no interval is decided by what it is.
+        """
+        if self.raw_verdict is not verdict:
+            return False
+        p = self.p_outside if verdict is Verdict.PASS else self.p
+        return self.law or (p is not None and p <= level / 2)
 
     @property
     def threshold(self) -> str:

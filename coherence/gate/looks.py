@@ -1,0 +1,126 @@
+"""Looks at an assertion before all of its probes are measured: what is clear by then stops there."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from coherence.errors import CoherenceError
+from coherence.gate.needs import Needs
+from coherence.plan import Scene, stream
+from coherence.properties import Case
+from coherence.statistics.interim import look_levels
+from coherence.statistics.intervals import TAIL
+from coherence.suite import Assertion
+from coherence.vocabulary import Criterion, Evidence, Verdict, fails_as_expected
+from coherence.vocabulary.evidence import enough
+
+_LEVEL = 2 * TAIL
+"""Of an interval at a single look."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """An assertion about the first `probes` of the `of` that it has, in an order that is drawn."""
+
+    assertion: Assertion
+    needs: Needs
+    probes: int
+    of: int
+    level: float
+    """Of this look: what it may err by, on both sides together."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is at all probes."""
+        return self.probes == self.of
+
+    def is_clear(self, criteria: Iterable[Criterion]) -> bool:
+        """Tell whether every criterion makes the assertion green, at the level of this look.
+
+        A fact about these probes, which has no interval, is clear only where it is over its bound: with more
+        probes it stays there.
+        """
+        return all(
+            one.is_decided(self._expected(one), self.level)
+            and not (one.law and self._expected(one) is Verdict.PASS)
+            for one in criteria
+        )
+
+    def weighed(self, evidence: Evidence) -> Evidence:
+        """Say that it stopped here; at the last of several looks, decide by what is left of the level."""
+        if not self.is_last:
+            return evidence.model_copy(update={"notes": (*evidence.notes, self._stopped)})
+        if self.level == _LEVEL:
+            return evidence
+        return evidence.model_copy(update={"criteria": tuple(map(self._at_level, evidence.criteria))})
+
+    @property
+    def _stopped(self) -> str:
+        return (
+            f"clear after {self.probes} of {self.of} probes, so that no more were measured: every criterion "
+            f"is decided at {1 - self.level:.2%}, the level of this look"
+        )
+
+    def _at_level(self, criterion: Criterion) -> Criterion:
+        """Leave undecided what would make it green at 95 % and not at the level of this look."""
+        expected = self._expected(criterion)
+        if criterion.raw_verdict is not expected or criterion.is_decided(expected, self.level):
+            return criterion
+        estimate = criterion.estimate
+        why = (
+            f"clear at 95 %, and not at the {1 - self.level:.1%} that earlier looks leave: "
+            f"{enough(estimate.n, estimate.n * _LEVEL / self.level, estimate.of)}"
+        )
+        return criterion.model_copy(update={"unreliable": why})
+
+    def _expected(self, criterion: Criterion) -> Verdict:
+        return Verdict.FAIL if fails_as_expected(self.assertion.expect, criterion) else Verdict.PASS
+
+
+def looks_at(assertion: Assertion, scene: Scene, needs: Needs, after: Sequence[int]) -> list[Look]:
+    """Plan looks at an assertion after so many probes, and at all of them; probes of a template count as one.
+
+    All looks are at the beginnings of one order of the probes, which is the same for every assertion: so what
+    they share is measured once. An assertion whose sample are no probes is looked at once.
+    """
+    order = _order(scene)
+    of = len(order)
+    is_of_probes = needs.problem is None and assertion.case.units == ("probes",)
+    narrowed = list(_narrowed(assertion, scene, order, after)) if is_of_probes else []
+    sizes = [*(size for size, _ in narrowed), of]
+    levels = look_levels(sizes, _LEVEL)
+    several = [*(early for _, early in narrowed), assertion]
+    return [
+        Look(one, needs if one is assertion else Needs(one), size, of, level)
+        for one, size, level in zip(several, sizes, levels, strict=True)
+    ]
+
+
+def _order(scene: Scene) -> list[str]:
+    """Draw the order in which clusters are looked at: an author may have sorted them by subject."""
+    clusters = sorted(scene.templates)
+    return Random(stream(scene.seed, "looks")).sample(clusters, len(clusters))
+
+
+def _narrowed(
+    assertion: Assertion, scene: Scene, order: Sequence[str], after: Sequence[int]
+) -> Iterator[tuple[int, Assertion]]:
+    whole = len(set(assertion.case.needs()))
+    for size in after:
+        if size >= len(order):
+            return
+        first = frozenset(order[:size])
+        probes = tuple(probe for probe in scene.probes if probe.cluster in first)
+        case = _same(assertion, replace(scene, probes=probes))
+        if case is None or len(set(case.needs())) == whole:
+            return  # it has questions of its own, or cannot do with fewer
+        yield size, replace(assertion, case=case)
+
+
+def _same(assertion: Assertion, scene: Scene) -> Case | None:
+    try:
+        cases = assertion.property.cases(scene)
+    except CoherenceError:
+        return None
+    names = assertion.case.persona, assertion.case.slug
+    return next((case for case in cases if (case.persona, case.slug) == names), None)
