@@ -11,6 +11,7 @@ import numpy as np
 import truth_anchors
 import truth_classifier
 import truth_effects
+import truth_looks
 import truth_page
 import truth_rates
 import truth_space
@@ -30,6 +31,7 @@ from truth_page import (
     OF_COMPOSITION,
     OF_EFFECTS,
     OF_KL,
+    OF_LOOKS,
     OF_PADDING,
     OF_RATES,
     OF_SPACE,
@@ -247,6 +249,15 @@ def tell_padding(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_padding()
 
 
+def looks(replications: int, seed: int, keep: bool) -> None:
+    """Tell what interim looks pass, cost and save; no model is needed."""
+    lines = [asdict(one) for one in truth_looks.looked_at(replications, seed)]
+    table("interim looks", tuple(lines[0]), [tuple(map(str, line.values())) for line in lines])
+    if keep:
+        _write(OF_LOOKS, lines)
+        truth_page.write_looks()
+
+
 MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "kl": tail,
     "rates": rates,
@@ -256,6 +267,7 @@ MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "space": space,
     "anchors": anchors,
     "padding": tell_padding,
+    "looks": looks,
 }
 """What takes no model, by the command: told of so many replications and a seed, and kept or not."""
 

@@ -20,6 +20,7 @@ OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
 OF_SPACE = RESULTS / "truth_space.csv"
 OF_VOICE = RESULTS / "truth_voice.csv"
 OF_ANCHORS = RESULTS / "truth_anchors.csv"
+OF_LOOKS = RESULTS / "truth_looks.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
@@ -109,6 +110,27 @@ def write_padding() -> None:
         "Runs in percent in which anything healthy is a `fail` (stated: at most 5):",
         _lines([["fault", *suites], ["---"] * (1 + len(suites)), *alarms]),
     )
+
+
+def write_looks() -> None:
+    """Put what interim looks pass, cost and save between marks of their own."""
+    rows = _read(OF_LOOKS)
+    cells = {(row["sample"], row["n"], row["looks"], row["bound"]): row for row in rows}
+    heads = [
+        ["sample", "probes", "looks before the last", "passes at the truth", "with 95 % at each look"],
+        ["passes as calibrated", "probes", "passes where clear", "probes"],
+    ]
+    lines = [[*heads[0], *heads[1]], ["---"] * 9]
+    for sample, n, looks in dict.fromkeys((row["sample"], row["n"], row["looks"]) for row in rows):
+        truth, calibrated, clear = (
+            cells[sample, n, looks, bound] for bound in ("at the truth", "as calibrated", "clear")
+        )
+        told = [f"{100 * float(truth[share]):.1f}" for share in ("passes", "each")]
+        for row in (calibrated, clear):
+            told += [f"{100 * float(row['passes']):.1f}", f"{float(row['probes']):.1f}"]
+        lines.append([sample, n, looks, *told])
+    said = f"Passes in percent, and probes measured on average; {rows[0]['replications']} replications:"
+    _between("looks", said, _lines(lines))
 
 
 def _shares(rows: Iterable[Line], column: str, effect: str, suites: Iterable[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a run would measure: counted without a model, and nothing once it is stored."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,3 +125,15 @@ def adapters_of(measurement):
 
 def counted(found):
     return sum(part.measurements for part in found.parts)
+
+
+def test_of_looks_the_first_is_expected_and_the_others_go_further(suite, tmp_path):
+    store, path = Store(tmp_path / "store"), tmp_path / "more.coherence.yaml"
+    probes = ", ".join(f"Is it {number}?" for number in range(24))
+    path.write_text(re.sub(r"probes: \[.*\]", f"probes: [{probes}]", suite.path.read_text()))
+    more = load_suite(path, Overrides())
+    whole, looked = (forecast({more: more.assertions}, store, looks) for looks in ((), (8, 16)))
+    assert looked.flops < whole.flops
+    # What was expected at once goes further now, and example replies of each look come to it.
+    assert looked.flops + looked.further >= whole.flops + whole.further
+    assert forecast({more: more.assertions}, store, looks=(24,)).parts == whole.parts

@@ -85,8 +85,8 @@ def _summary(forecast: "Forecast") -> str:
     left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     return (
         f"{missing:,} of {measurements:,} measurements are to be made: {forecast.flops / _TERA:.1f} TFLOP, "
-        f"about {left} on this machine if it does nothing else; controls that go further than their first "
-        f"step take up to {forecast.further / _TERA:.1f} TFLOP more"
+        f"about {left} on this machine if it does nothing else; what goes further than its first look or its "
+        f"first step takes up to {forecast.further / _TERA:.1f} TFLOP more"
     )
 
 
@@ -101,7 +101,8 @@ COMMAND = Command(
     about="Tokens to be read and said, and the arithmetic that they take, by property and persona, for "
     "claims, controls and laws, without what the store has already. Replies are counted as long as they may "
     "become. What several assertions share is the first one's, and claims come before controls. What is "
-    "measured only of controls that go further than their first step is apart, and no part of the sum.",
+    "measured only of claims that go further than their first look, and of controls that go further than "
+    "their first step, is apart, and no part of the sum.",
     example="coherence plan pirate.coherence.yaml",
     add=_add,
 )

@@ -86,7 +86,8 @@ def looks_at(assertion: Assertion, scene: Scene, needs: Needs, after: Sequence[i
     order = _order(scene)
     of = len(order)
     is_of_probes = needs.problem is None and assertion.case.units == ("probes",)
-    narrowed = list(_narrowed(assertion, scene, order, after)) if is_of_probes else []
+    whole = len(set(needs.decisive))
+    narrowed = list(_narrowed(assertion, scene, order, after, whole)) if is_of_probes else []
     sizes = [*(size for size, _ in narrowed), of]
     levels = look_levels(sizes, _LEVEL)
     several = [*(early for _, early in narrowed), assertion]
@@ -103,9 +104,8 @@ def _order(scene: Scene) -> list[str]:
 
 
 def _narrowed(
-    assertion: Assertion, scene: Scene, order: Sequence[str], after: Sequence[int]
+    assertion: Assertion, scene: Scene, order: Sequence[str], after: Sequence[int], whole: int
 ) -> Iterator[tuple[int, Assertion]]:
-    whole = len(set(assertion.case.needs()))
     for size in after:
         if size >= len(order):
             return

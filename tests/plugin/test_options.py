@@ -23,6 +23,7 @@ CONFIGURED = {
     "--coherence-actors": ("2", lambda folder: 2),
     "--coherence-budget": ("2m, 5000 calls", lambda folder: "2m, 5000 calls"),
     "--coherence-adjust": ("none", lambda folder: "none"),
+    "--coherence-looks": ("8, 16", lambda folder: (8, 16)),
     "--coherence-inconclusive": ("warn", lambda folder: "warn"),
     "--coherence-strict": ("true", lambda folder: True),
     "--coherence-tier": ("smoke", lambda folder: "smoke"),
