@@ -242,12 +242,17 @@ def run(given: Namespace) -> Matrix:
     order = {trial.key: place for place, trial in enumerate(_everything(given.seed, _MOST_RUNS))}
     matrix = Matrix.read(RESULTS, _about(given))
     matrix.rows = [row for row in matrix.rows if row.key in order]
-    left = _left(trials(given), matrix)
+    chosen = trials(given)
+    if given.missing:
+        judged = {row.key for row in matrix.rows}
+        chosen = [trial for trial in chosen if trial.key not in judged]
+    left = _left(chosen, matrix)
     store = Store(given.store)
     with Display(console=CONSOLE) as display:
         releases = display.add_task("releases", total=len(left))
         shown = _Shown(display, display.add_task("measured"))
-        known = not_green(store, given.seed, shown) if left else frozenset()
+        has_faults = any(trial.kind == "fault" for trial in left)
+        known = not_green(store, given.seed, shown) if has_faults else frozenset()
         for trial in left:
             row = row_of(trial, store, known if trial.kind == "fault" else frozenset(), shown)
             matrix.put(row)
@@ -300,6 +305,7 @@ def main() -> None:
     os.chdir(ROOT)
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="full sizes, and nothing that takes a minute")
+    parser.add_argument("--missing", action="store_true", help="nothing that an earlier commit has judged")
     parser.add_argument("--only", metavar="NAME", help="faults and variants whose name has this in it")
     parser.add_argument("--runs", type=_runs, default=100, metavar="N", help="healthy runs; default 100")
     parser.add_argument(

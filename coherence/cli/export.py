@@ -80,14 +80,14 @@ def _as_lora(scene: "Scene", artefacts: "Artefacts", options: Namespace, out: Pa
 
     name = scene.adapter_of(options.persona)
     with _mounted(artefacts, name) as (model, _, carrier):
-        found = factors(carrier.mounted, name)
+        by_layer = factors(carrier.mounted, name)
         with writing(out):
             if out == options.gguf:
-                write_gguf_lora(out, model, options.persona, found)
+                write_gguf_lora(out, model, options.persona, by_layer)
             else:
-                write_plain_lora(out, model, found, *portable(scene.release.base, artefacts.base))
-    ranks = sorted({each.rank for each in found.values()})
-    return f"adapter {name}, LoRA of rank {' and '.join(map(str, ranks))} on {len(found)} layers"
+                write_plain_lora(out, model, by_layer, *portable(scene.release.base, artefacts.base))
+    ranks = sorted({each.rank for each in by_layer.values()})
+    return f"adapter {name}, LoRA of rank {' and '.join(map(str, ranks))} on {len(by_layer)} layers"
 
 
 def _as_merged(scene: "Scene", artefacts: "Artefacts", options: Namespace, out: Path) -> str:

@@ -15,9 +15,9 @@ def _run(options: Namespace) -> Output:
     from coherence.suite.file import suite_file
     from coherence.suite.schema import schema
 
-    found = schema(suite_file())
-    print(json.dumps(found, indent=2))
-    return Output({"schema": found})
+    written = schema(suite_file())
+    print(json.dumps(written, indent=2))
+    return Output({"schema": written})
 
 
 COMMAND = Command(

@@ -36,11 +36,11 @@ def server(url: str, key_env: str | None) -> Iterator[Check]:
     if reached.state != "ok":
         return
     with Client(Address.parse(url, key_env), _HASTY) as client:
-        asked = Server(client)
-        yield tried("names", lambda: f"lists {listed([*asked.models])}; the base is {asked.base}")
-        yield _exposed("token ids", lambda: f"{len(asked.prompt_ids(asked.base, _GREETING))} of a greeting")
-        yield _exposed("likelihoods", partial(_likelihood, asked))
-        yield tried("unknown names", partial(_refused, asked))
+        remote = Server(client)
+        yield tried("names", lambda: f"lists {listed([*remote.models])}; the base is {remote.base}")
+        yield _exposed("token ids", lambda: f"{len(remote.prompt_ids(remote.base, _GREETING))} of a greeting")
+        yield _exposed("likelihoods", partial(_likelihood, remote))
+        yield tried("unknown names", partial(_refused, remote))
 
 
 def served(path: Path, url: str, key_env: str | None) -> Iterator[Check]:
@@ -66,8 +66,8 @@ def _with_key(scene: Scene, key_env: str | None) -> Scene:
 
 def _reached(url: str, key_env: str | None) -> str:
     with Client(Address.parse(url, key_env), _HASTY) as client:
-        asked = Server(client)
-        return f"{client.address} is {asked.dialect.name}, with {len(asked.models)} models"
+        remote = Server(client)
+        return f"{client.address} is {remote.dialect.name}, with {len(remote.models)} models"
 
 
 def _exposed(what: str, look: Callable[[], str]) -> Check:
@@ -80,12 +80,12 @@ def _exposed(what: str, look: Callable[[], str]) -> Check:
     return tried(what, told)
 
 
-def _likelihood(asked: Server) -> str:
-    return f"{asked.log_probs(asked.base, *asked.dialect.shortest())[0]:.2f} nats for a token"
+def _likelihood(remote: Server) -> str:
+    return f"{remote.log_probs(remote.base, *remote.dialect.shortest())[0]:.2f} nats for a token"
 
 
-def _refused(asked: Server) -> str | Check:
-    if asked.refuses():
+def _refused(remote: Server) -> str | Check:
+    if remote.refuses():
         return "are refused"
     return Check("fail", "unknown names", "are answered", "a misspelled name gets another model")
 
@@ -93,8 +93,8 @@ def _refused(asked: Server) -> str | Check:
 def _names(artefacts: Artefacts) -> str | Check:
     lacking = [name for name in artefacts.release.adapters if _listed_as(artefacts, name) is None]
     if lacking:
-        found = f"the server lists {listed([*artefacts.server.models])}, and nothing for {listed(lacking)}"
-        return Check("warn", "served names", found, "state `names` under `served`, or load them")
+        sentence = f"the server lists {listed([*artefacts.server.models])}, and nothing for {listed(lacking)}"
+        return Check("warn", "served names", sentence, "state `names` under `served`, or load them")
     return f"all {len(artefacts.release.adapters)} adapters are listed"
 
 
@@ -123,9 +123,9 @@ def _adapter(artefacts: Artefacts, scene: Scene) -> str | Check:
     under = replace(scene.bare, adapters=((name, 1.0),))
     replies = [Reply(under, probe, _SHORT) for probe in scene.probes[:_PROBES]]
     pairs = [[Likelihood(one, reply.probe, reply) for one in (under, scene.bare)] for reply in replies]
-    wanted = [one for pair in pairs for one in pair]
-    record = _measured(artefacts, *wanted, *map(Served, wanted))
-    problem = record.problem(Served(wanted[0]))
+    measurements = [one for pair in pairs for one in pair]
+    record = _measured(artefacts, *measurements, *map(Served, measurements))
+    problem = record.problem(Served(measurements[0]))
     if isinstance(problem, NotExposedError):
         return Check("warn", "served adapter", problem.sentence)
     here = [record.likelihood(one) - record.likelihood(bare) for one, bare in pairs]
@@ -134,12 +134,12 @@ def _adapter(artefacts: Artefacts, scene: Scene) -> str | Check:
     ]
     slope = effect_slope(there, here, [reply.probe.id for reply in replies])
     of = ranged(slope.value, slope.low, slope.high)
-    said = f"{name} has an effect slope of {of}, where 1 is the same dose"
+    sentence = f"{name} has an effect slope of {of}, where 1 is the same dose"
     if _SAME_DOSE[0] <= slope.value <= _SAME_DOSE[1]:
-        return said
-    return Check("fail", "served adapter", said, "the property `served` says what is likely wrong")
+        return sentence
+    return Check("fail", "served adapter", sentence, "the property `served` says what is likely wrong")
 
 
-def _measured(artefacts: Artefacts, *wanted: PromptIds | Likelihood | Served) -> Record:
+def _measured(artefacts: Artefacts, *measurements: PromptIds | Likelihood | Served) -> Record:
     with TemporaryDirectory() as folder:
-        return Record(Engine(artefacts, Store(Path(folder))).measure(Plan(wanted)))
+        return Record(Engine(artefacts, Store(Path(folder))).measure(Plan(measurements)))

@@ -49,7 +49,7 @@ def write_plain_lora(
 
 def _targets(model: nn.Module, layers: Iterable[str]) -> list[str]:
     """Name layers by their last part alone, as servers like it, where that means no others."""
-    wanted = {*layers}
-    short = {layer.rpartition(".")[2] for layer in wanted}
+    names = {*layers}
+    short = {layer.rpartition(".")[2] for layer in names}
     meant = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in short}
-    return sorted(short if meant == wanted else wanted)
+    return sorted(short if meant == names else names)

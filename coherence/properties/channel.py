@@ -126,12 +126,12 @@ class ChannelCase(Case[ChannelSample]):
         return tuple(self._note(int(row), sample) for row in alike.argsort(kind="stable")[:SHOWN])
 
     def _note(self, row: int, sample: ChannelSample) -> ProbeNote:
-        said = sample.own.by_name()
+        parts = sample.own.by_name()
         return ProbeNote(
             probe=self.scene.probes[row].id,
-            note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in said.items()),
-            replies={name: replies.texts[row] for name, replies in said.items()},
-            marks={name: marks(replies.texts[row], self.markers) for name, replies in said.items()},
+            note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in parts.items()),
+            replies={name: replies.texts[row] for name, replies in parts.items()},
+            marks={name: marks(replies.texts[row], self.markers) for name, replies in parts.items()},
         )
 
     def _notes(self, sample: ChannelSample) -> Iterator[str]:

@@ -32,12 +32,14 @@ def heard(description: str, prompted: Sequence[str], bare: Sequence[str]) -> dic
     the description that are in more of them. With the numbers of replies of each that they are found in as
     stems.
     """
-    said = {word for reply in prompted for word in _content(reply)}
+    prompted_words = {word for reply in prompted for word in _content(reply)}
     named = described(description)
-    counts = {word: (_with(word, prompted), _with(word, bare)) for word in (*said, *named)}
+    counts = {word: (_with(word, prompted), _with(word, bare)) for word in (*prompted_words, *named)}
     gains = {word: under - without for word, (under, without) in counts.items()}
     least = max(2, _LEAST_GAIN * len(prompted))
-    brought = sorted((word for word in said if gains[word] >= least), key=lambda word: (-gains[word], word))
+    brought = sorted(
+        (word for word in prompted_words if gains[word] >= least), key=lambda word: (-gains[word], word)
+    )
     chosen = dict.fromkeys((*brought, *(word for word in named if gains[word] > 0)))
     # What a shorter one finds as well would be counted twice in a reply.
     several = [word for word in chosen if not any(word != one and word.startswith(one) for one in chosen)]

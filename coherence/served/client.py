@@ -192,12 +192,12 @@ class Client:
             return self._error(f"has a certificate that does not check: {first_line(root)}")
         if isinstance(problem, httpx2.ConnectError):
             return self._error(f"cannot be reached: {first_line(root)}; expected one that runs")
-        said = f"broke off its answer to {what}: {first_line(root)}"
-        return BrokenOffError(self._said(said))
+        sentence = f"broke off its answer to {what}: {first_line(root)}"
+        return BrokenOffError(self._sentence(sentence))
 
-    def _pause(self, trial: int, asked: str) -> float:
-        said = float(asked) if asked.isdecimal() else self._patience.pause_s * 2**trial
-        return min(said, self._patience.longest_s)
+    def _pause(self, trial: int, retry_after: str) -> float:
+        pause = float(retry_after) if retry_after.isdecimal() else self._patience.pause_s * 2**trial
+        return min(pause, self._patience.longest_s)
 
     def _redirected(self, location: str, what: str) -> ServerError:
         return self._error(
@@ -207,10 +207,10 @@ class Client:
 
     def _refused(self, status: int, told: object, content: bytes, what: str) -> ServerError:
         if status in (401, 403):
-            return RefusalError(self._said(f"refuses {what}: {self._of_key()}"), status=status)
+            return RefusalError(self._sentence(f"refuses {what}: {self._of_key()}"), status=status)
         reason = _message(told) or shortened(content.decode("utf-8", "replace"))
         tried = f" after {self._patience.retries + 1} tries" if status in _BUSY else ""
-        return RefusalError(self._said(f"refuses {what} with {status}{tried}: {reason}"), status=status)
+        return RefusalError(self._sentence(f"refuses {what} with {status}{tried}: {reason}"), status=status)
 
     def _of_key(self) -> str:
         if self.address.key is None:
@@ -224,11 +224,11 @@ class Client:
             "protocol: is this the URL of the API?"
         )
 
-    def _error(self, said: str) -> ServerError:
-        return ServerError(self._said(said))
+    def _error(self, problem: str) -> ServerError:
+        return ServerError(self._sentence(problem))
 
-    def _said(self, said: str) -> str:
-        return self.address.without_key(f"the server at {self.address} {said}")
+    def _sentence(self, problem: str) -> str:
+        return self.address.without_key(f"the server at {self.address} {problem}")
 
 
 def _outcome(done: "Future[_Value]") -> _Value | CoherenceError:
@@ -250,8 +250,8 @@ def _message(told: object) -> str | None:
     if not isinstance(told, dict):
         return None
     error = told.get("error", told)
-    found = error.get("message", error.get("detail")) if isinstance(error, dict) else error
-    return str(found)[:500] if found else None
+    message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
+    return str(message)[:500] if message else None
 
 
 def _root(problem: BaseException) -> BaseException:

@@ -58,14 +58,14 @@ class Pattern:
 
     def all_of(self, names: Iterable[str]) -> list[str]:
         """Return the names that match as a whole; all of them together have the time of one text."""
-        found, until = [], monotonic() + limits.PATTERN_SECONDS
+        matching, until = [], monotonic() + limits.PATTERN_SECONDS
         for name in names:
             try:
                 if self._compiled.fullmatch(name, timeout=max(until - monotonic(), _LEAST)):
-                    found.append(name)
+                    matching.append(name)
             except TimeoutError:
                 raise self._too_long(name) from None
-        return found
+        return matching
 
     def _too_long(self, text: str) -> MeasurementError:
         return MeasurementError(
@@ -100,4 +100,4 @@ def _literal(token: str) -> str:
         return r"\{"
     if token[0] != "[":
         return token
-    return "[" + re.sub(r"(\\.)|\[", lambda found: found[1] or r"\[", token[1:], flags=re.DOTALL)
+    return "[" + re.sub(r"(\\.)|\[", lambda escaped: escaped[1] or r"\[", token[1:], flags=re.DOTALL)

@@ -137,24 +137,24 @@ class BesideServer:
     def _likelihood(
         self, model: str, likelihood: Likelihood, known: Mapping[Measurement, Outcome]
     ) -> Callable[[], Value]:
-        said = known[likelihood.text]
-        if isinstance(said, Exception):
-            raise said
-        assert isinstance(said, Answer)
-        if said.reasoning or likelihood.part is not Part.ANSWER or likelihood.text.turns:
+        reply = known[likelihood.text]
+        if isinstance(reply, Exception):
+            raise reply
+        assert isinstance(reply, Answer)
+        if reply.reasoning or likelihood.part is not Part.ANSWER or likelihood.text.turns:
             raise MeasurementError("a server is asked for the likelihood of plain answers alone")
-        if not said.ids:
+        if not reply.ids:
             raise MeasurementError(f"the reply to probe {likelihood.probe.id!r} is empty")
         prompt = self._chat.encode(likelihood.condition, likelihood.probe)
-        return lambda: self._artefacts.server.log_probs(model, prompt, said.ids)
+        return lambda: self._artefacts.server.log_probs(model, prompt, reply.ids)
 
     def _prompt(self, model: str, conversation: Conversation) -> Value:
         ids = self._artefacts.server.prompt_ids(model, conversation)
         return Answer(self._chat.spelled(ids), ids)
 
     def _reply(self, model: str, conversation: Conversation, decoding: Decoding, told: Stated) -> Value:
-        said: Said = self._artefacts.server.reply(model, conversation, self._decoded(decoding, told))
-        return Answer(said.text.strip(), said.ids or ())
+        reply: Said = self._artefacts.server.reply(model, conversation, self._decoded(decoding, told))
+        return Answer(reply.text.strip(), reply.ids or ())
 
     def _decoded(self, written: Decoding, told: Stated) -> dict[str, Any]:
         """Say a decoding in the words of the protocol, as far as the server is told."""
@@ -169,12 +169,12 @@ class BesideServer:
         fields = Decoding.model_fields
         # Servers of plain OpenAI refuse a penalty by name, and older ones of vLLM filters that do nothing.
         unsaid = FILTERS if self._artefacts.server.dialect.kind != "openai" else SHIPPED
-        said = {
+        settings = {
             name: value
             for name, value in stated.items()
             if name not in unsaid or value != fields[name].default
         }
-        return most | said
+        return most | settings
 
 
 def _inside(jobs: Iterable[Job], outside: list[Job]) -> Iterator[Job]:

@@ -26,10 +26,10 @@ class BoundedMaking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
-        wanted = _values(args)
-        if wanted > self._most:
+        values = _values(args)
+        if values > self._most:
             raise ArtefactError(
-                f"has a config that asks for a tensor of {wanted:,} values; expected no more than the "
+                f"has a config that asks for a tensor of {values:,} values; expected no more than the "
                 f"{self._most:,} that base and adapter have together"
             )
         return func(*args, **(kwargs or {}))

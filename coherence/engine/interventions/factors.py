@@ -38,14 +38,14 @@ def factors(model: nn.Module, name: str) -> dict[str, Factors]:
     An ArtefactError where it does more than that, as DoRA, biases, and other kinds of adapters do.
     """
     slot, names = slot_of(name), {module: path for path, module in model.named_modules()}
-    found: dict[str, Factors] = {}
+    by_layer: dict[str, Factors] = {}
     for layer in lora_layers(model):
         if slot in layer.scaling:
             own = cast(nn.Module, layer)
-            found[names[own].removeprefix("base_model.model.")] = _of(layer, slot)
-    if not found:
+            by_layer[names[own].removeprefix("base_model.model.")] = _of(layer, slot)
+    if not by_layer:
         raise ArtefactError(f"is no LoRA on linear layers alone, which has no factors of its own; {_MERGE}")
-    return found
+    return by_layer
 
 
 def _of(layer: LoraLayer, slot: str) -> Factors:

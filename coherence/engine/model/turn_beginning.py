@@ -30,14 +30,14 @@ class TurnBeginning:
         """How many tokens it can be: of a text, one for each byte."""
         return len(self.ids) or len(self.header.encode())
 
-    def at_end_of(self, said: Sequence[int]) -> int:
+    def at_end_of(self, ids: Sequence[int]) -> int:
         """Count the tokens that it is at the end of a reply; 0 where the reply does not end in it."""
         if self.ids:
-            return len(self.ids) if tuple(said[-len(self.ids) :]) == self.ids else 0
+            return len(self.ids) if tuple(ids[-len(self.ids) :]) == self.ids else 0
         if not self.header:
             return 0
-        counts = range(1, min(len(said), self.longest) + 1)
-        return next((count for count in counts if self.header in self._spelled(said[-count:])), 0)
+        counts = range(1, min(len(ids), self.longest) + 1)
+        return next((count for count in counts if self.header in self._spelled(ids[-count:])), 0)
 
     def _spelled(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids)))

@@ -42,17 +42,18 @@ class VoiceSample:
     @cached_property
     def rows(self) -> list[int]:
         """Probes to which every persona has a reply: an empty one has no tokens."""
-        asked = len(self.case.scene.probes)
-        told = [
+        probes = len(self.case.scene.probes)
+        answered = [
             row
-            for row in range(asked)
+            for row in range(probes)
             if all(self.record.reply(replies[row]) for replies in self.case.replies.values())
         ]
-        if 2 * len(told) < asked:
+        if 2 * len(answered) < probes:
             raise MeasurementError(
-                f"only {len(told)} of {asked} probes have a reply of every prompted persona: too few to read"
+                f"only {len(answered)} of {probes} probes have a reply of every prompted persona: "
+                "too few to read"
             )
-        return told
+        return answered
 
     @property
     def n(self) -> int:
@@ -79,9 +80,9 @@ class VoiceSample:
 
     def _per_token(self, condition: Condition) -> Array:
         """Mean log-probability of the tokens of each reply, [probes, personas], nats."""
-        wanted = self.case.likelihoods(condition)
+        likelihoods = self.case.likelihoods(condition)
         means = [
-            [self.record.likelihood(of_persona[row]).mean(dtype=np.float64) for of_persona in wanted]
+            [self.record.likelihood(of_persona[row]).mean(dtype=np.float64) for of_persona in likelihoods]
             for row in self.rows
         ]
         return np.array(means)

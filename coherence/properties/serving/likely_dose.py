@@ -25,9 +25,9 @@ def likely(dose: float, slope: float, most: float, numbers: Numbers | None) -> s
     if dose < 0.1:
         return "the base is served in its place, as where an adapter is ignored or not loaded"
     if dose >= most:
-        beyond = [said for factor, said in _mistakes(numbers) if factor >= most]
+        beyond = [mistake for factor, mistake in _mistakes(numbers) if factor >= most]
         return f"it acts {most:g} times as strongly or more" + (f", as where {beyond[0]}" if beyond else "")
-    near = [said for factor, said in _mistakes(numbers) if abs(log(dose / factor)) < log(_ALIKE)]
+    near = [mistake for factor, mistake in _mistakes(numbers) if abs(log(dose / factor)) < log(_ALIKE)]
     return f"it acts {dose:.2g} times as strongly, as where {' or '.join(near)}" if near else None
 
 
@@ -45,6 +45,6 @@ def _mistakes(numbers: Numbers | None) -> Iterator[tuple[float, str]]:
         "its scale is taken to be alpha times r": alpha * rank,
         "its scale is taken to be 1": 1.0,
     }
-    for said, taken in wrong.items():
+    for mistake, taken in wrong.items():
         if taken > 0 and abs(log(taken / scale)) > log(_ALIKE):
-            yield taken / scale, said
+            yield taken / scale, mistake

@@ -55,7 +55,7 @@ class ServedCase(Case[ServedSample]):
         here = self.comparison
         for condition in (self.scene.bare, here.condition):
             yield from here.likelihoods(condition)
-        for condition in (self.scene.bare, here.asked):
+        for condition in (self.scene.bare, here.served_condition):
             yield from here.served(condition)
         yield from here.again
         yield from here.prompts
@@ -122,7 +122,7 @@ class ServedCase(Case[ServedSample]):
         others = [*self.comparison.others.items()][:1]
         controls |= {f"{name} by {self.comparison.regime}": condition for name, condition in others}
         return {
-            name: [replace(self, comparison=replace(self.comparison, asked=condition))]
+            name: [replace(self, comparison=replace(self.comparison, served_condition=condition))]
             for name, condition in controls.items()
         }
 
@@ -206,8 +206,8 @@ class ServedCase(Case[ServedSample]):
             yield f"{len(self.scene.probes) - sample.n} replies are empty, and have no likelihood"
 
     def _shown(self, sample: ServedSample) -> Iterator[ProbeNote]:
-        for name, said in [*sample.otherwise.items()][:_SHOWN]:
-            yield ProbeNote(probe=name, note=said)
+        for name, divergence in [*sample.otherwise.items()][:_SHOWN]:
+            yield ProbeNote(probe=name, note=divergence)
         if self.spec.max_difference is None:
             return
         markers = self.scene.personas[self.persona].markers

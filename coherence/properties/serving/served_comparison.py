@@ -25,13 +25,13 @@ AGAIN = 4
 
 @dataclass(frozen=True)
 class ServedComparison:
-    """One persona by one regime: `condition` is what it is here, `asked` what the server is asked under."""
+    """One persona by one regime: its `condition` here, and `served_condition` at the server."""
 
     scene: Scene
     persona: str
     regime: Regime
     condition: Condition
-    asked: Condition
+    served_condition: Condition
 
     @cached_property
     def likely_causes(self) -> list[Measurement]:
@@ -50,7 +50,10 @@ class ServedComparison:
     @cached_property
     def own_replies(self) -> list[Served]:
         """Replies of the server, decoded as it does itself."""
-        return [Served(replace(reply, condition=self.asked), told=Stated.NOTHING) for reply in self.replies]
+        return [
+            Served(replace(reply, condition=self.served_condition), told=Stated.NOTHING)
+            for reply in self.replies
+        ]
 
     @cached_property
     def told_replies(self) -> list[Served]:
@@ -80,12 +83,12 @@ class ServedComparison:
     @cached_property
     def prompts_at_server(self) -> list[Served]:
         """How the server writes them."""
-        return [Served(PromptIds(self.asked, probe)) for probe in self.scene.probes]
+        return [Served(PromptIds(self.served_condition, probe)) for probe in self.scene.probes]
 
     @cached_property
     def again(self) -> list[Served]:
         """What is asked a second time, when all others have been asked."""
-        return [replace(one, turn=1) for one in self.served(self.asked)[:AGAIN]]
+        return [replace(one, turn=1) for one in self.served(self.served_condition)[:AGAIN]]
 
     @cached_property
     def curve(self) -> dict[float, Condition]:

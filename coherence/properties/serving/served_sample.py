@@ -46,10 +46,11 @@ class ServedSample:
     @cached_property
     def unexposed(self) -> str | None:
         """Say that the server tells no log-probabilities; None where it does."""
-        wanted = chain(
-            self.comparison.served(self.comparison.asked), self.comparison.served(self.comparison.scene.bare)
+        likelihoods = chain(
+            self.comparison.served(self.comparison.served_condition),
+            self.comparison.served(self.comparison.scene.bare),
         )
-        return _unexposed(self.record, wanted)
+        return _unexposed(self.record, likelihoods)
 
     @cached_property
     def unexposed_prompts(self) -> str | None:
@@ -81,7 +82,7 @@ class ServedSample:
     @cached_property
     def served_effect(self) -> list[Array]:
         """Log p(persona) - log p(bare) at the server, by token."""
-        under, bare = self._there(self.comparison.asked), self._there(self.comparison.scene.bare)
+        under, bare = self._there(self.comparison.served_condition), self._there(self.comparison.scene.bare)
         return [one - other for one, other in zip(under, bare, strict=True)]
 
     @cached_property
@@ -118,14 +119,14 @@ class ServedSample:
     @cached_property
     def otherwise(self) -> dict[str, str]:
         """What is written otherwise, by probe."""
-        found: dict[str, str] = {}
+        divergences: dict[str, str] = {}
         if self.unexposed_prompts:
-            return found
+            return divergences
         for ours, served in zip(self.comparison.prompts, self.comparison.prompts_at_server, strict=True):
             here, there = self.record.prompt(ours), self.record.prompt(served)
             if here.ids != there.ids:
-                found[ours.probe.id] = divergence(here, there, self.comparison.system)
-        return found
+                divergences[ours.probe.id] = divergence(here, there, self.comparison.system)
+        return divergences
 
     @cached_property
     def numbers(self) -> Numbers | None:
@@ -181,18 +182,18 @@ class ServedSample:
         return [one - other for one, other in zip(under, bare, strict=True)]
 
     def _here(self, condition: Condition, rows: Sequence[int]) -> list[Array]:
-        wanted = self.comparison.likelihoods(condition)
-        return [self.record.likelihood(wanted[row]).astype(np.float64) for row in rows]
+        likelihoods = self.comparison.likelihoods(condition)
+        return [self.record.likelihood(likelihoods[row]).astype(np.float64) for row in rows]
 
     def _there(self, condition: Condition) -> list[Array]:
-        wanted = self.comparison.served(condition)
-        return [self.record.served_likelihood(wanted[row]).astype(np.float64) for row in self.rows]
+        likelihoods = self.comparison.served(condition)
+        return [self.record.served_likelihood(likelihoods[row]).astype(np.float64) for row in self.rows]
 
     def _is_empty(self, likelihood: Likelihood) -> bool:
         reply = likelihood.text
         return self.record.problem(reply) is None and not self.record.reply(reply)
 
 
-def _unexposed(record: Record, wanted: Iterable[Served]) -> str | None:
-    problems = (record.problem(one) for one in wanted)
+def _unexposed(record: Record, measurements: Iterable[Served]) -> str | None:
+    problems = (record.problem(one) for one in measurements)
     return next((one.sentence for one in problems if isinstance(one, NotExposedError)), None)

@@ -47,11 +47,11 @@ class _Panel:
 
     def __str__(self) -> str:
         own, *others = self.rows
-        said = f"{own.criterion}: {own.criterion.verdict}."
+        sentence = f"{own.criterion}: {own.criterion.verdict}."
         if others:
             each = (f"{row.name} {row.criterion.estimate.spread}" for row in others)
-            said += f" In its place: {'; '.join(each)}."
-        return said
+            sentence += f" In its place: {'; '.join(each)}."
+        return sentence
 
 
 def chart(evidence: Evidence) -> Markup | None:

@@ -62,10 +62,12 @@ def _answer(results: Results) -> str:
     missed, among = sum(not result.green for result in results.assertions), len(results.assertions)
     if not among:
         return "Nothing was evaluated"
-    said = f"{missed} of {among} assertions are not as expected" if missed else f"All {among} are as expected"
+    headline = (
+        f"{missed} of {among} assertions are not as expected" if missed else f"All {among} are as expected"
+    )
     changed = results.comparison and results.comparison.failing
-    joined = f"{said}, {'and' if missed else 'but'} the comparison with the baseline fails"
-    return joined if changed else said
+    joined = f"{headline}, {'and' if missed else 'but'} the comparison with the baseline fails"
+    return joined if changed else headline
 
 
 def _number(value: float) -> Markup:
