@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash ci/setup.sh
 failed=0
-gate=(.venv/bin/pytest --coherence suites/*.coherence.yaml -q)
+gate=(.venv/bin/python -m pytest --coherence suites/*.coherence.yaml -q)
 "${gate[@]}" || failed=1
 for release in fixtures/bad/*.args; do
   # 1 is a gate that closes; anything else is a release that got through, or a run that broke.

@@ -9,8 +9,12 @@ import yaml
 
 INTERPRETER = """#!/usr/bin/env bash
 echo "$*" >>calls
+# A bad release closes the gate.
+[[ "$*" != *@* || "$*" == *"${PASSING:-nothing}"* ]] || exit 1
 [[ "$*" != *"${FAILING:-nothing}"* ]]
 """
+BAD = ["fixtures/bad/one.args", "fixtures/bad/two.args"]
+GATE = ["-m", "pytest", "--coherence", "suites/a.coherence.yaml", "-q"]
 SIGNALS = ["TERM", "INT", "KILL"]
 
 
@@ -20,6 +24,9 @@ def nightly(tmp_path, pytestconfig):
     ci.mkdir()
     shutil.copy(pytestconfig.rootpath / "ci" / "nightly.sh", ci)
     (ci / "setup.sh").touch()
+    for name in (*BAD, GATE[3]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     interpreter.parent.mkdir(parents=True)
     interpreter.write_text(INTERPRETER)
     interpreter.chmod(0o755)
@@ -31,23 +38,33 @@ def nightly(tmp_path, pytestconfig):
     return run
 
 
+def test_every_release_is_judged_whole(nightly):
+    _, calls = nightly()
+    assert calls[:3] == [GATE, *([*GATE, f"@{name}"] for name in BAD)]
+
+
+def test_a_bad_release_that_gets_through_fails_the_night(nightly):
+    code, _ = nightly(PASSING="@fixtures/bad/two")
+    assert code == 1
+
+
 def test_mutants_changes_and_signals_are_tried_as_often_as_asked(nightly, pytestconfig):
     code, calls = nightly(MUTANTS="5", CHANGES="6", MOMENTS="7", SEED="8")
     assert code == 0
-    assert calls == [
+    assert calls[3:] == [
         ["benchmarks/fuzz.py", "--mutants", "5", "--seed", "8"],
         ["benchmarks/changes.py", "--changes", "6", "--seed", "8"],
         *(["benchmarks/kills.py", "--signal", name, "--moments", "7"] for name in SIGNALS),
     ]
-    for script, *arguments in calls:
+    for script, *arguments in calls[3:]:
         written = (pytestconfig.rootpath / script).read_text()
         assert all(f'"{flag}"' in written for flag in arguments if flag.startswith("--"))
 
 
-@pytest.mark.parametrize("failing", ["fuzz.py", "changes.py", "INT"])
+@pytest.mark.parametrize("failing", ["-q", "fuzz.py", "changes.py", "INT"])
 def test_what_finds_something_fails_the_night_and_the_rest_is_tried(nightly, failing):
     code, calls = nightly(FAILING=failing)
-    assert (code, len(calls)) == (1, 5)
+    assert (code, len(calls)) == (1, 8)
 
 
 def test_each_night_has_mutants_of_its_own(nightly):
