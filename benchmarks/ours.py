@@ -88,6 +88,16 @@ class Ours:
         record = self._measure(replies)
         return [record.reply(reply) for reply in replies]
 
+    def sample(self, work: Work, samples: int) -> None:
+        """So many drawn replies to each question, condition by condition."""
+        decoding = Decoding(max_new_tokens=work.tokens, temperature=0.8, top_p=0.9, samples=samples)
+        self._measure(
+            Reply(condition, probe, one)
+            for condition in work.conditions
+            for probe in work.probes
+            for one in decoding.draws
+        )
+
     def converse(self, work: Work) -> tuple[list[str], np.ndarray]:
         """Six turns: replies, and their means at the deepest site [replies, width]."""
         site, decoding = Site(max(work.blocks), "post"), Decoding(max_new_tokens=work.tokens)

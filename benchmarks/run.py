@@ -39,6 +39,8 @@ from coherence.engine.artefacts.reference_model import reference_model
 
 BATCH = 16
 ALLOWED_TIMES_WEIGHTS, ALLOWED_MORE = 1.5, 500_000_000
+ALLOWED_TIMES_ONE = 3
+"""What four replies to a question may cost of one."""
 
 _scene = cache(scene)
 _ours = cache(lambda: Ours(_scene()))
@@ -77,6 +79,19 @@ def generation(given: Namespace) -> None:
     """Greedy replies under all regimes."""
     work = _work(given)
     race(f"Generation: {work.tokens} tokens", _three("generate", work), given.rounds, texts_differ)
+
+
+def samples(given: Namespace) -> None:
+    """One, four and sixteen drawn replies to each question, under all regimes of one persona."""
+    work = Work(_scene(), personas=1, questions=2 if given.quick else 16, tokens=6 if given.quick else 48)
+    counts = (1, 4) if given.quick else (1, 4, 16)
+    variants = {str(count): timed(partial(_ours().sample, work, count)) for count in counts}
+    seconds, _ = alternate(variants, given.rounds)
+    once, *_ = seconds.values()
+    rows = [(name, spread(taken, ".1f"), spread(ratios(taken, once))) for name, taken in seconds.items()]
+    table(f"Samples: {work.tokens} tokens each", ("replies to a question", "seconds", "time x"), rows)
+    if not given.quick and min(ratios(seconds["4"], once)) >= ALLOWED_TIMES_ONE:
+        raise SystemExit(f"FAILED: four replies cost {ALLOWED_TIMES_ONE} times one, or more")
 
 
 def drift(given: Namespace) -> None:
@@ -208,7 +223,7 @@ def _on_actors(work: Work, actors: int) -> Variant:
 
 
 BENCHMARKS = {
-    run.__name__: run for run in (collection, generation, drift, growth, roofline, memory, warm, ray)
+    run.__name__: run for run in (collection, generation, samples, drift, growth, roofline, memory, warm, ray)
 }
 
 

@@ -34,6 +34,7 @@ from truth_page import (
     OF_LOOKS,
     OF_PADDING,
     OF_RATES,
+    OF_SAMPLES,
     OF_SPACE,
     OF_VOICE,
     POWER,
@@ -185,6 +186,16 @@ def rates(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_rates()
 
 
+def samples(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of several made-up replies to each probe are wrong."""
+    rows = [one.row for one in truth_rates.covered(replications, seed, "samples", truth_rates.SAMPLES)]
+    coverage(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_SAMPLES, [asdict(row) for row in rows])
+        truth_page.write_samples()
+
+
 def effects(replications: int, seed: int, keep: bool) -> None:
     """Tell how often intervals of made-up effects are wrong; no model is needed."""
     rows = [one.row for one in truth_effects.covered(replications, seed)]
@@ -261,6 +272,7 @@ def looks(replications: int, seed: int, keep: bool) -> None:
 MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "kl": tail,
     "rates": rates,
+    "samples": samples,
     "effects": effects,
     "classifier": classifier,
     "voice": voice,
@@ -276,11 +288,11 @@ def main() -> None:
     """Tell what the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("command", choices=(*OF_A_MODEL, *MADE_UP))
-    options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of rates")
+    options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of rates and samples")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
-    usual = truth_rates.DRAWS if asked.command == "rates" else 1000
+    usual = truth_rates.DRAWS if asked.command in ("rates", "samples") else 1000
     replications = 40 if asked.quick else asked.replications or usual
     if asked.command in MADE_UP:
         MADE_UP[asked.command](replications, asked.seed, not asked.quick)

@@ -15,6 +15,7 @@ NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
 OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
 OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
+OF_SAMPLES = RESULTS / "truth_samples.csv"
 OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
 OF_SPACE = RESULTS / "truth_space.csv"
@@ -60,6 +61,11 @@ def write_rates() -> None:
     for row in _read(BY_CHANCE):
         lines.append([row["rate"], row["n"], *(f"{float(row[share]):.1%}" for share in ("judged", "passed"))])
     _between("rates, by chance", "\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def write_samples() -> None:
+    """Put the tables of several made-up replies to each probe between marks of their own."""
+    _put("samples", OF_SAMPLES)
 
 
 def write_effects() -> None:
@@ -191,4 +197,5 @@ if __name__ == "__main__":
     write_composition()
     write_kl()
     write_rates()
+    write_samples()
     write_padding()

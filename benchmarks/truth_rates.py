@@ -5,7 +5,7 @@ template answer alike as often as their intraclass correlation says.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import sqrt
@@ -35,6 +35,10 @@ TEMPLATES = {
     "in 9 unequal": (8, 4, 4, 2, 2, 1, 1, 1, 1),
 }
 """Names of the designs, and how many probes each template has."""
+SAMPLES = {
+    f"in {probes}, {samples} each": (samples,) * probes for probes, samples in product((8, 24), (1, 4, 16))
+}
+"""Probes with several replies each, which are to each other what probes of a template are."""
 ALIKE = (0.0, 0.3, 0.6, 0.9)
 RATES = ((0.5, 0.5), (0.9, 0.6), (0.9, 0.9), (0.96, 0.8), (0.2, 0.6))
 """Hit rates of the first regime, which is the prompt, and of the second."""
@@ -97,17 +101,19 @@ def estimates(counts: np.ndarray, clusters: Sequence[str]) -> Iterator[tuple[str
     yield "relative count", relative_difference(counts[:, :2].astype(float), 0, 1, 0, clusters)
 
 
-def covered(replications: int, seed: int) -> list[Found]:
+def covered(
+    replications: int, seed: int, what: str = "rates", designs: Mapping[str, tuple[int, ...]] = TEMPLATES
+) -> list[Found]:
     """Draw samples of every design anew, and gather their estimates."""
     told: dict[tuple[str, str, int], list[tuple[float, ...]]] = defaultdict(list)
-    cells = [cell for cell in product(TEMPLATES, ALIKE, RATES) if cell[0] != "single" or not cell[1]]
+    cells = [cell for cell in product(designs, ALIKE, RATES) if max(designs[cell[0]]) > 1 or not cell[1]]
     for number, (design, alike, rates) in enumerate(track(cells, "drawing", console=CONSOLE, transient=True)):
-        planted, sizes = Replies(*rates, alike=alike), TEMPLATES[design]
+        planted, sizes = Replies(*rates, alike=alike), designs[design]
         clusters = [f"t{index}" for index, size in enumerate(sizes) for _ in range(size)]
         truths, random = planted.truths, np.random.default_rng((seed, number))
         for _ in range(replications):
             for name, found in estimates(planted.drawn(sizes, random), clusters):
-                key = f"rates {rates[0]:g}/{rates[1]:g}: {name}, alike {alike:g}"
+                key = f"{what} {rates[0]:g}/{rates[1]:g}: {name}, alike {alike:g}"
                 told[key, design, sum(sizes)].append((found.value, found.low, found.high, truths[name]))
     return [Found(*key, np.array(ends)) for key, ends in sorted(told.items(), key=lambda item: item[0])]
 

@@ -96,7 +96,7 @@ class _Examination:
         return "the chat template knows none, and replies are answers as a whole"
 
     def _decoding(self) -> str:
-        remark = self.artefacts.generation.remark(self.suite.scene.decoding)
+        remark = self.artefacts.generation.remark(self.suite.scene.sampling)
         return remark or "replies follow all that the base ships for decoding"
 
     def _laws(self) -> str | Check:

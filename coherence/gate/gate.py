@@ -134,7 +134,7 @@ class Gate:
         started = time.perf_counter()
         try:
             if evidence:
-                notes = measured.notes.of(needs, measured.record, suite.scene.decoding)
+                notes = measured.notes.of(needs, measured.record, suite.scene.sampling)
                 probes = questioned(evidence.probes, suite.scene)
                 evidence = evidence.model_copy(update={"notes": (*evidence.notes, *notes), "probes": probes})
         except Exception as error:

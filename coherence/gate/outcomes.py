@@ -108,7 +108,7 @@ def asked_of(scene: Scene, day: str | None) -> dict[str, str]:
     written = {
         "probes": "\n".join(probe.model_dump_json() for probe in scene.probes),
         "neutral prompt": "no system turn" if scene.neutral is None else scene.neutral,
-        "decoding": scene.decoding.model_dump_json(),
+        "decoding": scene.sampling.model_dump_json(),
     }
     digests = {name: sha256(text.encode()).hexdigest()[:12] for name, text in written.items()}
     templating = {

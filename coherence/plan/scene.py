@@ -41,6 +41,8 @@ class Scene:
     kin: tuple[frozenset[str], ...] = ()
     templating: Templating = AS_IT_IS
     thinking: Thinking = "auto"
+    samples: int = 1
+    """How many replies rates are counted in, to each probe; what else is said is decoded as the first."""
 
     @cached_property
     def clusters(self) -> list[str]:
@@ -51,6 +53,25 @@ class Scene:
     def templates(self) -> frozenset[str]:
         """The clusters, each once."""
         return frozenset(self.clusters)
+
+    def replies(self, condition: Condition) -> list[Reply]:
+        """Let a condition answer every probe as often as it is sampled: [probes * samples], probe by probe."""
+        return [Reply(condition, probe, decoding) for probe in self.probes for decoding in self.draws]
+
+    @cached_property
+    def answered(self) -> tuple[Probe, ...]:
+        """The probe of each of the `replies`."""
+        return tuple(probe for probe in self.probes for _ in self.draws)
+
+    @cached_property
+    def draws(self) -> tuple[Decoding, ...]:
+        """How each reply to a probe is decoded that rates are counted in."""
+        return self.sampling.draws
+
+    @property
+    def sampling(self) -> Decoding:
+        """How replies are drawn, as the suite says it."""
+        return self.decoding.model_copy(update={"samples": self.samples})
 
     @property
     def bare(self) -> Condition:

@@ -13,11 +13,11 @@ from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes, supporting, with_persona
 from coherence.properties.lengths import by_length
-from coherence.properties.markers import LEAST_PROBES, Replies, marks, untold
+from coherence.properties.markers import LEAST_PROBES, Replies, by_mcnemar, marks, untold
 from coherence.properties.parts import require_reasoning
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE
-from coherence.statistics.agreement import kappa, mcnemar_exact, paired_difference
+from coherence.statistics.agreement import kappa, paired_difference
 from coherence.vocabulary import Criterion, Figures, Marker, Part, ProbeNote, Regime
 
 SHOWN = 2
@@ -40,17 +40,13 @@ class ChannelSample:
 
     own: Channels
     bare: Channels
-    clusters: Sequence[str]
-
-    @property
-    def n(self) -> int:
-        """How many probes there are."""
-        return len(self.clusters)
+    clusters: Sequence[str]  # of each reply
+    n: int  # probes
 
     @property
     def untold(self) -> str | None:
         """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
-        return untold(self.own.reasoning.hits, self.own.answer.hits, "channels")
+        return untold(self.own.reasoning.hits, self.own.answer.hits, "channels", self.n)
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,10 @@ class ChannelCase(Case[ChannelSample]):
         """Count the markers of all reasoning and of all answers."""
         own, bare = self._replies(own=True), self._replies(own=False)
         require_reasoning(own, record)
-        return ChannelSample(self._said(own, record), self._said(bare, record), self.scene.clusters)
+        clusters = [probe.cluster for probe in self.scene.answered]
+        return ChannelSample(
+            self._said(own, record), self._said(bare, record), clusters, len(self.scene.probes)
+        )
 
     def criteria(self, sample: ChannelSample) -> Iterator[Criterion]:
         """Judge agreement by probe, the difference of rates, and how far either rate is above bare's."""
@@ -110,7 +109,7 @@ class ChannelCase(Case[ChannelSample]):
         if not own:
             # Without a persona, and let to reason as with it.
             condition = replace(self.scene.bare, thinking=condition.thinking)
-        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+        return self.scene.replies(condition)
 
     def _said(self, replies: Sequence[Reply], record: Record) -> Channels:
         return Channels(
@@ -128,7 +127,7 @@ class ChannelCase(Case[ChannelSample]):
     def _note(self, row: int, sample: ChannelSample) -> ProbeNote:
         parts = sample.own.by_name()
         return ProbeNote(
-            probe=self.scene.probes[row].id,
+            probe=self.scene.answered[row].id,
             note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in parts.items()),
             replies={name: replies.texts[row] for name, replies in parts.items()},
             marks={name: marks(replies.texts[row], self.markers) for name, replies in parts.items()},
@@ -140,7 +139,7 @@ class ChannelCase(Case[ChannelSample]):
             for name, replies in channels.by_name().items():
                 yield replies.told(f"{whose}, {name}", drawn)
         reasoning, answer = (replies.hits for replies in sample.own)
-        yield f"McNemar p = {mcnemar_exact(reasoning, answer):.2g} between reasoning and answer"
+        yield from by_mcnemar(reasoning, answer, "reasoning and answer", sample.n)
         if sample.untold:
             yield sample.untold
         yield from by_length("agreement", reasoning == answer, self.scene.probes)

@@ -10,9 +10,13 @@ from coherence.vocabulary import Estimate, Probe
 
 
 def by_length(name: str, by_probe: ArrayLike, probes: Sequence[Probe]) -> tuple[str, ...]:
-    """Say how a statistic [probes] goes with the probes' lengths in characters, if it clearly does."""
+    """Say how a statistic goes with the probes' lengths in characters, if it clearly does.
+
+    Of [probes], or of [probes * samples], probe by probe, whose means over the samples are taken.
+    """
+    means = np.reshape(np.asarray(by_probe, dtype=np.float64), (len(probes), -1)).mean(1)
     lengths = np.array([len(probe.text) for probe in probes], dtype=np.float64)
-    correlation = spearman(lengths, np.asarray(by_probe, dtype=np.float64))
+    correlation = spearman(lengths, means)
     if not (correlation.low > 0 or correlation.high < 0):
         return ()
     rho = Estimate(

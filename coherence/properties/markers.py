@@ -57,7 +57,7 @@ class Replies:
 
     @property
     def rate(self) -> float:
-        """Share of probes that are hits."""
+        """Share of replies that are hits: the mean over probes, each with as many replies as the others."""
         return float(self.hits.mean())
 
     def told(self, of: str, drawn: int) -> str:
@@ -69,15 +69,24 @@ class Replies:
         )
 
 
-def untold(first: Hits, second: Hits, sides: str) -> str | None:
-    """Say that the rates of two sides are too extreme to tell agreement from chance; None if they are not."""
-    apart = chance_disagreements(first, second)
+def untold(first: Hits, second: Hits, sides: str, n: int) -> str | None:
+    """Say that the rates of two sides are too extreme to tell agreement from chance; None if they are not.
+
+    From hits [replies] of each, to n probes: several replies to one probe may all be alike.
+    """
+    apart = chance_disagreements(first, second) * n / len(first)
     if apart >= LEAST_PROBES:
         return None
     return (
         f"agreement beyond chance cannot be told at these rates: independent {sides} would disagree on "
-        f"{apart:.1f} of {len(first)} probes, and {LEAST_PROBES} are needed; the other criteria decide"
+        f"{apart:.1f} of {n} probes, and {LEAST_PROBES} are needed; the other criteria decide"
     )
+
+
+def by_mcnemar(first: Hits, second: Hits, sides: str, n: int) -> Iterator[str]:
+    """Yield McNemar's p between two sides, of which each of n probes has one reply; it is not for more."""
+    if len(first) == n:
+        yield f"McNemar p = {mcnemar_exact(first, second):.2g} between {sides}"
 
 
 def positive(markers: Iterable[Marker]) -> list[Marker]:
@@ -118,13 +127,9 @@ class MarkersSample:
 
     replies: Mapping[Regime, Replies]
     sides: Pair
-    clusters: Sequence[str]
+    clusters: Sequence[str]  # of each reply
     markers: tuple[Marker, ...]
-
-    @property
-    def n(self) -> int:
-        """How many probes there are."""
-        return len(self.clusters)
+    n: int  # probes
 
     @property
     def both(self) -> tuple[Replies, Replies]:
@@ -141,7 +146,7 @@ class MarkersSample:
     @property
     def untold(self) -> str | None:
         """Say that the rates are too extreme to tell agreement from chance; None if they are not."""
-        return untold(*self.hits, "regimes")
+        return untold(*self.hits, "regimes", self.n)
 
     def relative_count(self) -> Interval:
         """Difference of the mean numbers of distinct markers, as a multiple of the prompt's."""
@@ -204,7 +209,8 @@ class MarkersCase(Case[MarkersSample]):
             regime: Replies.of((record.reply(reply, self.part) for reply in of_regime), self.markers)
             for regime, of_regime in replies.items()
         }
-        return MarkersSample(counted, self.regimes, self.scene.clusters, self.markers)
+        clusters = [probe.cluster for probe in self.scene.answered]
+        return MarkersSample(counted, self.regimes, clusters, self.markers, len(self.scene.probes))
 
     def criteria(self, sample: MarkersSample) -> Iterator[Criterion]:
         """Judge agreement by probe, differences of rates and counts, and recovery of the prompt's effect."""
@@ -251,7 +257,8 @@ class MarkersCase(Case[MarkersSample]):
         heard = (
             f"{replies.rate:.0%} by {regime}" for regime, replies in zip(self.regimes, both, strict=True)
         )
-        sentence = f"markers of {self.persona} are in {', '.join(heard)}, of {sample.n} replies each"
+        drawn = len(sample.clusters)
+        sentence = f"markers of {self.persona} are in {', '.join(heard)}, of {drawn} replies each"
         apart, more = int((first != second).sum()), abs(int(first.sum()) - int(second.sum()))
         if apart > more:
             sentence += f", and {apart} times in one of the two alone"
@@ -302,7 +309,7 @@ class MarkersCase(Case[MarkersSample]):
     def _note(self, row: int, sample: MarkersSample) -> ProbeNote:
         sides = dict(zip(map(str, self.regimes), sample.both, strict=True))
         return ProbeNote(
-            probe=self.scene.probes[row].id,
+            probe=self.scene.answered[row].id,
             note="markers: " + ", ".join(f"{name} {replies.counts[row]}" for name, replies in sides.items()),
             replies={name: replies.texts[row] for name, replies in sides.items()},
             marks={name: marks(replies.texts[row], self.markers) for name, replies in sides.items()},
@@ -313,8 +320,7 @@ class MarkersCase(Case[MarkersSample]):
         for regime, replies in sample.replies.items():
             yield replies.told(str(regime), drawn)
         first, second = sample.hits
-        p = mcnemar_exact(first, second)
-        yield f"McNemar p = {p:.2g} between {self.regimes[0]} and {self.regimes[1]}"
+        yield from by_mcnemar(first, second, f"{self.regimes[0]} and {self.regimes[1]}", sample.n)
         if sample.untold:
             yield sample.untold
         yield from by_length("agreement", first == second, self.scene.probes)
@@ -326,14 +332,15 @@ class MarkersCase(Case[MarkersSample]):
     def _replies(self, regime: Regime) -> list[Reply]:
         bare = regime == Regime.BARE
         condition = self.scene.bare if bare else self.scene.condition(self.persona, regime)
-        return [Reply(condition, probe, self.scene.decoding) for probe in self.scene.probes]
+        return self.scene.replies(condition)
 
 
 class Markers(Property):
     """The persona shows in what the model says: on the same probes, as often and in as many of its words.
 
     A probe is a hit when its reply holds at least one marker (protocol of arXiv 2605.23147, section 6). Equal
-    rates are not agreement, so the regimes are paired by probe.
+    rates are not agreement, so the regimes are paired by probe. Of several samples each is a hit or none, and
+    the first in one regime is paired with the first in the other.
     """
 
     family: ClassVar[str] = "markers"

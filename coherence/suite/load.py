@@ -96,7 +96,8 @@ def _scene(file: SuiteFile, overrides: Overrides) -> Scene:
         neutral=None if file.system == "none" else file.neutral,
         templating=Templating(fold=file.system == "fold", date=file.date),
         thinking=file.thinking,
-        decoding=file.decoding,
+        decoding=file.decoding.draws[0],
+        samples=file.decoding.samples,
         scripts=file.scripts,
         seed=file.seed if overrides.seed is None else overrides.seed,
     )

@@ -1,5 +1,6 @@
 """How replies are drawn from the model."""
 
+from hashlib import sha256
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +19,7 @@ FILTERS = ("top_k", "top_p", "min_p")
 # What a base may ship beside them, in the words of a generation_config.json.
 SHIPPED = ("repetition_penalty", "temperature", *FILTERS)
 # What decoding had not when the first replies were stored.
-_LATER = ("repetition_penalty", *FILTERS, "as_")
+_LATER = ("repetition_penalty", *FILTERS, "as_", "samples")
 
 
 class Decoding(BaseModel):
@@ -56,6 +57,12 @@ class Decoding(BaseModel):
     as_: Literal["shipped"] | None = Field(
         None, alias="as", description="Decode as the base's generation_config.json says."
     )
+    samples: int = Field(
+        1,
+        ge=1,
+        le=limits.SAMPLES,
+        description="How many replies are drawn to each probe; rates are means over them.",
+    )
 
     @model_validator(mode="after")
     def _acts(self) -> Self:
@@ -67,7 +74,21 @@ class Decoding(BaseModel):
         idle = [name for name in FILTERS if getattr(self, name) != type(self).model_fields[name].default]
         if idle and not self.temperature:
             raise ValueError(f"{idle[0]} does nothing to greedy replies; expected a temperature above 0")
+        if self.samples > 1 and not self.temperature and not self.as_:
+            raise ValueError(
+                f"{self.samples} greedy replies to a probe are one and the same; expected a temperature above "
+                "0, or samples: 1"
+            )
         return self
+
+    @property
+    def draws(self) -> tuple["Decoding", ...]:
+        """How each of the samples is decoded, by itself: the first as if it were the only one.
+
+        The seeds of the others are made of this one's, so that no other small seed draws the same again.
+        """
+        seeds = [self.seed, *(_seed_of(self.seed, sample) for sample in range(1, self.samples))]
+        return tuple(self.model_copy(update={"samples": 1, "seed": seed}) for seed in seeds)
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -79,3 +100,7 @@ class Decoding(BaseModel):
             for name, value in written.items()
             if name not in _LATER or value != fields[name].default
         }
+
+
+def _seed_of(seed: int, sample: int) -> int:
+    return int.from_bytes(sha256(f"{seed}, sample {sample}".encode()).digest()[:8]) & limits.SEED

@@ -225,3 +225,16 @@ def test_a_layer_lets_a_model_reason_as_much_as_the_suite_does(suite: Thinking, 
     assert {side.thinking for side in (told.extracts["made"].positive, told.extracts["gloomy"].negative)} == {
         "auto"
     }
+
+
+def test_every_probe_is_answered_as_often_as_it_is_sampled() -> None:
+    probes = (Probe(id="a", text="A?", template="t"), Probe(id="b", text="B?"))
+    drawn = replace(scene(), probes=probes, decoding=Decoding(temperature=1.0, seed=5), samples=3)
+    replies = drawn.replies(drawn.bare)
+    assert [reply.probe for reply in replies] == list(drawn.answered) == [probes[0]] * 3 + [probes[1]] * 3
+    assert [reply.decoding for reply in replies[:3]] == [reply.decoding for reply in replies[3:]]
+    assert len({reply.decoding.seed for reply in replies}) == 3
+    # The first is what everything takes that asks for one, and what a suite of one sample has stored.
+    assert replies[0].decoding == drawn.decoding
+    assert replies[::3] == replace(drawn, samples=1).replies(drawn.bare)
+    assert drawn.sampling == Decoding(temperature=1.0, seed=5, samples=3)

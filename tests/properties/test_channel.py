@@ -153,3 +153,18 @@ def test_the_bare_model_has_no_persona_to_show() -> None:
 def test_the_bare_model_reasons_where_the_persona_does() -> None:
     case = channel(regimes=["prompt+thinking"]).cases(a_scene())[0]
     assert {reply.condition.thinking for reply in case.needs()} == {"on"}  # type: ignore[union-attr]
+
+
+def test_several_samples_are_paired_within_each_reply() -> None:
+    case = channel().cases(a_scene(decoding=Decoding(temperature=1.0), samples=2))[0]
+    replies = list(case.measurements())
+    assert len(replies) == 2 * 2 * len(PROBES)
+    first = {reply.decoding.seed: reply for reply in replies}[0].decoding
+    shown = {
+        reply: said("Arr, hm.", "Aye, matey.") if reply.decoding == first and reply.condition.prompts
+        else said("Hm.", "Yes.")
+        for reply in replies
+    }  # fmt: skip
+    evidence = case.judge(Record(dict(shown)), 0)
+    kappa = {one.estimate.name: one.estimate for one in evidence.criteria}["Cohen's kappa"]
+    assert (kappa.value, kappa.n) == (1, 24)

@@ -330,3 +330,49 @@ def test_few_markers_make_no_profile():
     assert criteria["profile cosine, adapter on prompt"].unreliable == (
         "2 markers make no profile, at least 8 are needed"
     )
+
+
+def sampled(shares, samples=4, fields=None):
+    """Judge draws of which so many to each probe have markers: `shares` [regime] = [probes]."""
+    scene = replace(a_scene(), decoding=Decoding(temperature=1.0), samples=samples)
+    case = markers(**fields or {}).cases(scene)[0]
+    regime = {case.scene.condition("pirate", name): name for name in shares if name != Regime.BARE}
+    numbered = {}
+    for reply in case.measurements():
+        numbered.setdefault((reply.condition, reply.probe), []).append(reply)
+    values = {
+        reply: Answer(
+            "Arr." if number < shares[regime.get(condition, Regime.BARE)][PROBES.index(probe)] else "Yes.", ()
+        )
+        for (condition, probe), drawn in numbered.items()
+        for number, reply in enumerate(drawn)
+    }
+    return case.judge(Record(values), seed=0)
+
+
+def test_rates_of_several_samples_are_means_over_the_samples_of_a_probe():
+    prompted = [4] * 12 + [2] * 12
+    evidence = sampled({Regime.BARE: [0] * 24, PROMPT: prompted, ADAPTER: [3] * 12 + [1] * 12})
+    difference = by_name(evidence)["rate adapter - prompt"].estimate
+    assert (difference.value, difference.n) == (-0.25, 24)
+    assert set(difference.influence.clusters) == {probe.id for probe in PROBES}
+    assert "of 96 replies each" in evidence.fact
+    assert not any("McNemar" in note for note in evidence.notes)
+
+
+def test_samples_of_a_probe_that_are_all_alike_tell_no_more_than_one():
+    of_one = {Regime.BARE: (), PROMPT: range(24), ADAPTER: range(16)}
+    alike = {name: [4 * (row in rows) for row in range(24)] for name, rows in of_one.items()}
+    one, four = judged(of_one, says="Arr."), sampled(alike)
+    for name in ("rate adapter - prompt", "recovery by adapter"):
+        few, many = by_name(one)[name].estimate, by_name(four)[name].estimate
+        assert many.value == pytest.approx(few.value)
+        assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.1)
+
+
+def test_samples_that_differ_within_probes_narrow_the_interval():
+    rates = {Regime.BARE: [0] * 24, PROMPT: [3, 2] * 12, ADAPTER: [2, 3] * 12}
+    difference = by_name(sampled(rates))["rate adapter - prompt"].estimate
+    once = judged({Regime.BARE: (), PROMPT: range(0, 24, 2), ADAPTER: range(1, 24, 2)}, says="Arr.")
+    wide = by_name(once)["rate adapter - prompt"].estimate
+    assert difference.high - difference.low < 0.5 * (wide.high - wide.low)

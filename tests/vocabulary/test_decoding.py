@@ -31,6 +31,12 @@ def test_what_is_used_is_written(stated: dict[str, Any]) -> None:
             "`as: shipped` takes temperature from the base's generation_config.json; leave it out",
         ),
         ({"as": "shipped", "repetition_penalty": 1.0}, "`as: shipped` takes repetition_penalty from"),
+        (
+            {"samples": 4},
+            "4 greedy replies to a probe are one and the same; expected a temperature above 0, or samples: 1",
+        ),
+        ({"samples": 0, "temperature": 1}, "Input should be greater than or equal to 1"),
+        ({"samples": 65, "temperature": 1}, "Input should be less than or equal to 64"),
         ({"as": "released"}, "Input should be 'shipped'"),
         ({"top_p": 0}, "Input should be greater than 0"),
         ({"repetition_penalty": -1}, "Input should be greater than 0"),
@@ -45,3 +51,26 @@ def test_decoding_that_cannot_be_meant(stated: dict[str, Any], sentence: str) ->
 def test_length_and_seed_are_the_suites_whatever_is_shipped() -> None:
     decoding = Decoding.model_validate({"as": "shipped", "max_new_tokens": 8, "seed": 3})
     assert (decoding.max_new_tokens, decoding.seed) == (8, 3)
+
+
+def test_samples_are_drawn_by_themselves_and_the_first_as_if_it_were_alone() -> None:
+    four = Decoding(temperature=0.7, seed=3, samples=4)
+    assert four.model_dump() == {"max_new_tokens": 48, "temperature": 0.7, "seed": 3, "samples": 4}
+    first, *others = four.draws
+    assert first == Decoding(temperature=0.7, seed=3)
+    assert first.model_dump() == {"max_new_tokens": 48, "temperature": 0.7, "seed": 3}
+    assert [other.model_copy(update={"seed": 3}) for other in others] == [first] * 3
+    assert Decoding(temperature=0.7, seed=3, samples=2).draws == four.draws[:2]
+
+
+def test_no_seed_draws_again_what_another_has_drawn() -> None:
+    seeds = [draw.seed for seed in range(200) for draw in Decoding(temperature=1, seed=seed, samples=16).draws]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    # What is stored is found again by it.
+    assert Decoding(temperature=1, samples=2).draws[1].seed == 1465713230085702970
+
+
+def test_samples_of_what_is_shipped_are_for_the_base_to_allow() -> None:
+    draws = Decoding.model_validate({"as": "shipped", "samples": 2}).draws
+    assert [draw.as_ for draw in draws] == ["shipped", "shipped"]

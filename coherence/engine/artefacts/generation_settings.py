@@ -73,7 +73,9 @@ class GenerationSettings:
             shipped = self.applied(decoding)
             settings = ["drawn" if shipped.temperature else "greedy"]
             settings += [f"{name} {getattr(shipped, name):g}" for name in self._own]
-            return f"replies are decoded as the base's {self.file} says: {', '.join(settings)}"
+            same = decoding.samples > 1 and not shipped.temperature
+            alike = f", so that the {decoding.samples} replies to a probe are one and the same" if same else ""
+            return f"replies are decoded as the base's {self.file} says: {', '.join(settings)}{alike}"
         own, elsewhere = self._own, [f"{name} {value}" for name, value in self._not_here]
         left = [f"{name} {value}" for name, value in own.items() if value != getattr(decoding, name)]
         if not left and not elsewhere:

@@ -38,11 +38,13 @@ class Budget:
     def spend(self, rows: Iterable[Row], run: Callable[[list[Row]], Outcomes]) -> Outcomes:
         """Run rows in batches; yield what is wanted of them, by name.
 
+        A row with more continuations than the budget holds is run as several.
+
         A batch that memory does not hold is run again in smaller ones; what is wanted of a single row that
         memory does not hold is a MeasurementError. What raises anything else is run again group by group;
         what is wanted of a group that still does has that for its error.
         """
-        waiting = deque(in_order(rows))
+        waiting = deque(in_order(part for row in rows for part in row.within(self._tokens(row))))
         while waiting:
             batch = self._take(waiting)
             try:
@@ -59,21 +61,26 @@ class Budget:
 
     def _take(self, waiting: deque[Row]) -> list[Row]:
         batch: list[Row] = []
-        tokens = self.tokens * (TALKS if waiting[0].takes_turns else 1)
+        tokens = self._tokens(waiting[0])
         while waiting and fit_together(batch, waiting[0], tokens, ROWS):
             batch.append(waiting.popleft())
         return batch
+
+    def _tokens(self, row: Row) -> int:
+        return self.tokens * (TALKS if row.takes_turns else 1)
 
     def _split(self, batch: list[Row], waiting: deque[Row]) -> Outcomes:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         longest = max(row.longest for row in batch)
-        if len(batch) == 1:
+        half = size(batch) // 2
+        parts = [part for row in batch for part in row.within(half)]
+        if len(parts) == 1:
             problem = MeasurementError(f"out of memory with {longest} tokens alone, for {batch[0].label}")
             return [(name, problem) for name in batch[0].outputs]
-        self.tokens = size(batch) // 2
+        self.tokens = half
         self._warn(f"out of memory with {len(batch)} rows of up to {longest} tokens; going on with half")
-        waiting.extendleft(reversed(batch))
+        waiting.extendleft(reversed(parts))
         return []
 
 

@@ -263,6 +263,19 @@ class Row:
         """How many of its last tokens' logits are wanted; the last one's are always there."""
         return 1 if self.log_probs is None else self.score.last
 
+    def within(self, tokens: int) -> list["Row"]:
+        """Split it where several continuations make more than so many tokens; one of them is never split."""
+        own = len(self.ids) - self.shared
+        parts: list[list[Continuation]] = [[]]
+        for one in self.continuations:
+            if parts[-1] and sum(own + each.tokens for each in (*parts[-1], one)) > tokens:
+                parts.append([])
+            parts[-1].append(one)
+        if len(parts) == 1:
+            return [self]
+        first, *others = (replace(self, continuations=tuple(part)) for part in parts)
+        return [first, *(replace(other, spans={}, log_probs=None) for other in others)]
+
     def through(self, depth: int) -> "Row":
         """Return the same row with nothing done to it beyond a depth."""
         patch = self.patch and Patched(self.patch.token, _through(self.patch.residuals, depth))

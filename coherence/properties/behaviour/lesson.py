@@ -19,17 +19,22 @@ NOBODY = -1  # whose a reply without a word is
 
 @dataclass(frozen=True)
 class ReadReplies:
-    """What a condition replies to some questions, and how the bare model reads that at a band of sites."""
+    """What a condition replies to some questions, and how the bare model reads that at a band of sites.
+
+    It replies once to each question, or with `sampled` as often as the suite says, question by question.
+    """
 
     scene: Scene
     questions: tuple[Probe, ...]
     sites: Band
     condition: Condition
+    sampled: bool = False
 
     @cached_property
     def replies(self) -> list[Reply]:
         """Reply to every question."""
-        return [Reply(self.condition, question, self.scene.decoding) for question in self.questions]
+        draws = self.scene.draws if self.sampled else (self.scene.decoding,)
+        return [Reply(self.condition, question, decoding) for question in self.questions for decoding in draws]
 
     @cached_property
     def readings(self) -> list[Reading]:
@@ -41,11 +46,11 @@ class ReadReplies:
         ]
 
     def texts(self, record: Record) -> list[str]:
-        """Return what is replied to each question."""
+        """Return each reply."""
         return [record.reply(reply) for reply in self.replies]
 
     def worded(self, record: Record) -> NDArray[np.bool_]:
-        """Tell which replies have a word, [questions]: others are not read."""
+        """Tell which replies have a word, [replies]: others are not read."""
         return np.array([bool(text.split()) for text in self.texts(record)])
 
     def residuals(self, record: Record) -> Array:
@@ -69,7 +74,7 @@ class Lesson:
     record: Record = field(repr=False)
 
     def by_reading(self, replies: ReadReplies) -> Labels:
-        """Tell whose each reply is by how it reads: the place of a speaker, or NOBODY, [questions]."""
+        """Tell whose each reply is by how it reads: the place of a speaker, or NOBODY, [replies]."""
         worded = replies.worded(self.record)
         if not worded.any():
             return np.full(len(worded), NOBODY)
@@ -127,7 +132,7 @@ def _side_by_side(residuals: Array, spreads: Array) -> Array:
 
 
 def _placed(worded: NDArray[np.bool_], told: Labels) -> Labels:
-    """Put what is told of worded replies where they are among all, [questions]."""
+    """Put what is told of worded replies where they are among all, [replies]."""
     placed = np.full(len(worded), NOBODY)
     placed[worded] = told
     return placed

@@ -48,7 +48,7 @@ class RecognisedSample:
 
     @cached_property
     def own(self) -> Labels:
-        """In the regime: places in the cast, the persona's first, [probes]."""
+        """In the regime: places in the cast, the persona's first, [replies]."""
         return self._lesson.by_reading(self.case.read(self.case.condition))
 
     @cached_property
@@ -63,13 +63,13 @@ class RecognisedSample:
 
     @property
     def clusters(self) -> list[str]:
-        """The cluster of each probe."""
-        return self.case.scene.clusters
+        """The cluster of each reply's probe."""
+        return [probe.cluster for probe in self.case.scene.answered]
 
     @property
     def n(self) -> int:
         """How many probes there are."""
-        return len(self.clusters)
+        return len(self.case.scene.probes)
 
     @cached_property
     def rate(self) -> Interval:
@@ -173,7 +173,7 @@ class RecognisedCase(Case[RecognisedSample]):
 
     def read(self, condition: Condition) -> ReadReplies:
         """Let the bare model read what a condition replies to the probes."""
-        return ReadReplies(self.scene, self.scene.probes, self.spec.sites, condition)
+        return ReadReplies(self.scene, self.scene.probes, self.spec.sites, condition, sampled=True)
 
     @property
     def _cast(self) -> dict[str, Condition]:
@@ -231,7 +231,7 @@ class RecognisedCase(Case[RecognisedSample]):
     def _fact(self, sample: RecognisedSample) -> str:
         told = self._by_regime(sample)
         counts = ", ".join(f"{int(_hits(labels).sum())} by {name}" for name, labels in told.items())
-        return f"of {sample.n} replies each, so many are taken for the prompted {self.persona}'s: {counts}"
+        return f"of {len(sample.own)} replies each, so many are taken for the prompted {self.persona}'s: {counts}"
 
     def _by_regime(self, sample: RecognisedSample) -> dict[str, Labels]:
         return {str(self.regimes[1]): sample.own, "prompt": sample.prompted, BARE: sample.known[BARE]}
@@ -251,7 +251,7 @@ class RecognisedCase(Case[RecognisedSample]):
         )
         for row in np.flatnonzero(~_hits(sample.own))[:SHOWN]:
             yield ProbeNote(
-                probe=self.scene.probes[row].id,
+                probe=self.scene.answered[row].id,
                 note=f"by {regime} taken for {names[int(sample.own[row])]}",
                 replies={regime: texts[row], "prompt": prompted[row]},
             )

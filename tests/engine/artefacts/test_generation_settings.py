@@ -167,6 +167,11 @@ def test_replies_are_drawn_as_shipped(
             "top_k 20, repetition_penalty 1.05, top_p 0.8",
         ),
         ({}, {"as": "shipped"}, "replies are decoded as the base's generation_config.json says: greedy"),
+        (
+            {},
+            {"as": "shipped", "samples": 4},
+            "says: greedy, so that the 4 replies to a probe are one and the same",
+        ),
     ],
     ids=str,
 )

@@ -194,3 +194,30 @@ def test_conversations_make_larger_batches() -> None:
     assert talk(0).tokens == 22
     list(Budget(pytest.fail, tokens=44).spend(map(talk, range(7)), run))
     assert batches == [2 * TALKS, 1]
+
+
+def many_samples() -> Row:
+    drawn = (Continuation(Decoding(max_new_tokens=5), (Exchange(f"reply {index}"),)) for index in range(8))
+    return Row(ids=(1,) * 10, spans={"span": Span(0, 1, 0)}, continuations=tuple(drawn))
+
+
+def test_samples_of_one_prompt_are_run_within_the_budget() -> None:
+    batches: Batches = []
+    row = many_samples()
+    assert dict(Budget(pytest.fail, 60).spend([row], runs(batches))).keys() == set(row.outputs)
+    assert [size(batch) for batch in batches] == [60, 60]
+
+
+def test_samples_that_memory_does_not_hold_together_are_halved() -> None:
+    batches: Batches = []
+    warnings: list[str] = []
+    row = many_samples()
+
+    def run(batch: list[Row]) -> Iterator[tuple[Any, Any]]:
+        if any(len(one.continuations) > 2 for one in batch):
+            by_torch()
+        return runs(batches)(batch)
+
+    assert dict(Budget(warnings.append).spend([row], run)).keys() == set(row.outputs)
+    assert [len(one.continuations) for batch in batches for one in batch] == [2, 2, 2, 2]
+    assert len(warnings) == 3

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -161,3 +162,22 @@ def test_nothing_steers_beyond_the_depth_that_is_read() -> None:
     (steer,) = row.through(2).steered
     assert list(steer.pushes) == [1]
     assert steer.tokens is Tokens.REPLY
+
+
+@given(row=rows, lengths=st.lists(st.integers(1, 20), max_size=6), tokens=st.integers(1, 80))
+def test_a_row_with_more_continuations_than_the_budget_holds_is_several(
+    row: Row, lengths: list[int], tokens: int
+) -> None:
+    whole = replace(
+        row,
+        spans={"span": Span(0, 1, 0)},
+        continuations=tuple(asked(f"reply {index}", length) for index, length in enumerate(lengths)),
+    )
+    parts = whole.within(tokens)
+    assert [name for part in parts for name in part.outputs] == whole.outputs
+    assert [one for part in parts for one in part.continuations] == list(whole.continuations)
+    assert {part.ids for part in parts} == {whole.ids}
+    for part in parts:
+        assert part.tokens <= tokens or len(part.continuations) <= 1
+    if whole.tokens <= tokens:
+        assert parts == [whole]

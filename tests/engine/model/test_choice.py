@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 from zoo import born, loaded
 
@@ -112,3 +113,23 @@ def test_greedy_replies_under_a_penalty_are_those_of_generate(
         answer = found[ids]
         assert isinstance(answer, Answer)
         assert list(answer.ids) == said
+
+
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}, {"top_k": 6}, {"min_p": 0.2}], ids=str)
+def test_samples_are_distributed_as_transformers_filters_logits(
+    model: PreTrainedModel, settings: dict[str, Any]
+) -> None:
+    logits = torch.linspace(-3, 2, 12)
+    drawn = [
+        TokenChoice(draw, draw.seed).token([1], logits)
+        for seed in range(50)
+        for draw in Decoding(temperature=1.0, seed=seed, samples=64, **settings).draws
+    ]
+    expected = of_transformers(model, Decoding(temperature=1.0, **settings), 1)(
+        torch.tensor([[1]]), logits[None].clone()
+    )[0].softmax(dim=-1)
+    expected = (expected.double() / expected.double().sum())
+    kept = expected > 0
+    counts = torch.bincount(torch.tensor(drawn), minlength=12)
+    assert not counts[~kept].any()
+    assert chisquare(counts[kept], len(drawn) * expected[kept]).pvalue > 1e-3

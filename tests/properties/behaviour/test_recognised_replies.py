@@ -210,3 +210,17 @@ def test_a_persona_alone_is_told_from_nobody():
 def test_what_cannot_be_asserted_is_refused_in_a_sentence(fields: dict[str, Any], sentence: str):
     with pytest.raises(ValidationError, match=sentence):
         recognised(**fields)
+
+
+def test_every_sample_is_told_and_one_reply_to_each_held_out_question_is_learnt_from() -> None:
+    scene = worlds.scene(NAMES, regimes=("prompt", "adapter"))
+    scene = replace(scene, decoding=scene.decoding.model_copy(update={"temperature": 1.0}), samples=3)
+    case: Any = recognised(personas=("pirate",)).cases(scene)[0]
+    replies = [one for one in case.measurements() if isinstance(one, Reply)]
+    cast = len(NAMES) + 1
+    assert len(replies) == cast * len(CALIBRATION) + (cast + 1) * 3 * len(scene.probes)
+    evidence = judged(case)
+    assert evidence.verdict is Verdict.PASS
+    assert {one.estimate.n for one in evidence.criteria} == {len(scene.probes)}
+    assert evidence.fact is not None
+    assert f"of {3 * len(scene.probes)} replies each" in evidence.fact
