@@ -55,7 +55,7 @@ class Scene:
         return frozenset(self.clusters)
 
     def replies(self, condition: Condition) -> list[Reply]:
-        """Let a condition answer every probe as often as it is sampled: [probes * samples], probe by probe."""
+        """Let a condition answer every probe so many times: [probes * samples], probe by probe."""
         return [Reply(condition, probe, decoding) for probe in self.probes for decoding in self.draws]
 
     @cached_property

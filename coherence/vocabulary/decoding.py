@@ -76,8 +76,8 @@ class Decoding(BaseModel):
             raise ValueError(f"{idle[0]} does nothing to greedy replies; expected a temperature above 0")
         if self.samples > 1 and not self.temperature and not self.as_:
             raise ValueError(
-                f"{self.samples} greedy replies to a probe are one and the same; expected a temperature above "
-                "0, or samples: 1"
+                f"{self.samples} greedy replies to a probe are one and the same; expected a temperature "
+                "above 0, or samples: 1"
             )
         return self
 

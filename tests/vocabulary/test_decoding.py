@@ -64,7 +64,8 @@ def test_samples_are_drawn_by_themselves_and_the_first_as_if_it_were_alone() -> 
 
 
 def test_no_seed_draws_again_what_another_has_drawn() -> None:
-    seeds = [draw.seed for seed in range(200) for draw in Decoding(temperature=1, seed=seed, samples=16).draws]
+    several = (Decoding(temperature=1, seed=seed, samples=16) for seed in range(200))
+    seeds = [draw.seed for decoding in several for draw in decoding.draws]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
     # What is stored is found again by it.

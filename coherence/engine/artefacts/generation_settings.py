@@ -73,9 +73,10 @@ class GenerationSettings:
             shipped = self.applied(decoding)
             settings = ["drawn" if shipped.temperature else "greedy"]
             settings += [f"{name} {getattr(shipped, name):g}" for name in self._own]
-            same = decoding.samples > 1 and not shipped.temperature
-            alike = f", so that the {decoding.samples} replies to a probe are one and the same" if same else ""
-            return f"replies are decoded as the base's {self.file} says: {', '.join(settings)}{alike}"
+            remark = f"replies are decoded as the base's {self.file} says: {', '.join(settings)}"
+            if decoding.samples == 1 or shipped.temperature:
+                return remark
+            return f"{remark}, so that the {decoding.samples} replies to a probe are one and the same"
         own, elsewhere = self._own, [f"{name} {value}" for name, value in self._not_here]
         left = [f"{name} {value}" for name, value in own.items() if value != getattr(decoding, name)]
         if not left and not elsewhere:

@@ -34,7 +34,7 @@ class ReadReplies:
     def replies(self) -> list[Reply]:
         """Reply to every question."""
         draws = self.scene.draws if self.sampled else (self.scene.decoding,)
-        return [Reply(self.condition, question, decoding) for question in self.questions for decoding in draws]
+        return [Reply(self.condition, question, draw) for question in self.questions for draw in draws]
 
     @cached_property
     def readings(self) -> list[Reading]:

@@ -231,7 +231,8 @@ class RecognisedCase(Case[RecognisedSample]):
     def _fact(self, sample: RecognisedSample) -> str:
         told = self._by_regime(sample)
         counts = ", ".join(f"{int(_hits(labels).sum())} by {name}" for name, labels in told.items())
-        return f"of {len(sample.own)} replies each, so many are taken for the prompted {self.persona}'s: {counts}"
+        drawn = len(sample.own)
+        return f"of {drawn} replies each, so many are taken for the prompted {self.persona}'s: {counts}"
 
     def _by_regime(self, sample: RecognisedSample) -> dict[str, Labels]:
         return {str(self.regimes[1]): sample.own, "prompt": sample.prompted, BARE: sample.known[BARE]}

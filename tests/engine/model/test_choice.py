@@ -128,7 +128,7 @@ def test_samples_are_distributed_as_transformers_filters_logits(
     expected = of_transformers(model, Decoding(temperature=1.0, **settings), 1)(
         torch.tensor([[1]]), logits[None].clone()
     )[0].softmax(dim=-1)
-    expected = (expected.double() / expected.double().sum())
+    expected = expected.double() / expected.double().sum()
     kept = expected > 0
     counts = torch.bincount(torch.tensor(drawn), minlength=12)
     assert not counts[~kept].any()
