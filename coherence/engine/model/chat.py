@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property, partial
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,7 +83,7 @@ class Chat:
         self._templating = templating
         self._name = f"the chat template of {tokenizer.name_or_path!r}"
         self._rendered = BoundedCall(partial(_rendered, tokenizer))
-        self._told: dict[tuple[Probe, tuple[int, ...]], int] = {}
+        self._told: dict[Hashable, int] = {}
         self._switches: dict[tuple[Thinking, Thinking], bool] = {}
 
     def render(self, condition: Condition, probe: Probe) -> str:
@@ -104,12 +104,12 @@ class Chat:
         """
         text = self.render(condition, probe)
         ids = self._prompt(text)
-        meaning = hash(" ".join(text.split()))
-        if self._told.setdefault((probe, ids), meaning) != meaning:
-            raise MeasurementError(
-                f"two conditions that say different things give the same tokens for probe {probe.id!r}; "
-                f"expected a tokenizer that tells them apart: {self._tokenizer.name_or_path!r}"
-            )
+        self._require_told_apart("tokenizer", probe, ids, text)
+        conversation = messages(condition, probe)
+        # Where there is no such turn, a template may write for a default what others say themselves.
+        roles = tuple(turn["role"] for turn in conversation)
+        contents = "\n".join(turn["content"] for turn in conversation)
+        self._require_told_apart("chat template", probe, (ids, roles), contents)
         return list(ids)
 
     def conversation(self, condition: Condition, probe: Probe) -> Conversation:
@@ -254,6 +254,15 @@ class Chat:
         if start is not None and ids[:2] == (start,) * 2:
             raise ArtefactError(f"{self._name} writes the start token twice")
         return ids
+
+    def _require_told_apart(self, by: str, probe: Probe, prompt: Hashable, text: str) -> None:
+        """Refuse a prompt that has come of another text before: white space apart, it said something else."""
+        meaning = hash(" ".join(text.split()))
+        if self._told.setdefault((probe, prompt), meaning) != meaning:
+            raise MeasurementError(
+                f"two conditions that say different things give the same tokens for probe {probe.id!r}; "
+                f"expected a {by} that tells them apart: {self._tokenizer.name_or_path!r}"
+            )
 
     def _require_switch(self, thinking: Thinking) -> None:
         """Refuse a template that says the same whatever it is told: reasoning would be there or not."""

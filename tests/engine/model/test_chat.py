@@ -180,6 +180,32 @@ def test_conditions_that_a_tokenizer_cannot_tell_apart() -> None:
         chat.encode(loud, probe("Why?"))
 
 
+def test_conditions_that_a_template_cannot_tell_apart() -> None:
+    # It keeps every turn, and not what makes two of them different.
+    words = templated(CHATML.replace("message['content']", "message['content'][-6:]"))
+    chat = Chat(words)
+    captain, cook, none = (
+        Condition("Hi.", (Prompt(text=text),) if text else ())
+        for text in ("Be a captain.", "Obey the captain.", "")
+    )
+    chat.encode(captain, probe("Why?"))
+    chat.encode(captain, probe("Why?"))
+    chat.encode(none, probe("Why?"))
+    with pytest.raises(
+        MeasurementError,
+        match="two conditions that say different things give the same tokens for probe 'p'; "
+        "expected a chat template that tells them apart",
+    ):
+        chat.encode(cook, probe("Why?"))
+
+
+def test_a_default_that_a_template_writes_may_be_said_as_well() -> None:
+    default = "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nHi.<|im_end|>\n' }}{% endif %}"
+    chat = Chat(templated(default + CHATML))
+    by_template, by_suite = (chat.encode(Condition(neutral), probe("Why?")) for neutral in (None, "Hi."))
+    assert by_template == by_suite
+
+
 def test_a_start_token_is_written_once_whatever_the_tokenizer_adds() -> None:
     words = templated("{{ '<|endoftext|>' }}" + CHATML)
     words.bos_token = "<|endoftext|>"
