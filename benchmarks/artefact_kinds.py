@@ -15,8 +15,8 @@ from work import ROOT
 sys.path.append(str(ROOT / "tests"))
 
 from gguf_base import written
+from kinds import ACTIVATED, SOFT, saved, tuned
 from kinds import KINDS as OF_PEFT
-from kinds import SOFT, saved, tuned
 from quantized import fp8, wide
 from spoilt import (
     ADAPTER,
@@ -258,9 +258,8 @@ KINDS = [
     adapter("Adapters", "another tokenizer beside it", text("tokenizer.json", _OTHER_WORDS)),
     adapter("Adapters", "a huge weight", value(1e6)),
     Kind("Adapters", "the same under two names", twice),
-    *map(other_kind, [*OF_PEFT, *SOFT]),
+    *map(other_kind, [*OF_PEFT, *SOFT, *ACTIVATED]),
     Kind("Kinds of adapters", "a checkpoint", fine_tune),
-    adapter("Adapters that are refused", "activated LoRA (aLoRA)", said(CONFIG, alora_invocation_tokens=[1])),
     adapter(
         "Adapters that are refused", "LoRA on copies of layers", said(CONFIG, layer_replication=[[0, 2]])
     ),

@@ -35,6 +35,7 @@ from peft import (
     get_peft_model,
 )
 from peft.tuners.tuners_utils import BaseTuner
+from tiny import tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 # Of the special tokens of the tiny model's turns, which every prompt has.
@@ -100,13 +101,21 @@ PLAIN: dict[str, Callable[[], PeftConfig]] = {
     "lora on the head": _lora(["lm_head", "q_proj"]),
     "lora on both": _lora(["embed_tokens", "lm_head"]),
 }
+# What begins in the middle of a text: here with the header of an answer.
+ACTIVATED: dict[str, Callable[[], PeftConfig]] = {
+    "activated lora": lambda: _lora(
+        ["q_proj", "v_proj"], alora_invocation_tokens=tokenizer()("<|im_start|>assistant\n")["input_ids"]
+    )(),
+}
+
+ALL = KINDS | SOFT | PLAIN | ACTIVATED
 
 
 def saved(kind: str, base: Path, folder: Path, seed: int = 1) -> Path:
     """Let PEFT make and save an adapter of a kind, what is trained of it moved at random."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), (KINDS | SOFT | PLAIN)[kind]())
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), ALL[kind]())
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:

@@ -79,6 +79,12 @@ def test_what_has_a_scale_is_judged_by_every_property(judged: Judge, kind: str) 
             {"adapter-order", "adapter-disabled", "adapter-swapped", "adapter-by-row"},
             {"attractor"},
         ),
+        (
+            "activated lora",
+            "begins in the middle of a text, and is no state of the model",
+            {"adapter-order", "adapter-disabled", "adapter-swapped", "adapter-by-row"},
+            set(),
+        ),
     ],
 )
 def test_what_a_kind_has_not_is_said_by_name(

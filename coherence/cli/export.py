@@ -120,6 +120,11 @@ def _mounted(
             raise ArtefactError("is a whole model already; expected an adapter")
         carrier = Carrier(model, blocks_of(model))
         carrier.mount(name, lambda: read_adapter(path, model))
+        if carrier.activated.tokens(name):
+            raise ArtefactError(
+                "is activated LoRA, which begins in the middle of a text, and is no change of the base; "
+                "expected LoRA that acts on all of a text"
+            )
         yield model, tokenizer, carrier
 
 

@@ -18,13 +18,14 @@ SUITE = """\
 coherence: 1
 release:
   base: {base}
-  adapters: {{pirate: {adapter}, whole: {base}}}
+  adapters: {{pirate: {adapter}, whole: {base}, begun: {begun}}}
   vectors:
     pirate: {{path: {vector}, site: resid_post.2}}
     reply: {{path: {vector}, site: resid_post.2, tokens: reply}}
 personas:
   pirate: {{prompt: Talk like a pirate., dose: 0.4}}
   whole: {{prompt: Be whole.}}
+  begun: {{prompt: Begin.}}
   reply: {{prompt: Be brief.}}
   mute: {{}}
 """
@@ -38,7 +39,10 @@ def suite(tiny, tiny_adapter, tiny_vector, tmp_path, monkeypatch) -> Path:
     path = tmp_path / "a.coherence.yaml"
     path.write_text(
         SUITE.format(
-            base=tiny, adapter=tiny_adapter("pirate"), vector=tiny_vector("pirate", site="resid_post.2")
+            base=tiny,
+            adapter=tiny_adapter("pirate"),
+            vector=tiny_vector("pirate", site="resid_post.2"),
+            begun=tiny_adapter("begun", alora_invocation_tokens=[1]),
         )
     )
     return path
@@ -100,6 +104,8 @@ def _with(suite: Path, vector: str) -> Path:
             "reply --control-vector a.gguf",
             "vector 'reply': acts on reply tokens; llama.cpp adds control vectors",
         ),
+        ("begun --plain a", "adapter 'begun': is activated LoRA, which begins in the middle of a text"),
+        ("begun --merged a", "adapter 'begun': is activated LoRA, which begins in the middle of a text"),
         ("pirate --merged .", ".: is there already; expected a new folder, or an empty one"),
         (
             "pirate --gguf a.coherence.yaml/a.gguf",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from kinds import KINDS, PLAIN, SOFT, as_in_peft, saved
+from kinds import ALL, as_in_peft, saved
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from worlds.plain import apart, prompt
+from worlds.plain import apart, between, prompt
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -22,6 +22,7 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
+    Turn,
 )
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe
@@ -41,10 +42,10 @@ class Plain:
 
     def __init__(self, base: Path, folder: Path) -> None:
         self._model = as_in_peft(base, folder)
-        self._words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base)
+        self.words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base)
 
     def prompt(self, probe: Probe) -> list[int]:
-        return prompt(self._words, NEUTRAL, probe.text)
+        return prompt(self.words, NEUTRAL, probe.text)
 
     def reply(self, ids: list[int]) -> list[int]:
         given = torch.tensor([ids])
@@ -54,9 +55,9 @@ class Plain:
                 attention_mask=torch.ones_like(given),
                 max_new_tokens=GREEDY.max_new_tokens,
                 do_sample=False,
-                pad_token_id=self._words.pad_token_id,
+                pad_token_id=self.words.pad_token_id,
             )[0].tolist()[len(ids) :]
-        return said[: said.index(self._words.eos_token_id)] if self._words.eos_token_id in said else said
+        return said[: said.index(self.words.eos_token_id)] if self.words.eos_token_id in said else said
 
     def read(self, ids: list[int]) -> tuple[Tensor, Tensor]:
         """Residuals [blocks, tokens, width], but for the last, which transformers norms, and logits."""
@@ -75,12 +76,20 @@ def measured(
     def run(folder: Path) -> dict[Measurement, Outcome]:
         release = artefacts(adapters={"kind": folder, "lora": tiny_adapter("lora")})
         plan = [one for adapters in ASKED for probe in PROBES for one in wanted(adapters, probe)]
+        plan += [*TALK.conversation, *map(mean_of, TALK.conversation)]
         return Engine(release, store).measure(Plan(plan))
 
     return run
 
 
 ASKED = [(), (("lora", 1.0),), (("kind", 1.0),)]
+
+
+TALK = Reply(Condition(NEUTRAL, adapters=ASKED[-1]), PROBES[1], GREEDY, (Turn("Why is that?"),))
+
+
+def mean_of(reply: Reply) -> Reading:
+    return Reading(reply.condition, reply.probe, Position.RESPONSE_MEAN, reply)
 
 
 def wanted(adapters: tuple[tuple[str, float], ...], probe: Probe) -> list[Measurement]:
@@ -95,7 +104,7 @@ def wanted(adapters: tuple[tuple[str, float], ...], probe: Probe) -> list[Measur
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS | SOFT | PLAIN)
+@pytest.mark.parametrize("kind", ALL)
 def test_a_kind_among_others_is_what_it_is_in_peft(
     tiny: Path,
     tiny_adapter: Callable[..., Path],
@@ -131,3 +140,19 @@ def assert_as_in_peft(
     assert apart(found[following], log_probs[end - 1]) < TOLERANCE
     likely = log_probs[end - 1 : -1].gather(1, torch.tensor(said)[:, None])[:, 0]
     assert apart(found[likelihood], likely) < TOLERANCE
+
+
+def test_activated_lora_begins_anew_with_every_turn(tiny: Path, measured: Measured, tmp_path: Path) -> None:
+    folder = saved("activated lora", tiny, tmp_path / "kind")
+    plain, found = Plain(tiny, folder), measured(folder)
+    begun, whole = TALK.conversation
+    ids = plain.prompt(TALK.probe)
+    for reply in (begun, whole):
+        answer = found[reply]
+        assert isinstance(answer, Answer)
+        # PEFT reads all of it again, earlier answers by the base.
+        spoken = plain.reply(ids)
+        assert list(answer.ids) == spoken
+        residuals, _ = plain.read(ids + spoken)
+        assert apart(found[mean_of(reply)][:-1], residuals[:, len(ids) :].mean(dim=1)) < TOLERANCE
+        ids = [*ids, *spoken, *between(plain.words, TALK.turns[0].text)]

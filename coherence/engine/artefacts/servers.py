@@ -5,6 +5,9 @@
   https://github.com/vllm-project/vllm/issues/9280, https://docs.vllm.ai/en/latest/features/lora/
 - SGLang refuses DoRA, and scales by alpha / r whatever the config says:
   https://github.com/sgl-project/sglang/pull/22125, https://github.com/sgl-project/sglang/issues/40835
+- Neither begins with the tokens that invoke activated LoRA; llama.cpp and its converter do:
+  https://github.com/vllm-project/vllm/pull/19710 (closed), https://github.com/sgl-project/sglang/issues/16942,
+  https://github.com/ggml-org/llama.cpp/pull/15327
 - The converter of llama.cpp writes the two factors of LoRA and one alpha, and refuses other weights:
   https://github.com/ggml-org/llama.cpp/blob/master/convert_lora_to_gguf.py
 - Of hosted servers, Fireworks says which ranks and modules it takes, and that it passes over other settings:
@@ -45,6 +48,12 @@ def served(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "serve it by PEFT, or merge it into the base where PEFT can",
         )
         return
+    if config.get("alora_invocation_tokens"):
+        yield (
+            "is activated LoRA, which vLLM, SGLang and hosted servers may put under all of a prompt, and not "
+            "from the tokens on that invoke it",
+            "serve it by PEFT or llama.cpp",
+        )
     for setting, remark in _SETTINGS.items():
         if config.get(setting):
             yield remark, _MERGED

@@ -23,10 +23,10 @@ _PLAIN = frozenset(
         *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
         *("inference_mode", "lora_dropout", "init_lora_weights", "loftq_config", "eva_config"),
         *("qalora_group_size", "megatron_core", "runtime_config", "ensure_weight_tying"),
+        "alora_invocation_tokens",
     }
 )
 _WHY_NOT: Mapping[str, str] = {
-    "alora_invocation_tokens": ", with which it begins at some token (activated LoRA)",
     "layer_replication": ", with which it copies layers",
 }
 # PEFT computes with what is written there.
@@ -126,4 +126,5 @@ _TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "exclude_modules": ("names of modules", _are_names),
     "layers_pattern": ("names of lists of layers", _are_names),
     "layers_to_transform": ("numbers of layers", _are_layers),
+    "alora_invocation_tokens": ("token ids", _are_layers),
 }

@@ -8,6 +8,7 @@ from peft import PeftConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from coherence.engine.interventions.activations import Activations
 from coherence.engine.interventions.adapter_kinds import is_lora, is_plain
 from coherence.engine.interventions.adapter_patterns import spell_out
 from coherence.engine.interventions.adapter_weights import check_ranks, copies
@@ -23,7 +24,7 @@ Read = tuple[PeftConfig, Mapping[str, Tensor]]
 
 
 class Carrier:
-    """A causal LM and its adapters: plain LoRA in layers that stay, inactive; soft prompts; and grafts.
+    """A causal LM and its adapters: LoRA in layers that stay, inactive; soft prompts; and grafts.
 
     `mounted` is the model as PEFT has it, with the layers that stay.
     """
@@ -32,6 +33,7 @@ class Carrier:
         self.mounted = model
         self.grafts = Grafts(model)
         self.soft = SoftPrompts(model)
+        self.activated = Activations()
         self._model, self._blocks = model, blocks
         self._names = [name for name, _ in model.named_modules()]
         self._values = sum(parameter.numel() for parameter in model.parameters())
@@ -58,6 +60,8 @@ class Carrier:
                 self.mounted, remark = mount(
                     self.mounted, config, slot_of(name), weights, self.grafts.is_of_skeleton
                 )
+                if config.alora_invocation_tokens:
+                    self.activated.add(name, config.alora_invocation_tokens)
                 return remark
         if config.is_prompt_learning:
             self.soft.add(name, soft_prompt(self._model, self.grafts, config, slot_of(name), weights))

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import MultiheadAttention, ParamWrapper
+from peft.tuners.lora.variants import ALoraLinearVariant
 from torch import Tensor, nn
 
 from coherence.engine.batch.rows import Weights
@@ -14,6 +15,14 @@ from coherence.engine.interventions.adapters import lora_layers, slot_of
 
 # Layers of more than one matrix.
 _OF_SEVERAL = (MultiheadAttention, ParamWrapper)
+
+
+class Run(NamedTuple):
+    """Tokens of a pass, counted line after line, under an adapter and what that is multiplied by."""
+
+    tokens: slice
+    name: str
+    weight: float
 
 
 @contextmanager
@@ -25,20 +34,29 @@ def mixed(layers: Sequence[LoraLayer], rows: Sequence[Weights], bounds: Sequence
     section 4.1.
     """
     # Neighbours under the same weights are one run of tokens: one product for all of them, and no copy.
-    parts = [
-        (slice(bounds[first], bounds[end]), slot_of(name), weight)
+    runs = [
+        Run(slice(bounds[first], bounds[end]), name, weight)
         for first, end, weights in _runs(rows)
         for name, weight in weights
     ]
+    with added(layers, runs):
+        yield
+
+
+@contextmanager
+def added(layers: Sequence[LoraLayer], runs: Sequence[Run]) -> Iterator[None]:
+    """Put runs of tokens under adapters, as `mixed` puts rows."""
     with ExitStack() as hooks:
         # Only layers that some row is adapted in are hooked: rows without adapters cost nothing.
-        for layer in layers if parts else ():
-            added = [
-                (run, *_factors(layer, slot, weight)) for run, slot, weight in parts if slot in layer.scaling
+        for layer in layers if runs else ():
+            parts = [
+                (run.tokens, *_factors(layer, slot_of(run.name), run.weight))
+                for run in runs
+                if slot_of(run.name) in layer.scaling
             ]
-            if added:
+            if parts:
                 module: Any = layer
-                hooks.callback(module.register_forward_hook(_adding(added)).remove)
+                hooks.callback(module.register_forward_hook(_adding(parts)).remove)
         yield
 
 
@@ -69,7 +87,7 @@ def _adding(parts: Sequence[_Part]) -> Callable[[nn.Module, tuple[Tensor, ...], 
 
 
 def mixes(model: nn.Module, name: str) -> bool:
-    """Tell whether a mounted adapter is plain LoRA on linear layers: no DoRA, no bias, no embedding."""
+    """Tell whether a mounted adapter is LoRA on linear layers alone: no DoRA, no bias, no embedding."""
     # DoRA rescales what the base gives, a bias comes on top, and an embedding has ids for its input: none of
     # them is a row's tokens times two factors, which is all that is added here. Whatever gives the base's own
     # part, quantized weights too, that is added to what comes out.
@@ -79,7 +97,7 @@ def mixes(model: nn.Module, name: str) -> bool:
         slot in layer.lora_A
         and isinstance(layer.lora_A[slot], nn.Linear)
         and not isinstance(layer, _OF_SEVERAL)
-        and slot not in layer.lora_variant
+        and isinstance(layer.lora_variant.get(slot), ALoraLinearVariant | None)
         and layer.lora_B[slot].bias is None
         for layer in layers
     )

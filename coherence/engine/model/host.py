@@ -18,10 +18,10 @@ from coherence.engine.batch.attention import configs_of
 from coherence.engine.batch.layout import Alone, Layout, Padded
 from coherence.engine.batch.packed import Packed, window
 from coherence.engine.batch.rows import Arrangement, Deltas, Row, Weights
-from coherence.engine.interventions.adapters import lora_layers
+from coherence.engine.interventions.adapters import Adapters, lora_layers
 from coherence.engine.interventions.capping_hooks import CappingHooks, bounds_of
 from coherence.engine.interventions.carrier import Carrier
-from coherence.engine.interventions.lora_rows import mixed, mixes
+from coherence.engine.interventions.lora_rows import added, mixed, mixes
 from coherence.engine.interventions.merging import COMBINED, combine, fused, require_place, weight_errors
 from coherence.engine.interventions.patching import Patches, PatchingHooks
 from coherence.engine.interventions.steering import SteeringHooks, pushes_of, stack_deltas
@@ -55,6 +55,7 @@ class Host:
         self._embeddings: Any = model.get_input_embeddings()
         self._carrier = Carrier(model, self.blocks)
         self._grafts, self._soft = self._carrier.grafts, self._carrier.soft
+        self._activated = self._carrier.activated
         # Listed when they are mounted, and not in every pass.
         self._layers: list[LoraLayer] = []
         self._by_row: set[str] = set()
@@ -118,6 +119,9 @@ class Host:
         if self._soft.kind(name):
             self._try_soft_prompt(name)
             return remark
+        if self._activated.tokens(name):
+            self._try_activated(name)
+            return remark
         text = (*self._sample, *self._grafts.tokens(name))
         base = self._signature((), text)
         switched = self._grafts.try_out(name, lambda: self._signature(((name, 1.0),), text))
@@ -154,6 +158,15 @@ class Host:
         """Token ids of soft prompts among mounted adapters; they stand before all that a row says."""
         return self._soft.ids(self._soft.split(adapters)[1])
 
+    def begins_anew(self, adapters: Weights) -> bool:
+        """Whether some of mounted adapters act from a token on that invokes them, with every turn anew."""
+        return bool(self._activated.split(adapters)[1])
+
+    def require_invoked(self, adapters: Weights, ids: Sequence[int]) -> None:
+        """Refuse a prompt that lacks the tokens by which mounted adapters are invoked (MeasurementError)."""
+        for name, _ in self._activated.split(adapters)[1]:
+            self._activated.begins(name, ids)
+
     @contextmanager
     def switched(self, adapters: Weights, way: Way = Way.STACKED) -> Iterator[None]:
         """Put the whole model under adapters, by PEFT's own switching or merging, without gradients.
@@ -165,6 +178,11 @@ class Host:
             named = self._named(self._soft.split(adapters)[1])
             raise MeasurementError(f"{named} stands before a text, and is no state of the model")
         adapters, _ = self._soft.split(adapters)
+        adapters, activated = self._activated.split(adapters)
+        if any(weight for _, weight in activated):
+            raise MeasurementError(
+                f"{self._named(activated)} begins in the middle of a text, and is no state of the model"
+            )
         plain, grafted = self._grafts.split(adapters)
         with (
             torch.inference_mode(),
@@ -190,7 +208,9 @@ class Host:
 
     def arranged(self, row: Row) -> Row:
         """Arrange a row in the fastest way that gives the model's own numbers."""
-        return replace(row, arrangement=Arrangement.PACKED if row.longest <= self.packs else self.unpacked)
+        # Where an adapter begins anew with every turn, what was said before is read again, by the base.
+        packs = row.longest <= self.packs and not (row.takes_turns and self.begins_anew(row.adapters))
+        return replace(row, arrangement=Arrangement.PACKED if packs else self.unpacked)
 
     @cached_property
     def packs(self) -> float:
@@ -252,7 +272,9 @@ class Host:
         with ExitStack() as stack:
             stack.enter_context(layout.attending())
             stack.enter_context(self._soft.read(rows))
-            stack.enter_context(mixed(self._layers, [row.adapters for row in rows], layout.bounds))
+            whole = [self._activated.split(row.adapters)[0] for row in rows]
+            stack.enter_context(mixed(self._layers, whole, layout.bounds))
+            stack.enter_context(added(self._layers, [*self._activated.runs(rows, layout)]))
             deltas = stack_deltas([row.deltas for row in rows], self.width)
             steering = SteeringHooks(self.blocks, deltas, pushes_of(rows, layout), layout.spread)
             stack.enter_context(steering)
@@ -306,7 +328,12 @@ class Host:
 
     def _named(self, adapters: Weights) -> str:
         """Name those of adapters that are more than plain LoRA and DoRA, each with its kind."""
-        kinds = {name: self._grafts.kind(name) or self._soft.kind(name) for name, _ in adapters}
+        kinds = {
+            name: self._grafts.kind(name)
+            or self._soft.kind(name)
+            or ("activated LoRA" if self._activated.tokens(name) else "")
+            for name, _ in adapters
+        }
         return " and ".join(f"adapter {name!r} ({kind})" for name, kind in kinds.items() if kind)
 
     def _combine(self, adapters: Weights, way: Way) -> str:
@@ -338,6 +365,38 @@ class Host:
                 logits = self.logits(layout)
         if not agree(logits[:1], expected, self.quantization):
             raise ArtefactError("is not what PEFT makes of it: the logits behind it are others")
+
+    def _try_activated(self, name: str) -> None:
+        """Refuse activated LoRA under which a text is not what it is in PEFT's own model."""
+        weights = ((name, 1.0),)
+        ids = (*self._sample, *self._activated.tokens(name), *self._sample)
+        rows = [self.arranged(Row(ids, adapters)) for adapters in (weights, ())]
+        rows = rows[:1] if rows[0].arrangement is Arrangement.ALONE else rows
+        layout = self.laid_out(rows)
+        with self.switched(()):
+            base = self.called(ids)[:, -1]
+            with Adapters(self.model, weights):
+                expected = self._plainly_activated(name, ids)
+            if torch.equal(expected, base):
+                raise ArtefactError("changes nothing: the logits are those of the base model")
+            if not expected.isfinite().all():
+                raise ArtefactError("holds weights that make NaN or infinite logits")
+            with self.put(rows, layout):
+                logits = self.logits(layout)
+        if not mixes(self.model, name) or not agree(
+            logits, torch.cat([expected, base])[: len(rows)], self.quantization
+        ):
+            raise ArtefactError("is not what PEFT makes of it: the logits behind it are others")
+        self._by_row.add(name)
+
+    def _plainly_activated(self, name: str, ids: Sequence[int]) -> Tensor:
+        """Logits [1, vocabulary] that PEFT's own model gives after a text, the adapter switched on."""
+        peft: Any = self._carrier.mounted
+        acts = len(ids) - self._activated.begins(name, ids)
+        logits: Tensor = peft(
+            input_ids=torch.tensor([ids], device=self.device), use_cache=False, alora_offsets=[acts]
+        ).logits
+        return logits[:, -1]
 
     def _require_row_by_row(self, name: str, ids: tuple[int, ...], switched: Tensor) -> None:
         """Refuse an adapter under which a text is another one among others, or in our way of running it."""

@@ -135,6 +135,11 @@ class Branch:
         return _prompted(condition), self._builder.mounted.ahead(condition)
 
     def _alike(self, other: Row, row: Row) -> Row:
+        if any(self._builder.host.begins_anew(one.adapters) for one in (row, other)):
+            raise MeasurementError(
+                f"activated LoRA begins anew with every turn, and the cache is kept: {other.label}; "
+                "expected a cache that is rebuilt"
+            )
         if (other.switched, other.way) != (row.switched, row.way):
             raise MeasurementError(
                 f"what changes on the way cannot act on single rows of a batch: {other.label}; "

@@ -45,6 +45,7 @@ class RowBuilder:
         self.mounted.mount(condition)
         release = self.artefacts.release
         prompt = self.mounted.prompt(condition, probe)
+        self.host.require_invoked(condition.adapters, prompt)
         adapters, way = self.host.fit(condition.adapters, condition.way)
         by_row = self.host.by_row(adapters, way)
         steers = [self._steered(steer) for steer in condition.steers]
@@ -64,7 +65,8 @@ class RowBuilder:
             label=", ".join(
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
             ),
-            group=condition,
+            # What is shared is run once, and such an adapter may begin elsewhere in each.
+            group=None if self.host.begins_anew(adapters) else condition,
         )
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:

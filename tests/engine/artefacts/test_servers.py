@@ -40,6 +40,11 @@ def test_of_plain_lora_nothing_is_said(rank: int) -> None:
             ["DoRA", "vLLM, SGLang and the converter of llama.cpp refuse", "plain LoRA"],
             MERGE,
         ),
+        (
+            lora(alora_invocation_tokens=[1], task_type="CAUSAL_LM"),
+            ["activated LoRA", "vLLM, SGLang and hosted servers may put under all of a prompt"],
+            "serve it by PEFT or llama.cpp",
+        ),
         (lora(use_rslora=True), ["rsLoRA", "scale is alpha / r in SGLang and llama.cpp"], MERGE),
         (lora(lora_bias=True), ["biases", "vLLM and the converter of llama.cpp refuse"], MERGE),
         (lora(modules_to_save=["norm"]), ["modules_to_save", "vLLM and the converter"], MERGE),

@@ -255,9 +255,9 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: other_base(folder, lora(layer_replication=[[0, 3], [1, 4]])),
         r"sets layer_replication to \[\[0, 3\], \[1, 4\]\]",
     ),
-    "activated LoRA": (
-        lambda folder: other_base(folder, lora(alora_invocation_tokens=[1])),
-        r"sets alora_invocation_tokens to \[1\], with which it begins at some token",
+    "activated by words": (
+        lambda folder: reworded(other_base(folder, lora()), alora_invocation_tokens=["assistant"]),
+        r"sets alora_invocation_tokens to \['assistant'\] in adapter_config.json; expected token ids",
     ),
     "pissa": (
         lambda folder: reworded(other_base(folder, lora()), init_lora_weights="pissa"),
