@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.executors.beside_judges import BesideJudges
 from coherence.engine.executors.beside_server import BesideServer
 from coherence.engine.executors.executor import Executor, MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
@@ -26,6 +27,7 @@ from coherence.plan import (
     Outcome,
     Plan,
     PromptIds,
+    Rating,
     Reading,
     Refusal,
     Reply,
@@ -58,6 +60,7 @@ _NAMES = {
     AdapterNumbers: "adapters' numbers",
     Refusal: "refusals",
     Served: "answers of the server",
+    Rating: "ratings",
 }
 
 
@@ -230,7 +233,7 @@ class Engine:
             counted.expect(left)
             most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
             held.run_by(executor)
-            if executor.load():
+            if not all(isinstance(one, Rating) for one in left) and executor.load():
                 counted.loaded()
             for wave in self._ordered(portions, left, outcomes, executor.workers):
                 cut = jobs(wave, known | outcomes, executor.workers, most)
@@ -247,7 +250,9 @@ class Engine:
 
     def _made(self) -> Executor:
         executor = self._executor(self._artefacts, self._store, self._progress.warn)
-        return BesideServer(executor, self._artefacts) if self._artefacts.release.served else executor
+        if self._artefacts.release.served:
+            executor = BesideServer(executor, self._artefacts)
+        return BesideJudges(executor, self._artefacts, self._store, self._progress.warn)
 
     def _ordered(
         self,

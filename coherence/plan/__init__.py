@@ -19,6 +19,7 @@ from coherence.plan.measurement import (
     Outside,
     Patch,
     PromptIds,
+    Rating,
     Reading,
     Refusal,
     Reply,
@@ -31,6 +32,7 @@ from coherence.plan.measurement import (
     conditions_of,
     rests_on,
 )
+from coherence.plan.opinion import Opinion, Unread
 from coherence.plan.plan import Plan
 from coherence.plan.recast import Recast
 from coherence.plan.record import AbsentError, Answer, LawOutcome, Outcome, Reasoning, Record, Seen, Value
@@ -57,11 +59,13 @@ __all__ = [
     "Likelihood",
     "Measurement",
     "NextToken",
+    "Opinion",
     "Outcome",
     "Outside",
     "Patch",
     "Plan",
     "PromptIds",
+    "Rating",
     "Reading",
     "Reasoning",
     "Recast",
@@ -74,6 +78,7 @@ __all__ = [
     "Stated",
     "Steer",
     "Turn",
+    "Unread",
     "Value",
     "Way",
     "WeightError",

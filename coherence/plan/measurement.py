@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from coherence.vocabulary import Decoding, Part, Position, Probe, Prompt, Site, Thinking, Tokens
+from coherence.vocabulary import Decoding, Judge, Part, Position, Probe, Prompt, Site, Thinking, Tokens
 
 
 @dataclass(frozen=True)
@@ -307,6 +307,28 @@ class Served:
         return self.of.probe
 
 
+@dataclass(frozen=True)
+class Rating:
+    """What a judge makes of a reply to a probe, held against a rubric. Value: `Opinion`.
+
+    The reply is the model's own, or a text that is there. With `turned` the options are told in the other
+    order. `turn` tells requests apart that are the same. The judge is told the probe, the text and the
+    rubric, and nothing of where the text comes from.
+    """
+
+    judge: Judge
+    rubric: str
+    probe: Probe
+    text: Reply | str
+    turned: bool = False
+    turn: int = 0
+
+    @property
+    def condition(self) -> Condition:
+        """What the reply is said under; nothing where it is there."""
+        return self.text.condition if isinstance(self.text, Reply) else Condition(None)
+
+
 _ASKED = 4  # probes on which a law is tried
 
 
@@ -381,7 +403,7 @@ class LawSearch:
 Alone = WeightError | LawSearch
 # Of the server and of what it is held against: no model runs here.
 Outside = PromptIds | AdapterNumbers | Refusal | Served
-Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside
+Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside | Rating
 
 
 def rests_on(measurement: Measurement) -> Iterator[Measurement]:
@@ -394,7 +416,9 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
         # A reply of the server's rests on none of ours.
         yield from () if isinstance(measurement.of, Reply) else rests_on(measurement.of)
         return
-    if isinstance(measurement, Reply):
+    if isinstance(measurement, Rating):
+        yield from reversed(measurement.text.conversation) if isinstance(measurement.text, Reply) else ()
+    elif isinstance(measurement, Reply):
         yield from reversed(measurement.known)
     elif isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
         yield from reversed(measurement.text.conversation)

@@ -16,12 +16,14 @@ from coherence.plan.measurement import (
     Measurement,
     NextToken,
     PromptIds,
+    Rating,
     Reading,
     Refusal,
     Reply,
     Served,
     WeightError,
 )
+from coherence.plan.opinion import Opinion
 from coherence.vocabulary import Part
 
 Array = NDArray[np.float32]
@@ -79,9 +81,9 @@ class LawOutcome:
     counterexample: Seen | None
 
 
-Value = Answer | Array | LawOutcome
+Value = Answer | Array | LawOutcome | Opinion
 Outcome = Value | CoherenceError
-_Kind = TypeVar("_Kind", Answer, Array, LawOutcome)
+_Kind = TypeVar("_Kind", Answer, Array, LawOutcome, Opinion)
 
 
 class AbsentError(KeyError):
@@ -154,6 +156,10 @@ class Record:
     def law(self, search: LawSearch) -> LawOutcome:
         """Return the outcome of a search for a counterexample."""
         return self._get(search, LawOutcome)
+
+    def opinion(self, rating: Rating) -> Opinion:
+        """Return what a judge made of a reply."""
+        return self._get(rating, Opinion)
 
     def problem(self, measurement: Measurement) -> CoherenceError | None:
         """Return why there is no value, or None where there is one."""

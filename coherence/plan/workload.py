@@ -15,6 +15,7 @@ from coherence.plan.measurement import (
     Measurement,
     NextToken,
     Outside,
+    Rating,
     Reading,
     Reply,
     WeightError,
@@ -107,7 +108,7 @@ class Workload:
         if measurement in self._run:
             return TokenCount()
         self._run.add(measurement)
-        if isinstance(measurement, WeightError | Outside):
+        if isinstance(measurement, WeightError | Outside | Rating):
             return TokenCount()
         if isinstance(measurement, LawSearch):
             return self._searched(measurement)

@@ -13,6 +13,7 @@ Kind = Literal["vllm", "llamacpp", "openai"]
 LOG_PROBS = "log-probabilities of a prompt"
 IDS = "token ids of a conversation"
 REPLY = "a reply"
+TOKENS = "log-probabilities of the tokens of a reply"
 _LIST = "the list of its models"
 
 
@@ -31,6 +32,14 @@ class Said:
     text: str
     ids: tuple[int, ...] | None
     prompt_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a server answered, and the likeliest of its first tokens, with their log-probabilities in nats."""
+
+    text: str
+    likeliest: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,32 @@ class OpenAi:
         prompt = mapping(answer.get("usage")).get("prompt_tokens")
         return Said(text, token_ids(choice.get("token_ids")), prompt if isinstance(prompt, int) else None)
 
+    def chosen(self, model: str, conversation: Conversation, tokens: int, top: int) -> Chosen:
+        """Let it answer greedily, and tell which tokens it might have begun with, so many of them."""
+        extra = {"chat_template_kwargs": dict(conversation.told)} if conversation.told else {}
+        request = {
+            **self.named(model),
+            "messages": list(conversation.messages),
+            "max_tokens": tokens,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": top,
+            **self.beside(extra),
+        }
+        choice = self.first_choice(self.client.post("/v1/chat/completions", request, TOKENS), TOKENS)
+        message = mapping(choice.get("message"))
+        text = message.get("content") or message.get("refusal") or ""
+        places = mapping(choice.get("logprobs")).get("content")
+        if not isinstance(places, list) or not places:
+            if not text:
+                return Chosen("", ())
+            raise self.not_exposed(TOKENS, "it answers without them, and says nothing of that")
+        listed = map(mapping, mapping(places[0]).get("top_logprobs") or ())
+        likeliest = tuple(
+            (str(one.get("token")), float(one["logprob"])) for one in listed if _is_number(one.get("logprob"))
+        )
+        return Chosen(str(text), likeliest)
+
     def first_choice(self, answer: Json, what: str) -> Json:
         """Return the first of `choices`."""
         choices = answer.get("choices")
@@ -142,10 +177,14 @@ class OpenAi:
         if not isinstance(values, list) or len(values) < after + count:
             raise self.misanswered(LOG_PROBS, f"{shortened(values)}, for {after + count} tokens")
         told = values[after : after + count]
-        numbers = [float(one) for one in told if isinstance(one, int | float) and isfinite(one)]
+        numbers = [float(one) for one in told if _is_number(one)]
         if len(numbers) < count:
             raise self.misanswered(LOG_PROBS, "numbers that are missing or not finite")
         return tuple(numbers)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def token_ids(value: object) -> tuple[int, ...] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coherence.errors import NotExposedError, ServerError, did_you_mean
 from coherence.served.client import Client, RefusalError
-from coherence.served.dialect import IDS, LOG_PROBS, Conversation, Kind, Listed, OpenAi, Said
+from coherence.served.dialect import IDS, LOG_PROBS, Chosen, Conversation, Kind, Listed, OpenAi, Said
 from coherence.served.llamacpp import LlamaCpp
 from coherence.served.vllm import Vllm
 
@@ -90,6 +90,14 @@ class Server:
         """Let a model answer; what `decoding`, in the words of the protocol, leaves out is the server's."""
         self.require(model)
         return self.dialect.reply(model, conversation, decoding)
+
+    def chosen(self, model: str, conversation: Conversation, tokens: int, top: int) -> Chosen:
+        """Let a model answer greedily, and tell which tokens it might have begun with.
+
+        A NotExposedError where the server does not tell them.
+        """
+        self.require(model)
+        return self.dialect.chosen(model, conversation, tokens, top)
 
     def refuses(self, name: str = _NOBODY) -> bool:
         """Whether it refuses to answer under a name that it does not list."""

@@ -13,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from coherence.errors import first_line
-from coherence.plan import Answer, LawOutcome, Reasoning, Seen, Value
+from coherence.plan import Answer, LawOutcome, Opinion, Reasoning, Seen, Unread, Value
 from coherence.plan.record import Array
 
 Key = Mapping[str, Any]
 
 _TENSOR = "value"
+_KINDS = {Answer: "answer", LawOutcome: "search", Opinion: "opinion"}
 
 
 class DamagedError(Exception):
@@ -41,8 +42,7 @@ def packed(manifest: str, value: Value) -> bytes:
         assert value.dtype == np.float32
         array = np.asarray(value, order="C")
         return save({_TENSOR: array}, _metadata(manifest, "array", list(array.shape), array.data))
-    kind = "search" if isinstance(value, LawOutcome) else "answer"
-    return save({}, _metadata(manifest, kind, asdict(value)))
+    return save({}, _metadata(manifest, _KINDS[type(value)], asdict(value)))
 
 
 def read(path: Path) -> tuple[str, Value]:
@@ -72,7 +72,10 @@ def _value(kind: str, content: Any, tensor: Array | None) -> Value:  # noqa: ANN
     if kind == "search":
         broken = content["counterexample"]
         return LawOutcome(Seen(**content["largest"]), content["examples"], Seen(**broken) if broken else None)
-    raise DamagedError(f"it holds a value of the kind {kind!r}, expected array, answer or search")
+    if kind == "opinion":
+        unread = content["unread"]
+        return Opinion(content["score"], content["text"], Unread(unread) if unread else None)
+    raise DamagedError(f"it holds a value of the kind {kind!r}, expected array, answer, opinion or search")
 
 
 def read_key(path: Path) -> Key:

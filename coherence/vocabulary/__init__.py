@@ -27,6 +27,7 @@ from coherence.vocabulary.figures import (
     Zone,
 )
 from coherence.vocabulary.influence import Influence
+from coherence.vocabulary.judge import Judge, Labelled, Rubric
 from coherence.vocabulary.marker import Marker, shown
 from coherence.vocabulary.operation import Operation
 from coherence.vocabulary.persona import Example, Persona, Prompt
@@ -65,7 +66,9 @@ __all__ = [
     "Figures",
     "Incoherence",
     "Influence",
+    "Judge",
     "Kind",
+    "Labelled",
     "Marker",
     "Name",
     "Operation",
@@ -79,6 +82,7 @@ __all__ = [
     "Prompt",
     "Regime",
     "Release",
+    "Rubric",
     "Scatter",
     "Script",
     "ScriptTurn",

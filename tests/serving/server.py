@@ -159,8 +159,15 @@ class Serving:
             choice |= {"token_ids": said, "prompt_token_ids": ids}
         if asked.get("logprobs"):
             top = self.model.top(adapter, ids, _TOP, self.faults)
-            choice["logprobs"] = {"top_logprobs": [{str(one): value for one, value in top}]}
+            choice["logprobs"] = self._in_chat(top) if what == "chat.completion" else self._in_text(top)
         return self._closed(what, asked, choice, ids, len(said))
+
+    def _in_chat(self, top: Sequence[tuple[int, float]]) -> dict[str, Any]:
+        told = [{"token": self.model.tokenizer.decode([one]), "logprob": value} for one, value in top]
+        return {"content": [{**told[0], "top_logprobs": told}]}
+
+    def _in_text(self, top: Sequence[tuple[int, float]]) -> dict[str, Any]:
+        return {"top_logprobs": [{str(one): value for one, value in top}]}
 
     def _closed(
         self, what: str, asked: Mapping[str, Any], choice: Mapping[str, Any], ids: Sequence[int], said: int

@@ -35,8 +35,8 @@ from coherence.plan import Condition, Extract, Scene
 from coherence.served.address import Address
 from coherence.served.client import Client
 from coherence.served.server import Server
-from coherence.vocabulary import ArtefactFiles, Decoding, Release, Templating
-from coherence.vocabulary.release import NO_SERVER
+from coherence.vocabulary import ArtefactFiles, Decoding, Judge, Release, Templating
+from coherence.vocabulary.release import NO_SERVER, ServedAt
 from coherence.vocabulary.templating import AS_IT_IS
 
 Named = tuple[str, str]
@@ -77,6 +77,7 @@ class Artefacts:
         # When the files that digests are of had been written.
         self._stamps: dict[Named, dict[Path, Stamp]] = {}
         self._artefact_files: dict[Named, ArtefactFiles] = {}
+        self._judges: dict[Judge, Artefacts] = {}
         # Those whose digests were asked for inside `unchanged`.
         self._asked: set[Named] = set()
 
@@ -162,6 +163,24 @@ class Artefacts:
         raise MeasurementError(
             "a server has the base and one whole adapter at a time, and nothing that steers"
         )
+
+    def of_judge(self, judge: Judge) -> "Artefacts":
+        """Take a judge for a release of its own: a base that is run here, or what a server has."""
+        if judge not in self._judges:
+            at = ServedAt(url=judge.url, base=judge.model, key_env=judge.key_env) if judge.url else None
+            model = {} if judge.url else {"base": judge.model}
+            self._judges[judge] = Artefacts(Release(**model, served=at), {})
+        return self._judges[judge]
+
+    @contextmanager
+    def blaming_judge(self, judge: Judge) -> Iterator["Artefacts"]:
+        """Take a judge as `of_judge` does; say problems of it by its name, whatever raised them."""
+        try:
+            yield self.of_judge(judge)
+        except Exception as error:
+            problem = in_a_sentence(error)
+            sentence = f"the judge {judge} cannot be asked: {problem.sentence}"
+            raise type(problem)(sentence, problem.place) from error
 
     def rounding(self, tolerance: float) -> str | None:
         """Say that a law's tolerance is less than what this base rounds; None where it is not."""

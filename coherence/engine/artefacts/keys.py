@@ -22,6 +22,7 @@ from coherence.plan import (
     NextToken,
     Patch,
     PromptIds,
+    Rating,
     Reading,
     Refusal,
     Reply,
@@ -31,8 +32,9 @@ from coherence.plan import (
     Way,
     WeightError,
 )
+from coherence.plan.opinion import MOST, TOP, question_to
 from coherence.store import Key
-from coherence.vocabulary import Part, Probe
+from coherence.vocabulary import Judge, Part, Probe
 from coherence.vocabulary.templating import AS_IT_IS, DATE
 
 # Raise it when the engine starts to give other numbers for the same measurement.
@@ -67,6 +69,8 @@ def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
         return {"kind": "Served", **_of_server(measurement, artefacts)}
     if isinstance(measurement, Refusal):
         return {"kind": "Refusal", "server": artefacts.server.identity, "day": _today()}
+    if isinstance(measurement, Rating):
+        return {"kind": "Rating", **_judged(measurement, artefacts)}
     if isinstance(measurement, AdapterNumbers):
         return {"kind": "AdapterNumbers", **_applied(measurement.condition, artefacts)}
     own = _own(measurement, artefacts)
@@ -162,7 +166,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         }
     if isinstance(measurement, WeightError):
         return {"change": _applied(measurement.condition, artefacts)}
-    assert not isinstance(measurement, AdapterNumbers | Refusal | Served)
+    assert not isinstance(measurement, AdapterNumbers | Rating | Refusal | Served)
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own |= _continued(measurement, artefacts)
@@ -199,6 +203,33 @@ def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
         "told": served.told,
         "of": key_of(served.of, artefacts),
     }
+
+
+def opinion_key(judge: Judge, question: str, turn: int, artefacts: Artefacts) -> Key:
+    """Key of what a judge answers, whatever the reply is from: equal texts are judged once."""
+    read = {"answer": judge.answer, "highest": judge.highest, "top": TOP, "most": MOST}
+    return {"kind": "Opinion", "judge": _judge(judge, artefacts), **read, "question": question, "turn": turn}
+
+
+def _judged(measurement: Rating, artefacts: Artefacts) -> dict[str, Any]:
+    text, reply = measurement.text, isinstance(measurement.text, Reply)
+    # All that is asked but for the reply, which is not known before it is said.
+    question = question_to(
+        measurement.judge, measurement.rubric, measurement.probe.text, "", turned=measurement.turned
+    )
+    return {
+        "opinion": opinion_key(measurement.judge, question, measurement.turn, artefacts),
+        "text": key_of(text, artefacts) if isinstance(text, Reply) else text,
+        "of": "a reply" if reply else "a text",
+    }
+
+
+def _judge(judge: Judge, artefacts: Artefacts) -> Key:
+    """Say who judges: a base by its files, a server by what it says of itself, and on which day."""
+    with artefacts.blaming_judge(judge) as own:
+        if not judge.url:
+            return _of_base("Judge", own)
+        return {"server": own.server.identity, "model": judge.model, "day": _today()}
 
 
 def _today() -> str:

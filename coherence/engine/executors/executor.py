@@ -6,13 +6,13 @@ from typing import Protocol, Self, TypeAlias, get_args
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.requests.job import Job
-from coherence.plan import Measurement, Outcome, Outside
+from coherence.plan import Measurement, Outcome, Outside, Rating
 from coherence.store import Store
 
 Warn = Callable[[str], None]
 
-EVERYTHING: frozenset[type] = frozenset(get_args(Measurement)) - frozenset(get_args(Outside))
-"""What a model is run for."""
+EVERYTHING: frozenset[type] = frozenset(get_args(Measurement)) - {*get_args(Outside), Rating}
+"""What the base is run for."""
 
 
 class Executor(Protocol):
