@@ -11,6 +11,7 @@ import numpy as np
 import truth_anchors
 import truth_classifier
 import truth_effects
+import truth_judges
 import truth_looks
 import truth_page
 import truth_rates
@@ -30,6 +31,7 @@ from truth_page import (
     OF_CLASSIFIER,
     OF_COMPOSITION,
     OF_EFFECTS,
+    OF_JUDGES,
     OF_KL,
     OF_LOOKS,
     OF_PADDING,
@@ -229,6 +231,17 @@ def voice(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_voice()
 
 
+def judges(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often corrected shares of made-up judges are wrong; no model is needed."""
+    rows = [one.row for one in truth_judges.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_JUDGES, [asdict(row) for row in rows])
+        truth_page.write_judges()
+
+
 def space(replications: int, seed: int, keep: bool) -> None:
     """Tell how often intervals about several personas and roles are wrong; no model is needed."""
     rows = [one.row for one in truth_space.covered(replications, seed)]
@@ -276,6 +289,7 @@ MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "effects": effects,
     "classifier": classifier,
     "voice": voice,
+    "judges": judges,
     "space": space,
     "anchors": anchors,
     "padding": tell_padding,
@@ -288,11 +302,12 @@ def main() -> None:
     """Tell what the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("command", choices=(*OF_A_MODEL, *MADE_UP))
-    options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of rates and samples")
+    fewer = "rates", "samples", "judges"
+    options.add_argument("--replications", type=int, help=f"1000; {truth_rates.DRAWS} of {', '.join(fewer)}")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--quick", action="store_true", help="few questions and replications; keeps nothing")
     asked = options.parse_args()
-    usual = truth_rates.DRAWS if asked.command in ("rates", "samples") else 1000
+    usual = truth_rates.DRAWS if asked.command in fewer else 1000
     replications = 40 if asked.quick else asked.replications or usual
     if asked.command in MADE_UP:
         MADE_UP[asked.command](replications, asked.seed, not asked.quick)

@@ -20,6 +20,7 @@ OF_EFFECTS = RESULTS / "truth_effects.csv"
 OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
 OF_SPACE = RESULTS / "truth_space.csv"
 OF_VOICE = RESULTS / "truth_voice.csv"
+OF_JUDGES = RESULTS / "truth_judges.csv"
 OF_ANCHORS = RESULTS / "truth_anchors.csv"
 OF_LOOKS = RESULTS / "truth_looks.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
@@ -81,6 +82,11 @@ def write_classifier() -> None:
 def write_voice() -> None:
     """Put the tables of made-up gains of replies between marks of their own."""
     _put("voice", OF_VOICE)
+
+
+def write_judges() -> None:
+    """Put the tables of made-up judges between marks of their own."""
+    _put("judges", OF_JUDGES)
 
 
 def write_space() -> None:
