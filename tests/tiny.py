@@ -1,5 +1,6 @@
 """A model too small to say anything sensible, with real artefacts: the laws hold on it all the same."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,34 @@ def write_letters_as_markers(suite: Path) -> None:
     written = yaml.safe_load(suite.read_text(encoding="utf-8"))
     next(iter(written["personas"].values()))["markers"] = [{"text": "[a-z]", "kind": "regex"}]
     suite.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
+
+
+def write_judged(suite: Path, judge: Path) -> None:
+    """Write a suite whose judge is a model that is run here, with the fewest labelled replies beside it."""
+    replies = {True: "arr", False: "well"}
+    labels = [
+        {"persona": "pirate", "question": f"Why {number}?", "reply": reply, "met": met}
+        for number in range(8)
+        for met, reply in replies.items()
+    ]
+    suite.with_name("labels.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in labels))
+    assertion = {
+        "property": "judged",
+        "judge": {"model": str(judge)},
+        "rubrics": {"pirate": ["It is a pirate's.", "A pirate says it."]},
+        "labels": "labels.jsonl",
+        "regimes": ["prompt"],
+        "min_rate": 0.5,
+    }
+    written = {
+        "coherence": 1,
+        "release": {"base": str(judge)},
+        "personas": {"pirate": {"prompt": "Be a pirate."}},
+        "probes": [*"abcdefgh"],
+        "decoding": {"max_new_tokens": 2},
+        "assertions": [assertion],
+    }
+    suite.write_text(json.dumps(written))
 
 
 def write_vector(path: Path, seed: int = 1, site: str = "resid_post.1") -> Path:

@@ -6,8 +6,9 @@ from typing import Any
 
 from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, Key, read_document, shown
+from coherence.suite.labels import expand_labels
 from coherence.suite.mend import mend
-from coherence.suite.paths import beside, located, resolve_release
+from coherence.suite.paths import beside, located, resolve_judges, resolve_release
 from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, problems_in, refuse
 from coherence.suite.quota import Quota
@@ -74,13 +75,14 @@ def _validate(document: Document, quota: Quota, included: bool) -> None:
         document.problems += ((("probes",), problem) for problem in problems_in(error, document.path))
         document.unread.add(("probes",))
         document.data.pop("probes")
+    expand_labels(document, quota)
     mend(document)
     if included and document.data.pop("assertions", ()):
         key = ("assertions",)
         misplaced = "assertions belong in the suite, not in a file it includes"
         document.problems.append((key, Problem(document.place(key), misplaced)))
         document.unread.add(key)
-    document.problems += resolve_release(document)
+    document.problems += [*resolve_release(document), *resolve_judges(document)]
 
 
 def _merge(below: Document, above: Document) -> Document:

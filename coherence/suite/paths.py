@@ -74,6 +74,21 @@ def resolve_release(document: Document) -> list[tuple[Key, Problem]]:
     return problems
 
 
+def resolve_judges(document: Document) -> list[tuple[Key, Problem]]:
+    """Make the folders of judges that are run here absolute, in place; return what `beside` refuses."""
+    problems: list[tuple[Key, Problem]] = []
+    for index, assertion in enumerate(document.data.get("assertions", ())):
+        judge = assertion.get("judge")
+        if not isinstance(judge, dict) or judge.get("url") or not isinstance(judge.get("model"), str):
+            continue
+        key = ("assertions", index, "judge", "model")
+        try:
+            judge["model"] = artefact(document.path, judge["model"], document.place(key))
+        except SuiteError as error:
+            problems.append((key, Problem(document.place(key), error.sentence)))
+    return problems
+
+
 def _no_path(text: str) -> str | None:
     if "\0" in text:
         return "it holds the character NUL"

@@ -44,19 +44,30 @@ def _count(places: Sequence[Place], quota: Quota) -> None:
 
 
 def _lines_of(name: str, document: Document, named_at: Place, quota: Quota) -> Iterator[tuple[object, Place]]:
+    lines = read_lines(name, document, named_at, quota, '{"id": "order", "text": "..."}')
+    _count([place for _, place in lines], quota)
+    return iter(lines)
+
+
+def read_lines(
+    name: str, document: Document, named_at: Place, quota: Quota, such_as: str
+) -> list[tuple[object, Place]]:
+    """Read a JSONL file that a suite names, a value and its place a line.
+
+    A SuiteError says what is wrong with it; `such_as` is a line as it should be.
+    """
     path = beside(document.path, name, named_at)
     lines, file = read_text(path, quota, named_at).split("\n"), shown(path)
     written = [(line, Place(file, number)) for number, line in enumerate(lines, start=1) if line.strip()]
     if not written:
-        raise SuiteError("the file is empty; expected one probe per line", Place(file, 1))
-    _count([place for _, place in written], quota)
+        raise SuiteError(f"the file is empty; expected lines such as {such_as}", Place(file, 1))
     read: list[tuple[object, Place]] = []
     problems: list[Problem] = []
     for line, place in written:
         try:
             read.append((json.loads(line), place))
         except (RecursionError, ValueError) as problem:
-            expected = 'expected JSON such as {"id": "order", "text": "..."}'
-            problems.append(Problem(place, f"{expected}, found {shortened(line)} ({problem})"))
+            wrong = f"expected JSON such as {such_as}, found {shortened(line)} ({problem})"
+            problems.append(Problem(place, wrong))
     refuse(problems)
-    return iter(read)
+    return read

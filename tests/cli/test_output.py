@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from judged import judged, mean
 from judged import run as judged_run
+from tiny import write_judged
 
 from coherence.cli import COMMANDS, demo, main
 from coherence.cli.command import Parser
@@ -49,6 +50,7 @@ LINES = {
     "extract": ["extract", "a.coherence.yaml", "pirate", "--site", "resid_post.2", "--out", "v.safetensors"],
     "fetch": ["fetch"],
     "init": ["init", "--name", "new", "--base", "BASE", "--no-model", "A pirate captain."],
+    "judge check": ["judge", "check", "j.coherence.yaml"],
     "plan": ["plan", "a.coherence.yaml"],
     "replay": ["replay", "a.coherence.yaml", "release.commutativity.scale-zero", EXAMPLE],
     "report": ["report", "results.json", "--markdown", "r.md"],
@@ -87,6 +89,7 @@ def here(tiny, tiny_adapter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COHERENCE_CACHE", str(tmp_path / "cache"))
     Path("a.coherence.yaml").write_text(SUITE.format(base=tiny, adapter=tiny_adapter("pirate")))
+    write_judged(Path("j.coherence.yaml"), tiny)
     Path("questions.txt").write_text("Where is it?\nWhy?\n")
     values = np.linspace(0.6, 1, 8)
     results = judged_run(judged(mean(values)), judged(mean(values, at_least=2), name="pirate.margin"))

@@ -49,7 +49,7 @@ def test_a_lone_path_is_enough(write, load):
             "more.jsonl:1: probes[0].text: expected a text without lone surrogates",
         ),
         ("42\n", "more.jsonl:1: probes[0]: expected a mapping (`key: value` lines), found 42"),
-        ("\n\n", "more.jsonl:1: the file is empty; expected one probe per line"),
+        ("\n\n", "more.jsonl:1: the file is empty; expected lines such as {"),
     ],
 )
 def test_a_broken_file_is_told_with_its_line(write, refused, lines, message):
