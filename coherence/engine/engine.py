@@ -175,7 +175,8 @@ class Engine:
 
     def _count(self, measurements: Sequence[Measurement]) -> Work:
         """Count the arithmetic of what can be laid out; the rest is not run."""
-        new = [measurement for measurement in measurements if measurement not in self._work]
+        # What a judge does is none of the base's arithmetic, which takes its tokenizer to count.
+        new = [one for one in measurements if one not in self._work and not isinstance(one, Rating)]
         with suppress(CoherenceError):
             for measurement in new:
                 arithmetic = self._arithmetic
