@@ -75,10 +75,18 @@ def artefacts(
 
 @pytest.fixture
 def load(tiny: Path, artefacts: dict[str, dict[str, Path]], tmp_path: Path) -> Callable[..., Suite]:
-    """Load a suite; `replaced` takes the place of the pirate's artefacts, and `more` are adapters, too."""
+    """Load a suite; `replaced` takes the place of the pirate's artefacts, and `more` are adapters, too.
+
+    `training` is what is written of the file that the pirate's adapter was trained on.
+    """
 
     def load(
-        *assertions: str, name: str = "a", seed: int = 0, more: dict[str, Path] | None = None, **replaced: str
+        *assertions: str,
+        name: str = "a",
+        seed: int = 0,
+        more: dict[str, Path] | None = None,
+        training: str | None = None,
+        **replaced: str,
     ) -> Suite:
         release = [f"  base: {tiny}"]
         for kind, paths in artefacts.items():
@@ -86,6 +94,7 @@ def load(tiny: Path, artefacts: dict[str, dict[str, Path]], tmp_path: Path) -> C
             named |= {"pirate": replaced.get(kind, named["pirate"])}
             named |= (more or {}) if kind == "adapters" else {}
             release += [f"  {kind}:", *(f"    {who}: {path}" for who, path in named.items())]
+        release += [f"  training: {{pirate: {training}}}"] if training else []
         lines = ["coherence: 1", f"seed: {seed}", "release:", *release, "personas:"]
         lines += [f"  {who}: {{prompt: You are {who}.}}" for who in PERSONAS]
         lines += ["probes:", *(f"  - {probe}" for probe in PROBES)]
@@ -573,3 +582,59 @@ def test_results_are_in_the_order_of_the_suites(load, store):
     assert results.seed == 3
     assert results.versions["pytest-coherence"] == __version__
     assert set(results.versions) >= {"torch", "transformers", "peft", "numpy"}
+
+
+class Warned(Silent):
+    """What was said of artefacts."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def warn(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+@pytest.fixture
+def trained(load, tmp_path):
+    """Load a suite whose pirate's adapter was trained on the question of a probe, in this way."""
+    (tmp_path / "train.jsonl").write_text('{"question": "is it open on day 3", "reply": "Aye, it be."}')
+
+    def trained(way, *assertions):
+        return load(*assertions, training=f"{{path: train.jsonl, probes: {way}, similarity: 99}}")
+
+    return trained
+
+
+ON_A_PROBE = (
+    "it was trained on 1 of the probes: 'is-it-open-on-day-3' (100 % like line 1, 'is it open on day 3')"
+)
+
+
+def test_a_probe_that_an_adapter_was_trained_on_is_a_warning(trained, store):
+    suite, said = trained("warn", BY_ADAPTER), Warned()
+    found = judged(Gate(selected(suite), store, said), suite)
+    (sentence,) = said.sentences
+    assert f"{ON_A_PROBE}; ask what it has not seen" in sentence
+    assert sentence.startswith(f"{suite.path}:")
+    assert Verdict.ERROR not in {result.verdict for result in found.values()}
+
+
+def test_or_it_is_an_error_of_all_that_rests_on_the_adapter(trained, store):
+    suite, said = trained("error", BY_ADAPTER, BY_VECTOR), Warned()
+    found = judged(Gate(selected(suite), store, said), suite)
+    assert found["a", ADAPTER].verdict is Verdict.ERROR
+    assert ON_A_PROBE in found["a", ADAPTER].sentence
+    assert found["a", VECTOR].verdict is not Verdict.ERROR
+
+
+def test_or_it_is_left_out_and_the_verdicts_say_so(trained, store):
+    suite, said = trained("exclude", LAW), Warned()
+    assert len(suite.scene.probes) == len(PROBES) - 1
+    result = judged(Gate(selected(suite), store, said), suite)["a", DISABLED]
+    assert f"adapter 'pirate': {ON_A_PROBE}; they are left out" in result.evidence.notes
+    assert said.sentences == []
+
+
+def test_what_an_adapter_was_trained_on_takes_no_other_model(trained, load):
+    (together,) = united([load(LAW), trained("warn", LAW)])
+    assert len(together) == 2

@@ -134,7 +134,7 @@ class Gate:
         started = time.perf_counter()
         try:
             if evidence:
-                notes = measured.notes.of(needs, measured.record, suite.scene.sampling)
+                notes = measured.notes.of(needs, measured.record, suite.scene)
                 probes = questioned(evidence.probes, suite.scene)
                 evidence = evidence.model_copy(update={"notes": (*evidence.notes, *notes), "probes": probes})
         except Exception as error:
@@ -224,7 +224,7 @@ class Gate:
         needs = [self._needs[suite, assertion.id] for suite, assertion in chosen]
         last = blessed(self._baseline, (assertion.place.file for _, assertion in chosen))
         remarks = ReleaseRemarks(artefacts, self._store, last)
-        inspection = Inspection(needs, artefacts, remarks)
+        inspection = Inspection(needs, artefacts, remarks, [suite.scene for suite in suites])
         self._warn(inspection)
         inspection.refuse(self._policy.strict)
         plan = Plan(chain.from_iterable(one.claim for one in needs if one.problem is None))

@@ -11,17 +11,21 @@ from coherence.engine.artefacts.remark import Remark
 from coherence.errors import ArtefactError, CoherenceError
 from coherence.gate.needs import Needs
 from coherence.gate.release_notes import carried
-from coherence.plan import Plan
+from coherence.plan import Plan, Scene
 
 
 class Inspection:
     """What of the artefacts that take part does not go together; those of a hub are fetched for it."""
 
-    def __init__(self, needs: Sequence[Needs], artefacts: Artefacts, said: ReleaseRemarks) -> None:
+    def __init__(
+        self, needs: Sequence[Needs], artefacts: Artefacts, said: ReleaseRemarks, scenes: Iterable[Scene]
+    ) -> None:
         self._needs, self._artefacts = needs, artefacts
         involved = carried(chain.from_iterable(one.plan for one in needs), artefacts)
         _fetch(involved, artefacts)
-        self.remarks: Mapping[Named, Sequence[Remark]] = {named: said.of(*named) for named in involved}
+        self.remarks: Mapping[Named, Sequence[Remark]] = {
+            named: [*said.of(*named), *_trained(named, scenes)] for named in involved
+        }
 
     def sentences(self) -> Iterator[str]:
         """Yield every remark with the name of its artefact, and its line."""
@@ -42,6 +46,16 @@ class Inspection:
         for (kind, name), remarks in self.remarks.items():
             for remark in remarks:
                 yield (kind, name), remark, self._artefacts.blamed(ArtefactError(str(remark)), kind, name)
+
+
+def _trained(named: Named, scenes: Iterable[Scene]) -> Iterator[Remark]:
+    """Yield which probes an adapter was trained on, unless they are left out."""
+    kind, name = named
+    told = [scene.trained[name] for scene in scenes if kind == "adapters" and name in scene.trained]
+    for trained in dict.fromkeys(told):
+        if trained.of_probes and trained.file.probes != "exclude":
+            do = "ask what it has not seen, or leave them out by `probes: exclude`"
+            yield Remark(trained.of_probes, do, fatal=trained.file.probes == "error")
 
 
 def _fetch(involved: Iterable[Named], artefacts: Artefacts) -> None:

@@ -16,11 +16,11 @@ from coherence.plan import (
     Plan,
     Record,
     Reply,
+    Scene,
     conditions_of,
 )
 from coherence.properties.parts import unanswered
 from coherence.store import Store
-from coherence.vocabulary import Decoding
 
 
 class ReleaseNotes:
@@ -39,15 +39,17 @@ class ReleaseNotes:
             self._of_prompts = tuple(self._prompts())
             self._of_artefacts = self._named(plan)
 
-    def of(self, needs: Iterable[Measurement], record: Record, decoding: Decoding) -> Iterator[str]:
-        """Yield what concerns these measurements."""
+    def of(self, needs: Iterable[Measurement], record: Record, scene: Scene) -> Iterator[str]:
+        """Yield what concerns these measurements of a suite."""
         measurements = list(needs)
         yield from self._of_prompts
-        yield from self._decoded(measurements, decoding)
+        yield from self._decoded(measurements, scene)
         yield from self._rounded(measurements)
         for kind, name in carried(measurements, self._artefacts):
             if remark := self._of_artefacts.get((kind, name)):
                 yield f"{kind.removesuffix('s')} {name!r}: {remark}"
+            if kind == "adapters" and name in scene.trained:
+                yield from (f"adapter {name!r}: {note}" for note in scene.trained[name].notes)
         yield from _unlike_answers(measurements, record)
 
     def _prompts(self) -> Iterator[str]:
@@ -77,10 +79,10 @@ class ReleaseNotes:
         if isinstance(stored, Answer):
             yield stored.text
 
-    def _decoded(self, needs: Iterable[Measurement], decoding: Decoding) -> Iterator[str]:
+    def _decoded(self, needs: Iterable[Measurement], scene: Scene) -> Iterator[str]:
         """Yield what becomes of the base's own settings, where replies are among what is needed."""
         if any(isinstance(one, Reply) for one in Plan(needs)):
-            remark = self._artefacts.generation.remark(decoding)
+            remark = self._artefacts.generation.remark(scene.sampling)
             if remark:
                 yield remark
 

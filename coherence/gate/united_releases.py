@@ -43,7 +43,8 @@ def _go_together(one: Scene, other: Scene) -> bool:
 
 def _base(scene: Scene) -> tuple[Any, ...]:
     """Return what of a release belongs to the loaded model."""
-    return scene.release.model_copy(update={"adapters": {}, "vectors": {}}), scene.templating
+    bare = scene.release.model_copy(update={"adapters": {}, "vectors": {}, "training": {}})
+    return bare, scene.templating
 
 
 def _names(scene: Scene) -> tuple[Mapping[str, Any], ...]:

@@ -1,7 +1,7 @@
 """A suite as the properties see it: personas, probes and the conditions that put one into the model."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from coherence.errors import SuiteError, UnknownNameError, did_you_mean
@@ -24,6 +24,7 @@ from coherence.vocabulary import (
     Thinking,
 )
 from coherence.vocabulary.templating import AS_IT_IS
+from coherence.vocabulary.training_file import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Scene:
     thinking: Thinking = "auto"
     samples: int = 1
     """How many replies rates are counted in, to each probe; what else is said is decoded as the first."""
+
+    trained: Mapping[str, TrainedOn] = field(default_factory=dict)
+    """Of adapters whose training file the suite names, what of it is in there."""
 
     @cached_property
     def clusters(self) -> list[str]:

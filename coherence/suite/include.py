@@ -13,7 +13,12 @@ from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, problems_in, refuse
 from coherence.suite.quota import Quota
 
-_DEFINITIONS: tuple[tuple[str, ...], ...] = (("personas",), ("release", "adapters"), ("release", "vectors"))
+_DEFINITIONS: tuple[tuple[str, ...], ...] = (
+    ("personas",),
+    ("release", "adapters"),
+    ("release", "vectors"),
+    ("release", "training"),
+)
 _ADDED = ("probes", "scripts")
 
 

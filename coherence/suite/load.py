@@ -17,6 +17,7 @@ from coherence.suite.overrides import Overrides
 from coherence.suite.problem import Problem, refuse
 from coherence.suite.references import loose_ends, wanting
 from coherence.suite.suite import Assertion, Suite
+from coherence.suite.training_data import with_training
 from coherence.vocabulary import Templating
 
 SUFFIX = ".coherence.yaml"
@@ -52,7 +53,9 @@ def load_scene(path: Path, overrides: Overrides) -> tuple[Scene, Mapping[str, Pl
     refuse(problem for key, problem in document.problems if key[:1] != ("assertions",))
     file = suite_file().model_validate(document.data)
     refuse(loose_ends(file, document))
-    return _scene(file, overrides), _artefact_places(document) | overrides.places
+    scene, problems = with_training(_scene(file, overrides), document)
+    refuse(problems)
+    return scene, _artefact_places(document) | overrides.places
 
 
 def read_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> tuple[Suite, list[Problem]]:
@@ -65,7 +68,8 @@ def read_suite(path: Path, overrides: Overrides, must_assert: bool = True) -> tu
     file = suite_file().model_validate(document.data)
     problems = [problem for _, problem in document.problems]
     loose = [] if document.lost else [*_loose(file, document), *wanting(file, document, must_assert)]
-    scene = _scene(file, overrides)
+    scene, untaught = with_training(_scene(file, overrides), document)
+    loose += untaught
     stated = [(one, document.place(("assertions", index))) for index, one in enumerate(file.assertions)]
     expanded = _Expanded.of(stated, scene)
     if not document.lost:

@@ -47,7 +47,7 @@ def mend(document: Document) -> None:
 def _part(key: Key) -> Key:
     """Return the part of a document that a key is in: one item of a list or cast, or one of its keys."""
     if key[:1] == ("release",):
-        return key[: 3 if key[1:2] in (("adapters",), ("vectors",)) else 2]
+        return key[: 3 if key[1:2] in (("adapters",), ("vectors",), ("training",)) else 2]
     return key[: 2 if key[:1] and key[0] in _ITEMS else 1] or ("coherence",)
 
 

@@ -71,6 +71,10 @@ def resolve_release(document: Document) -> list[tuple[Key, Problem]]:
         spelled = {"path": source} if isinstance(source, str) else source
         path = spelled.get("path")
         release["vectors"][name] = {**spelled, "path": absolute(path, "vectors", name)} if path else spelled
+    for name, source in release.get("training", {}).items():
+        spelled = {"path": source} if isinstance(source, str) else source
+        path = f"./{spelled['path']}" if spelled["path"][:1] not in "/~" else spelled["path"]
+        release["training"][name] = {**spelled, "path": absolute(path, "training", name)}
     return problems
 
 

@@ -9,6 +9,7 @@ from coherence import limits
 from coherence.vocabulary.operation import Operation
 from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.tokens import Tokens
+from coherence.vocabulary.training_file import TrainingFile
 
 REFERENCE = "reference"
 
@@ -193,6 +194,10 @@ def _served(written: object) -> object:
     return {"url": written} if isinstance(written, str) else written
 
 
+def _training(written: object) -> object:
+    return {"path": written} if isinstance(written, str) else written
+
+
 class Release(_Frozen):
     """Base model, adapters and vectors: hub ids, or local paths relative to the file that names them."""
 
@@ -204,6 +209,12 @@ class Release(_Frozen):
     vectors: dict[
         Name, Annotated[VectorSource, BeforeValidator(_vector, json_schema_input_type=VectorSource | str)]
     ] = Field(default_factory=dict, description="Name to vector file or extraction.")
+    training: dict[
+        Name, Annotated[TrainingFile, BeforeValidator(_training, json_schema_input_type=TrainingFile | str)]
+    ] = Field(
+        default_factory=dict,
+        description="Adapter to the file that it was trained on, in which probes and markers are looked for.",
+    )
     served: Annotated[ServedAt, BeforeValidator(_served, json_schema_input_type=ServedAt | str)] | None = (
         Field(None, description="Server that the release is served by, for the property `served`.")
     )
