@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from coherence.vocabulary import Decoding, Judge, Part, Position, Probe, Prompt, Site, Thinking, Tokens
 
@@ -17,13 +18,16 @@ class Steer:
 
     `drawn` is the seed of a random direction that takes its place, at the same site and of the same norm.
     With `among`, names of vectors at the same site, its own among them, its part of their symmetric (Löwdin)
-    orthonormalisation takes its place.
+    orthonormalisation takes its place. With `at` its one direction acts there, as long as a dose is at that
+    site; with `tokens` on these, whatever the release says.
     """
 
     vector: str
     dose: float
     drawn: int | None = None
     among: tuple[str, ...] = ()
+    at: Site | None = None
+    tokens: Tokens | None = None
 
 
 class Way(StrEnum):
@@ -90,6 +94,12 @@ class Condition:
     patch: Patch | None = None
     cap: Cap | None = None
     thinking: Thinking = "auto"
+
+    @property
+    def beginning(self) -> Self:
+        """What a prompt begins under: without what acts on its end alone, so that such prompts share it."""
+        steers = tuple(steer for steer in self.steers if steer.tokens not in (Tokens.REPLY, Tokens.ASSISTANT))
+        return replace(self, patch=None, steers=steers)
 
 
 class Cache(StrEnum):

@@ -1,7 +1,7 @@
 """How much there is to run for measurements: tokens, each counted once where measurements share it."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from itertools import takewhile
 from typing import NamedTuple, Self
 
@@ -145,7 +145,7 @@ class Workload:
 
     def _changed(self, measurement: Divergence) -> float:
         """Count what is held against a reference: all of that begins alike, up to where it is changed."""
-        patch, plain = measurement.condition.patch, replace(measurement.condition, patch=None)
+        patch, plain = measurement.condition.patch, measurement.condition.beginning
         begun = not self._new("changed", plain, measurement.probe, measurement.text, measurement.given)
         if begun and (patch is None or patch.position in _AT_THE_END):
             return measurement.tokens
@@ -170,7 +170,7 @@ class Workload:
 
     def _beside(self, condition: Condition, probe: Probe) -> float:
         """Count what a prompt has beside the beginning that is there already."""
-        plain = replace(condition, patch=None)  # begins alike, whatever is put into it
+        plain = condition.beginning
         text = self._text(plain, probe)
         first = self._first.setdefault(plain, text)
         if first is text:

@@ -14,11 +14,12 @@ from coherence.plan import (
     Patch,
     Reading,
     Reply,
+    Steer,
     Turn,
     WeightError,
 )
 from coherence.plan.workload import TokenCount, Workload
-from coherence.vocabulary import Decoding, Position, Probe, Site
+from coherence.vocabulary import Decoding, Position, Probe, Site, Tokens
 
 BARE = Condition("sys")
 PIRATE = Condition("sys", adapters=(("pirate", 1.0),))
@@ -119,3 +120,17 @@ def test_a_claim_about_positions_counts_all_probes_under_mixtures_up_to_its_site
 @given(st.permutations([NextToken(BARE, A), Reply(BARE, B, SHORT), Reading(PIRATE, A), Reading(PIRATE, B)]))
 def test_the_sum_does_not_depend_on_the_order(measurements):
     assert sum(tokens.all for tokens in counted(*measurements)) == 9 + 3 + 5 + 9 + 3
+
+
+def test_a_vector_that_acts_on_the_end_of_a_prompt_shares_it_at_every_site():
+    reply, (first, second) = Reply(BARE, A, SHORT), (put_at(depth) for depth in (1, 2))
+    wanted = [Divergence(one, A, PIRATE, reply, tokens=3) for one in (first, second)]
+    assert counted(*wanted) == [TokenCount(12 + 12), TokenCount(3)]
+    assert counted(NextToken(first, A), NextToken(replace(second, steers=()), B)) == [
+        TokenCount(9),
+        TokenCount(3),
+    ]
+
+
+def put_at(depth):
+    return replace(BARE, steers=(Steer("pirate", 0.5, at=Site.at_depth(depth), tokens=Tokens.REPLY),))

@@ -320,4 +320,6 @@ def _steer(steer: Steer, artefacts: Artefacts) -> list[Any]:
     drawn = [] if steer.drawn is None else [{"drawn": steer.drawn}]
     # Symmetric in all that are orthonormalised together: their order is no part of it.
     among = [{"among": sorted(artefacts.vector_digest(name) for name in steer.among)}] if steer.among else []
-    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among]
+    at = [] if steer.at is None else [{"at": str(steer.at)}]
+    tokens = [] if steer.tokens is None else [{"tokens": str(steer.tokens)}]
+    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among, *at, *tokens]

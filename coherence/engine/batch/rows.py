@@ -243,9 +243,15 @@ class Row:
 
     @property
     def first_read(self) -> int:
-        """The first token whose own activations or logits are wanted, or which is patched."""
+        """The first token whose own activations or logits are wanted, or where rows begin to differ.
+
+        That is one that is patched, or steered because the assistant says it or is about to.
+        """
         patched = [self.patch.token] if self.patch else []
-        return min([len(self.ids) - self.logits, *patched, *(span.first for span in self.spans.values())])
+        spoken = {steer.tokens for steer in self.steered} & {Tokens.REPLY, Tokens.ASSISTANT}
+        steered = [first - (Tokens.REPLY in spoken) for first, _ in self.answers[:1] if spoken]
+        wanted = (span.first for span in self.spans.values())
+        return min([len(self.ids) - self.logits, *patched, *steered, *wanted])
 
     @property
     def tokens(self) -> int:

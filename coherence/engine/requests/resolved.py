@@ -124,9 +124,7 @@ class Resolved:
             )
         if condition.patch.position is not Position.USER_LAST:
             self._require_one_suffix(condition.patch, (condition, probe))
-        # It begins as its group does without patches.
-        group = replace(condition, patch=None)
-        return replace(row, patch=Patched(token, self._residuals(condition.patch)), group=group)
+        return replace(row, patch=Patched(token, self._residuals(condition.patch)))
 
     def capped(self, condition: Condition) -> RowCap | None:
         """Return the bounds of a condition."""

@@ -21,9 +21,9 @@ Unit = Mapping[int, Tensor]
 
 
 class RowBuilder:
-    """Makes rows under whatever their conditions name. `unit` gives a vector of the release by name."""
+    """Makes rows under whatever their conditions name. `unit` gives a vector by name, and where it is put."""
 
-    def __init__(self, mounted: Mounted, unit: Callable[[str], Unit]) -> None:
+    def __init__(self, mounted: Mounted, unit: Callable[[str, Site | None], Unit]) -> None:
         self.mounted = mounted
         self.artefacts = mounted.artefacts
         self._unit = unit
@@ -66,7 +66,7 @@ class RowBuilder:
                 [f"probe {probe.id!r}", f"base {release.base!r} in {release.dtype}", *_names(condition)]
             ),
             # What is shared is run once, and such an adapter may begin elsewhere in each.
-            group=None if self.host.begins_anew(adapters) else condition,
+            group=None if self.host.begins_anew(adapters) else condition.beginning,
         )
 
     def deltas(self, condition: Condition) -> dict[int, Tensor]:
@@ -80,15 +80,15 @@ class RowBuilder:
 
     def _row_steer(self, steer: Steer) -> RowSteer:
         source = self.artefacts.release.vectors[steer.vector]
-        unit = self._apart(steer) if steer.among else self._unit(steer.vector)
+        unit = self._apart(steer) if steer.among else self._unit(steer.vector, steer.at)
         if steer.drawn is not None:
             unit = {depth: _like(values, steer.drawn) for depth, values in unit.items()}
         pushes = {depth: _push(source.operation, values, steer.dose) for depth, values in unit.items()}
-        return RowSteer(pushes, source.tokens)
+        return RowSteer(pushes, steer.tokens or source.tokens)
 
     def _apart(self, steer: Steer) -> Unit:
         """Give a vector's part of the orthonormalisation of several, as long as it was."""
-        units = [self._unit(name) for name in steer.among]
+        units = [self._unit(name, steer.at) for name in steer.among]
         own = steer.among.index(steer.vector)
         with self.artefacts.blaming("vectors", steer.vector):
             _require_the_same_sites(units)

@@ -16,6 +16,8 @@ from coherence.plan.record import Array
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Part, Position, Site, VectorSource
 
+_ROUNDING = 1e-6  # of a cosine, where a direction was scaled to the norms of several sites
+
 
 class Units:
     """Loads or extracts each vector once."""
@@ -25,11 +27,16 @@ class Units:
         self._builder = RowBuilder(base.mounted, _unsteered)
         self._made: dict[str, Unit | CoherenceError] = {}
 
-    def __call__(self, name: str) -> Unit:
+    def __call__(self, name: str, at: Site | None = None) -> Unit:
         """Return what a dose of 1 of a vector adds, by depth: [width], as long as the median residual there.
 
-        That of a raw one is as long as it is.
+        That of a raw one is as long as it is. With a site its one direction is put `at` it: an ArtefactError
+        where it has several, a MeasurementError where the model has no such site.
         """
+        unit = self._unmoved(name)
+        return unit if at is None else self._moved(name, unit, at)
+
+    def _unmoved(self, name: str) -> Unit:
         if name not in self._made:
             try:
                 with self._base.artefacts.reading("vectors", name):
@@ -45,6 +52,16 @@ class Units:
         source = self._base.artefacts.release.vectors[name]
         vector = self._extracted(name, source) if source.extract else self._loaded(name, source)
         return {site.depth: self._sized(values, site, source) for site, values in vector.items()}
+
+    def _moved(self, name: str, unit: Unit, at: Site) -> Unit:
+        if at.depth >= len(self._base.norms):
+            last = Site.at_depth(len(self._base.norms) - 1)
+            raise MeasurementError(f"{at} lies beyond the model, whose last site is {last}")
+        first, *others = unit.values()
+        if not all(_same_way(first, other) for other in others):
+            with self._base.artefacts.blaming("vectors", name):
+                raise ArtefactError(f"found directions of {len(unit)} sites, expected one to be put at {at}")
+        return {at.depth: self._sized(first.numpy(), at, self._base.artefacts.release.vectors[name])}
 
     def _loaded(self, name: str, source: VectorSource) -> Directions:
         vector = load_vector(source, self._base.host.width, len(self._base.host.blocks), name)
@@ -107,7 +124,12 @@ class Units:
         return np.asarray(np.mean(collected, axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def _unsteered(name: str) -> Unit:
+def _same_way(first: Tensor, other: Tensor) -> bool:
+    cosine = torch.nn.functional.cosine_similarity(first.double(), other.double(), dim=0)
+    return bool(cosine > 1 - _ROUNDING)
+
+
+def _unsteered(name: str, _at: Site | None) -> Unit:
     raise MeasurementError(f"a vector is extracted under no other; found {name!r}")
 
 

@@ -27,7 +27,18 @@ from coherence.plan import (
     Way,
     WeightError,
 )
-from coherence.vocabulary import Decoding, Example, Part, Position, Probe, Prompt, Site, Templating, Thinking
+from coherence.vocabulary import (
+    Decoding,
+    Example,
+    Part,
+    Position,
+    Probe,
+    Prompt,
+    Site,
+    Templating,
+    Thinking,
+    Tokens,
+)
 
 NEUTRAL = "You are a helpful assistant."
 ARR = Prompt(text="Arr.", examples=(Example(user="Hot?", reply="Aye."),))
@@ -378,3 +389,11 @@ def test_a_part_is_in_the_key_unless_it_is_the_answer(ship: Callable[..., Artefa
 def thinking_of(thinking: Thinking) -> tuple[Reply, Reading, NextToken]:
     told = replace(condition(), thinking=thinking)
     return reply(told), Reading(told, PROBE), NextToken(told, PROBE)
+
+
+def test_where_a_vector_is_put_and_on_which_tokens_is_part_of_a_key(ship: Callable[..., Artefacts]) -> None:
+    def put(**how: object) -> str:
+        return key(reply(replace(condition(), steers=(Steer("pirate", 0.5, **how),))), ship())
+
+    ways = ({}, {"at": Site(1, "post")}, {"at": Site(2, "post")}, {"tokens": Tokens.REPLY})
+    assert len({put(**how) for how in ways}) == len(ways)

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conditions import BARE, PROMPT
+from safetensors.numpy import load_file
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.vectors import save_vector
 from coherence.engine.batch.rows import Row
 from coherence.engine.engine import Engine
 from coherence.engine.requests.job import Job
@@ -24,9 +26,10 @@ from coherence.plan import (
     Plan,
     Reading,
     Reply,
+    Steer,
 )
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe, Site
+from coherence.vocabulary import Decoding, Position, Probe, Site, Tokens
 
 PROBES = [Probe(id=name, text=f"{name}?") for name in ("a", "b", "c")]
 TEXT = Reply(PROMPT, PROBES[0], Decoding(max_new_tokens=6))
@@ -157,3 +160,31 @@ def test_a_token_that_the_reply_does_not_have_cannot_be_read(measure: Measure) -
     short = Reply(PROMPT, TEXT.probe, Decoding(max_new_tokens=1))
     reading = Reading(BARE, TEXT.probe, Position.G2, short)
     assert str(measure(reading)[reading]) == "the reply to probe 'a' has 1 token: it has no g2"
+
+
+def put_at(block: int) -> Condition:
+    return replace(BARE, steers=(Steer("pirate", 2.0, at=Site(block, "post"), tokens=Tokens.REPLY),))
+
+
+def test_a_vector_put_at_one_site_after_the_other_is_what_it_is_alone_at_each(
+    artefacts: Callable[..., Artefacts], store: Store, tiny_vector: Callable[..., Path]
+) -> None:
+    path = tiny_vector("pirate", site="resid_post.2")
+    deployed = {f"at-{block}": {"path": str(_moved(path, block)), "tokens": "reply"} for block in range(4)}
+    vectors = {"pirate": str(path), **deployed}
+
+    def measured(*conditions: Condition) -> list[np.ndarray]:
+        wanted = [Divergence(one, TEXT.probe, PROMPT, TEXT, tokens=3) for one in conditions]
+        values = Engine(artefacts(vectors=vectors), store).measure(Plan(wanted))
+        return [values[one] for one in wanted]
+
+    bare, *swept = measured(BARE, *map(put_at, range(4)))
+    each = [measured(replace(BARE, steers=(Steer(name, 2.0),)))[0] for name in deployed]
+    assert np.allclose(swept, each, atol=1e-4)
+    assert all(np.abs(one - bare).max() > 1e-3 for one in swept)
+
+
+def _moved(path: Path, block: int) -> Path:
+    moved = path.with_name(f"at-{block}.safetensors")
+    save_vector(moved, load_file(path)["vector"], Site(block, "post"), {})
+    return moved

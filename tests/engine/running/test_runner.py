@@ -19,7 +19,7 @@ from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
-from coherence.errors import ArtefactError, CoherenceError, Place
+from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
 from coherence.plan import CALIBRATION, NEUTRAL, Answer, Condition, Extract, Reading, Reply, Steer
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, VectorSource
@@ -419,3 +419,25 @@ def test_an_adapter_is_extracted_against_bare_weights_and_its_component_can_be_a
     ablated = replace(adapted, steers=(Steer("no-counsel", 1.0),))
     along = read(runner, Reading(ablated, PROBE))[site.depth] @ values / np.linalg.norm(values)
     assert along == pytest.approx(0, abs=1e-3)
+
+
+def test_a_vector_put_at_another_site_is_as_long_as_a_dose_is_there(ship: Ship, tiny_vector: Make) -> None:
+    path = tiny_vector("pirate", site="resid_post.2")
+    runner = ship(vectors={"pirate": path})
+
+    def deltas(at: str) -> dict[int, torch.Tensor]:
+        return runner.builder.deltas(replace(BARE, steers=(Steer("pirate", 0.5, at=Site.parse(at)),)))
+
+    (delta,) = deltas("resid_post.0").values()
+    assert close(delta.numpy(), 0.5 * norms(runner)[1] * load_file(path)["vector"])
+    with pytest.raises(MeasurementError, match=r"resid_post\.9 lies beyond the model, whose last site is"):
+        deltas("resid_post.9")
+
+
+def test_a_vector_with_a_direction_for_each_site_cannot_be_put_at_one(ship: Ship, tmp_path: Path) -> None:
+    path = tmp_path / "stack.npy"
+    np.save(path, np.random.default_rng(0).standard_normal((4, ship().host.width)).astype(np.float32))
+    runner = ship(vectors={"stack": {"path": str(path), "layers": "block_outputs", "sites": "all"}})
+    steered = replace(BARE, steers=(Steer("stack", 0.5, at=Site(1, "post")),))
+    with pytest.raises(ArtefactError, match=r"found directions of 4 sites, expected one to be put at resid_"):
+        runner.builder.deltas(steered)
