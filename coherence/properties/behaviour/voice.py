@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Condition, Likelihood, Measurement, Record, Reply, Scene
+from coherence.errors import SuiteError
+from coherence.plan import Condition, Measurement, Record, Scene
 from coherence.properties.case import Case
 from coherence.properties.columns import interval_columns, table
 from coherence.properties.control import in_its_place
@@ -23,7 +23,7 @@ from coherence.properties.eligibility import (
 from coherence.properties.lengths import by_length
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE
-from coherence.statistics.geometry import Array
+from coherence.properties.read_replies import ReadReplies
 from coherence.statistics.preference import Preference
 from coherence.vocabulary import Criterion, Figures, ProbeNote, Regime, Table
 from coherence.vocabulary.evidence import number, ranged
@@ -41,19 +41,8 @@ class VoiceSample:
 
     @cached_property
     def rows(self) -> list[int]:
-        """Probes to which every persona has a reply: an empty one has no tokens."""
-        probes = len(self.case.scene.probes)
-        answered = [
-            row
-            for row in range(probes)
-            if all(self.record.reply(replies[row]) for replies in self.case.replies.values())
-        ]
-        if 2 * len(answered) < probes:
-            raise MeasurementError(
-                f"only {len(answered)} of {probes} probes have a reply of every prompted persona: "
-                "too few to read"
-            )
-        return answered
+        """Probes to which every persona has a reply."""
+        return self.case.read.rows(self.record)
 
     @property
     def n(self) -> int:
@@ -72,20 +61,7 @@ class VoiceSample:
 
     def _preference(self, condition: Condition) -> Preference:
         clusters = [self.case.scene.clusters[row] for row in self.rows]
-        return Preference(self._per_token(condition) - self._bare, clusters)
-
-    @cached_property
-    def _bare(self) -> Array:
-        return self._per_token(self.case.scene.bare)
-
-    def _per_token(self, condition: Condition) -> Array:
-        """Mean log-probability of the tokens of each reply, [probes, personas], nats."""
-        likelihoods = self.case.likelihoods(condition)
-        means = [
-            [self.record.likelihood(of_persona[row]).mean(dtype=np.float64) for of_persona in likelihoods]
-            for row in self.rows
-        ]
-        return np.array(means)
+        return Preference(self.case.read.gains(self.record, condition), clusters)
 
 
 @dataclass(frozen=True)
@@ -101,11 +77,11 @@ class VoiceCase(Case[VoiceSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Let bare, the prompt and the regime read the prompted replies of all."""
-        for replies in self.replies.values():
+        for replies in self.read.replies.values():
             yield from replies
         conditions = (self.scene.bare, *(self.scene.condition(self.persona, one) for one in self.regimes))
         for condition in conditions:
-            for of_persona in self.likelihoods(condition):
+            for of_persona in self.read.likelihoods(condition):
                 yield from of_persona
 
     def sample(self, record: Record, seed: int) -> VoiceSample:
@@ -133,22 +109,9 @@ class VoiceCase(Case[VoiceSample]):
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     @cached_property
-    def replies(self) -> dict[str, list[Reply]]:
+    def read(self) -> ReadReplies:
         """What each prompted persona replies to every probe, the judged one first."""
-        return {
-            name: [
-                Reply(self.scene.condition(name, Regime.PROMPT), probe, self.scene.decoding)
-                for probe in self.scene.probes
-            ]
-            for name in (self.persona, *self.others)
-        }
-
-    def likelihoods(self, condition: Condition) -> list[list[Likelihood]]:
-        """How likely a condition finds every reply: [personas][probes]."""
-        return [
-            [Likelihood(condition, reply.probe, reply) for reply in replies]
-            for replies in self.replies.values()
-        ]
+        return ReadReplies(self.scene, (self.persona, *self.others))
 
     def _accuracy(self, sample: VoiceSample, least: float) -> Criterion:
         return held(
@@ -211,7 +174,7 @@ class VoiceCase(Case[VoiceSample]):
 
     def _worst(self, sample: VoiceSample) -> Iterator[ProbeNote]:
         """Show the own reply beside that which gained most of the others', where it leads least."""
-        names = [*self.replies]
+        names = [*self.read.replies]
         for place in np.argsort(sample.own.leads, kind="stable")[:SHOWN]:
             gains, row = sample.own.gains[place], sample.rows[place]
             nearest = 1 + int(gains[1:].argmax())
@@ -220,7 +183,9 @@ class VoiceCase(Case[VoiceSample]):
                 probe=self.scene.probes[row].id,
                 note=f"gain by {self.regimes[1]}, nats a token: {names[0]} {number(gains[0])}, "
                 f"{names[nearest]} {number(gains[nearest])}",
-                replies={f"prompt of {name}": sample.record.reply(self.replies[name][row]) for name in shown},
+                replies={
+                    f"prompt of {name}": sample.record.reply(self.read.replies[name][row]) for name in shown
+                },
             )
 
     def _notes(self, sample: VoiceSample) -> Iterator[str]:
