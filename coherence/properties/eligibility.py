@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from coherence.errors import SuiteError, UnknownNameError, did_you_mean
 from coherence.plan import Scene
-from coherence.vocabulary import Marker, Regime
+from coherence.vocabulary import Marker, Operation, Regime, VectorSource
 
 LEAST_CLUSTERS = 4
 LEAST_BYSTANDERS = 2  # what is taken out of either side as generic comes from other control personas
@@ -125,6 +125,19 @@ def require_adapter(scene: Scene, adapter: str) -> None:
         raise UnknownNameError(
             f"no adapter of the release is named {adapter!r}{did_you_mean(adapter, scene.release.adapters)}"
         )
+
+
+def require_vector(scene: Scene, key: str, vector: str, operation: Operation) -> VectorSource:
+    """Return a vector of the release that a key names, which must do what the key asks of it."""
+    vectors = scene.release.vectors
+    if vector not in vectors:
+        raise UnknownNameError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
+    source = vectors[vector]
+    if source.operation is not operation:
+        raise SuiteError(
+            f"{key}: the vector {vector!r} has `operation: {source.operation}`; expected `{operation}`"
+        )
+    return source
 
 
 def require_probes(scene: Scene, least: int, purpose: str) -> None:

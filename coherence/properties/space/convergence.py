@@ -9,14 +9,20 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from coherence.errors import SuiteError, UnknownNameError, did_you_mean
+from coherence.errors import SuiteError
 from coherence.plan import Condition, Measurement, Record, Scene, stream
 from coherence.properties.case import Case
 from coherence.properties.columns import cosines_over_depth, interval_series, series
 from coherence.properties.control import DRAWN, nothing, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.directed import Directed, DirectedSample
-from coherence.properties.eligibility import LEAST_BYSTANDERS, Couple, require_adapter, require_probes
+from coherence.properties.eligibility import (
+    LEAST_BYSTANDERS,
+    Couple,
+    require_adapter,
+    require_probes,
+    require_vector,
+)
 from coherence.properties.ranges import ANY, COSINE, DIFFERENCE
 from coherence.properties.reading import Contrast, Readings
 from coherence.properties.space.transferred import FAINT, Ablation
@@ -274,7 +280,7 @@ class Convergence(Directed):
         for adapter in self.seed_pair or ():
             require_adapter(scene, adapter)
         for vector in self.without.values():
-            _require_ablation(scene, vector)
+            require_vector(scene, "without", vector, Operation.ABLATE)
         return [self._case(first, second, scene) for first, second in combinations(self.of, 2)]
 
     def _case(self, first: str, second: str, scene: Scene) -> Case:
@@ -289,13 +295,3 @@ class Convergence(Directed):
                 f"one more for min_margin; found {named}"
             )
         return case
-
-
-def _require_ablation(scene: Scene, vector: str) -> None:
-    vectors = scene.release.vectors
-    if vector not in vectors:
-        raise UnknownNameError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
-    if vectors[vector].operation is not Operation.ABLATE:
-        raise SuiteError(
-            f"without: the vector {vector!r} has `operation: {vectors[vector].operation}`; expected `ablate`"
-        )

@@ -8,13 +8,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from coherence.errors import SuiteError, UnknownNameError, did_you_mean
+from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene, Steer
 from coherence.properties.case import Case
 from coherence.properties.columns import SITES, at_least, interval_series, table
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
-from coherence.properties.eligibility import cast, require_probes, supporting
+from coherence.properties.eligibility import cast, require_probes, require_vector, supporting
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, RECOVERED, SIZE
 from coherence.properties.read_replies import ReadReplies
@@ -286,7 +286,7 @@ class Gateway(Property):
         """One case per persona that has a prompt and a vector."""
         require_probes(scene, LEAST_PROBES, "gateway")
         if self.beside is not None:
-            _require_addition(scene, self.beside)
+            _require_equal_doses(scene, "beside", self.beside)
         able = supporting((Regime.PROMPT, Regime.STEERING), scene)
         cases = (self._case(name, scene) for name in cast(self.personas, scene, able.__contains__))
         return self.at_least_one(cases, "with a prompt and a vector")
@@ -294,7 +294,7 @@ class Gateway(Property):
     def _case(self, persona: str, scene: Scene) -> Case:
         for regime in (Regime.PROMPT, Regime.STEERING):
             scene.condition(persona, regime)  # complains of what is missing
-        _require_addition(scene, scene.vector_of(persona))
+        _require_equal_doses(scene, "gateway", scene.vector_of(persona))
         others = (name for name in supporting((Regime.PROMPT,), scene) if name != persona)
         personas = (persona, *others)
         if self.min_profile is not None and len(personas) < LEAST_BEHAVIOURS:
@@ -305,13 +305,10 @@ class Gateway(Property):
         return GatewayCase(persona, str(Regime.STEERING), self, scene, personas)
 
 
-def _require_addition(scene: Scene, vector: str) -> None:
-    vectors = scene.release.vectors
-    if vector not in vectors:
-        raise UnknownNameError(f"the release has no vector {vector!r}{did_you_mean(vector, vectors)}")
-    source = vectors[vector]
-    if source.operation is not Operation.ADD or source.unit != "norm":
+def _require_equal_doses(scene: Scene, key: str, vector: str) -> None:
+    source = require_vector(scene, key, vector, Operation.ADD)
+    if source.unit != "norm":
         raise SuiteError(
-            f"gateway adds a vector at equal doses, in units of the norm at each site: the vector {vector!r} "
-            f"has `operation: {source.operation}` and `unit: {source.unit}`; expected `add` and `norm`"
+            f"{key}: the vector {vector!r} has `unit: {source.unit}`; expected `norm`, for equal doses at "
+            "all sites"
         )

@@ -1,5 +1,6 @@
-"""What is left of an adapter's effect where the direction of another one is taken away."""
+"""What of an adapter's effect on its own replies is there where something is changed about it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,10 @@ FAINT = 0.01  # nats; an adapter that changes a token by less on average has no 
 
 
 @dataclass(frozen=True)
-class Ablation:
-    """One persona's adapter, and a vector that takes the direction of another's away: h - (h.r) r.
+class Transferred(ABC):
+    """One persona's adapter, and a vector of the release. What is read is what the adapter says by itself.
 
-    With `drawn`, a seed, the direction is a random one. What is read is what the adapter says by itself.
+    With `drawn`, a seed, the vector's direction is a random one.
     """
 
     scene: Scene
@@ -31,21 +32,25 @@ class Ablation:
         return self.scene.condition(self.persona, Regime.ADAPTER)
 
     @property
-    def ablated(self) -> Condition:
-        """The adapter without the direction."""
-        dose = self.scene.release.vectors[self.vector].usual_dose
-        return replace(self.whole, steers=(Steer(self.vector, dose, self.drawn),))
+    @abstractmethod
+    def changed(self) -> Condition:
+        """What is held against it."""
+
+    @property
+    def steer(self) -> Steer:
+        """The vector at its usual dose."""
+        return Steer(self.vector, self.scene.release.vectors[self.vector].usual_dose, self.drawn)
 
     def needs(self) -> list[Likelihood]:
-        """Read the adapter's own replies bare, under it, and under it without the direction."""
+        """Read the adapter's own replies bare, under it, and under what is held against it."""
         return [one for condition in self._conditions for one in self._likelihoods(condition)]
 
     def effects(self, record: Record) -> Effects:
-        """Log p(token | persona) - log p(token | bare), without the direction against as it is."""
-        bare, whole, ablated = (
+        """Log p(token | persona) - log p(token | bare), changed against as it is."""
+        bare, whole, changed = (
             [record.likelihood(one) for one in self._likelihoods(condition)] for condition in self._conditions
         )
-        return Effects.of(_less(ablated, bare), _less(whole, bare), self.scene.clusters)
+        return Effects.of(_less(changed, bare), _less(whole, bare), self.scene.clusters)
 
     def size(self, record: Record) -> float:
         """Root mean square of the adapter's effect on a token, in nats."""
@@ -54,11 +59,31 @@ class Ablation:
 
     @property
     def _conditions(self) -> tuple[Condition, Condition, Condition]:
-        return self.scene.bare, self.whole, self.ablated
+        return self.scene.bare, self.whole, self.changed
 
     def _likelihoods(self, condition: Condition) -> list[Likelihood]:
         replies = (Reply(self.whole, probe, self.scene.decoding) for probe in self.scene.probes)
         return [Likelihood(condition, reply.probe, reply) for reply in replies]
+
+
+@dataclass(frozen=True)
+class Ablation(Transferred):
+    """The adapter, and a vector that takes the direction of another's away: h - (h.r) r."""
+
+    @property
+    def changed(self) -> Condition:
+        """The adapter without the direction."""
+        return replace(self.whole, steers=(self.steer,))
+
+
+@dataclass(frozen=True)
+class Replacement(Transferred):
+    """A vector in the adapter's place."""
+
+    @property
+    def changed(self) -> Condition:
+        """The vector alone."""
+        return replace(self.scene.bare, steers=(self.steer,))
 
 
 def _less(these: Sequence[Real], those: Sequence[Real]) -> list[Array]:

@@ -167,9 +167,14 @@ def test_a_vector_that_is_not_there_is_named():
 def test_a_vector_that_adds_no_equal_dose_is_refused():
     asked = gateway(beside="by-adapter", max_loss=0.1)
     with pytest.raises(
-        SuiteError, match="has `operation: ablate` and `unit: norm`; expected `add` and `norm`"
+        SuiteError, match="beside: the vector 'by-adapter' has `operation: ablate`; expected `add`"
     ):
         asked.cases(a_scene(operation=Operation.ABLATE))
+
+
+def test_a_raw_vector_has_no_equal_doses():
+    with pytest.raises(SuiteError, match="the vector 'by-adapter' has `unit: raw`; expected `norm`"):
+        gateway(beside="by-adapter", max_loss=0.1).cases(a_scene(unit="raw"))
 
 
 def test_a_profile_needs_the_replies_of_others():
