@@ -131,7 +131,8 @@ class ConstantShiftCase(Case[ConstantShiftSample]):
     @cached_property
     def replacement(self) -> Replacement | None:
         """The vector in the adapter's place, where one is named."""
-        return self.spec.vector and Replacement(self.scene, self.persona, self.spec.vector, self.drawn)
+        vector = self.spec.vector
+        return None if vector is None else Replacement(self.scene, self.persona, vector, self.drawn)
 
     def _replaced(
         self, sample: ConstantShiftSample, replacement: Replacement, least: float, most: float
