@@ -16,6 +16,7 @@ import truth_looks
 import truth_page
 import truth_rates
 import truth_space
+import truth_steering
 import truth_tail
 import truth_voice
 from rounds import CONSOLE, table
@@ -38,6 +39,7 @@ from truth_page import (
     OF_RATES,
     OF_SAMPLES,
     OF_SPACE,
+    OF_STEERING,
     OF_VOICE,
     POWER,
 )
@@ -264,6 +266,17 @@ def anchors(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_anchors()
 
 
+def steering(replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of what vectors and adapters do are wrong; no model is needed."""
+    rows = [one.row for one in truth_steering.covered(replications, seed)]
+    coverage(rows)
+    bias(rows)
+    false_alarm(rows)
+    if keep:
+        _write(OF_STEERING, [asdict(row) for row in rows])
+        truth_page.write_steering()
+
+
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
     """Print what many claims cost one; no model is needed."""
     lines = [asdict(one) for one in padded(replications, seed)]
@@ -292,6 +305,7 @@ MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "judges": judges,
     "space": space,
     "anchors": anchors,
+    "steering": steering,
     "padding": tell_padding,
     "looks": looks,
 }

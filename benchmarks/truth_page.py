@@ -22,6 +22,7 @@ OF_SPACE = RESULTS / "truth_space.csv"
 OF_VOICE = RESULTS / "truth_voice.csv"
 OF_JUDGES = RESULTS / "truth_judges.csv"
 OF_ANCHORS = RESULTS / "truth_anchors.csv"
+OF_STEERING = RESULTS / "truth_steering.csv"
 OF_LOOKS = RESULTS / "truth_looks.csv"
 OF_PADDING = RESULTS / "truth_padding.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
@@ -97,6 +98,11 @@ def write_space() -> None:
 def write_anchors() -> None:
     """Put the tables of made-up directions of anchors between marks of their own."""
     _put("anchors", OF_ANCHORS)
+
+
+def write_steering() -> None:
+    """Put the tables of made-up vectors and adapters between marks of their own."""
+    _put("steering", OF_STEERING)
 
 
 def write_padding() -> None:

@@ -1,4 +1,4 @@
-"""Made-up vectors and adapters, and how often intervals of what they do do not hold the truth.
+"""Made-up vectors and adapters: how often intervals do not hold the truth of what they do.
 
 No model is run. For `conflict` a vector goes evenly from one prompt to the other; for `gateway` it acts at five
 sites, two of which are as good as each other; for `convergence` two adapters share a direction, of which two
