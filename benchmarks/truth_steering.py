@@ -1,9 +1,9 @@
 """Made-up vectors and adapters: how often intervals do not hold the truth of what they do.
 
-No model is run. For `conflict` a vector goes evenly from one prompt to the other; for `gateway` it acts at five
-sites, two of which are as good as each other; for `convergence` two adapters share a direction, of which two
-others have less, and half of one's effect is left without it; for `constant_shift` a share of what an adapter
-adds is one vector. Every question adds something of its own to each, half of it the template's.
+No model is run. For `conflict` a vector goes evenly from one prompt to the other; for `gateway` it acts at
+five sites, two of which are as good as each other; for `convergence` two adapters share a direction, of which
+two others have less, and half of one effect is left without it; for `constant_shift` a share of what an
+adapter adds is one vector. Every question adds something of its own to each, half of it the template's.
 """
 
 from collections.abc import Iterator
