@@ -21,9 +21,9 @@ from coherence.properties.eligibility import (
     supporting,
 )
 from coherence.properties.lengths import by_length
+from coherence.properties.prompted_replies import PromptedReplies
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SHARE
-from coherence.properties.read_replies import ReadReplies
 from coherence.statistics.preference import Preference
 from coherence.vocabulary import Criterion, Figures, ProbeNote, Regime, Table
 from coherence.vocabulary.evidence import number, ranged
@@ -109,9 +109,9 @@ class VoiceCase(Case[VoiceSample]):
         return {name: [replace(self, scene=scene) for scene in several] for name, several in scenes}
 
     @cached_property
-    def read(self) -> ReadReplies:
+    def read(self) -> PromptedReplies:
         """What each prompted persona replies to every probe, the judged one first."""
-        return ReadReplies(self.scene, (self.persona, *self.others))
+        return PromptedReplies(self.scene, (self.persona, *self.others))
 
     def _accuracy(self, sample: VoiceSample, least: float) -> Criterion:
         return held(

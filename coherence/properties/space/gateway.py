@@ -15,9 +15,9 @@ from coherence.properties.columns import SITES, at_least, interval_series, table
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes, require_vector, supporting
+from coherence.properties.prompted_replies import PromptedReplies
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, RECOVERED, SIZE
-from coherence.properties.read_replies import ReadReplies
 from coherence.properties.space.swept import Swept
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.geometry import Array
@@ -159,9 +159,9 @@ class GatewayCase(Case[GatewaySample]):
         return None if name is None else self._sweep(Steer(name, dose))
 
     @cached_property
-    def replies(self) -> ReadReplies:
+    def replies(self) -> PromptedReplies:
         """What the prompted personas reply, the judged one's first."""
-        return ReadReplies(self.scene, self.personas)
+        return PromptedReplies(self.scene, self.personas)
 
     def _sweep(self, vector: Steer | None) -> Swept:
         if vector is not None and self.spec.dose is not None:

@@ -12,7 +12,7 @@ from coherence.vocabulary import Regime
 
 
 @dataclass(frozen=True)
-class ReadReplies:
+class PromptedReplies:
     """What each prompted persona replies to every probe."""
 
     scene: Scene
