@@ -4,6 +4,7 @@ import argparse
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,24 +26,7 @@ from truth_composition import COMPOSITION
 from truth_draws import DESIGNS, Found, Row, replicated
 from truth_model import PERSONAS, TEMPLATES, World
 from truth_padding import padded
-from truth_page import (
-    BY_CHANCE,
-    NUMBERS,
-    OF_ANCHORS,
-    OF_CLASSIFIER,
-    OF_COMPOSITION,
-    OF_EFFECTS,
-    OF_JUDGES,
-    OF_KL,
-    OF_LOOKS,
-    OF_PADDING,
-    OF_RATES,
-    OF_SAMPLES,
-    OF_SPACE,
-    OF_STEERING,
-    OF_VOICE,
-    POWER,
-)
+from truth_page import BY_CHANCE, NUMBERS, OF_KL, POWER, kept
 
 from coherence.store import Store
 
@@ -155,9 +139,9 @@ def tell(command: str, found: Sequence[Found], keep: bool) -> None:
         false_alarm(intervals)
     curves = power(found) if command in ("power", "all") else None
     if keep:
-        _write(OF_COMPOSITION if composed else NUMBERS, [asdict(row) for row in rows])
+        _write(kept(command) if composed else NUMBERS, [asdict(row) for row in rows])
     if keep and composed:
-        truth_page.write_composition()
+        truth_page.write_drawn(command)
     if keep and curves:
         lines = [
             {"estimate": kind, "probes": probes, "n": n, "decided": round(share, 4)}
@@ -185,96 +169,20 @@ def rates(replications: int, seed: int, keep: bool) -> None:
     chance = truth_rates.by_chance(replications, seed)
     table("independent regimes", tuple(chance[0]), [tuple(map(str, line.values())) for line in chance])
     if keep:
-        _write(OF_RATES, [asdict(row) for row in rows])
+        _write(kept("rates"), [asdict(row) for row in rows])
         _write(BY_CHANCE, chance)
         truth_page.write_rates()
 
 
-def samples(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of several made-up replies to each probe are wrong."""
-    rows = [one.row for one in truth_rates.covered(replications, seed, "samples", truth_rates.SAMPLES)]
-    coverage(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_SAMPLES, [asdict(row) for row in rows])
-        truth_page.write_samples()
-
-
-def effects(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of made-up effects are wrong; no model is needed."""
-    rows = [one.row for one in truth_effects.covered(replications, seed)]
+def drawn(command: str, replications: int, seed: int, keep: bool) -> None:
+    """Tell how often intervals of what is made up are wrong; no model is needed."""
+    rows = [one.row for one in DRAWN[command](replications, seed)]
     coverage(rows)
     bias(rows)
     false_alarm(rows)
     if keep:
-        _write(OF_EFFECTS, [asdict(row) for row in rows])
-        truth_page.write_effects()
-
-
-def classifier(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of a classifier's accuracy are wrong; no model is needed."""
-    rows = [one.row for one in truth_classifier.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_CLASSIFIER, [asdict(row) for row in rows])
-        truth_page.write_classifier()
-
-
-def voice(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of leads and accuracies of voice are wrong; no model is needed."""
-    rows = [one.row for one in truth_voice.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_VOICE, [asdict(row) for row in rows])
-        truth_page.write_voice()
-
-
-def judges(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often corrected shares of made-up judges are wrong; no model is needed."""
-    rows = [one.row for one in truth_judges.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_JUDGES, [asdict(row) for row in rows])
-        truth_page.write_judges()
-
-
-def space(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals about several personas and roles are wrong; no model is needed."""
-    rows = [one.row for one in truth_space.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_SPACE, [asdict(row) for row in rows])
-        truth_page.write_space()
-
-
-def anchors(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of ratios along anchors are wrong; no model is needed."""
-    rows = [one.row for one in truth_anchors.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_ANCHORS, [asdict(row) for row in rows])
-        truth_page.write_anchors()
-
-
-def steering(replications: int, seed: int, keep: bool) -> None:
-    """Tell how often intervals of what vectors and adapters do are wrong; no model is needed."""
-    rows = [one.row for one in truth_steering.covered(replications, seed)]
-    coverage(rows)
-    bias(rows)
-    false_alarm(rows)
-    if keep:
-        _write(OF_STEERING, [asdict(row) for row in rows])
-        truth_page.write_steering()
+        _write(kept(command), [asdict(row) for row in rows])
+        truth_page.write_drawn(command)
 
 
 def tell_padding(replications: int, seed: int, keep: bool) -> None:
@@ -282,7 +190,7 @@ def tell_padding(replications: int, seed: int, keep: bool) -> None:
     lines = [asdict(one) for one in padded(replications, seed)]
     table("what many claims cost", tuple(lines[0]), [tuple(map(str, line.values())) for line in lines])
     if keep:
-        _write(OF_PADDING, lines)
+        _write(kept("padding"), lines)
         truth_page.write_padding()
 
 
@@ -291,21 +199,25 @@ def looks(replications: int, seed: int, keep: bool) -> None:
     lines = [asdict(one) for one in truth_looks.looked_at(replications, seed)]
     table("interim looks", tuple(lines[0]), [tuple(map(str, line.values())) for line in lines])
     if keep:
-        _write(OF_LOOKS, lines)
+        _write(kept("looks"), lines)
         truth_page.write_looks()
 
 
+DRAWN: dict[str, Callable[[int, int], Iterable[Found]]] = {
+    "samples": lambda draws, seed: truth_rates.covered(draws, seed, "samples", truth_rates.SAMPLES),
+    "effects": truth_effects.covered,
+    "classifier": truth_classifier.covered,
+    "voice": truth_voice.covered,
+    "judges": truth_judges.covered,
+    "space": truth_space.covered,
+    "anchors": truth_anchors.covered,
+    "steering": truth_steering.covered,
+}
+"""Intervals of made-up samples, by the command."""
 MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     "kl": tail,
     "rates": rates,
-    "samples": samples,
-    "effects": effects,
-    "classifier": classifier,
-    "voice": voice,
-    "judges": judges,
-    "space": space,
-    "anchors": anchors,
-    "steering": steering,
+    **{command: partial(drawn, command) for command in DRAWN},
     "padding": tell_padding,
     "looks": looks,
 }

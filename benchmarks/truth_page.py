@@ -12,22 +12,28 @@ from work import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 NUMBERS, POWER = RESULTS / "truth.csv", RESULTS / "truth_power.csv"
-OF_COMPOSITION = RESULTS / "truth_composition.csv"
 OF_KL = RESULTS / "truth_tail.csv"
-OF_RATES, BY_CHANCE = RESULTS / "truth_rates.csv", RESULTS / "truth_chance.csv"
-OF_SAMPLES = RESULTS / "truth_samples.csv"
-OF_EFFECTS = RESULTS / "truth_effects.csv"
-OF_CLASSIFIER = RESULTS / "truth_classifier.csv"
-OF_SPACE = RESULTS / "truth_space.csv"
-OF_VOICE = RESULTS / "truth_voice.csv"
-OF_JUDGES = RESULTS / "truth_judges.csv"
-OF_ANCHORS = RESULTS / "truth_anchors.csv"
-OF_STEERING = RESULTS / "truth_steering.csv"
-OF_LOOKS = RESULTS / "truth_looks.csv"
-OF_PADDING = RESULTS / "truth_padding.csv"
+BY_CHANCE = RESULTS / "truth_chance.csv"
 PAGE, PICTURE = ROOT / "docs" / "errors.md", ROOT / "docs" / "power.svg"
 BEGIN, END = "<!-- begin: python benchmarks/truth.py {} -->", "<!-- end -->"
+DRAWN = (
+    "composition",
+    "samples",
+    "effects",
+    "classifier",
+    "voice",
+    "judges",
+    "space",
+    "anchors",
+    "steering",
+)
+"""Commands that tell how often intervals are wrong, each between marks of its own."""
 Line = Mapping[str, str]
+
+
+def kept(command: str) -> Path:
+    """Find where a whole run of a command keeps its numbers."""
+    return RESULTS / f"truth_{command}.csv"
 
 
 def write() -> None:
@@ -37,11 +43,6 @@ def write() -> None:
     for row in _read(POWER):
         curves[row["estimate"], row["probes"]][int(row["n"])] = float(row["decided"])
     PICTURE.write_text(drawn(curves))
-
-
-def write_composition() -> None:
-    """Put the tables of the claims of composition between marks of their own."""
-    _put("composition", OF_COMPOSITION)
 
 
 def write_kl() -> None:
@@ -58,56 +59,21 @@ def write_kl() -> None:
 
 def write_rates() -> None:
     """Put the tables of made-up replies between marks of their own."""
-    _put("rates", OF_RATES)
+    _put("rates", kept("rates"))
     lines = [["rate of both", "probes", "kappa is judged", "and passes"], ["---"] * 4]
     for row in _read(BY_CHANCE):
         lines.append([row["rate"], row["n"], *(f"{float(row[share]):.1%}" for share in ("judged", "passed"))])
     _between("rates, by chance", "\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
-def write_samples() -> None:
-    """Put the tables of several made-up replies to each probe between marks of their own."""
-    _put("samples", OF_SAMPLES)
-
-
-def write_effects() -> None:
-    """Put the tables of made-up effects on tokens between marks of their own."""
-    _put("effects", OF_EFFECTS)
-
-
-def write_classifier() -> None:
-    """Put the tables of classifiers of made-up residuals between marks of their own."""
-    _put("classifier", OF_CLASSIFIER)
-
-
-def write_voice() -> None:
-    """Put the tables of made-up gains of replies between marks of their own."""
-    _put("voice", OF_VOICE)
-
-
-def write_judges() -> None:
-    """Put the tables of made-up judges between marks of their own."""
-    _put("judges", OF_JUDGES)
-
-
-def write_space() -> None:
-    """Put the tables of made-up personas and roles between marks of their own."""
-    _put("space", OF_SPACE)
-
-
-def write_anchors() -> None:
-    """Put the tables of made-up directions of anchors between marks of their own."""
-    _put("anchors", OF_ANCHORS)
-
-
-def write_steering() -> None:
-    """Put the tables of made-up vectors and adapters between marks of their own."""
-    _put("steering", OF_STEERING)
+def write_drawn(command: str) -> None:
+    """Put the tables of what a command made up between marks of their own."""
+    _put(command, kept(command))
 
 
 def write_padding() -> None:
     """Put what many claims cost one between marks of their own."""
-    rows = _read(OF_PADDING)
+    rows = _read(kept("padding"))
     suites = list(dict.fromkeys(row["suite"] for row in rows))
     effects = [effect for effect in dict.fromkeys(row["effect"] for row in rows) if effect != "healthy"]
     heads = [["fault", "red at all", *suites], ["---"] * (2 + len(suites))]
@@ -132,7 +98,7 @@ def write_padding() -> None:
 
 def write_looks() -> None:
     """Put what interim looks pass, cost and save between marks of their own."""
-    rows = _read(OF_LOOKS)
+    rows = _read(kept("looks"))
     cells = {(row["sample"], row["n"], row["looks"], row["bound"]): row for row in rows}
     heads = [
         ["sample", "probes", "looks before the last", "passes at the truth", "with 95 % at each look"],
@@ -206,8 +172,9 @@ def _range(numbers: Iterable[float]) -> str:
 
 if __name__ == "__main__":
     write()
-    write_composition()
     write_kl()
     write_rates()
-    write_samples()
+    for command in DRAWN:
+        write_drawn(command)
     write_padding()
+    write_looks()

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.executors.executor import Executor, Warn
 from coherence.engine.executors.local_judge import LocalJudge
+from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.requests.job import Job
 from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
 from coherence.plan import Answer, Measurement, Opinion, Outcome, Rating
@@ -25,41 +25,19 @@ class _Question(NamedTuple):
     turn: int
 
 
-class BesideJudges:
+class BesideJudges(Wrapper):
     """Runs jobs by another executor, but for ratings, which come when the others of these jobs are there.
 
     Equal texts are judged once, whatever said them: a judge's answers are stored by what it was asked.
     """
 
+    outside = frozenset({Rating})
+
     def __init__(self, executor: Executor, artefacts: Artefacts, store: Store, warn: Warn) -> None:
-        self._inner = executor
+        super().__init__(executor)
         self._artefacts = artefacts
         self._store = store
         self._warn = warn
-
-    @property
-    def name(self) -> str:
-        """That of the executor within."""
-        return self._inner.name
-
-    @property
-    def capabilities(self) -> frozenset[type]:
-        """What the executor within can measure, and ratings."""
-        return self._inner.capabilities | {Rating}
-
-    @property
-    def workers(self) -> int:
-        """Those of the executor within."""
-        return self._inner.workers
-
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
 
     def load(self) -> bool:
         """Load what the executor within does; a judge is loaded when it is asked."""

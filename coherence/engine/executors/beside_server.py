@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import cached_property, partial
 from math import sqrt
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.executors.executor import Executor
+from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.model.folder import json_told
 from coherence.engine.requests.job import Job
 from coherence.errors import MeasurementError, in_a_sentence
@@ -46,39 +46,17 @@ class _Request(NamedTuple):
     ask: Callable[[], Value]
 
 
-class BesideServer:
+class BesideServer(Wrapper):
     """Runs jobs by another executor, but for what is outside of its model.
 
     The server is asked when all others have what they can run. Prompts are written here, one after the other.
     """
 
+    outside = frozenset(_OUTSIDE)
+
     def __init__(self, executor: Executor, artefacts: Artefacts) -> None:
-        self._inner = executor
+        super().__init__(executor)
         self._artefacts = artefacts
-
-    @property
-    def name(self) -> str:
-        """That of the executor within."""
-        return self._inner.name
-
-    @property
-    def capabilities(self) -> frozenset[type]:
-        """What the executor within can measure, and what is outside of it."""
-        return self._inner.capabilities | frozenset(_OUTSIDE)
-
-    @property
-    def workers(self) -> int:
-        """Those of the executor within."""
-        return self._inner.workers
-
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
 
     def load(self) -> bool:
         """Load nothing ahead: it may be that only the server is asked."""
