@@ -112,6 +112,10 @@ def _are_layers(value: object) -> bool:
     return all(isinstance(one, int) for one in (value if isinstance(value, list) else [value]))
 
 
+def _are_token_ids(value: object) -> bool:
+    return isinstance(value, list) and all(type(one) is int and one >= 0 for one in value)
+
+
 def _maps_to(is_one: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, dict) and all(map(is_one, value.values()))
 
@@ -126,5 +130,5 @@ _TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "exclude_modules": ("names of modules", _are_names),
     "layers_pattern": ("names of lists of layers", _are_names),
     "layers_to_transform": ("numbers of layers", _are_layers),
-    "alora_invocation_tokens": ("token ids", _are_layers),
+    "alora_invocation_tokens": ("a list of token ids", _are_token_ids),
 }

@@ -36,6 +36,8 @@ def test_a_plain_one_is_read(tmp_path: Path) -> None:
         ("target_modules", {"q_proj": 1}, "expected names of modules"),
         ("target_modules", [1], "expected names of modules"),
         ("layers_to_transform", ["1"], "expected numbers of layers"),
+        ("alora_invocation_tokens", 5, "expected a list of token ids"),
+        ("alora_invocation_tokens", [5, -1], "expected a list of token ids"),
     ],
 )
 def test_values_of_other_types_are_told(tmp_path: Path, setting: str, value: Any, expected: str) -> None:

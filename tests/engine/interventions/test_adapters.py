@@ -257,7 +257,8 @@ UNFIT: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "activated by words": (
         lambda folder: reworded(other_base(folder, lora()), alora_invocation_tokens=["assistant"]),
-        r"sets alora_invocation_tokens to \['assistant'\] in adapter_config.json; expected token ids",
+        r"sets alora_invocation_tokens to \['assistant'\] in adapter_config.json; "
+        "expected a list of token ids",
     ),
     "pissa": (
         lambda folder: reworded(other_base(folder, lora()), init_lora_weights="pissa"),
