@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coherence.plugin.options import OPTIONS, setting_of
+from coherence.plugin.options import OPTIONS, Setting, setting_of
 
 # What stands in the configuration, and what it comes to in a folder.
 CONFIGURED = {
@@ -48,6 +48,7 @@ VARIABLES = {
     "--coherence-dtype": ("COHERENCE_DTYPE", "float16"),
     "--coherence-engine": ("COHERENCE_ENGINE", "ray"),
     "--coherence-inconclusive": ("COHERENCE_INCONCLUSIVE", "warn"),
+    "--coherence-looks": ("COHERENCE_LOOKS", "12"),
     "--coherence-rehash": ("COHERENCE_REHASH", "false"),
     "--coherence-served": ("COHERENCE_SERVED", "http://127.0.0.1:8000"),
     "--coherence-served-fresh": ("COHERENCE_SERVED_FRESH", "false"),
@@ -109,10 +110,9 @@ def test_a_variable_comes_before_the_configuration_and_after_the_command_line(co
     key, other = OPTIONS[flag].key, CONFIGURED[flag][0]
     monkeypatch.setenv(variable, written)
     config = configure(f"{key} = {other}")
-    found = setting_of(config, flag)
-    assert (str(found.value), *found[1:]) == (written, variable, None)
+    assert setting_of(config, flag) == OPTIONS[flag].read(Setting(written, variable))
     found = setting_of(configure(f"{key} = {written}", f"{flag}={other}"), flag)
-    assert (str(found.value), *found[1:]) == (other, flag, None)
+    assert found == OPTIONS[flag].read(Setting(other, flag))
     monkeypatch.setenv(variable, "")
     assert setting_of(config, flag).value == CONFIGURED[flag][1](config.rootpath)
 
@@ -148,6 +148,7 @@ def test_a_wrong_variable_is_a_usage_error(bench, monkeypatch, flag):
     assert run.ret == 4
     wrong = {
         "--coherence-engine": "unknown engine 'x'; expected one of ",
+        "--coherence-looks": "expected numbers of probes, such as 8,16, found 'x'",
         "--coherence-rehash": "expected true or false, found 'x'",
         "--coherence-served": "found 'x' as the URL of a server; expected http or https",
         "--coherence-served-fresh": "expected true or false, found 'x'",
