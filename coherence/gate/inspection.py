@@ -18,7 +18,7 @@ class Inspection:
     """What of the artefacts that take part does not go together; those of a hub are fetched for it."""
 
     def __init__(
-        self, needs: Sequence[Needs], artefacts: Artefacts, said: ReleaseRemarks, scenes: Iterable[Scene]
+        self, needs: Sequence[Needs], artefacts: Artefacts, said: ReleaseRemarks, scenes: Sequence[Scene]
     ) -> None:
         self._needs, self._artefacts = needs, artefacts
         involved = carried(chain.from_iterable(one.plan for one in needs), artefacts)
@@ -48,7 +48,7 @@ class Inspection:
                 yield (kind, name), remark, self._artefacts.blamed(ArtefactError(str(remark)), kind, name)
 
 
-def _trained(named: Named, scenes: Iterable[Scene]) -> Iterator[Remark]:
+def _trained(named: Named, scenes: Sequence[Scene]) -> Iterator[Remark]:
     """Yield which probes an adapter was trained on, unless they are left out."""
     kind, name = named
     told = [scene.trained[name] for scene in scenes if kind == "adapters" and name in scene.trained]

@@ -86,8 +86,7 @@ def looks_at(assertion: Assertion, scene: Scene, needs: Needs, after: Sequence[i
     order = _order(scene)
     of = len(order)
     is_of_probes = needs.problem is None and assertion.case.units == ("probes",)
-    whole = len(set(needs.decisive))
-    narrowed = list(_narrowed(assertion, scene, order, after, whole)) if is_of_probes else []
+    narrowed = list(_narrowed(assertion, scene, needs, order, after)) if is_of_probes else []
     sizes = [*(size for size, _ in narrowed), of]
     levels = look_levels(sizes, _LEVEL)
     several = [*(early for _, early in narrowed), assertion]
@@ -104,7 +103,7 @@ def _order(scene: Scene) -> list[str]:
 
 
 def _narrowed(
-    assertion: Assertion, scene: Scene, order: Sequence[str], after: Sequence[int], whole: int
+    assertion: Assertion, scene: Scene, needs: Needs, order: Sequence[str], after: Sequence[int]
 ) -> Iterator[tuple[int, Assertion]]:
     for size in after:
         if size >= len(order):
@@ -112,7 +111,7 @@ def _narrowed(
         first = frozenset(order[:size])
         probes = tuple(probe for probe in scene.probes if probe.cluster in first)
         case = _same(assertion, replace(scene, probes=probes))
-        if case is None or len(set(case.needs())) == whole:
+        if case is None or len(set(case.needs())) == len(set(needs.decisive)):
             return  # it has questions of its own, or cannot do with fewer
         yield size, replace(assertion, case=case)
 

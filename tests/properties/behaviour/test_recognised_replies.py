@@ -88,14 +88,10 @@ def judged(case: Any, **planted: Any) -> Evidence:
     return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
 
 
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
-
-
 def test_replies_that_read_as_the_prompts_are_recognised_and_no_control_is():
     evidence = judged(a_case())
     assert evidence.verdict is Verdict.PASS
-    assert by_key(evidence)["min_rate"].estimate.value == 1
+    assert worlds.by_key(evidence)["min_rate"].estimate.value == 1
     assert {control.name: control.verdict for control in evidence.controls} == {
         "nothing in its place": Verdict.FAIL,
         "counsel by adapter": Verdict.FAIL,

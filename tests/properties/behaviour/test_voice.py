@@ -1,7 +1,6 @@
 """Made-up likelihoods: personas that find their own replies likely, and regimes that do as much or less."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import worlds
 from pydantic import ValidationError
 
 from coherence.errors import MeasurementError, SuiteError
-from coherence.plan import Answer, Condition, Measurement, Record, Reply
+from coherence.plan import Answer, Condition, Measurement, Reply
 from coherence.properties.behaviour.voice import Voice
 from coherence.vocabulary import Evidence, Verdict
 
@@ -64,22 +63,14 @@ def judged(
         text = np.linspace(-3, -1, TOKENS) + (0 if one.condition == case.scene.bare else noise)
         return (text + gain(one.condition, put_in(one.text.condition))).astype(np.float32)
 
-    cases = (case, *chain.from_iterable(case.controls().values()))
-    record = Record(
-        {need: value(need) for need in dict.fromkeys(need for one in cases for need in one.needs())}
-    )
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
-
-
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
+    return worlds.controlled(case, value)
 
 
 def test_a_regime_that_finds_the_personas_replies_likelier_passes_and_no_control_does():
     evidence = judged(a_case())
     assert evidence.verdict is Verdict.PASS
-    assert by_key(evidence)["min_share"].estimate.value == pytest.approx(0.6, abs=0.08)
-    assert by_key(evidence)["min_accuracy"].estimate.value == 1
+    assert worlds.by_key(evidence)["min_share"].estimate.value == pytest.approx(0.6, abs=0.08)
+    assert worlds.by_key(evidence)["min_accuracy"].estimate.value == 1
     assert {control.name: control.verdict for control in evidence.controls} == {
         "nothing in its place": Verdict.FAIL,
         "counsel by adapter": Verdict.FAIL,
@@ -102,14 +93,14 @@ def test_a_small_dose_leads_by_little_and_clearly():
 
 def test_nothing_in_the_regime_gains_nothing():
     evidence = judged(a_case(), strength=0.0)
-    assert by_key(evidence)["min_share"].verdict is Verdict.FAIL
-    assert by_key(evidence)["max_gap"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["min_share"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["max_gap"].verdict is Verdict.FAIL
 
 
 def test_anothers_artefact_leads_the_other_way_and_the_table_says_whose():
     evidence = judged(a_case(), instead="counsel")
     assert evidence.verdict is Verdict.FAIL
-    assert by_key(evidence)["min_accuracy"].estimate.value < 0.1
+    assert worlds.by_key(evidence)["min_accuracy"].estimate.value < 0.1
     (leads,) = evidence.tables
     assert leads.columns == ("prompt", "prompt low", "prompt high", "adapter", "adapter low", "adapter high")
     counsel, support = (row[leads.columns.index("adapter")] for row in leads.cells)

@@ -83,14 +83,10 @@ def judged(shares=None, **fields):
     return case.judge(World(case, shares or {}).record(), seed=0)
 
 
-def by_key(evidence):
-    return {criterion.key: criterion for criterion in evidence.criteria}
-
-
 def test_a_way_that_differs_by_rounding_passes():
     evidence = judged()
     assert evidence.verdict is Verdict.PASS
-    assert {key: one.estimate.name for key, one in by_key(evidence).items()} == LAWS
+    assert {key: one.estimate.name for key, one in worlds.by_key(evidence).items()} == LAWS
     assert evidence.notes == (
         "relative error of the weights: median 1e-06 over 12 modules",
         "replies with a marker of either persona: merged 100%, stacked 100%",
@@ -114,7 +110,7 @@ def test_what_fails_names_the_law(measured, share, keys):
     evidence = judged({measured: share})
     assert evidence.verdict is Verdict.FAIL
     assert evidence.decisive.estimate.name == LAWS[keys[0]]
-    failing = [one for one, criterion in by_key(evidence).items() if criterion.verdict is Verdict.FAIL]
+    failing = [one for one, criterion in worlds.by_key(evidence).items() if criterion.verdict is Verdict.FAIL]
     assert failing == keys
 
 
@@ -130,7 +126,7 @@ class Broken(World):
 def test_one_broken_probe_fails_whose_mean_decides_nothing():
     case = algebra(max_kl=0.03, max_worst_kl=0.2).cases(scene())[0]
     evidence = case.judge(Broken(case).record(), seed=0)
-    criteria = by_key(evidence)
+    criteria = worlds.by_key(evidence)
     assert criteria["max_kl"].verdict is Verdict.INCONCLUSIVE
     assert (criteria[HIGHEST].verdict, criteria[HIGHEST].law) == (Verdict.FAIL, True)
     assert criteria[HIGHEST].estimate.value == pytest.approx(24 * criteria["max_kl"].estimate.value, rel=1e-3)
@@ -153,7 +149,7 @@ def test_markers_alone_can_fail():
 
 
 def test_the_weights_of_the_worst_module_decide():
-    criterion = by_key(judged({WeightError: 0.5}))[WEIGHTS]
+    criterion = worlds.by_key(judged({WeightError: 0.5}))[WEIGHTS]
     assert criterion.estimate.value == criterion.estimate.low == criterion.estimate.high == 0.5
     assert criterion.law
     assert criterion.estimate.n == MODULES
@@ -167,14 +163,14 @@ def test_displacement_is_relative_to_what_the_stack_does():
     expected = np.linalg.norm(direction["counsel"]) / np.linalg.norm(
         direction["pirate"] + direction["counsel"]
     )
-    assert by_key(evidence)["max_displacement"].estimate.value == pytest.approx(expected, rel=1e-4)
+    assert worlds.by_key(evidence)["max_displacement"].estimate.value == pytest.approx(expected, rel=1e-4)
     assert evidence.curve.at[1] == "resid_post.0"
     assert evidence.curve.series["displacement"].values[0] is None
     assert evidence.curve.series["displacement"].values[1] == pytest.approx(expected, rel=1e-4)
 
 
 def test_an_interval_around_a_threshold_decides_nothing():
-    value = by_key(judged({NextToken: 0.5}))["max_kl"].estimate.value
+    value = worlds.by_key(judged({NextToken: 0.5}))["max_kl"].estimate.value
     evidence = judged({NextToken: 0.5}, max_kl=value)
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert evidence.decisive.key == "max_kl"
@@ -184,7 +180,7 @@ def test_a_stack_that_moves_nothing_decides_nothing():
     case = algebra().cases(scene())[0]
     world = World(case)
     world._direction = dict.fromkeys(NAMES, np.zeros(WIDTH))
-    criterion = by_key(case.judge(world.record(), seed=0))["max_displacement"]
+    criterion = worlds.by_key(case.judge(world.record(), seed=0))["max_displacement"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable == "the stack moves nothing at resid_post.0"
 
@@ -204,7 +200,7 @@ def test_without_a_largest_difference_nobody_replies():
     case = algebra(max_difference=None).cases(scene(markers=()))[0]
     assert not any(isinstance(need, Reply) for need in case.measurements())
     evidence = case.judge(World(case).record(), seed=0)
-    assert list(by_key(evidence)) == [WEIGHTS, "max_displacement", "max_kl", HIGHEST]
+    assert list(worlds.by_key(evidence)) == [WEIGHTS, "max_displacement", "max_kl", HIGHEST]
     assert evidence.verdict is Verdict.PASS
 
 

@@ -106,10 +106,6 @@ def judged(slug, world=World, asked=None, **fields):
     return case.judge(world(case, **fields).record(), seed=0)
 
 
-def by_key(evidence):
-    return {criterion.key: criterion for criterion in evidence.criteria}
-
-
 SUM, MIRROR, ORDER = (
     "adapter-adapter-vs-chimera",
     "prompt-adapter-vs-adapter-prompt",
@@ -121,7 +117,7 @@ SUM, MIRROR, ORDER = (
 def test_ways_that_come_to_the_same_pass(slug):
     evidence = judged(slug)
     assert evidence.verdict is Verdict.PASS
-    criteria = by_key(evidence)
+    criteria = worlds.by_key(evidence)
     assert criteria["max_distance"].estimate.value < 0.05
     assert criteria["min_profile"].estimate.value == pytest.approx(1)
     assert criteria["min_direction"].estimate.value > 0.95
@@ -130,7 +126,7 @@ def test_ways_that_come_to_the_same_pass(slug):
 
 def test_the_seed_pair_is_the_unit_of_the_distance():
     evidence = judged(SUM, asked={"twin": "again", "max_distance": 2})
-    distance = by_key(evidence)["max_distance"]
+    distance = worlds.by_key(evidence)["max_distance"]
     assert distance.estimate.name == "KL / seed-pair null"
     assert distance.estimate.value == pytest.approx(1, abs=0.2)
     assert distance.verdict is Verdict.PASS
@@ -168,7 +164,7 @@ def of_another(condition):
 
 def test_a_chimera_of_something_else_fails_in_every_way_although_its_raw_cosine_is_high():
     evidence = judged(SUM, held=of_another)
-    criteria = by_key(evidence)
+    criteria = worlds.by_key(evidence)
     assert {key for key in criteria if criteria[key].verdict is Verdict.FAIL} >= {
         "max_distance", "min_profile", "min_direction",
     }  # fmt: skip
@@ -184,7 +180,7 @@ def weak_prompts(condition):
 
 def test_a_regime_that_wins_over_another_is_an_asymmetry():
     evidence = judged(MIRROR, held=weak_prompts)
-    criterion = by_key(evidence)["max_asymmetry"]
+    criterion = worlds.by_key(evidence)["max_asymmetry"]
     assert criterion.verdict is Verdict.FAIL
     assert criterion.estimate.value > 1  # the first way leans to the second persona, which its adapter holds
     wins = evidence.tables[-1]
@@ -202,7 +198,7 @@ def test_a_persona_that_wins_by_every_regime_is_no_asymmetry_of_ways():
         }
 
     evidence = judged(MIRROR, held=loud)
-    assert by_key(evidence)["max_asymmetry"].verdict is Verdict.PASS
+    assert worlds.by_key(evidence)["max_asymmetry"].verdict is Verdict.PASS
     assert evidence.tables[-1].cells[0][3] < -0.3
 
 
@@ -215,7 +211,7 @@ def first_prompt_wins(condition):
 
 def test_prompts_whose_order_matters_are_not_equivalent():
     evidence = judged(ORDER, held=first_prompt_wins)
-    criteria = by_key(evidence)
+    criteria = worlds.by_key(evidence)
     assert criteria["max_asymmetry"].estimate.value < -1
     assert criteria["max_asymmetry"].verdict is Verdict.FAIL
     assert criteria["min_profile"].verdict is Verdict.FAIL
@@ -229,7 +225,7 @@ class Mute(World):
 
 
 def test_profiles_without_a_marker_are_no_agreement():
-    criterion = by_key(judged(SUM, Mute))["min_profile"]
+    criterion = worlds.by_key(judged(SUM, Mute))["min_profile"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable == (
         "the marker profile of adapter-adapter and chimera is not told from that of bare"
@@ -244,7 +240,7 @@ class Parrot(World):
 
 
 def test_markers_that_the_bare_model_shows_as_well_are_no_agreement():
-    assert by_key(judged(SUM, Parrot))["min_profile"].verdict is Verdict.INCONCLUSIVE
+    assert worlds.by_key(judged(SUM, Parrot))["min_profile"].verdict is Verdict.INCONCLUSIVE
 
 
 class Idle(World):
@@ -255,13 +251,13 @@ class Idle(World):
 
 
 def test_ways_with_the_next_token_of_bare_are_not_compared():
-    criterion = by_key(judged(SUM, Idle))["max_distance"]
+    criterion = worlds.by_key(judged(SUM, Idle))["max_distance"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert "there is nothing to compare" in criterion.unreliable
 
 
 def test_directions_lost_in_noise_are_inconclusive():
-    criterion = by_key(judged(SUM, noise=60.0))["min_direction"]
+    criterion = worlds.by_key(judged(SUM, noise=60.0))["min_direction"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert "the ceiling" in criterion.unreliable
 
@@ -285,7 +281,7 @@ def test_a_way_that_moves_nothing_is_undefined_and_no_cosine_of_0():
                 rows[1] = self._question[PROBES.index(need.probe)]
             return rows
 
-    criterion = by_key(judged("steering-steering-vs-chimera", NoMoves))["min_direction"]
+    criterion = worlds.by_key(judged("steering-steering-vs-chimera", NoMoves))["min_direction"]
     assert criterion.unreliable == "steering-steering moves nothing at resid_post.0"
 
 
@@ -305,7 +301,7 @@ def test_the_tables_are_of_all_ways_and_symmetric():
     assert wins.rows == squares[0].rows
     place = [squares[0].rows.index(slug) for slug in ("adapter-adapter", "chimera")]
     assert squares[2].cells[place[0]][place[1]] == pytest.approx(
-        by_key(evidence)["min_direction"].estimate.value, abs=1e-5
+        worlds.by_key(evidence)["min_direction"].estimate.value, abs=1e-5
     )
 
 
@@ -449,6 +445,6 @@ def test_few_markers_make_no_profile():
     few = {name: Persona(prompt=f"Be {name}.", markers=[name, f"{name}s"]) for name in NAMES}
     found = equivalence().cases(replace(scene(), personas=few))
     case = next(case for case in found if case.slug == SUM)
-    criterion = by_key(case.judge(World(case).record(), 0))["min_profile"]
+    criterion = worlds.by_key(case.judge(World(case).record(), 0))["min_profile"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
     assert criterion.unreliable == "4 markers make no profile, at least 8 are needed"

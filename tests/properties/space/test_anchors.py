@@ -75,10 +75,6 @@ def judged(case: Any, prompt: float = 0.4, adapter: float = 0.4, noise: float = 
     return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
 
 
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
-
-
 def test_a_persona_that_goes_its_own_way_passes_and_no_control_does():
     evidence = judged(a_case(max_ratio_difference=0.2))
     assert evidence.verdict is Verdict.PASS
@@ -113,22 +109,22 @@ def test_the_raw_ratio_counts_what_any_persona_does():
 
 def test_an_inversion_in_one_regime_fails_there_and_says_where():
     evidence = judged(a_case(), adapter=1.5)
-    assert by_key(evidence)["max_ratio"].verdict is Verdict.FAIL
-    assert by_key(evidence)["max_ratio"].estimate.value == pytest.approx(1.5, abs=0.05)
+    assert worlds.by_key(evidence)["max_ratio"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["max_ratio"].estimate.value == pytest.approx(1.5, abs=0.05)
     assert re.match(
         r"along wallace's direction thorn goes 1[45]\d% as far as wallace itself by adapter", evidence.fact
     )
 
 
 def test_regimes_that_do_not_agree_on_the_ratio_fail_that_alone():
-    criteria = by_key(judged(a_case(max_ratio_difference=0.2), adapter=0.8))
+    criteria = worlds.by_key(judged(a_case(max_ratio_difference=0.2), adapter=0.8))
     assert criteria["max_ratio_difference"].verdict is Verdict.FAIL
     assert criteria["max_ratio_difference"].estimate.value == pytest.approx(0.4, abs=0.05)
     assert criteria["max_ratio"].verdict is criteria["min_own"].verdict is Verdict.PASS
 
 
 def test_the_lead_of_its_own_direction_is_a_difference_of_cosines():
-    lead = by_key(judged(a_case(), 0.4, 0.4))["min_own"].estimate
+    lead = worlds.by_key(judged(a_case(), 0.4, 0.4))["min_own"].estimate
     # Its cosine with itself is 1, and that of d + 0.4 w with w is 0.4 / sqrt(1.16).
     assert lead.value == pytest.approx(1 - 0.4 / np.sqrt(1.16), abs=0.03)
     assert lead.low < lead.value < lead.high

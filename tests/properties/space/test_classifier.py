@@ -1,7 +1,6 @@
 """Made-up residuals: personas with directions of their own, that a regime moves along, or elsewhere."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import worlds
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError, UnknownNameError
-from coherence.plan import Answer, Condition, Measurement, Record, Reply
+from coherence.plan import Answer, Condition, Measurement, Reply
 from coherence.properties.control import DRAWN
 from coherence.properties.space.classifier import Classifier
 from coherence.vocabulary import Evidence, Verdict
@@ -64,15 +63,7 @@ def judged(case: Any, prompted: float = 1.0, strength: float = 1.0, swapped: boo
         noise = drawn.normal(size=(DEPTHS, WIDTH)) * 0.5
         return (TOPICS[one.probe.id] + moved(one.condition) + noise).astype(np.float32)
 
-    cases = (case, *chain.from_iterable(case.controls().values()))
-    record = Record(
-        {need: value(need) for need in dict.fromkeys(need for one in cases for need in one.needs())}
-    )
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
-
-
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
+    return worlds.controlled(case, value)
 
 
 def test_a_regime_that_moves_as_prompts_do_is_read_and_no_control_is():
@@ -93,10 +84,10 @@ def test_a_regime_that_moves_as_prompts_do_is_read_and_no_control_is():
 
 def test_a_regime_that_hardly_moves_is_not_read_though_prompts_are():
     evidence = judged(a_case(), strength=0.2)
-    assert by_key(evidence)["min_transfer"].verdict is Verdict.FAIL
-    assert by_key(evidence)["max_gap"].verdict is Verdict.FAIL
-    gap = by_key(evidence)["max_gap"].estimate
-    assert gap.value == pytest.approx(1.0 - by_key(evidence)["min_transfer"].estimate.value, abs=0.05)
+    assert worlds.by_key(evidence)["min_transfer"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["max_gap"].verdict is Verdict.FAIL
+    gap = worlds.by_key(evidence)["max_gap"].estimate
+    assert gap.value == pytest.approx(1.0 - worlds.by_key(evidence)["min_transfer"].estimate.value, abs=0.05)
     taken = dict(zip(evidence.tables[0].rows, evidence.tables[0].cells, strict=True))
     assert taken["pirate"][0] > 0.9
     assert taken["pirate"][1] < 0.5
@@ -104,7 +95,7 @@ def test_a_regime_that_hardly_moves_is_not_read_though_prompts_are():
 
 def test_another_personas_adapter_is_taken_for_that():
     evidence = judged(a_case(), swapped=True)
-    assert by_key(evidence)["min_transfer"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["min_transfer"].verdict is Verdict.FAIL
     taken = dict(zip(evidence.tables[0].rows, evidence.tables[0].cells, strict=True))
     assert taken["pirate"][0] > 0.9
     assert taken["pirate"][1] == 0

@@ -1,7 +1,6 @@
 """Made-up displacements: one vector everywhere, and what each probe and position has of its own."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -53,21 +52,13 @@ def judged(case: Any, share: float = 0.6, replaced: float = 0.5) -> Evidence:
         own = drawn.normal(size=(DEPTHS, WIDTH))
         return np.float32(np.sqrt(share) * SHIFT / np.std(SHIFT) + np.sqrt(1 - share) * own)
 
-    cases = (case, *chain.from_iterable(case.controls().values()))
-    record = Record(
-        {need: value(need) for need in dict.fromkeys(need for one in cases for need in one.needs())}
-    )
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
-
-
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
+    return worlds.controlled(case, value)
 
 
 def test_a_share_within_its_range_passes_and_no_control_does():
     evidence = judged(a_case())
     assert evidence.verdict is Verdict.PASS
-    estimate = by_key(evidence)["share"].estimate
+    estimate = worlds.by_key(evidence)["share"].estimate
     assert estimate.low <= 0.6 <= estimate.high
     assert {control.name: control.verdict for control in evidence.controls} == {
         "nothing in its place": Verdict.INCONCLUSIVE,
@@ -97,7 +88,7 @@ def test_an_adapter_that_does_nothing_decides_nothing():
 @pytest.mark.parametrize(("replaced", "verdict"), [(0.5, Verdict.PASS), (0.1, Verdict.FAIL)])
 def test_a_vector_in_its_place_has_a_share_of_its_effect(replaced: float, verdict: Verdict):
     evidence = judged(a_case(vector="shift", replaced=(0.3, 0.9)), replaced=replaced)
-    criterion = by_key(evidence)["replaced"]
+    criterion = worlds.by_key(evidence)["replaced"]
     assert criterion.verdict is verdict
     assert criterion.estimate.name == "effect of shift in its place"
     assert criterion.estimate.value == pytest.approx(replaced, abs=1e-3)

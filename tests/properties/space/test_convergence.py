@@ -1,7 +1,6 @@
 """Made-up adapters: two for one trait that share a direction, and others for other traits."""
 
 from dataclasses import replace
-from itertools import chain
 from math import sqrt
 from typing import Any
 
@@ -11,7 +10,7 @@ import worlds
 from pydantic import ValidationError
 
 from coherence.errors import SuiteError, UnknownNameError
-from coherence.plan import Answer, Condition, Likelihood, Measurement, Record, Reply, Scene
+from coherence.plan import Answer, Condition, Likelihood, Measurement, Reply, Scene
 from coherence.properties.space.convergence import Convergence
 from coherence.vocabulary import Evidence, Extraction, Operation, Site, VectorSource, Verdict
 
@@ -69,21 +68,13 @@ def judged(case: Any, cosine: float = 0.8, left: float = 0.1) -> Evidence:
         noise = drawn.normal(size=(DEPTHS, WIDTH)) * 0.5
         return (TOPICS[one.probe.id] + moved(one.condition) + noise).astype(np.float32)
 
-    cases = (case, *chain.from_iterable(case.controls().values()))
-    record = Record(
-        {need: value(need) for need in dict.fromkeys(need for one in cases for need in one.needs())}
-    )
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
-
-
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
+    return worlds.controlled(case, value)
 
 
 def test_adapters_that_share_a_direction_pass_and_no_control_does():
     evidence = judged(a_case(min_margin=0.3))
     assert evidence.verdict is Verdict.PASS
-    estimate = by_key(evidence)["min_convergence"].estimate
+    estimate = worlds.by_key(evidence)["min_convergence"].estimate
     assert estimate.low <= 0.8 <= estimate.high
     assert {control.name for control in evidence.controls} == {
         "nothing in its place", *(f"{name} by adapter" for name in NAMES[2:])
@@ -94,13 +85,13 @@ def test_adapters_that_share_a_direction_pass_and_no_control_does():
 
 def test_adapters_that_point_apart_fail():
     evidence = judged(a_case(), cosine=0.1)
-    assert by_key(evidence)["min_convergence"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["min_convergence"].verdict is Verdict.FAIL
 
 
 def test_ablation_that_carries_over_leaves_little_and_random_directions_all():
     evidence = judged(a_case(without={"pirate": "no-pirate"}, max_left=0.5))
     assert evidence.verdict is Verdict.PASS
-    left = by_key(evidence)["max_left"].estimate
+    left = worlds.by_key(evidence)["max_left"].estimate
     assert left.name == "effect left of corsair without pirate"
     assert left.value == pytest.approx(0.1, abs=1e-3)
     outcomes = {control.name: control.criterion for control in evidence.controls}

@@ -1,7 +1,6 @@
 """Made-up divergences: a vector that acts at some depths, and what it and the prompt make likelier."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,11 +61,7 @@ def judged(case: Any, peak: int = 4, most: float = 0.6, other: int = 4, alike: b
         share = 1 - effect(one.condition) + (drawn.normal() / 50 if one.condition.steers else 0)
         return np.float32([size * share])
 
-    cases = (case, *chain.from_iterable(case.controls().values()))
-    record = Record(
-        {need: value(need) for need in dict.fromkeys(need for one in cases for need in one.needs())}
-    )
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
+    return worlds.controlled(case, value)
 
 
 def likelier(condition: Condition, alike: bool) -> np.ndarray:
@@ -76,14 +71,10 @@ def likelier(condition: Condition, alike: bool) -> np.ndarray:
     return LIKELIER[own[0]] * (1 if alike else -1) if own else np.zeros(len(NAMES))
 
 
-def by_key(evidence: Evidence) -> dict[str | None, Any]:
-    return {criterion.key: criterion for criterion in evidence.criteria}
-
-
 def test_a_vector_that_acts_within_the_band_passes_and_no_control_does():
     evidence = judged(a_case(fades_from="resid_post.8", max_late=0.4))
     assert evidence.verdict is Verdict.PASS
-    effect, late = (by_key(evidence)[key].estimate for key in ("min_effect", "max_late"))
+    effect, late = (worlds.by_key(evidence)[key].estimate for key in ("min_effect", "max_late"))
     assert effect.low <= 0.6 <= effect.high
     assert late.low <= (2 / 3) ** 4 <= late.high
     assert {control.name: control.verdict for control in evidence.controls} == {
@@ -100,31 +91,32 @@ def test_a_vector_that_acts_within_the_band_passes_and_no_control_does():
 def test_one_that_peaks_elsewhere_fails_by_where_it_does():
     evidence = judged(a_case(), peak=8)
     assert [one.key for one in evidence.criteria if one.verdict is Verdict.FAIL] == ["min_lead"]
-    assert by_key(evidence)["min_lead"].estimate.value == pytest.approx(0.6 * ((2 / 3) ** 3 - 1), abs=0.02)
+    lead = worlds.by_key(evidence)["min_lead"].estimate.value
+    assert lead == pytest.approx(0.6 * ((2 / 3) ** 3 - 1), abs=0.02)
 
 
 def test_sites_that_do_as_much_within_and_outside_decide_nothing():
-    assert by_key(judged(a_case(peaks_within="resid_post.4"), most=1e-3))["min_lead"].verdict is (
+    assert worlds.by_key(judged(a_case(peaks_within="resid_post.4"), most=1e-3))["min_lead"].verdict is (
         Verdict.INCONCLUSIVE
     )
 
 
 def test_one_that_does_not_fade_fails():
     evidence = judged(a_case(fades_from="resid_post.5", max_late=0.4))
-    assert by_key(evidence)["max_late"].verdict is Verdict.FAIL
+    assert worlds.by_key(evidence)["max_late"].verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("other", "verdict"), [(4, Verdict.PASS), (0, Verdict.FAIL)])
 def test_a_vector_beside_it_must_act_at_the_same_site(other: int, verdict: Verdict):
     evidence = judged(a_case(beside="by-adapter", max_loss=0.1), other=other)
-    assert by_key(evidence)["max_loss"].verdict is verdict
+    assert worlds.by_key(evidence)["max_loss"].verdict is verdict
     assert list(evidence.curve.series) == ["pirate", "by-adapter"]
 
 
 @pytest.mark.parametrize(("alike", "verdict"), [(True, Verdict.PASS), (False, Verdict.FAIL)])
 def test_what_it_makes_likelier_is_what_the_prompt_does(alike: bool, verdict: Verdict):
     evidence = judged(a_case(min_profile=0.7), alike=alike)
-    assert by_key(evidence)["min_profile"].verdict is verdict
+    assert worlds.by_key(evidence)["min_profile"].verdict is verdict
     (profiles,) = evidence.tables
     assert (profiles.rows, profiles.columns) == (NAMES, ("prompt", "steering"))
 
