@@ -13,7 +13,8 @@ def controlled(case: Any, value: Callable[[Any], Any]) -> Evidence:
     cases = (case, *chain.from_iterable(case.controls().values()))
     needs: dict[Measurement, None] = dict.fromkeys(need for one in cases for need in one.needs())
     record = Record({need: value(need) for need in needs})
-    return case.judge(record, 0).model_copy(update={"controls": case.controlled(record, 0)})
+    judged: Evidence = case.judge(record, 0)
+    return judged.model_copy(update={"controls": case.controlled(record, 0)})
 
 
 def by_key(evidence: Evidence) -> dict[str | None, Any]:
