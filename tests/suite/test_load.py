@@ -166,9 +166,8 @@ def test_ids_of_shipped_suites_are_short_ascii_names_and_differ(path):
 def test_shipped_suites_assert_every_property():
     suites = [load_suite(path, Overrides()) for path in SHIPPED]
     asserted = {assertion.property.property for suite in suites for assertion in suite.assertions}
-    # The reference model does not reason: `channel` is judged in tests/test_thinkers.py. Forms of an adapter
-    # are written where they are needed: `export` is judged in tests/exports/test_kept.py.
-    assert asserted == set(properties()) - {"channel", "export"}
+    # The reference model does not reason: `channel` is judged in tests/test_thinkers.py.
+    assert asserted == set(properties()) - {"channel"}
 
 
 def test_two_assertions_with_one_id_are_refused(refused):
