@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash ci/setup.sh
+# Every process that imports torch and transformers would compile them again: most of the time that it takes to start.
+unset PYTHONDONTWRITEBYTECODE
 if [[ $# -eq 0 ]]; then
   # On the other core, while style and types are looked at. The mutants are the same every time: ci/nightly.sh has others.
   found=$(mktemp)
