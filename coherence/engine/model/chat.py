@@ -86,6 +86,12 @@ class Chat:
         self._told: dict[Hashable, int] = {}
         self._switches: dict[tuple[Thinking, Thinking], bool] = {}
 
+    def under(self, templating: Templating) -> Chat:
+        """Return the same tokenizer, told what a suite says: its template is run in the same process."""
+        chat = Chat(self._tokenizer, templating)
+        chat._rendered = self._rendered
+        return chat
+
     def render(self, condition: Condition, probe: Probe) -> str:
         """Apply the template, told what the condition says of thinking, ending where the assistant begins.
 

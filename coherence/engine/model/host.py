@@ -83,9 +83,14 @@ class Host:
         return Quantization.of(self.model.config.to_dict()) if left else None
 
     @cached_property
+    def chat(self) -> Chat:
+        """The base's tokenizer and its chat template as it is, whatever a suite says of it."""
+        return Chat(self.tokenizer)
+
+    @property
     def ends(self) -> Ends:
         """How the chat template ends an answer, and what it begins a turn of the user with."""
-        return Chat(self.tokenizer).ends
+        return self.chat.ends
 
     @property
     def device(self) -> torch.device:

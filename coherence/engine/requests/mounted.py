@@ -31,7 +31,7 @@ class Mounted:
     @cached_property
     def chat(self) -> Chat:
         """The base's tokenizer and chat template, told what the suite says."""
-        return Chat(self.host.tokenizer, self.artefacts.templating)
+        return self.host.chat.under(self.artefacts.templating)
 
     def prompt(self, condition: Condition, probe: Probe) -> list[int]:
         """Token ids of a prompt, the soft prompts of its condition before it."""

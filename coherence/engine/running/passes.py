@@ -11,7 +11,6 @@ from torch import Tensor
 from coherence.engine.artefacts.keys import norms_key
 from coherence.engine.batch.budget import Budget, Outcomes
 from coherence.engine.batch.rows import Row
-from coherence.engine.model.chat import Chat
 from coherence.engine.model.forward import run, token_norms
 from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
@@ -58,10 +57,9 @@ class Passes:
         stored = self._store.get(norms_key(self.artefacts))
         if isinstance(stored, np.ndarray):
             return stored
-        # They belong to the base, whatever a suite says of its template.
-        chat, base = Chat(self.host.tokenizer), f"base {self.artefacts.release.base!r}"
+        base = f"base {self.artefacts.release.base!r}"
         rows = [
-            Row(tuple(chat.calibrate(probe)), label=f"{probe.id}, {base}", group="norms")
+            Row(tuple(self.host.chat.calibrate(probe)), label=f"{probe.id}, {base}", group="norms")
             for probe in CALIBRATION
         ]
         norms = np.asarray(np.median(token_norms(self.host, rows, self._budget), axis=0), dtype=np.float32)

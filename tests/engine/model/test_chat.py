@@ -11,13 +11,20 @@ from coherence.engine.model.chat import Chat, Ends, messages
 from coherence.errors import ArtefactError, MeasurementError
 from coherence.plan import Condition
 from coherence.vocabulary import Example, Probe, Prompt, Templating
+from coherence.vocabulary.templating import AS_IT_IS
 
 WORDS = tokenizer()
+CHAT = Chat(WORDS)
 BARE = Condition("You are a helpful assistant.")
 
 
 def probe(text: str) -> Probe:
     return Probe(id="p", text=text)
+
+
+def worded() -> Chat:
+    """One that has written nothing yet; its template is run in the same process as that of all of them."""
+    return CHAT.under(AS_IT_IS)
 
 
 def contents(*prompts: Prompt) -> list[tuple[str, str]]:
@@ -65,8 +72,8 @@ def test_examples_of_a_system_prompt_are_asked_as_they_are() -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_ids_are_those_that_the_tokenizer_makes_of_its_own_template(text: str) -> None:
     own = WORDS.apply_chat_template(messages(BARE, probe(text)), add_generation_prompt=True)
-    assert Chat(WORDS).encode(BARE, probe(text)) == own["input_ids"]
-    assert Chat(WORDS).render(BARE, probe(text)).endswith("<|im_start|>assistant\n")
+    assert worded().encode(BARE, probe(text)) == own["input_ids"]
+    assert worded().render(BARE, probe(text)).endswith("<|im_start|>assistant\n")
 
 
 def test_thinking_is_off() -> None:
@@ -87,7 +94,7 @@ SHOWN = Condition("Hi.", (Prompt(text="Arr.", examples=(Example(user="Hot?", rep
 def test_a_system_turn_that_is_refused_is_folded_into_the_first_turn_of_the_user() -> None:
     chat = Chat(templated(GEMMA))
     assert chat.refuses_system
-    assert not Chat(WORDS).refuses_system
+    assert not worded().refuses_system
     assert chat.render(Condition("Hi."), probe("Why?")) == (
         "<|im_start|>user\nHi.\n\nWhy?<|im_end|>\n<|im_start|>model\n"
     )
@@ -283,8 +290,8 @@ def test_a_start_token_that_is_written_twice() -> None:
 
 def said_until(condition: Condition, text: str) -> tuple[str, str]:
     """What the ids say up to the last user token, without it and with it."""
-    ids = Chat(WORDS).encode(condition, probe(text))
-    last = Chat(WORDS).user_tokens(condition, probe(text))[-1]
+    ids = worded().encode(condition, probe(text))
+    last = worded().user_tokens(condition, probe(text))[-1]
     return WORDS.decode(ids[:last]), WORDS.decode(ids[: last + 1])
 
 
@@ -334,7 +341,7 @@ def turn_until(words: object, asked: str, *turns: str) -> str:
 
 @given(text=texts | tricky)
 def test_the_turn_ends_before_the_header(text: str) -> None:
-    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == Chat(WORDS).render(BARE, probe(text))
+    assert turn_until(WORDS, text) + "<|im_start|>assistant\n" == worded().render(BARE, probe(text))
 
 
 def test_the_turn_of_a_conversation_ends_before_the_header() -> None:
@@ -409,8 +416,8 @@ def test_what_comes_between_answers_is_what_the_template_writes_there(said: list
             {"role": "user", "content": f"{text}\n\nBe brief."},
         ]
     whole = WORDS.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    between = [WORDS.decode(ids) for ids in Chat(WORDS).turns_after(TALK, probe("Why?"), said)]
-    assert "YES".join([Chat(WORDS).render(TALK, probe("Why?")), *between]) == whole
+    between = [WORDS.decode(ids) for ids in worded().turns_after(TALK, probe("Why?"), said)]
+    assert "YES".join([worded().render(TALK, probe("Why?")), *between]) == whole
 
 
 def test_a_template_that_leaves_out_earlier_answers() -> None:
@@ -453,20 +460,20 @@ def test_prompts_of_one_turn_end_alike_whatever_is_asked(text: str) -> None:
         Condition(BARE.neutral, (Prompt(text="Arr."),)),
         Condition(BARE.neutral, (AS_PIRATE,)),
     ]
-    suffixes = {Chat(WORDS).generation_suffix(condition, probe(text.rstrip())) for condition in conditions}
+    suffixes = {worded().generation_suffix(condition, probe(text.rstrip())) for condition in conditions}
     assert [WORDS.decode(ids) for ids in suffixes] == ["<|im_end|>\n<|im_start|>assistant\n"]
 
 
 def test_a_prompt_that_ends_in_white_space_ends_unlike_others() -> None:
     spaced = Condition(BARE.neutral, (Prompt(text="Be brief.\n", role="user"),))
-    suffixes = {Chat(WORDS).generation_suffix(condition, probe("Why?")) for condition in (BARE, spaced)}
+    suffixes = {worded().generation_suffix(condition, probe("Why?")) for condition in (BARE, spaced)}
     assert len(suffixes) == 2
 
 
 def test_the_suffix_and_what_comes_before_are_the_prompt() -> None:
-    last = Chat(WORDS).user_tokens(BARE, probe("Why?"))[-1]
-    ids = Chat(WORDS).encode(BARE, probe("Why?"))
-    assert [*ids[: last + 1], *Chat(WORDS).generation_suffix(BARE, probe("Why?"))] == ids
+    last = worded().user_tokens(BARE, probe("Why?"))[-1]
+    ids = worded().encode(BARE, probe("Why?"))
+    assert [*ids[: last + 1], *worded().generation_suffix(BARE, probe("Why?"))] == ids
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
+import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,16 @@ def test_a_reading_is_of_the_token_that_its_position_names(ship: Ship) -> None:
         assert close(read(runner, Reading(BARE, PROBE, position, text), known), value)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="templates are run in forks on Linux")
+def test_the_template_is_run_in_one_process(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    forks: list[int] = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forks.append(fork()) or forks[-1])
+    runner = ship()
+    dict(runner.measured(Job((Reading(BARE, PROBE), Reply(BARE, PROBE, Decoding(max_new_tokens=2))), {})))
+    assert len(forks) == 1
+
+
 def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
     assert (
         ship(dtype="bfloat16").builder.row(BARE, PROBE).label
@@ -98,7 +110,8 @@ def test_a_label_names_probe_model_and_dtype(ship: Ship, tiny: Path) -> None:
 
 def norms(runner: Runner) -> NDArray[np.float32]:
     """Median over the calibration questions of the median token norm, the first token left out."""
-    prompts = [Chat(runner.host.tokenizer).encode(Condition(NEUTRAL), probe) for probe in CALIBRATION]
+    chat = Chat(runner.host.tokenizer)
+    prompts = [chat.encode(Condition(NEUTRAL), probe) for probe in CALIBRATION]
     medians = [np.median(np.linalg.norm(stack(runner, ids)[:, 1:], axis=2), axis=1) for ids in prompts]
     return np.asarray(np.median(medians, axis=0))
 
@@ -227,11 +240,12 @@ SITES = ["resid_pre.1", "resid_post.0", "resid_post.3"]
 def test_an_extracted_vector_is_the_mean_difference(ship: Ship, site: str, position: Position) -> None:
     runner = ship()
     words = runner.host.tokenizer
+    chat = Chat(words)
 
     def mean(condition: Condition) -> NDArray[np.float32]:
         found = []
         for probe in CALIBRATION:
-            ids = Chat(words).encode(condition, probe)
+            ids = chat.encode(condition, probe)
             closing = words("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
             last = len(ids) - 1 - (len(closing) if position is Position.USER_LAST else 0)
             found.append(stack(runner, ids)[Site.parse(site).depth, last])
