@@ -1,6 +1,7 @@
 """A model too small to say anything sensible, with real artefacts: the laws hold on it all the same."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,9 +170,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make a PEFT LoRA folder for the tiny model: `tiny_adapter("pirate", seed=1, use_rslora=True)`."""
+    made: dict[str, Path] = {}
 
     def make(name: str, seed: int = 1, **lora: Any) -> Path:
-        return write_adapter(tiny, tmp_path_factory.mktemp("adapters") / name, seed, **lora)
+        # A copy, which a test may change.
+        folder, same = tmp_path_factory.mktemp("adapters") / name, f"{seed} {lora}"
+        if same not in made:
+            made[same] = write_adapter(tiny, tmp_path_factory.mktemp("made") / "adapter", seed, **lora)
+        return shutil.copytree(made[same], folder)
 
     return make
 

@@ -1,12 +1,12 @@
 """The laws of the engine, on random models of many architecture families."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -26,9 +26,13 @@ from coherence.engine.artefacts.vectors import save_vector
 from coherence.engine.batch.layout import Padded
 from coherence.engine.batch.rows import Arrangement, Row
 from coherence.engine.engine import Engine
+from coherence.engine.executors.local import LocalExecutor
+from coherence.engine.executors.progress import SILENT
+from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.interventions.steering import SteeringHooks
 from coherence.engine.interventions.taps import Taps
 from coherence.engine.model.host import Host
+from coherence.engine.requests.job import Job
 from coherence.errors import CoherenceError
 from coherence.plan import (
     CALIBRATION,
@@ -128,10 +132,9 @@ def plain(animal: Animal) -> "Plain":
 
 
 @pytest.fixture(scope="module")
-def measure(
+def release(
     animal: Animal, vectors: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Measure]:
-    """Measure with an engine that has measured nothing before."""
+) -> Iterator[Artefacts]:
     release = Release.model_validate(
         {
             "base": str(animal.base),
@@ -139,13 +142,38 @@ def measure(
             "vectors": {name: str(path) for name, path in vectors.items()},
         }
     )
-
-    def run(measurements: list[Measurement]) -> dict[Measurement, Outcome]:
-        store = Store(tmp_path_factory.mktemp("store"))
-        return Engine(Artefacts(release, {}), store).measure(Plan(measurements))
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COHERENCE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Artefacts(release, {})
+
+
+class Lent(Wrapper):
+    """An executor that stays when an engine has done with it: the next one finds the model loaded."""
+
+    outside = frozenset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def load(self) -> bool:
+        return self._inner.load()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
+        return self._inner.run(jobs)
+
+
+@pytest.fixture(scope="module")
+def measure(release: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measure]:
+    """Measure with an engine that has measured nothing before, on a model that may have run other plans."""
+    with LocalExecutor(release, Store(tmp_path_factory.mktemp("norms")), SILENT.warn) as loaded:
+
+        def run(measurements: list[Measurement]) -> dict[Measurement, Outcome]:
+            store = Store(tmp_path_factory.mktemp("store"))
+            return Engine(release, store, executor=lambda *_: Lent(loaded)).measure(Plan(measurements))
+
         yield run
 
 
@@ -417,10 +445,11 @@ def mean_over(reply: Reply) -> Reading:
 
 
 @pytest.fixture(scope="module")
-def found(measure: Measure) -> dict[Measurement, Outcome]:
-    """One plan with all that is wanted of a family, in whatever batches it is run."""
+def found(release: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> dict[Measurement, Outcome]:
+    """One plan with all that is wanted of a family, in whatever batches it is run, on a model of its own."""
     likelihoods = [Likelihood(*pair, talk) for pair, talk in zip(ASKED, TALKS, strict=True)]
-    return measure([*read_of(ASKED), *heard_of(TALKS), *likelihoods])
+    store = Store(tmp_path_factory.mktemp("store"))
+    return Engine(release, store).measure(Plan([*read_of(ASKED), *heard_of(TALKS), *likelihoods]))
 
 
 def test_a_family_is_known_without_its_weights(animal: Animal) -> None:

@@ -110,7 +110,7 @@ class Plain:
     def __init__(self, runner: Runner, base: Path) -> None:
         self._runner = runner
         words = runner.host.tokenizer
-        self._stops, self._words = stop_tokens(runner.host), words
+        self._stops, self._chat = stop_tokens(runner.host), Chat(words)
         folder = runner.artefacts.adapter("pirate")
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         self.model = PeftModel.from_pretrained(model, folder).eval()
@@ -122,14 +122,14 @@ class Plain:
         texts = [turn.text for turn in reply.turns]
         said: list[tuple[int, ...]] = []
         condition, cache = reply.condition, DynamicCache()
-        chunk = _before(Chat(self._words).encode(condition, reply.probe))
+        chunk = _before(self._chat.encode(condition, reply.probe))
         hidden: list[Tensor] = []
         for count in range(len(texts) + 1):
-            between = [(), *Chat(self._words).turns_after(condition, reply.probe, texts)] if texts else [()]
+            between = [(), *self._chat.turns_after(condition, reply.probe, texts)] if texts else [()]
             if count:
                 turn = reply.turns[count - 1]
                 condition = turn.condition or condition
-                between = [(), *Chat(self._words).turns_after(condition, reply.probe, texts)]
+                between = [(), *self._chat.turns_after(condition, reply.probe, texts)]
                 if turn.cache is Cache.REBUILT:
                     cache = DynamicCache()
                     self._run(self._transcript(condition, reply, between, said), condition, cache, bounds)
@@ -148,7 +148,7 @@ class Plain:
         between: Sequence[Sequence[int]],
         said: Sequence[tuple[int, ...]],
     ) -> list[Part]:
-        parts = _before(Chat(self._words).encode(condition, reply.probe))
+        parts = _before(self._chat.encode(condition, reply.probe))
         for before, answer in zip(between, said, strict=False):
             parts += [*_before(before), (answer, SAID)]
         return parts
@@ -164,7 +164,7 @@ class Plain:
         donated = DynamicCache()
         ids = self._transcript(edit.donor, reply, between, said)
         self._run(ids, edit.donor, donated, None)
-        place = len(Chat(self._words).encode(edit.donor, reply.probe))
+        place = len(self._chat.encode(edit.donor, reply.probe))
         for before, answer in zip(between, said, strict=False):
             place += len(before)
             for layer in {site.block for site in edit.sites}:
@@ -185,7 +185,7 @@ class Plain:
     ) -> tuple[tuple[int, ...], list[Tensor]]:
         logits, _ = self._run(chunk, condition, cache, bounds)
         said, hidden = [], []
-        forced = iter(Chat(self._words).encode_text(after)) if after is not None else None
+        forced = iter(self._chat.encode_text(after)) if after is not None else None
         while True:
             token = next(forced, None) if forced else int(logits.argmax())
             if token is None or (
@@ -395,10 +395,9 @@ def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, runner:
     found = measure(*reply.conversation, reading, last, closed)
     answers = [found[said] for said in reply.conversation]
     words = runner.host.tokenizer
-    ids = list(Chat(words).encode(BARE, PROBE))
-    for before, answer in zip(
-        [(), *Chat(words).turns_after(BARE, PROBE, [FIRST, SECOND])], answers, strict=True
-    ):
+    chat = Chat(words)
+    ids = list(chat.encode(BARE, PROBE))
+    for before, answer in zip([(), *chat.turns_after(BARE, PROBE, [FIRST, SECOND])], answers, strict=True):
         assert isinstance(answer, Answer)
         ids += [*before, *answer.ids]
     with torch.no_grad():
@@ -406,9 +405,9 @@ def test_the_users_last_turn_is_read_in_a_conversation(measure: Measure, runner:
     places = [
         place
         for place in range(len(ids))
-        if words.decode(ids[place : place + len(Chat(words).encode_text(SECOND))]) == SECOND
+        if words.decode(ids[place : place + len(chat.encode_text(SECOND))]) == SECOND
     ]
-    tokens = slice(places[-1], places[-1] + len(Chat(words).encode_text(SECOND)))
+    tokens = slice(places[-1], places[-1] + len(chat.encode_text(SECOND)))
     np.testing.assert_allclose(found[reading][2], hidden[tokens].mean(dim=0), atol=5e-5)  # type: ignore[index]
     np.testing.assert_allclose(found[last][2], hidden[tokens][-1], atol=5e-5)  # type: ignore[index]
     # What ends the turn and then the line follow.
