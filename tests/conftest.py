@@ -1,5 +1,6 @@
 """What every test may use: the reference model here, the tiny model and its artefacts in tests/tiny.py."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The tutorial measures into the same store, the user's own, and would wait for it: it comes last.
     """
     items.sort(key=lambda item: _PLACES.get(item.path.name, 0))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of what is looked through for garbage: it is here to stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from rich.box import ASCII, Box
 from rich.cells import cell_len
@@ -81,10 +82,12 @@ class FittedTable:
         """
         widths = [min(room, max(map(_width, self._cells(column)))) for column in columns]
         least = [self._least(column) for column in columns]
-        heights = [self._heights(column, width) for column, width in zip(columns, widths, strict=True)]
+        # Each time only one column is another than before.
+        heights_at = cache(self._heights)
+        heights = [heights_at(column, width) for column, width in zip(columns, widths, strict=True)]
         while sum(widths) > room:
             narrower = {
-                place: self._heights(columns[place], widths[place] - 1)
+                place: heights_at(columns[place], widths[place] - 1)
                 for place in range(len(columns))
                 if widths[place] > least[place]
             }
