@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Style, types, import contracts, a thousand mutants of all that is read, then the project's own tests. Arguments go to
-# pytest; with any there are no mutants.
+# Style, types, import contracts and the project's own tests, and beside them a thousand mutants of all that is read.
+# Arguments go to pytest; with any there are no mutants.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash ci/setup.sh
 # Every process that imports torch and transformers would compile them again: most of the time that it takes to start.
 unset PYTHONDONTWRITEBYTECODE
+# Processes of a thread each: threads of several would wait for each other.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+fuzz=
 if [[ $# -eq 0 ]]; then
-  # On the other core, while style and types are looked at. The mutants are the same every time: ci/nightly.sh has others.
+  # Beside all that follows, so that no core waits. The mutants are the same every time: ci/nightly.sh has others.
   found=$(mktemp)
   .venv/bin/python benchmarks/fuzz.py --mutants 1000 >"$found" 2>&1 &
   fuzz=$!
@@ -18,14 +21,6 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy --num-workers 2
 .venv/bin/lint-imports --no-logo
-if [[ $# -eq 0 ]]; then
-  wait "$fuzz" || { cat "$found"; exit 1; }
-  tail -n 12 "$found"
-  rm "$found"
-fi
-# Two processes of a thread each: threads of both would wait for each other. A file's tests share what they load, and
-# files go out in their order, whose last are short: neither process is left alone with a long one.
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # Coverage where Python tells which lines ran. Before 3.12 each line is traced, and tests of arithmetic take nearly
 # twice as long: there, `--cov=coherence` has to be asked for.
 coverage=()
@@ -34,4 +29,13 @@ if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
   coverage=(--cov=coherence --cov-report=term:skip-covered)
 fi
 # The plugin stays out of the outer run (tests start runs of their own): what it imports would escape the coverage.
-exec .venv/bin/pytest -p no:coherence -n 2 --dist loadfile --no-loadscope-reorder ${coverage[@]+"${coverage[@]}"} "$@"
+# A file's tests share what they load, and files go out in their order, whose last are short: neither process is left
+# alone with a long one.
+failed=0
+.venv/bin/pytest -p no:coherence -n 2 --dist loadfile --no-loadscope-reorder ${coverage[@]+"${coverage[@]}"} "$@" || failed=$?
+if [[ -n $fuzz ]]; then
+  wait "$fuzz" || { cat "$found"; exit 1; }
+  tail -n 12 "$found"
+  rm "$found"
+fi
+exit "$failed"
