@@ -23,16 +23,20 @@ STOPPED_BY = {
     # By collinearity alone: that hardly anything moves must show without anybody listening.
     "counsel-tenth": {"counsel.collinearity.prompt-adapter"},
     "counsel-dead": {"counsel.collinearity.prompt-adapter"},
+    "space/default-at-sea": {"release.office.adapter"},
+    "space/one-voice-for-two": {"release.distinct.prompt-adapter"},
 }
+BAD = ROOT / "fixtures" / "bad"
 
 
 @pytest.fixture
 def judged(reference, monkeypatch):
-    """Judge the shipped suites with `overrides`, or the assertions of some `names`: results by id."""
+    """Judge shipped suites of a folder with `overrides`, or the assertions of some `names`: results by id."""
     monkeypatch.chdir(ROOT)
 
-    def judge(overrides, looks=(), names=None):
-        suites = [load_suite(path, overrides) for path in sorted(Path("suites").glob("*.coherence.yaml"))]
+    def judge(overrides, looks=(), names=None, folder="."):
+        paths = sorted(Path("suites", folder).glob("*.coherence.yaml"))
+        suites = [load_suite(path, overrides) for path in paths]
         selected = {
             suite: [one for one in suite.assertions if names is None or one.id in names] for suite in suites
         }
@@ -45,7 +49,7 @@ def judged(reference, monkeypatch):
 def overrides_in(name):
     """What an .args file replaces."""
     replaced = {"adapter": {}, "vector": {}}
-    for line in (ROOT / "fixtures" / "bad" / f"{name}.args").read_text().split():
+    for line in (BAD / f"{name}.args").read_text().split():
         option, artefact, path = line.split("=")
         replaced[option.removeprefix("--coherence-")][artefact] = path
     return Overrides(adapters=replaced["adapter"], vectors=replaced["vector"])
@@ -62,12 +66,13 @@ def test_the_good_release_passes(judged):
 
 
 def test_every_bad_release_is_listed():
-    assert {path.stem for path in (ROOT / "fixtures" / "bad").glob("*.args")} == STOPPED_BY.keys()
+    listed = [*BAD.glob("*.args"), *(BAD / "space").glob("*.args")]
+    assert {str(path.relative_to(BAD).with_suffix("")) for path in listed} == STOPPED_BY.keys()
 
 
 @pytest.mark.parametrize("name", STOPPED_BY)
 def test_a_bad_release_is_stopped(judged, name):
-    results = judged(overrides_in(name), names=STOPPED_BY[name])
+    results = judged(overrides_in(name), names=STOPPED_BY[name], folder=str(Path(name).parent))
     assert {id_: result.verdict for id_, result in results.items()} == dict.fromkeys(
         STOPPED_BY[name], Verdict.FAIL
     )
