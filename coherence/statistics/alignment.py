@@ -122,6 +122,16 @@ class Alignment:
         return self.jackknife.ratio(above.T / len(self.between), below.T)
 
 
+def smallest_cosine(compared: Sequence[Alignment]) -> Interval:
+    """Cosine where it is smallest, whichever that is: above a bound only if all are."""
+    return smallest([one._pivot for one in compared])
+
+
+def largest_cosine(compared: Sequence[Alignment]) -> Interval:
+    """Cosine where it is largest, whichever that is: below a bound only if all are."""
+    return -smallest([one._averaged(-one.between, one._lengths) for one in compared])
+
+
 def largest_strength(compared: Sequence[Alignment]) -> Interval:
     """Strength where it is largest, whichever that is: below a bound only if all are."""
     return -smallest([one._averaged(-one.between, one._length) for one in compared])

@@ -1,6 +1,6 @@
 """Linear classifiers of residuals, each trained without the questions that it reads (cross-fitting)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +32,17 @@ class CrossFitted:
 
         From residuals [..., probes, width]: [..., probes].
         """
+        return self._read(rows, lambda classifier, unseen: classifier.probability(unseen, 1))
+
+    def log_odds(self, rows: Real) -> Array:
+        """Log-odds of the class, likewise: they go on where a probability is nearly 0 or 1."""
+        return self._read(rows, lambda classifier, unseen: classifier.log_odds(unseen))
+
+    def _read(self, rows: Real, reading: Callable[[LogisticRegression, Real], Array]) -> Array:
         read = np.empty(rows.shape[:-1])
         for fold, classifier in enumerate(self.classifiers):
             kept = self.fold == fold
-            read[..., kept] = classifier.probability(rows[..., kept, :], 1)
+            read[..., kept] = reading(classifier, rows[..., kept, :])
         return read
 
     def _without(self, fold: int, own: Real, others: Real) -> LogisticRegression:

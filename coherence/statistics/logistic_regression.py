@@ -77,6 +77,11 @@ class LogisticRegression:
         """Probability of one class, [...], of rows [..., width]."""
         return np.asarray(np.exp(self.log_probabilities(rows)[..., label]))
 
+    def log_odds(self, rows: Real) -> Array:
+        """Log-odds of the second of two classes, [...], of rows [..., width]."""
+        first, second = np.moveaxis(self.log_probabilities(rows), -1, 0)
+        return np.asarray(second - first)
+
     def told(self, rows: Real) -> Labels:
         """Tell the likeliest class of rows [..., width]: [...]."""
         return np.asarray(self.log_probabilities(rows).argmax(-1))

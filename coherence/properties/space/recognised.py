@@ -51,11 +51,7 @@ class Taught:
 
     def labelled(self, residuals: Residuals) -> Residuals:
         """Put what is taken for the persona first: itself, unless labels are shuffled."""
-        if self.shuffled is None:
-            return residuals
-        drawn = np.random.default_rng(self.shuffled)
-        turned = drawn.permuted(np.tile(np.arange(residuals.shape[1]), (residuals.shape[2], 1)), axis=1).T
-        return np.take_along_axis(residuals, turned[None, :, :, None], axis=1)
+        return shuffled(residuals, self.shuffled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,3 +134,12 @@ def _recognition(classifier: CrossFitted, *casts: Residuals) -> list[Recognition
 def _taken(recognition: Recognition, cast: Cast) -> dict[str, float]:
     own, others = recognition.taken
     return {cast.persona: own, **dict(zip(cast.others, others, strict=True))}
+
+
+def shuffled(residuals: Residuals, seed: int | None) -> Residuals:
+    """Draw whose residuals are whose, question by question: [depths, classes, probes, width]."""
+    if seed is None:
+        return residuals
+    drawn = np.random.default_rng(seed)
+    turned = drawn.permuted(np.tile(np.arange(residuals.shape[1]), (residuals.shape[2], 1)), axis=1).T
+    return np.take_along_axis(residuals, turned[None, :, :, None], axis=1)
