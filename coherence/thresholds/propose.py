@@ -6,7 +6,14 @@ from math import ceil, isfinite
 
 from pydantic import ValidationError
 
-from coherence.thresholds.proposal import CalibrationTerms, ControlEstimate, Proposal, Trial, percent
+from coherence.thresholds.proposal import (
+    CalibrationTerms,
+    ControlEstimate,
+    Criteria,
+    Proposal,
+    Trial,
+    percent,
+)
 from coherence.thresholds.several import Several
 from coherence.thresholds.side import Side, decimals, outward, sides
 from coherence.thresholds.written_claim import Entry
@@ -96,7 +103,7 @@ class _Weighing:
     def _above_control(self, reach: float) -> tuple[float | None, str | None]:
         """Keep the reach, or raise it until no control passes; None where healthy releases fail it too.
 
-        A control that another criterion of the claim stops is no reason: it does not pass the claim.
+        A control that something else of the claim stops is no reason: it does not pass the claim.
         """
         if self._rival is None or self._side.reach(self._rival.estimate) < reach:
             return reach, None
@@ -134,14 +141,19 @@ class _Weighing:
         return max(controls, key=lambda control: self._side.reach(control.estimate), default=None)
 
     def _controls(self, stopped: bool = True) -> Iterator[ControlEstimate]:
-        """Yield controls that this criterion judges; `stopped` ones fail another criterion as it stands."""
+        """Yield controls that this criterion judges; `stopped` ones fail something else as it stands."""
         for trial in self._trials:
             for who, criteria in trial.controls.items():
-                others = (criterion for key, criterion in criteria.items() if key != self._key)
-                if not stopped and any(other.raw_verdict is Verdict.FAIL for other in others):
+                if self._key not in criteria or criteria[self._key].unreliable is not None:
                     continue
-                if self._key in criteria and criteria[self._key].unreliable is None:
+                if stopped or not self._stops(criteria):
                     yield ControlEstimate(who, trial.id, trial.release, criteria[self._key].estimate)
+
+    def _stops(self, criteria: Criteria) -> bool:
+        """Tell whether another criterion, or the other end of this one's range, stops a control."""
+        others = (criterion for key, criterion in criteria.items() if key != self._key)
+        failing = any(other.raw_verdict is Verdict.FAIL for other in others)
+        return failing or self._side.other_fails(criteria[self._key])
 
 
 def _refused(entry: Entry, key: str, item: int, threshold: float) -> str | None:

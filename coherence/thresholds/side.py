@@ -31,6 +31,12 @@ class Side(StrEnum):
             return -max(estimate.low, -estimate.high, 0.0)
         return estimate.high if self is Side.AT_LEAST else -estimate.low
 
+    def other_fails(self, criterion: Criterion) -> bool:
+        """Tell whether the whole interval lies beyond the end of a range that this side does not bound."""
+        low, high = criterion.estimate.low, criterion.estimate.high
+        beyond = {Side.AT_LEAST: low > criterion.at_most, Side.AT_MOST: high < criterion.at_least}
+        return beyond.get(self, False)
+
     def reach_of(self, threshold: float) -> float:
         """Turn a threshold, as it is written in a suite, into a reach; and back."""
         return threshold if self is Side.AT_LEAST else 0.0 - threshold

@@ -140,6 +140,18 @@ def test_both_ends_of_a_range_are_proposed(attractor):
     assert (high.item, high.current, high.proposed) == (1, 0.75, 0.76)
 
 
+def test_a_control_beyond_one_end_of_a_range_holds_the_other_end_down_no_more(attractor):
+    bounds = {"at_least": 0.25, "at_most": 0.75}
+    nothing = criterion("tipping", 0.0, 0.02, **bounds)
+    low, high = proposed(attractor, ("tipping", 0.5, 0.098), nothing, **bounds)
+    # Without a control: 0.24 and 0.76. Nothing lies below the least, so that it cannot pass by the most.
+    assert (low.proposed, high.proposed) == (0.24, 0.76)
+    assert high.control.estimate.value == 0.0  # it is shown all the same
+    near = criterion("tipping", 0.23, 0.03, **bounds)
+    low, high = proposed(attractor, ("tipping", 0.5, 0.098), near, **bounds)
+    assert high.proposed is None  # it straddles the least
+
+
 def test_a_bound_on_either_side_is_one_number(attractor):
     (found,) = proposed(attractor, ("max_area", -0.1, 0.049), at_least=-1.0, at_most=1.0)
     assert found.proposed == 0.22
