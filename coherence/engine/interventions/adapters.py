@@ -53,15 +53,21 @@ class _LayerState:
 
     def apply(self, weights: Mapping[str, float]) -> None:
         here = {slot: weight for slot, weight in weights.items() if slot in self._layer.scaling}
-        self._layer.enable_adapters(bool(here))
-        self._layer.set_adapter(list(here), inference_mode=True)
+        self._switch(list(here), is_disabled=not here)
         for slot, weight in here.items():
             self._layer.set_scale(slot, weight)
 
     def restore(self) -> None:
-        self._layer.set_adapter(self._active, inference_mode=True)
-        self._layer.enable_adapters(not self._disabled)
+        self._switch(self._active, self._disabled)
         self._layer.scaling.update(self._scaling)
+
+    def _switch(self, active: list[str], is_disabled: bool) -> None:
+        """Let PEFT switch where something changes: it goes through the parameters of all adapters."""
+        changes = is_disabled != self._layer.disable_adapters
+        if changes:
+            self._layer.enable_adapters(not is_disabled)
+        if changes or active != self._layer.active_adapters:
+            self._layer.set_adapter(active, inference_mode=True)
 
 
 def lora_layers(model: nn.Module) -> Iterator[LoraLayer]:
