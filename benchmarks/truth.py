@@ -16,6 +16,7 @@ import truth_judges
 import truth_looks
 import truth_page
 import truth_rates
+import truth_relative
 import truth_space
 import truth_steering
 import truth_tail
@@ -207,6 +208,7 @@ DRAWN: dict[str, Callable[[int, int], Iterable[Found]]] = {
     "samples": lambda draws, seed: truth_rates.covered(draws, seed, "samples", truth_rates.SAMPLES),
     "effects": truth_effects.covered,
     "classifier": truth_classifier.covered,
+    "relative": truth_relative.covered,
     "voice": truth_voice.covered,
     "judges": truth_judges.covered,
     "space": truth_space.covered,

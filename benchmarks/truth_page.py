@@ -21,6 +21,7 @@ DRAWN = (
     "samples",
     "effects",
     "classifier",
+    "relative",
     "voice",
     "judges",
     "space",
