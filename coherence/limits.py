@@ -47,6 +47,9 @@ TEMPLATE_SECONDS: Final = 5
 TEMPLATE_BYTES: Final = 500_000_000
 """Memory that it may take for that."""
 
+CONVERSATION_BYTES: Final = 4_000_000
+"""A line of transcripts."""
+
 HEADER_BYTES: Final = 16_000_000
 """The header of a safetensors file, and a text before the tensors of a GGUF file."""
 TEXTS: Final = 4_000_000

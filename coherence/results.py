@@ -165,6 +165,9 @@ class Results(Frozen):
     device: Text | None = Field(
         None, description="What measured: `cpu`, or names of GPUs. Absent where everything was stored."
     )
+    command: Text | None = Field(
+        None, description="The command that ran it, as a shell reads it; absent where it was the gate."
+    )
     remarks: tuple[Text, ...] = Field(
         (), description="What of the artefacts does not go together, said before they were measured."
     )

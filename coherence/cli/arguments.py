@@ -116,6 +116,14 @@ def pair(written: str) -> tuple[str, str]:
     return name, path
 
 
+def named(written: str) -> tuple[str, str]:
+    """Read `NAME=PERSONA` as release and persona; a release's name may have `=` in it."""
+    name, separator, persona = written.rpartition("=")
+    if not (name and separator and persona):
+        raise ArgumentTypeError(f"found {written!r}, expected NAME=PERSONA")
+    return name, persona
+
+
 def add_seed(parser: ArgumentParser) -> None:
     """Let a command take the seed of what it draws."""
     parser.add_argument(

@@ -34,6 +34,7 @@ from coherence.plan import (
     Served,
     WeightError,
 )
+from coherence.plan.measurement import is_heard
 from coherence.plan.workload import Work
 from coherence.store import Store
 
@@ -204,7 +205,7 @@ class Engine:
     def _stored(self, measurements: Iterable[Measurement]) -> dict[Measurement, Outcome]:
         outcomes: dict[Measurement, Outcome] = {}
         for measurement in measurements:
-            if self._is_fresh and isinstance(measurement, Served | Refusal):
+            if is_heard(measurement) or (self._is_fresh and isinstance(measurement, Served | Refusal)):
                 continue
             try:
                 value = self._store.get(keys.key_of(measurement, self._artefacts))
@@ -268,7 +269,7 @@ class Engine:
         return waves(left) if workers > 1 else rounds(left, portions)
 
     def _kept(self, measurement: Measurement, outcome: Outcome) -> Outcome:
-        if isinstance(outcome, CoherenceError):
+        if isinstance(outcome, CoherenceError) or is_heard(measurement):
             return outcome
         try:
             with self._artefacts.unchanged():

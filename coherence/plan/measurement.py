@@ -147,18 +147,29 @@ class Reply:
 
     `turns` are what the user says after the answer to the probe, each of which the model answers too: the
     value is the answer to the last of them. Replies with the same beginning belong to one conversation.
+
+    `given` is what was said elsewhere in the place of the last answer. It is read, as far as a reply may be
+    long, and never measured itself.
     """
 
     condition: Condition
     probe: Probe
     decoding: Decoding
     turns: tuple[Turn, ...] = ()
+    given: str | None = None
 
     @property
     def conversation(self) -> tuple["Reply", ...]:
         """All answers of the model's own up to this one, in their order."""
-        own = (count for count, turn in enumerate(self.turns) if turn.after is None)
-        return tuple(replace(self, turns=self.turns[:count]) for count in (*own, len(self.turns)))
+        own = [count for count, turn in enumerate(self.turns) if turn.after is None]
+        if self.given is None:
+            own.append(len(self.turns))
+        return tuple(map(self.through, own))
+
+    def through(self, turns: int) -> "Reply":
+        """Return the answer after so many of the turns."""
+        given = self.given if turns == len(self.turns) else None
+        return replace(self, turns=self.turns[:turns], given=given)
 
     @property
     def begun(self) -> int:
@@ -199,6 +210,7 @@ class Reading:
             self.position is Position.RESPONSE_MEAN
             and self.text is not None
             and (self.text.condition, self.text.probe) == (self.condition, self.probe)
+            and self.text.given is None
             and self.cache is not Cache.REBUILT
         )
 
@@ -434,6 +446,13 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
         yield from reversed(measurement.text.conversation)
     for condition in conditions_of(measurement):
         yield from _read_for(condition)
+
+
+def is_heard(measurement: Measurement) -> bool:
+    """Tell whether it is about a text that was said elsewhere, which is nobody's to keep."""
+    return isinstance(measurement, Reading | Likelihood) and bool(
+        measurement.text and measurement.text.given is not None
+    )
 
 
 def _read_for(condition: Condition) -> Iterator[Reading]:

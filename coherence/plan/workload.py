@@ -193,8 +193,9 @@ class Workload:
         return True
 
 
-def _answers(text: Reply) -> int:
-    return len(text.conversation) * text.decoding.max_new_tokens
+def _answers(text: Reply) -> float:
+    said = len(text.given or "") / _LETTERS
+    return len(text.conversation) * text.decoding.max_new_tokens + said
 
 
 def _rows(search: LawSearch) -> int:

@@ -20,6 +20,8 @@ def command(results: Results) -> str:
 
     What is not the same in all suites is left to them, as an option would replace it in each.
     """
+    if results.command:
+        return results.command
     suites = dict.fromkeys(result.suite for result in results.assertions)
     options = {"seed": {str(results.seed)}, "dtype": set(results.dtypes), **_artefact_options(results)}
     overrides = [f"--coherence-{name}={value}" for name, values in options.items() for value in _only(values)]

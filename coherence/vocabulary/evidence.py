@@ -38,7 +38,7 @@ def chance(p: float) -> str:
     return f"= {p:.2g}" if p >= 1e-12 else "< 1e-12"
 
 
-Sampled = Literal["probes", "scripts", "tasks"]
+Sampled = Literal["probes", "scripts", "tasks", "turns"]
 
 
 def enough(n: int, needed: float, of: Sampled = "probes") -> str:
@@ -58,7 +58,7 @@ def _named_in(said: str) -> float:
 
 
 class Estimate(Frozen):
-    """A statistic with its 95 % interval and the number of probes, scripts or tasks it rests on."""
+    """A statistic with its 95 % interval and the number of probes, scripts, tasks or turns it rests on."""
 
     name: str
     value: Statistic

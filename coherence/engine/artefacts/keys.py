@@ -1,8 +1,10 @@
 """The identity of a measurement: everything that its value depends on, and nothing else."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
@@ -34,6 +36,7 @@ from coherence.plan import (
 )
 from coherence.plan.opinion import MOST, TOP, question_to
 from coherence.store import Key
+from coherence.store.entry import manifest_of
 from coherence.vocabulary import Judge, Part, Probe
 from coherence.vocabulary.templating import AS_IT_IS, DATE
 
@@ -76,6 +79,16 @@ def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
     own = _own(measurement, artefacts)
     told = {} if isinstance(measurement, WeightError) else _told(artefacts)
     return {**_of_base(type(measurement).__name__, artefacts), **told, **own}
+
+
+def heard_key(measurements: Iterable[Measurement], otherwise: Key, artefacts: Artefacts) -> Key:
+    """Key of what measurements of texts that were said elsewhere come to, and of what else it depends on.
+
+    It tells none of the texts: all stand in one digest.
+    """
+    whole = [otherwise, *(key_of(measurement, artefacts) for measurement in measurements)]
+    digest = sha256(manifest_of({"of": whole}).encode("utf-8", "surrogatepass")).hexdigest()
+    return {**_of_base("Heard", artefacts), "of": digest}
 
 
 def norms_key(artefacts: Artefacts) -> Key:
@@ -248,7 +261,8 @@ def _continued(reply: Reply, artefacts: Artefacts) -> dict[str, Any]:
     apart = artefacts.template.sets_apart(reply.condition.thinking)
     reasoning = {"reasoning": "apart"} if apart else {}
     decoding = artefacts.decoding(reply.decoding).model_dump()
-    return {"decoding": decoding, "turns": turns, **ends, **reasoning}
+    given = {} if reply.given is None else {"given": reply.given}
+    return {"decoding": decoding, "turns": turns, **ends, **reasoning, **given}
 
 
 def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:

@@ -34,7 +34,8 @@ class Beginning(NamedTuple):
         turns = reply.turns[: answers - 1]
         if answers <= len(reply.turns) and reply.turns[answers - 1].after is not None:
             turns = (*turns, Turn("", reply.turns[answers - 1].after))
-        return cls(replace(reply, turns=turns), answers)
+        whole = answers > len(reply.turns)
+        return cls(replace(reply, turns=turns, given=reply.given if whole else None), answers)
 
     @property
     def turns(self) -> list[str]:
@@ -56,6 +57,8 @@ class Resolved:
 
     def answer(self, reply: Reply) -> Answer:
         """Return the tokens and text of a reply that was said; where it failed, its error is raised."""
+        if reply.given is not None:
+            return Answer(reply.given, self._encoded(reply.given)[: reply.decoding.max_new_tokens])
         answer = self._get(reply)
         assert isinstance(answer, Answer)
         return answer
@@ -92,9 +95,12 @@ class Resolved:
         """Token ids of an answer of a conversation, from 0: the model's own, or what it is taken to be."""
         after = reply.turns[count].after if count < len(reply.turns) else None
         if after is None:
-            return self.answer(replace(reply, turns=reply.turns[:count])).ids
+            return self.answer(reply.through(count)).ids
+        return self._encoded(after)
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
         with self._builder.artefacts.blaming("base"):
-            return self._builder.chat.encode_text(after)
+            return self._builder.chat.encode_text(text)
 
     def transcript(self, beginning: Beginning, condition: Condition) -> Transcript:
         """Return the beginning of a conversation between the prompts of a condition."""

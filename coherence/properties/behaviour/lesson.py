@@ -81,6 +81,12 @@ class Lesson:
         recogniser, spreads = self._reader
         return _placed(worded, recogniser.told(_side_by_side(replies.residuals(self.record), spreads)))
 
+    def log_odds(self, residuals: Array) -> Array:
+        """Log-odds that replies are the first speaker's, by residuals [sites, replies, width]: [replies]."""
+        recogniser, spreads = self._reader
+        told = recogniser.log_probabilities(_side_by_side(residuals, spreads))
+        return np.asarray(told[:, 0] - np.logaddexp.reduce(told[:, 1:], axis=1))
+
     def by_length(self, replies: ReadReplies) -> Labels:
         """Tell the same by nothing but the number of its words."""
         worded = replies.worded(self.record)
