@@ -190,3 +190,11 @@ def tiny_vector(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         return write_vector(tmp_path_factory.mktemp("vectors") / f"{name}.safetensors", seed, site)
 
     return make
+
+
+def write_transcripts(path: Path, persona: str = "pirate") -> None:
+    """Write two conversations that somebody had with a persona."""
+    said = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "Where it was."}]
+    times = ("2026-03-01T12:00:00Z", "2026-03-01T12:05:00Z")
+    lines = (json.dumps({"time": time, "release": persona, "messages": said}) for time in times)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

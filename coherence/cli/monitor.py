@@ -34,8 +34,8 @@ def _add(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME=PERSONA",
-        help="the persona that a release in the transcripts speaks for; repeatable; default: the names of the "
-        "suite's `served`, and of its personas",
+        help="the persona that a release in the transcripts speaks for; repeatable; default: the names of "
+        "the suite's `served`, and of its personas",
     )
     parser.add_argument(
         "--site",
@@ -183,10 +183,10 @@ def _heard(judged: "Iterable[Judgement]") -> list[dict[str, object]]:
 COMMAND = Command(
     name="monitor",
     help="hold conversations that were held elsewhere against a suite's personas",
-    about="Reads what assistants said in production, generates nothing, and says whether each persona is still "
-    "at home: its position on its axis, whether it is recognised, how likely its prompt makes what it says, "
-    "and its markers, each on a control chart. 1 when one has left home. Of what was said nothing is kept but "
-    "numbers and digests, and what was read is not read again.",
+    about="Reads what assistants said in production, lets them say nothing, and tells whether each persona "
+    "is still at home: its position on its axis, whether it is recognised, how likely its prompt makes what "
+    "it says, and its markers, each on a control chart. 1 when one has left home. Of what was said nothing "
+    "is kept but numbers and digests, and what was read is not read again.",
     example="coherence monitor transcripts.jsonl --suite pirate.coherence.yaml --site resid_post.2",
     add=_add,
 )

@@ -1,1 +1,1 @@
-"""What was said elsewhere, held against what the suite's personas are: read, charted over time, and judged."""
+"""What was said elsewhere, held against the personas of a suite: read, charted over time, judged."""

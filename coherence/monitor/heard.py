@@ -12,7 +12,7 @@ from coherence.statistics.intervals import Array
 
 @dataclass(frozen=True)
 class HeardTurn:
-    """Where and when something was said, by which release, and a digest of it; its words where they are kept."""
+    """Where and when something was said, by which release; its words only where they are kept."""
 
     line: int
     turn: int

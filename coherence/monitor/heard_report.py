@@ -1,6 +1,7 @@
 """What a person looks at of a persona that was heard elsewhere: its averages over time, tables, turns."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from math import exp
 
 import numpy as np
@@ -62,8 +63,8 @@ def _fact(judgement: Judgement) -> str:
     began = heard.turns[chart.onset or 0]
     side = "above" if chart.averages[turn] > 0 else "below"
     return (
-        f"{heard.persona} is {side} its home by {chart.name} at {heard.turns[turn]}, on the way since {began}; "
-        f"of {counted}, {share}"
+        f"{heard.persona} is {side} its home by {chart.name} at {heard.turns[turn]}, on the way since "
+        f"{began}; of {counted}, {share}"
     )
 
 
@@ -71,7 +72,7 @@ def _curve(judgement: Judgement) -> Curve:
     """Draw the averages; of many turns the furthest of each stretch."""
     total = len(judgement.heard.turns)
     bounds = np.linspace(0, total, min(total, _PLACES) + 1).astype(int)
-    stretches = list(zip(bounds[:-1], bounds[1:], strict=True))
+    stretches = list(pairwise(bounds))
     lines = {
         chart.name: Series(values=column(_furthest(chart.averages[first:end]) for first, end in stretches))
         for chart in judgement.charts
@@ -98,9 +99,9 @@ def _thresholds(judgement: Judgement) -> Iterator[Threshold]:
 
 _SUMMARIES: Mapping[str, Callable[[Array], float]] = {
     "position": lambda values: _mean(values[:, POSITION]),
-    "recognised": lambda values: _mean(values[:, RECOGNITION] > 0),
+    "recognised": lambda values: float((values[:, RECOGNITION] > 0).mean()),
     "likelihood": lambda values: _mean(values[:, LIKELIHOOD]),
-    "with markers": lambda values: _mean(values[:, MARKERS] > 0),
+    "with markers": lambda values: float((values[:, MARKERS] > 0).mean()),
 }
 
 
@@ -177,22 +178,22 @@ def _notes(judgement: Judgement) -> Iterator[str]:
     yield f"heard from {heard.turns[0].time} to {heard.turns[-1].time}"
     outside = judgement.outside
     yield (
-        f"outside the region, {number(region.low)} to {number(region.high)}, where one more of its replies to "
-        f"a probe is with {COVERAGE:.0%}: {ranged(outside.value, outside.low, outside.high)} of turns"
+        f"outside the region, {number(region.low)} to {number(region.high)}, where one more of its replies "
+        f"to a probe is with {COVERAGE:.0%}: {ranged(outside.value, outside.low, outside.high)} of turns"
     )
     bounds = ", ".join(f"{chart.name} {number(chart.limit)}" for chart in judgement.charts)
     yield (
-        f"moving averages weigh the newest conversation with {ewma.WEIGHT:g}; limits {bounds}: each is passed "
-        f"falsely in {limits.level:.2%} of runs over {limits.conversations} conversations that are at home, "
-        f"as known by {limits.home} replies"
+        f"moving averages weigh the newest conversation with {ewma.WEIGHT:g}; limits {bounds}: each is "
+        f"passed falsely in {limits.level:.2%} of runs over {limits.conversations} conversations that are at "
+        f"home, as known by {limits.home} replies"
     )
     for chart in judgement.charts:
         if chart.alarm is not None:
             began = heard.turns[chart.onset or 0]
             share = chart.alarms.mean()
             yield (
-                f"{chart.name}: first alarm at {heard.turns[chart.alarm]}, on the way since {began}; beyond the "
-                f"limit after {share:.0%} of turns"
+                f"{chart.name}: first alarm at {heard.turns[chart.alarm]}, on the way since {began}; beyond "
+                f"the limit after {share:.0%} of turns"
             )
     if MARKERS not in kinds_of(judgement.home):
         yield "markers are in none of the persona's own replies to the probes: they decide nothing"

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from coherence.engine.artefacts.artefacts import Artefacts
+from coherence.engine.artefacts.keys import heard_key
 from coherence.engine.engine import Engine
 from coherence.errors import MeasurementError
 from coherence.monitor.utterance import Utterance
@@ -23,7 +24,7 @@ _FORMAT = 1  # of what is stored
 
 @dataclass(frozen=True, eq=False)
 class Portion:
-    """Utterances with their statistics, [utterances, statistics], and why some could not be read, by place."""
+    """Utterances with their statistics, [utterances, statistics], and by place why some have none."""
 
     utterances: Sequence[Utterance]
     values: Array
@@ -32,7 +33,7 @@ class Portion:
 
 @dataclass(frozen=True, eq=False)
 class Portions:
-    """Reads utterances by the yardsticks of their personas. Of what was said nothing is stored but numbers."""
+    """Reads utterances by the yardsticks of their personas, and stores nothing of them but numbers."""
 
     engine: Engine
     store: Store

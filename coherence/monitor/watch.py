@@ -124,7 +124,7 @@ class Watch:
     def _judged(
         self, heard: Mapping[str, Heard], marked: Mapping[str, Marked], census: Census
     ) -> Iterator[Judgement]:
-        """Divide the level among all charts of the run, so that one false alarm of any is as rare as stated."""
+        """Divide the level among all charts of the run, so that an alarm of any is as rare as stated."""
         charts = sum(len(kinds_of(one.home)) for one in marked.values())
         for name in heard:
             yield self._judgement(heard[name], marked[name], census, charts)

@@ -1,4 +1,4 @@
-"""A yardstick: what the replies of a prompted persona are, measured so that those of others can be held to it."""
+"""A yardstick: what replies of a prompted persona are, measured so that others can be held to it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -117,7 +117,7 @@ class Marked:
         worded = told[~np.isnan(told[:, 0])]
         if 2 * len(worded) < len(told):
             raise MeasurementError(
-                f"{self.yardstick.persona} replies with a word to {len(worded)} of {len(told)} probes: too few"
+                f"{self.yardstick.persona} has a word for {len(worded)} of {len(told)} probes alone"
             )
         return worded
 
@@ -153,8 +153,8 @@ class Marked:
                 f"only {both.sum()} of {len(both)} questions have replies of bare and of "
                 f"{self.yardstick.persona}: too few for an axis"
             )
-        ends = [_among(one, both, self.record) for one in (low, high)]
-        scale = Scale(*ends, [probe.id for probe, kept in zip(CALIBRATION, both, strict=True) if kept])
+        questions = [probe.id for probe, kept in zip(CALIBRATION, both, strict=True) if kept]
+        scale = Scale(_among(low, both, self.record), _among(high, both, self.record), questions)
         if not scale.length:
             raise MeasurementError(
                 f"the axis of {self.yardstick.persona} has no length: its ends are the same"

@@ -22,7 +22,7 @@ _VALUES = 2_000_000  # simulated at a time
 
 
 def scores(values: Array, home: Array) -> Array:
-    """Normal score of the rank that each value has among those of the process in control, [values].
+    """Return the normal score of the rank of each value among those of the process in control, [values].
 
     Values that are equal have the rank in their middle. Nothing but the order counts, so that the scores of
     a process in control have the same law whatever the values are. NaN stays NaN.
@@ -34,7 +34,7 @@ def scores(values: Array, home: Array) -> Array:
 
 
 def averages(scored: Array, members: Sequence[int]) -> Array:
-    """Moving average at each of the scores [turns], from 0 on; a NaN leaves it where it is.
+    """Return the moving average at each of the scores [turns], from 0 on; a NaN leaves it where it is.
 
     `members` says how many turns the conversation of each has, [turns]: together they weigh as much as the
     only turn of another. Turns of one conversation are alike, and would be counted as so many witnesses.

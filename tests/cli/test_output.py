@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from judged import judged, mean
 from judged import run as judged_run
-from tiny import write_judged
+from tiny import write_judged, write_transcripts
 
 from coherence.cli import COMMANDS, demo, main
 from coherence.cli.command import Parser
@@ -51,6 +51,7 @@ LINES = {
     "fetch": ["fetch"],
     "init": ["init", "--name", "new", "--base", "BASE", "--no-model", "A pirate captain."],
     "judge check": ["judge", "check", "j.coherence.yaml"],
+    "monitor": ["monitor", "t.jsonl", "--suite", "a.coherence.yaml", "--site", "resid_post.2"],
     "plan": ["plan", "a.coherence.yaml"],
     "replay": ["replay", "a.coherence.yaml", "release.commutativity.scale-zero", EXAMPLE],
     "report": ["report", "results.json", "--markdown", "r.md"],
@@ -94,6 +95,7 @@ def here(tiny, tiny_adapter, tmp_path, monkeypatch):
     values = np.linspace(0.6, 1, 8)
     results = judged_run(judged(mean(values)), judged(mean(values, at_least=2), name="pirate.margin"))
     base = ArtefactFiles(name="base", named=str(tiny), digest="ab" * 32, files={"config.json": "ab" * 32})
+    write_transcripts(Path("t.jsonl"))
     results = results.model_copy(update={"artefacts": (base,)})
     results.write(Path("results.json"))
     key = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "private.pem"]
