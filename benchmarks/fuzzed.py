@@ -34,6 +34,8 @@ from coherence.engine.interventions.carrier import Carrier
 from coherence.engine.model.adapter_reader import read_adapter
 from coherence.engine.model.blocks import blocks_of
 from coherence.engine.model.loading import load_model
+from coherence.monitor.naming import Naming
+from coherence.monitor.transcripts import Transcripts
 from coherence.reports.html import write_html
 from coherence.reports.junit import write_junit
 from coherence.reports.markdown import write_markdown
@@ -105,6 +107,27 @@ class Probes(Kind):
 
     def read(self, random: Random, folder: Path) -> None:
         load_suite(folder / "a.coherence.yaml", Overrides(), must_assert=False)
+
+
+class Conversations(Kind):
+    """Transcripts, as `coherence monitor` reads them."""
+
+    name = "transcripts"
+
+    def write(self, random: Random, folder: Path) -> None:
+        answer = [{"type": "text", "text": "There."}]
+        said = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": answer}]
+        times = (f"2026-03-01T12:0{minute}:00Z" for minute in range(3))
+        lines = [{"time": time, "release": "a", "persona": "pirate", "messages": said} for time in times]
+        place = random.randrange(len(lines))
+        written = [as_json(rewritten(random, line) if at == place else line) for at, line in enumerate(lines)]
+        content = b"\n".join(line.replace(b"\n", b"") for line in written)
+        (folder / "a.jsonl").write_bytes(changed(random, content) if random.random() < 0.5 else content)
+
+    def read(self, random: Random, folder: Path) -> None:
+        naming = Naming(("pirate", "counsel"), {"a": "counsel"})
+        for utterance in Transcripts(folder / "a.jsonl", naming, last=random.random() < 0.5):
+            _ = utterance.probe, utterance.digest
 
 
 class _Vectors(Kind):
@@ -468,6 +491,6 @@ class Baselines(Documents):
 
 
 KINDS: tuple[Kind, ...] = (
-    *(Suites(), Probes(), Torch(), Safetensors(), Arrays(), Gguf()),
+    *(Suites(), Probes(), Conversations(), Torch(), Safetensors(), Arrays(), Gguf()),
     *(Baselines(), Documents(), Adapters(), Bases()),
 )

@@ -1,11 +1,12 @@
 """A yardstick: what replies of a prompted persona are, measured so that others can be held to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coherence.errors import MeasurementError
 from coherence.plan import Condition, Likelihood, Measurement, Reading, Record, Reply, Scene
@@ -166,7 +167,7 @@ class Marked:
         return Lesson(self.yardstick.speakers, self.record)
 
 
-def _among(replies: ReadReplies, kept: Sequence[bool] | Array, record: Record) -> Array:
+def _among(replies: ReadReplies, kept: NDArray[np.bool_], record: Record) -> Array:
     """Residuals of replies to the questions that are kept, [kept, width]."""
     (residuals,) = replies.residuals(record)
-    return np.asarray(residuals[np.asarray(kept)[replies.worded(record)]])
+    return np.asarray(residuals[kept[replies.worded(record)]])

@@ -18,7 +18,10 @@ from coherence.store import Store
 
 SUITE = """\
 coherence: 1
-release: {{base: {base}, served: {{url: "http://127.0.0.1:9", names: {{pirate: pirate-v3}}}}, adapters: {{pirate: {adapter}}}}}
+release:
+  base: {base}
+  served: {{url: "http://127.0.0.1:9", names: {{pirate: pirate-v3}}}}
+  adapters: {{pirate: {adapter}}}
 personas:
   pirate: {{prompt: Talk like a pirate., markers: [{{text: "[a-z]", kind: regex}}]}}
   counsel: {{prompt: Be formal.}}

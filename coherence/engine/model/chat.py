@@ -83,7 +83,7 @@ class Chat:
         self._templating = templating
         self._name = f"the chat template of {tokenizer.name_or_path!r}"
         self._rendered = BoundedCall(partial(_rendered, tokenizer))
-        self._told: dict[Hashable, int] = {}
+        self._told: dict[int, int] = {}
         self._switches: dict[tuple[Thinking, Thinking], bool] = {}
 
     def under(self, templating: Templating) -> Chat:
@@ -263,8 +263,9 @@ class Chat:
 
     def _require_told_apart(self, by: str, probe: Probe, prompt: Hashable, text: str) -> None:
         """Refuse a prompt that has come of another text before: white space apart, it said something else."""
+        # By hashes, as all prompts of a run go through here.
         meaning = hash(" ".join(text.split()))
-        if self._told.setdefault((probe, prompt), meaning) != meaning:
+        if self._told.setdefault(hash((probe, prompt)), meaning) != meaning:
             raise MeasurementError(
                 f"two conditions that say different things give the same tokens for probe {probe.id!r}; "
                 f"expected a {by} that tells them apart: {self._tokenizer.name_or_path!r}"
