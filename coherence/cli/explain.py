@@ -85,6 +85,8 @@ def _explain(result: "AssertionResult") -> Output:
         stated = {assertion.id: assertion for assertion in _stated(Path(result.suite))}
         means = _explain_stated(stated[result.id])
     except (SuiteError, KeyError) as problem:
+        if result.property == "monitor":  # nothing in a suite asks for it
+            return Output({"found": found})
         why = "does not state it any more" if isinstance(problem, KeyError) else f"cannot be read: {problem}"
         print(f"the suite {result.suite} {why}\n")
         if result.property and result.property in _properties():

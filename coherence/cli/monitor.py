@@ -15,7 +15,7 @@ from coherence.cli.writing import writing
 from coherence.errors import CoherenceError, Place
 
 if TYPE_CHECKING:
-    from coherence.monitor.judgement import Judgement
+    from coherence.monitor.standing import Standing
     from coherence.monitor.watch import Watch
     from coherence.suite import Suite
     from coherence.vocabulary import Site
@@ -153,7 +153,7 @@ def _write(write: Callable[[Path], None], path: Path) -> None:
         write(path.absolute())
 
 
-def _write_turns(judged: "Iterable[Judgement]", path: Path) -> None:
+def _write_turns(judged: "Iterable[Standing]", path: Path) -> None:
     from coherence.files import replacing
     from coherence.monitor.turn_lines import turn_lines
 
@@ -161,7 +161,7 @@ def _write_turns(judged: "Iterable[Judgement]", path: Path) -> None:
         file.writelines(turn_lines(judged))
 
 
-def _heard(judged: "Iterable[Judgement]") -> list[dict[str, object]]:
+def _heard(judged: "Iterable[Standing]") -> list[dict[str, object]]:
     return [
         {
             "persona": one.heard.persona,

@@ -8,13 +8,13 @@ import numpy as np
 
 from coherence.errors import listed
 from coherence.monitor.heard import Heard
-from coherence.monitor.judgement import (
+from coherence.monitor.standing import (
     COVERAGE,
     LIKELIHOOD,
     MARKERS,
     POSITION,
     RECOGNITION,
-    Judgement,
+    Standing,
     kinds_of,
 )
 from coherence.properties.columns import column, table
@@ -37,29 +37,29 @@ _PLACES = 120  # of a curve: more cannot be told apart in a report
 _SHOWN = 5
 
 
-def evidence_on(judgement: Judgement, controls: tuple[Control, ...] = ()) -> Evidence:
+def evidence_on(standing: Standing, controls: tuple[Control, ...] = ()) -> Evidence:
     """Put what decides beside what is shown."""
-    criteria = tuple(judgement.criteria())
-    return Evidence(criteria=criteria, controls=controls, **dict(_figures(judgement)))
+    criteria = tuple(standing.criteria())
+    return Evidence(criteria=criteria, controls=controls, **dict(_figures(standing)))
 
 
-def _figures(judgement: Judgement) -> Figures:
+def _figures(standing: Standing) -> Figures:
     return Figures(
-        fact=_fact(judgement),
-        curve=_curve(judgement),
-        tables=(_by_release(judgement), _at_home(judgement)),
-        probes=tuple(_noted(judgement)),
-        notes=tuple(_notes(judgement)),
+        fact=_fact(standing),
+        curve=_curve(standing),
+        tables=(_by_release(standing), _at_home(standing)),
+        probes=tuple(_noted(standing)),
+        notes=tuple(_notes(standing)),
     )
 
 
-def _fact(judgement: Judgement) -> str:
-    heard = judgement.heard
+def _fact(standing: Standing) -> str:
+    heard = standing.heard
     counted = f"{len(heard.turns)} turns of {heard.conversations} conversations"
-    share = f"{judgement.outside.value:.0%} outside its region"
-    if judgement.first is None:
+    share = f"{standing.outside.value:.0%} outside its region"
+    if standing.first is None:
         return f"{heard.persona} stays at home through {counted}, {share}"
-    chart, turn = judgement.first
+    chart, turn = standing.first
     began = heard.turns[chart.onset or 0]
     side = "above" if chart.averages[turn] > 0 else "below"
     return (
@@ -68,21 +68,21 @@ def _fact(judgement: Judgement) -> str:
     )
 
 
-def _curve(judgement: Judgement) -> Curve:
+def _curve(standing: Standing) -> Curve:
     """Draw the averages; of many turns the furthest of each stretch."""
-    total = len(judgement.heard.turns)
+    total = len(standing.heard.turns)
     bounds = np.linspace(0, total, min(total, _PLACES) + 1).astype(int)
     stretches = list(pairwise(bounds))
     lines = {
         chart.name: Series(values=column(_furthest(chart.averages[first:end]) for first, end in stretches))
-        for chart in judgement.charts
+        for chart in standing.charts
     }
     return Curve(
         over=Abscissa(title="turn"),
         at=tuple(str(end) for _, end in stretches),
         series=lines,
         value="moving average of normal scores",
-        thresholds=tuple(_thresholds(judgement)),
+        thresholds=tuple(_thresholds(standing)),
     )
 
 
@@ -90,8 +90,8 @@ def _furthest(stretch: Array) -> float:
     return float(stretch[np.abs(stretch).argmax()])
 
 
-def _thresholds(judgement: Judgement) -> Iterator[Threshold]:
-    for chart in judgement.charts[:2]:  # all but the first have one limit
+def _thresholds(standing: Standing) -> Iterator[Threshold]:
+    for chart in standing.charts[:2]:  # all but the first have one limit
         yield Threshold(series=chart.name, value=-round(chart.limit, 2), kind="at least")
         if chart.two_sided:
             yield Threshold(series=chart.name, value=round(chart.limit, 2), kind="at most")
@@ -110,9 +110,9 @@ def _mean(values: Array) -> float:
     return float(there.mean()) if len(there) else np.nan
 
 
-def _by_release(judgement: Judgement) -> Table:
+def _by_release(standing: Standing) -> Table:
     """Sum up what was heard of each release, and beside them the persona's own replies to the probes."""
-    heard = judgement.heard
+    heard = standing.heard
     releases = np.array([turn.release or "no release" for turn in heard.turns])
     rows = list(dict.fromkeys(releases.tolist()))
     among = [heard.values[releases == row] for row in rows]
@@ -120,8 +120,7 @@ def _by_release(judgement: Judgement) -> Table:
         "turns": [float(len(values)) for values in among],
         "outside": [
             float(
-                (judgement.out & (releases == row)).sum()
-                / max(1, (judgement.placed & (releases == row)).sum())
+                (standing.out & (releases == row)).sum() / max(1, (standing.placed & (releases == row)).sum())
             )
             for row in rows
         ],
@@ -130,25 +129,25 @@ def _by_release(judgement: Judgement) -> Table:
     return table("what was heard, by release", rows, columns)
 
 
-def _at_home(judgement: Judgement) -> Table:
-    home = judgement.home
+def _at_home(standing: Standing) -> Table:
+    home = standing.home
     columns = {name: [summary(home)] for name, summary in _SUMMARIES.items()}
     return table(
         "the persona's own replies to the probes", ["prompt"], {"replies": [float(len(home))], **columns}
     )
 
 
-def _noted(judgement: Judgement) -> Iterator[ProbeNote]:
+def _noted(standing: Standing) -> Iterator[ProbeNote]:
     """Yield the first alarm of each chart, then the turns that stand furthest outside."""
-    heard, told = judgement.heard, set()
-    for chart in judgement.charts:
+    heard, told = standing.heard, set()
+    for chart in standing.charts:
         if chart.alarm is not None:
             told.add(chart.alarm)
             average = f"moving average {number(chart.averages[chart.alarm])}, limit {number(chart.limit)}"
             yield _note(heard, chart.alarm, f"first alarm of {chart.name}: {average}")
-    within = judgement.region.within(heard.values[:, POSITION])
+    within = standing.region.within(heard.values[:, POSITION])
     for turn in np.argsort(np.where(np.isnan(within), np.inf, within), kind="stable")[:_SHOWN]:
-        if int(turn) not in told and judgement.out[turn]:
+        if int(turn) not in told and standing.out[turn]:
             yield _note(heard, int(turn), "far outside the region")
 
 
@@ -173,21 +172,21 @@ def told_of(values: Array) -> str:
     )
 
 
-def _notes(judgement: Judgement) -> Iterator[str]:
-    heard, limits, region = judgement.heard, judgement.limits, judgement.region
+def _notes(standing: Standing) -> Iterator[str]:
+    heard, limits, region = standing.heard, standing.limits, standing.region
     yield f"heard from {heard.turns[0].time} to {heard.turns[-1].time}"
-    outside = judgement.outside
+    outside = standing.outside
     yield (
         f"outside the region, {number(region.low)} to {number(region.high)}, where one more of its replies "
         f"to a probe is with {COVERAGE:.0%}: {ranged(outside.value, outside.low, outside.high)} of turns"
     )
-    bounds = ", ".join(f"{chart.name} {number(chart.limit)}" for chart in judgement.charts)
+    bounds = ", ".join(f"{chart.name} {number(chart.limit)}" for chart in standing.charts)
     yield (
         f"moving averages weigh the newest conversation with {ewma.WEIGHT:g}; limits {bounds}: each is "
         f"passed falsely in {limits.level:.2%} of runs over {limits.conversations} conversations that are at "
         f"home, as known by {limits.home} replies"
     )
-    for chart in judgement.charts:
+    for chart in standing.charts:
         if chart.alarm is not None:
             began = heard.turns[chart.onset or 0]
             share = chart.alarms.mean()
@@ -195,7 +194,7 @@ def _notes(judgement: Judgement) -> Iterator[str]:
                 f"{chart.name}: first alarm at {heard.turns[chart.alarm]}, on the way since {began}; beyond "
                 f"the limit after {share:.0%} of turns"
             )
-    if MARKERS not in kinds_of(judgement.home):
+    if MARKERS not in kinds_of(standing.home):
         yield "markers are in none of the persona's own replies to the probes: they decide nothing"
     if heard.unread:
         reasons = [f"{name}: {problem}" for name, problem in heard.unread.items()]

@@ -4,22 +4,22 @@ import json
 from collections.abc import Iterable, Iterator
 from math import isfinite
 
-from coherence.monitor.judgement import POSITION, Judgement
+from coherence.monitor.standing import POSITION, Standing
 from coherence.monitor.yardstick import STATISTICS
 
 
-def turn_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+def turn_lines(standings: Iterable[Standing]) -> Iterator[str]:
     """Write a JSON object for each turn, persona by persona, in the order of time."""
-    for judgement in judgements:
-        yield from map(_line, _objects(judgement))
+    for standing in standings:
+        yield from map(_line, _objects(standing))
 
 
 def _line(found: dict[str, object]) -> str:
     return f"{json.dumps(found, ensure_ascii=False, allow_nan=False)}\n"
 
 
-def _objects(judgement: Judgement) -> Iterator[dict[str, object]]:
-    heard = judgement.heard
+def _objects(standing: Standing) -> Iterator[dict[str, object]]:
+    heard = standing.heard
     for place, turn in enumerate(heard.turns):
         values = {name: _plain(heard.values[place, one]) for one, name in enumerate(STATISTICS)}
         yield {
@@ -30,9 +30,9 @@ def _objects(judgement: Judgement) -> Iterator[dict[str, object]]:
             "release": turn.release,
             "digest": turn.digest,
             **values,
-            "outside": bool(judgement.out[place]) if values[STATISTICS[POSITION]] is not None else None,
-            "averages": {chart.name: _plain(chart.averages[place]) for chart in judgement.charts},
-            "alarms": [chart.name for chart in judgement.charts if chart.alarms[place]],
+            "outside": bool(standing.out[place]) if values[STATISTICS[POSITION]] is not None else None,
+            "averages": {chart.name: _plain(chart.averages[place]) for chart in standing.charts},
+            "alarms": [chart.name for chart in standing.charts if chart.alarms[place]],
             **({"user": turn.said[0], "assistant": turn.said[1]} if turn.said else {}),
         }
 

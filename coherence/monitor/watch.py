@@ -16,8 +16,8 @@ from coherence.gate.outcomes import asked_of, results_of
 from coherence.monitor.chart import Limits
 from coherence.monitor.heard import Heard, HeardTurn
 from coherence.monitor.heard_report import evidence_on
-from coherence.monitor.judgement import Judgement, kinds_of
 from coherence.monitor.portions import Portions
+from coherence.monitor.standing import Standing, kinds_of
 from coherence.monitor.transcripts import Transcripts
 from coherence.monitor.yardstick import BARE, Marked, Yardstick
 from coherence.plan import Plan, Record, stream
@@ -71,7 +71,7 @@ class Watch:
 
     def seen(
         self, store: Store, progress: Progress = SILENT, executor: MakeExecutor = LocalExecutor
-    ) -> tuple[Results, list[Judgement]]:
+    ) -> tuple[Results, list[Standing]]:
         """Read all of it, and judge; a CoherenceError says what cannot be read.
 
         Nothing of what was said is stored, and no more than a portion of it is held at a time.
@@ -123,33 +123,33 @@ class Watch:
 
     def _judged(
         self, heard: Mapping[str, Heard], marked: Mapping[str, Marked], census: Census
-    ) -> Iterator[Judgement]:
+    ) -> Iterator[Standing]:
         """Divide the level among all charts of the run, so that an alarm of any is as rare as stated."""
         charts = sum(len(kinds_of(one.home)) for one in marked.values())
         for name in heard:
-            yield self._judgement(heard[name], marked[name], census, charts)
+            yield self._standing(heard[name], marked[name], census, charts)
 
-    def _judgement(self, heard: Heard, marked: Marked, census: Census, charts: int) -> Judgement:
+    def _standing(self, heard: Heard, marked: Marked, census: Census, charts: int) -> Standing:
         seed = stream(self.suite.scene.seed, "limits of charts")
         level = self.rules.false_alarm / charts
         limits = Limits(len(marked.home), census.conversations[heard.persona], level, seed)
-        return Judgement(marked, heard, limits, self.rules.max_outside)
+        return Standing(marked, heard, limits, self.rules.max_outside)
 
-    def _evidence(self, judgement: Judgement, engine: Engine) -> Evidence:
+    def _evidence(self, standing: Standing, engine: Engine) -> Evidence:
         """Hold what passes against what others reply: a chart that they pass too tells nothing."""
-        evidence = evidence_on(judgement)
+        evidence = evidence_on(standing)
         if evidence.verdict is not Verdict.PASS:
             return evidence
-        return evidence_on(judgement, tuple(self._controls(judgement, engine)))
+        return evidence_on(standing, tuple(self._controls(standing, engine)))
 
-    def _controls(self, judgement: Judgement, engine: Engine) -> Iterator[Control]:
-        yardstick = judgement.marked.yardstick
+    def _controls(self, standing: Standing, engine: Engine) -> Iterator[Control]:
+        yardstick = standing.marked.yardstick
         others = [name for name in yardstick.cast if name not in (yardstick.persona, BARE)]
         for name in (BARE, *others[:1]):
             outcomes = engine.measure(Plan(yardstick.needs_of(name)))
             told = "the bare model" if name == BARE else f"{name} in its place"
             try:
-                yield judgement.control(told, judgement.marked.others(name, Record(outcomes)))
+                yield standing.control(told, standing.marked.others(name, Record(outcomes)))
             except CoherenceError as problem:
                 yield Control(name=told, problem=problem.sentence)
 

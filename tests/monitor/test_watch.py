@@ -222,3 +222,13 @@ def test_numbers_survive_the_store(here):
     empty = json.loads(Path("turns.jsonl").read_text().splitlines()[1])
     assert (empty["position"], empty["recognition"], empty["markers"]) == (None, None, 0.0)
     assert np.isfinite(json.loads(Path("turns.jsonl").read_text().splitlines()[0])["likelihood"])
+
+
+def test_what_was_found_is_explained_though_no_suite_states_it(here, capsys):
+    transcripts(Path("t.jsonl"), ["yes"])
+    monitored()
+    capsys.readouterr()
+    assert main(["explain", "pirate.monitor.turns", "coherence-monitor.json"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("pirate.monitor.turns ")
+    assert "any more" not in said

@@ -30,7 +30,7 @@ def kinds_of(home: Array) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class Standing:
     """What was heard of a persona, held against its own replies at a level that its charts share.
 
     `most` is the largest share outside of the region, where one is asserted.
