@@ -1,6 +1,8 @@
 """Transcripts are read line by line; whatever is wrong with one is a sentence, and never what was said."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -139,3 +141,16 @@ def test_a_lone_surrogate_becomes_what_a_tokenizer_takes(tmp_path):
     line = json.dumps(conversation()).replace("Arr!", "\\ud800")
     (only,) = read(tmp_path, line)
     assert only.answer == "\\ud800"
+
+
+def test_the_shipped_example_is_what_its_command_makes(pytestconfig, tmp_path):
+    fixtures = pytestconfig.rootpath / "fixtures"
+    (tmp_path / "training").symlink_to(fixtures / "training")
+    (tmp_path / "converse.py").write_text((fixtures / "converse.py").read_text())
+    subprocess.run([sys.executable, tmp_path / "converse.py"], check=True)
+    assert (tmp_path / "transcripts.jsonl").read_text() == (fixtures / "transcripts.jsonl").read_text()
+    found = list(
+        Transcripts(fixtures / "transcripts.jsonl", Naming(("pirate",), {"pirate-2026-03": "pirate"}))
+    )
+    assert len(found) == 60
+    assert {one.persona for one in found} == {"pirate"}
