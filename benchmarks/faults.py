@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,7 @@ from planted import FAULTS, FEW, POLES, STORED, Fault
 from rich.progress import Progress as Display
 from rich.progress import TaskID
 from rounds import CONSOLE
-from shipped import Shipped
+from shipped import SUITES, Shipped
 from work import ROOT
 
 from coherence.engine.executors.progress import SILENT, Progress, Silent
@@ -51,6 +51,7 @@ class Trial:
     laws: bool = False
     searches: bool = False
     variant: Variant | None = None
+    suites: tuple[str, ...] = SUITES
 
     @property
     def digest(self) -> str:
@@ -101,7 +102,16 @@ def planted(fault: Fault, seed: int) -> Iterator[Trial]:
         def change(shipped: Shipped, size: float = size) -> None:
             fault.spoil(shipped, size)
 
-        yield Trial("fault", fault.name, fault.label(size), seed, change, fault.seconds, fault.carrier)
+        yield Trial(
+            kind="fault",
+            name=fault.name,
+            size=fault.label(size),
+            seed=seed,
+            change=change,
+            seconds=fault.seconds,
+            carrier=fault.carrier,
+            suites=fault.suites,
+        )
 
 
 def healthy(variants: Sequence[Variant], seed: int, runs: int) -> Iterator[Trial]:
@@ -159,7 +169,7 @@ class _Shown(Silent):
 def judge(trial: Trial, store: Store, progress: Progress = SILENT) -> list[AssertionResult]:
     """Let the gate judge a trial. A release that cannot be loaded is a CoherenceError."""
     with TemporaryDirectory() as folder, trial.surroundings:
-        shipped = Shipped.good(Path(folder), trial.seed)
+        shipped = Shipped.good(Path(folder), trial.seed, trial.suites)
         trial.change(shipped)
         suites = shipped.load()
         selected = {suite: [one for one in suite.assertions if _judged(one, trial)] for suite in suites}
@@ -225,9 +235,9 @@ def _told(said: str) -> str:
     return re.sub(rf"{re.escape(gettempdir())}/\w+/", "", said).replace(f"{ROOT}/", "")
 
 
-def not_green(store: Store, seed: int, progress: Progress) -> frozenset[str]:
+def not_green(store: Store, seed: int, suites: Iterable[str], progress: Progress) -> frozenset[str]:
     """Judge the good release: what is not green there says nothing about a fault."""
-    good = Trial("healthy", "the good release", "", seed, lambda shipped: None, FEW)
+    good = Trial("healthy", "the good release", "", seed, lambda shipped: None, FEW, suites=tuple(suites))
     found = [result for result in judge(good, store, progress) if not result.green]
     for result in found:
         CONSOLE.print(f"not green without any fault, and left out: {result.sentence}", style="yellow")
@@ -251,8 +261,8 @@ def run(given: Namespace) -> Matrix:
     with Display(console=CONSOLE) as display:
         releases = display.add_task("releases", total=len(left))
         shown = _Shown(display, display.add_task("measured"))
-        has_faults = any(trial.kind == "fault" for trial in left)
-        known = not_green(store, given.seed, shown) if has_faults else frozenset()
+        suites = dict.fromkeys(name for trial in left if trial.kind == "fault" for name in trial.suites)
+        known = not_green(store, given.seed, suites, shown) if suites else frozenset()
         for trial in left:
             row = row_of(trial, store, known if trial.kind == "fault" else frozenset(), shown)
             matrix.put(row)

@@ -23,6 +23,7 @@ COLOURS = {
     "markers": "#ffbf79",
     "commutativity": "#88d27a",
     "attractor": "#d6a5c9",
+    "space": "#f2cf5b",
     "refused": "#bab0ac",
 }
 """By the family of the assertions that were not green; `refused` could not be measured or loaded."""

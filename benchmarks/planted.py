@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from lora import Lora
-from shipped import Shipped, Values, base_weights, save_base, write_over
+from shipped import OF_SPACE, SUITES, Shipped, Values, base_weights, save_base, write_over
 from work import ROOT
 
 from coherence.plan import Condition, Steer
@@ -21,7 +21,10 @@ STORED, FEW, POLES, ALL = 3.0, 12.0, 45.0, 130.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to be wrong. `sizes` get worse, and the last is the full size; `unit` is a format of a size."""
+    """One way to be wrong. `sizes` get worse, and the last is the full size; `unit` is a format of a size.
+
+    It is judged by `suites`.
+    """
 
     name: str
     carrier: str
@@ -29,6 +32,7 @@ class Fault:
     unit: str
     spoil: Spoil
     seconds: float = FEW
+    suites: tuple[str, ...] = SUITES
 
     def label(self, size: float) -> str:
         """Say a size as a reader would."""
@@ -41,6 +45,23 @@ def _mixed(name: str, other: str) -> Spoil:
 
 def _changed(name: str, change: Callable[[Lora, float], Lora]) -> Spoil:
     return lambda shipped, size: shipped.set_lora(name, change(shipped.lora(name), size))
+
+
+def _pulled_together(shipped: Shipped, share: float) -> None:
+    """Mix every persona's adapter with the mean of all."""
+    loras = {name: shipped.lora(name) for name in shipped.company["personas"]}
+    mean, *others = loras.values()
+    for place, other in enumerate(others, start=2):
+        mean = mean.mixed(other, 1 / place)
+    for name, lora in loras.items():
+        shipped.set_lora(name, lora.mixed(mean, share))
+
+
+def _on_top(name: str, other: str) -> Spoil:
+    """Add so many times another adapter's effect, and leave its own as it is."""
+    return lambda shipped, times: shipped.set_lora(
+        name, shipped.lora(name).mixed(shipped.lora(other).scaled(times), 0.5).scaled(2)
+    )
 
 
 def _trained_on_the_opposite(shipped: Shipped, share: float) -> None:
@@ -224,5 +245,17 @@ FAULTS = (
     Fault(
         "chat template without the answer's start", "base", (1,), "ChatML",
         _template(_NO_TURN_FOR_THE_ASSISTANT), POLES,
+    ),
+    Fault(
+        "adapters pulled to their mean", "all six", (0.25, 0.5, 0.75, 1), "{:.0%}",
+        _pulled_together, POLES, OF_SPACE,
+    ),
+    Fault(
+        "adapter with an anchor's on top", "pirate", (0.25, 0.5, 1, 2), "x {:g}",
+        _on_top("pirate", "counsel"), FEW, OF_SPACE,
+    ),
+    Fault(
+        "adapter that takes the default along", "oncall", (0.25, 0.5, 0.75, 1), "{:.0%}",
+        _mixed("oncall", "pirate"), FEW, OF_SPACE,
     ),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The shipped suites that judge artefacts, and their release, as values that a fault or a variant changes."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,8 @@ Values = NDArray[np.float32]
 
 # What judges artefacts. The suite of algebra asks how they are put together, and takes as long as these.
 SUITES = ("composition", "personas", "poles")
+OF_SPACE = ("personas", "space/distinct", "space/space", "space/anchors")
+"""What judges where personas stand among others, and the suite of each by itself."""
 
 
 @dataclass
@@ -40,10 +42,10 @@ class Shipped:
     left_on: Condition | None = None
 
     @classmethod
-    def good(cls, folder: Path, seed: int) -> "Shipped":
-        """Return the good release, with absolute paths."""
-        company, suites = copy.deepcopy(_written())
-        return cls(folder, seed, company, suites)
+    def good(cls, folder: Path, seed: int, suites: Sequence[str] = SUITES) -> "Shipped":
+        """Return the good release, with absolute paths, and suites by their names."""
+        files = {f"{Path(name).name}.coherence.yaml": copy.deepcopy(_suite(name)) for name in suites}
+        return cls(folder, seed, copy.deepcopy(_company()), files)
 
     def load(self) -> list[Suite]:
         """Write the files and read them as any suite is read. What is wrong with them is a SuiteError."""
@@ -112,18 +114,20 @@ def write_over(path: Path, text: str) -> None:
 
 
 @cache
-def _written() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _company() -> dict[str, Any]:
     fixtures = ROOT / "fixtures"
-    company = yaml.safe_load((fixtures / "company.yaml").read_text())
+    company: dict[str, Any] = yaml.safe_load((fixtures / "company.yaml").read_text())
     _resolve(company["release"], fixtures)
     company["probes"] = str(fixtures / company["probes"])
-    suites = {
-        path.name: yaml.safe_load(path.read_text()) | {"include": ["../company.yaml"]}
-        for path in (ROOT / "suites" / f"{name}.coherence.yaml" for name in SUITES)
-    }
-    for suite in suites.values():
-        _resolve(suite.get("release", {}), fixtures.parent / "suites")
-    return company, suites
+    return company
+
+
+@cache
+def _suite(name: str) -> dict[str, Any]:
+    path = ROOT / "suites" / f"{name}.coherence.yaml"
+    suite: dict[str, Any] = yaml.safe_load(path.read_text()) | {"include": ["../company.yaml"]}
+    _resolve(suite.get("release", {}), path.parent)
+    return suite
 
 
 def _resolve(release: dict[str, Any], folder: Path) -> None:
