@@ -19,6 +19,8 @@ NUMBER: Final = 40
 """Characters of a number."""
 PROBES: Final = 100_000
 """Probes of a suite."""
+TURNS: Final = 200
+"""Turns of a script."""
 SAMPLES: Final = 64
 """Replies to one probe."""
 SEED: Final = 2**63 - 1

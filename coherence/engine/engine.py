@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
-from coherence.engine.executors.beside_judges import BesideJudges
+from coherence.engine.executors.beside_models import BesideModels
 from coherence.engine.executors.beside_server import BesideServer
 from coherence.engine.executors.executor import Executor, MakeExecutor
 from coherence.engine.executors.local import LocalExecutor
@@ -24,6 +24,7 @@ from coherence.plan import (
     Likelihood,
     Measurement,
     NextToken,
+    Others,
     Outcome,
     Plan,
     PromptIds,
@@ -32,6 +33,7 @@ from coherence.plan import (
     Refusal,
     Reply,
     Served,
+    Utterance,
     WeightError,
 )
 from coherence.plan.measurement import is_heard
@@ -62,6 +64,7 @@ _NAMES = {
     Refusal: "refusals",
     Served: "answers of the server",
     Rating: "ratings",
+    Utterance: "turns of users",
 }
 
 
@@ -176,8 +179,8 @@ class Engine:
 
     def _count(self, measurements: Sequence[Measurement]) -> Work:
         """Count the arithmetic of what can be laid out; the rest is not run."""
-        # What a judge does is none of the base's arithmetic, which takes its tokenizer to count.
-        new = [one for one in measurements if one not in self._work and not isinstance(one, Rating)]
+        # What another model does is none of the base's arithmetic, which takes its tokenizer to count.
+        new = [one for one in measurements if one not in self._work and not isinstance(one, Others)]
         with suppress(CoherenceError):
             for measurement in new:
                 arithmetic = self._arithmetic
@@ -235,7 +238,7 @@ class Engine:
             counted.expect(left)
             most = BUDGETED if self._spending.allowance.limited else MEASUREMENTS
             held.run_by(executor)
-            if not all(isinstance(one, Rating) for one in left) and executor.load():
+            if not all(isinstance(one, Others) for one in left) and executor.load():
                 counted.loaded()
             for wave in self._ordered(portions, left, outcomes, executor.workers):
                 cut = jobs(wave, known | outcomes, executor.workers, most)
@@ -254,7 +257,7 @@ class Engine:
         executor = self._executor(self._artefacts, self._store, self._progress.warn)
         if self._artefacts.release.served:
             executor = BesideServer(executor, self._artefacts)
-        return BesideJudges(executor, self._artefacts, self._store, self._progress.warn)
+        return BesideModels(executor, self._artefacts, self._store, self._progress.warn)
 
     def _ordered(
         self,

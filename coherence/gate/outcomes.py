@@ -98,7 +98,7 @@ def replay_of(suite: Suite, assertion: Assertion, evidence: Evidence) -> str | N
 
 def questioned(notes: Iterable[ProbeNote], scene: Scene) -> tuple[ProbeNote, ...]:
     """Put beside each probe or script that is noted what it asks, whole; what is neither stays as it is."""
-    questions = {script.id: "\n".join(turn.user for turn in script.turns) for script in scene.scripts}
+    questions = {script.id: "\n".join(map(str, script.turns)) for script in scene.scripts}
     questions |= {probe.id: probe.text for probe in scene.probes}
     return tuple(note.model_copy(update={"question": questions.get(note.probe)}) for note in notes)
 

@@ -16,6 +16,7 @@ from coherence.plan.measurement import (
     Likelihood,
     Measurement,
     NextToken,
+    Others,
     Outside,
     Patch,
     PromptIds,
@@ -27,10 +28,12 @@ from coherence.plan.measurement import (
     Stated,
     Steer,
     Turn,
+    Utterance,
     Way,
     WeightError,
     conditions_of,
     rests_on,
+    said_in,
 )
 from coherence.plan.opinion import Opinion, Unread
 from coherence.plan.plan import Plan
@@ -60,6 +63,7 @@ __all__ = [
     "Measurement",
     "NextToken",
     "Opinion",
+    "Others",
     "Outcome",
     "Outside",
     "Patch",
@@ -79,10 +83,12 @@ __all__ = [
     "Steer",
     "Turn",
     "Unread",
+    "Utterance",
     "Value",
     "Way",
     "WeightError",
     "conditions_of",
     "rests_on",
+    "said_in",
     "stream",
 ]

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from coherence.vocabulary import Decoding, Judge, Part, Position, Probe, Prompt, Site, Thinking, Tokens
+from coherence.vocabulary import (
+    Decoding,
+    Judge,
+    Part,
+    Position,
+    Probe,
+    Prompt,
+    Site,
+    Thinking,
+    Tokens,
+    User,
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,8 @@ class Turn:
 
     `after` is what the assistant is taken to have said before it, in the place of an answer of its own. With
     a `condition` the model is under that from here on; a cache that is kept holds the prompt as it was. The
-    cache may be rebuilt without a change of condition, and edited.
+    cache may be rebuilt without a change of condition, and edited. What a `user` answers has no text before
+    that is known.
     """
 
     text: str
@@ -134,6 +146,7 @@ class Turn:
     condition: Condition | None = None
     cache: Cache = Cache.KEPT
     edit: CacheEdit | None = None
+    user: User | None = None
 
     @property
     def changes(self) -> bool:
@@ -173,13 +186,53 @@ class Reply:
 
     @property
     def begun(self) -> int:
-        """How many of the turns lie behind the last change, and the answers before them: they are known."""
-        return max((count for count, turn in enumerate(self.turns, 1) if turn.changes), default=0)
+        """How many of the turns lie behind the last change, and the answers before them: they are known.
+
+        Where a user hears the conversation, that has been said which their last turn follows.
+        """
+        turns = [*enumerate(self.turns, 1)]
+        heard = any(turn.user for _, turn in turns) and self.condition == heard_by_users(self.condition)
+        return max((count for count, turn in turns if turn.changes or (heard and turn.user)), default=0)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something is done to the model or its cache on the way."""
+        return any(turn.changes for turn in self.turns)
+
+    @property
+    def utterances(self) -> tuple["Utterance", ...]:
+        """What users answer in it."""
+        return tuple(
+            Utterance(turn.user, self._heard(count)) for count, turn in enumerate(self.turns) if turn.user
+        )
+
+    def _heard(self, turns: int) -> "Reply":
+        """Return what the bare model says where so many turns have been said."""
+        said = tuple(Turn(turn.text, turn.after, user=turn.user) for turn in self.turns[:turns])
+        return replace(self, condition=heard_by_users(self.condition), turns=said, given=None)
 
     @property
     def known(self) -> tuple["Reply", ...]:
         """The answers that must have been said before: those before the last change."""
         return tuple(reply for reply in self.conversation if len(reply.turns) < self.begun)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What a user says next, who is told what the bare model has said. Value: `Answer`, its text alone."""
+
+    user: User
+    after: Reply
+
+    @property
+    def condition(self) -> Condition:
+        """What the user hears."""
+        return self.after.condition
+
+    @property
+    def probe(self) -> Probe:
+        """What the conversation began with."""
+        return self.after.probe
 
 
 @dataclass(frozen=True)
@@ -218,7 +271,7 @@ class Reading:
     def must_be_captured(self) -> bool:
         """Whether it must be: reading the text at once would give something else, or not what is asked."""
         return (
-            self.is_captured and self.text is not None and (self.cache is Cache.KEPT or self.text.begun > 0)
+            self.is_captured and self.text is not None and (self.cache is Cache.KEPT or self.text.is_changed)
         )
 
 
@@ -425,7 +478,14 @@ class LawSearch:
 Alone = WeightError | LawSearch
 # Of the server and of what it is held against: no model runs here.
 Outside = PromptIds | AdapterNumbers | Refusal | Served
-Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside | Rating
+# Of other models than the release's.
+Others = Rating | Utterance
+Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside | Others
+
+
+def heard_by_users(condition: Condition) -> Condition:
+    """Return the bare model as users hear it, whatever is done to the model that they are put to."""
+    return Condition(condition.neutral, thinking=condition.thinking)
 
 
 def rests_on(measurement: Measurement) -> Iterator[Measurement]:
@@ -438,12 +498,10 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
         # A reply of the server's rests on none of ours.
         yield from () if isinstance(measurement.of, Reply) else rests_on(measurement.of)
         return
-    if isinstance(measurement, Rating):
-        yield from reversed(measurement.text.conversation) if isinstance(measurement.text, Reply) else ()
-    elif isinstance(measurement, Reply):
-        yield from reversed(measurement.known)
-    elif isinstance(measurement, Reading | Likelihood | Divergence) and measurement.text:
-        yield from reversed(measurement.text.conversation)
+    said = said_in(measurement)
+    if said is not None:
+        yield from reversed(measurement.known if isinstance(measurement, Reply) else said.conversation)
+        yield from reversed(said.utterances)
     for condition in conditions_of(measurement):
         yield from _read_for(condition)
 
@@ -453,6 +511,16 @@ def is_heard(measurement: Measurement) -> bool:
     return isinstance(measurement, Reading | Likelihood) and bool(
         measurement.text and measurement.text.given is not None
     )
+
+
+def said_in(measurement: Measurement) -> Reply | None:
+    """Return the reply whose conversation a measurement is about, or that it is."""
+    if isinstance(measurement, Reply):
+        return measurement
+    if isinstance(measurement, Utterance):
+        return measurement.after
+    text = getattr(measurement, "text", None)
+    return text if isinstance(text, Reply) else None
 
 
 def _read_for(condition: Condition) -> Iterator[Reading]:

@@ -21,6 +21,7 @@ from coherence.plan.measurement import (
     Refusal,
     Reply,
     Served,
+    Utterance,
     WeightError,
 )
 from coherence.plan.opinion import Opinion
@@ -160,6 +161,10 @@ class Record:
     def opinion(self, rating: Rating) -> Opinion:
         """Return what a judge made of a reply."""
         return self._get(rating, Opinion)
+
+    def utterance(self, utterance: Utterance) -> str:
+        """Return what a user that answers said."""
+        return self._get(utterance, Answer).text
 
     def problem(self, measurement: Measurement) -> CoherenceError | None:
         """Return why there is no value, or None where there is one."""

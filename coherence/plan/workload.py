@@ -14,10 +14,11 @@ from coherence.plan.measurement import (
     Likelihood,
     Measurement,
     NextToken,
+    Others,
     Outside,
-    Rating,
     Reading,
     Reply,
+    Turn,
     WeightError,
 )
 from coherence.vocabulary import Position, Probe
@@ -108,7 +109,7 @@ class Workload:
         if measurement in self._run:
             return TokenCount()
         self._run.add(measurement)
-        if isinstance(measurement, WeightError | Outside | Rating):
+        if isinstance(measurement, WeightError | Outside | Others):
             return TokenCount()
         if isinstance(measurement, LawSearch):
             return self._searched(measurement)
@@ -122,12 +123,19 @@ class Workload:
 
     def _answered(self, reply: Reply) -> TokenCount:
         """Count the prompt, and every answer of the conversation that is new, with the turn before it."""
-        read, generated = self._prompt(reply.condition, reply.probe), 0.0
+        read, generated = self._prompt(reply.condition, reply.probe) + self._known(reply), 0.0
         for answer in reply.conversation:
             if self._new("generated", answer):
                 generated += answer.decoding.max_new_tokens
-                read += sum(len(turn.text) for turn in answer.turns[-1:]) / _LETTERS
+                read += _said(answer.turns[-1:])
         return TokenCount(read, generated)
+
+    def _known(self, reply: Reply) -> float:
+        """Count what of a conversation is read again: up to the last change, or to what its user heard."""
+        turns = reply.turns[: reply.begun]
+        if not turns or not self._new("known", reply.condition, reply.probe, turns):
+            return 0.0
+        return _said(turns) + sum(one.decoding.max_new_tokens for one in reply.known)
 
     def _read(self, measurement: Reading | NextToken) -> float:
         text = measurement.text if isinstance(measurement, Reading) else None
@@ -196,6 +204,11 @@ class Workload:
 def _answers(text: Reply) -> float:
     said = len(text.given or "") / _LETTERS
     return len(text.conversation) * text.decoding.max_new_tokens + said
+
+
+def _said(turns: Sequence[Turn]) -> float:
+    """Count the tokens of what users say, as many as one may that answers."""
+    return sum(turn.user.max_new_tokens if turn.user else len(turn.text) / _LETTERS for turn in turns)
 
 
 def _rows(search: LawSearch) -> int:

@@ -8,7 +8,7 @@ from coherence.errors import Place, SuiteError
 from coherence.suite.document import Document, Key, read_document, shown
 from coherence.suite.labels import expand_labels
 from coherence.suite.mend import mend
-from coherence.suite.paths import beside, located, resolve_judges, resolve_release
+from coherence.suite.paths import beside, located, resolve_other_models, resolve_release
 from coherence.suite.probes import expand_probes
 from coherence.suite.problem import Problem, problems_in, refuse
 from coherence.suite.quota import Quota
@@ -87,7 +87,7 @@ def _validate(document: Document, quota: Quota, included: bool) -> None:
         misplaced = "assertions belong in the suite, not in a file it includes"
         document.problems.append((key, Problem(document.place(key), misplaced)))
         document.unread.add(key)
-    document.problems += [*resolve_release(document), *resolve_judges(document)]
+    document.problems += [*resolve_release(document), *resolve_other_models(document)]
 
 
 def _merge(below: Document, above: Document) -> Document:

@@ -1,7 +1,9 @@
 """Paths in a suite are relative to the file that states them; what is no path is the id of a hub."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from coherence import limits
 from coherence.errors import Place, SuiteError, shortened
@@ -78,19 +80,26 @@ def resolve_release(document: Document) -> list[tuple[Key, Problem]]:
     return problems
 
 
-def resolve_judges(document: Document) -> list[tuple[Key, Problem]]:
-    """Make the folders of judges that are run here absolute, in place; return what `beside` refuses."""
+_OTHER_MODELS = (("assertions", "judge"), ("scripts", "user"))
+
+
+def resolve_other_models(document: Document) -> list[tuple[Key, Problem]]:
+    """Make folders of judges and users that are run here absolute, in place; return what `beside` refuses."""
     problems: list[tuple[Key, Problem]] = []
-    for index, assertion in enumerate(document.data.get("assertions", ())):
-        judge = assertion.get("judge")
-        if not isinstance(judge, dict) or judge.get("url") or not isinstance(judge.get("model"), str):
-            continue
-        key = ("assertions", index, "judge", "model")
+    for key, other in _other_models(document):
         try:
-            judge["model"] = artefact(document.path, judge["model"], document.place(key))
+            other["model"] = artefact(document.path, other["model"], document.place(key))
         except SuiteError as error:
             problems.append((key, Problem(document.place(key), error.sentence)))
     return problems
+
+
+def _other_models(document: Document) -> Iterator[tuple[Key, dict[str, Any]]]:
+    for listed, name in _OTHER_MODELS:
+        for index, one in enumerate(document.data.get(listed, ())):
+            other = one.get(name) if isinstance(one, dict) else None
+            if isinstance(other, dict) and not other.get("url") and isinstance(other.get("model"), str):
+                yield (listed, index, name, "model"), other
 
 
 def _no_path(text: str) -> str | None:

@@ -30,6 +30,7 @@ from coherence.vocabulary.influence import Influence
 from coherence.vocabulary.judge import Judge, Labelled, Rubric
 from coherence.vocabulary.marker import Marker, shown
 from coherence.vocabulary.operation import Operation
+from coherence.vocabulary.other_model import OtherModel
 from coherence.vocabulary.persona import Example, Persona, Prompt
 from coherence.vocabulary.policy import Policy
 from coherence.vocabulary.probe import Probe
@@ -40,6 +41,7 @@ from coherence.vocabulary.site import Band, Position, Site
 from coherence.vocabulary.templating import Templating
 from coherence.vocabulary.thinking import Part, Thinking
 from coherence.vocabulary.tokens import Tokens
+from coherence.vocabulary.user import User
 from coherence.vocabulary.verdict import Verdict
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "Marker",
     "Name",
     "Operation",
+    "OtherModel",
     "Part",
     "Persona",
     "Point",
@@ -93,6 +96,7 @@ __all__ = [
     "Thinking",
     "Threshold",
     "Tokens",
+    "User",
     "VectorSource",
     "Verdict",
     "Zone",

@@ -2,31 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from coherence import limits
+from coherence.vocabulary.other_model import OtherModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Judge(OtherModel):
+    """Another model that judges replies, and how it is to answer."""
 
-
-class Judge(_Frozen):
-    """Another model, run here or asked over HTTP, and how it is to answer."""
-
-    model: str = Field(
-        min_length=1,
-        description="Hub id or local folder of a model that is run here, or `reference`; with `url`, the "
-        "server's name of it.",
-    )
-    url: str | None = Field(
-        None,
-        description="Root of an API of OpenAI's protocol with log-probabilities, with or without `/v1`. "
-        "Nothing else is talked to.",
-    )
-    key_env: str | None = Field(
-        None, description="The variable of the environment that has the server's key. It stands nowhere else."
-    )
     answer: Literal["yes-no", "score"] = Field(
         "yes-no",
         description="What it is asked for: whether a reply meets the rubric, told by the odds of yes; or how "
@@ -39,18 +23,11 @@ class Judge(_Frozen):
         description="The number that stands for entirely: 9 for a model that writes numbers digit by digit.",
     )
 
-    @model_validator(mode="after")
-    def _one_place(self) -> "Judge":
-        if self.key_env and not self.url:
-            raise ValueError("`key_env` is of a server; expected `url` beside it")
-        return self
 
-    def __str__(self) -> str:
-        return f"{self.model} at {self.url}" if self.url else self.model
-
-
-class Labelled(_Frozen):
+class Labelled(BaseModel):
     """A reply, and whether a person says that it meets the persona's rubric."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     persona: str = Field(min_length=1, max_length=limits.NAME, description="Whose rubric it is held against.")
     question: str = Field(min_length=1, description="What was asked.")

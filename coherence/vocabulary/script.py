@@ -1,13 +1,15 @@
 """A script: a conversation whose user turns are written down; the model answers, or is taken to have."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from coherence import limits
 from coherence.errors import did_you_mean
 from coherence.vocabulary.probe import slug
+from coherence.vocabulary.user import User
 
 
 class Kind(StrEnum):
@@ -23,11 +25,16 @@ class ScriptTurn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user: str = Field(min_length=1, description="What the user says.")
+    user: str | None = Field(
+        min_length=1, description="What the user says; null: whatever the script's `user` answers."
+    )
     assistant: str | None = Field(
         None, min_length=1, description="What the assistant is taken to answer; default: the model answers."
     )
     kind: Kind = Field(Kind.NEUTRAL, description="What the turn does to the persona.")
+
+    def __str__(self) -> str:
+        return self.user or "(what the user answers)"
 
 
 class Script(BaseModel):
@@ -40,7 +47,26 @@ class Script(BaseModel):
         max_length=limits.NAME,
         description="Short ASCII name, unique within the suite.",
     )
-    turns: tuple[ScriptTurn, ...] = Field(min_length=1, description="The user's turns, in their order.")
+    turns: tuple[ScriptTurn, ...] = Field(
+        min_length=1, max_length=limits.TURNS, description="The user's turns, in their order."
+    )
+    user: User | None = Field(
+        None, description="Another model that says what the user does, where nothing is written."
+    )
+    length: int | None = Field(
+        None, ge=1, le=limits.TURNS, description="Turns in all, where the user goes on from those written."
+    )
+
+    @model_validator(mode="after")
+    def _is_begun(self) -> Self:
+        unwritten = [count for count, turn in enumerate(self.turns, 1) if turn.user is None]
+        if unwritten[:1] == [1]:
+            raise ValueError("its first turn is not written; expected what the conversation begins with")
+        if unwritten and self.user is None:
+            raise ValueError(f"turn {unwritten[0]} is not written; expected text, or a `user` that answers")
+        if (self.user or self.length) and not unwritten:
+            raise ValueError("all of its turns are written; expected a `length` of more than these")
+        return self
 
     @property
     def kind(self) -> Kind:
@@ -63,9 +89,16 @@ def _written_out(written: object) -> object:
         return written
     script: dict[str, Any] = dict(written)
     kind = _known(script.pop("kind", None))
-    script["turns"] = [_of_kind(turn, kind) for turn in _joined(script["turns"])]
+    script["turns"] = [_of_kind(turn, kind) for turn in _lengthened(script)]
     first = script["turns"][0].get("user") if script["turns"] else None
     return {"id": slug(first), **script} if isinstance(first, str) else script
+
+
+def _lengthened(script: Mapping[str, Any]) -> list[Any]:
+    """Join the turns that are written, and let the user answer up to the `length`."""
+    turns, length = _joined(script["turns"]), script.get("length")
+    missing = length - len(turns) if isinstance(length, int) and length <= limits.TURNS else 0
+    return turns + [{"user": None}] * missing
 
 
 def _known(kind: object) -> object:

@@ -85,3 +85,37 @@ def test_what_is_no_conversation_is_a_sentence(turns, sentence):
 def test_an_id_is_plain():
     with pytest.raises(ValidationError, match="pattern"):
         Script(id="a b", turns=[{"user": "Hi."}])
+
+
+USER = {"model": "reference", "prompt": "You are in a hurry."}
+
+
+def test_a_user_answers_up_to_the_length():
+    found = script("Hi.", {"user": "Stop it.", "kind": "pressure"}, user=USER, length=4)
+    assert [turn.user for turn in found.turns] == ["Hi.", "Stop it.", None, None]
+    assert [str(turn) for turn in found.turns][2:] == ["(what the user answers)"] * 2
+    assert found.released == 2
+
+
+def test_a_user_answers_where_nothing_is_written():
+    found = script("Hi.", {"user": None}, "Thanks.", user=USER)
+    assert [turn.user for turn in found.turns] == ["Hi.", None, "Thanks."]
+
+
+@pytest.mark.parametrize(
+    ("turns", "keys", "sentence"),
+    [
+        ([{"user": None}, "Hi."], {"user": USER}, "its first turn is not written"),
+        (["Hi.", {"user": None}], {}, "turn 2 is not written; expected text, or a `user`"),
+        (["Hi."], {"length": 3}, "turn 2 is not written; expected text, or a `user`"),
+        (["Hi.", "Bye."], {"user": USER, "length": 2}, "expected a `length` of more than these"),
+        (["Hi."], {"user": USER}, "expected a `length` of more than these"),
+        (["Hi."], {"user": USER, "length": 201}, "less than or equal to 200"),
+        (["Hi."], {"user": USER, "length": "many"}, "valid integer"),
+        (["Hi."], {"user": {"model": "reference"}, "length": 3}, "Field required"),
+        (["Hi."], {"user": {**USER, "key_env": "KEY"}, "length": 3}, "expected `url` beside it"),
+    ],
+)
+def test_a_user_that_cannot_answer_is_refused(turns, keys, sentence):
+    with pytest.raises(ValidationError, match=re.escape(sentence)):
+        script(*turns, **keys)

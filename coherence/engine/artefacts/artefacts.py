@@ -35,7 +35,7 @@ from coherence.plan import Condition, Extract, Scene
 from coherence.served.address import Address
 from coherence.served.client import Client
 from coherence.served.server import Server
-from coherence.vocabulary import ArtefactFiles, Decoding, Judge, Release, Templating
+from coherence.vocabulary import ArtefactFiles, Decoding, OtherModel, Release, Templating
 from coherence.vocabulary.release import NO_SERVER, ServedAt
 from coherence.vocabulary.templating import AS_IT_IS
 
@@ -77,7 +77,7 @@ class Artefacts:
         # When the files that digests are of had been written.
         self._stamps: dict[Named, dict[Path, Stamp]] = {}
         self._artefact_files: dict[Named, ArtefactFiles] = {}
-        self._judges: dict[Judge, Artefacts] = {}
+        self._others: dict[OtherModel, Artefacts] = {}
         # Those whose digests were asked for inside `unchanged`.
         self._asked: set[Named] = set()
 
@@ -164,22 +164,22 @@ class Artefacts:
             "a server has the base and one whole adapter at a time, and nothing that steers"
         )
 
-    def of_judge(self, judge: Judge) -> "Artefacts":
-        """Take a judge for a release of its own: a base that is run here, or what a server has."""
-        if judge not in self._judges:
-            at = ServedAt(url=judge.url, base=judge.model, key_env=judge.key_env) if judge.url else None
-            model = {} if judge.url else {"base": judge.model}
-            self._judges[judge] = Artefacts(Release(**model, served=at), {})
-        return self._judges[judge]
+    def of_model(self, other: OtherModel) -> "Artefacts":
+        """Take another model for a release of its own: a base that is run here, or what a server has."""
+        if other not in self._others:
+            at = ServedAt(url=other.url, base=other.model, key_env=other.key_env) if other.url else None
+            model = {} if other.url else {"base": other.model}
+            self._others[other] = Artefacts(Release(**model, served=at), {})
+        return self._others[other]
 
     @contextmanager
-    def blaming_judge(self, judge: Judge) -> Iterator["Artefacts"]:
-        """Take a judge as `of_judge` does; say problems of it by its name, whatever raised them."""
+    def blaming_model(self, other: OtherModel) -> Iterator["Artefacts"]:
+        """Take another model as `of_model` does; say problems of it by its name, whatever raised them."""
         try:
-            yield self.of_judge(judge)
+            yield self.of_model(other)
         except Exception as error:
             problem = in_a_sentence(error)
-            sentence = f"the judge {judge} cannot be asked: {problem.sentence}"
+            sentence = f"the {type(other).__name__.lower()} {other} cannot be asked: {problem.sentence}"
             raise type(problem)(sentence, problem.place) from error
 
     def rounding(self, tolerance: float) -> str | None:

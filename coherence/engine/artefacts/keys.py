@@ -22,6 +22,7 @@ from coherence.plan import (
     Likelihood,
     Measurement,
     NextToken,
+    Others,
     Patch,
     PromptIds,
     Rating,
@@ -31,13 +32,14 @@ from coherence.plan import (
     Served,
     Steer,
     Turn,
+    Utterance,
     Way,
     WeightError,
 )
 from coherence.plan.opinion import MOST, TOP, question_to
 from coherence.store import Key
 from coherence.store.entry import manifest_of
-from coherence.vocabulary import Judge, Part, Probe
+from coherence.vocabulary import Judge, OtherModel, Part, Probe, User
 from coherence.vocabulary.templating import AS_IT_IS, DATE
 
 # Raise it when the engine starts to give other numbers for the same measurement.
@@ -74,6 +76,9 @@ def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
         return {"kind": "Refusal", "server": artefacts.server.identity, "day": _today()}
     if isinstance(measurement, Rating):
         return {"kind": "Rating", **_judged(measurement, artefacts)}
+    if isinstance(measurement, Utterance):
+        heard = key_of(measurement.after, artefacts)
+        return {"kind": "Utterance", "user": _user(measurement.user, artefacts), "after": heard}
     if isinstance(measurement, AdapterNumbers):
         return {"kind": "AdapterNumbers", **_applied(measurement.condition, artefacts)}
     own = _own(measurement, artefacts)
@@ -179,7 +184,7 @@ def _own(measurement: Measurement, artefacts: Artefacts) -> Key:
         }
     if isinstance(measurement, WeightError):
         return {"change": _applied(measurement.condition, artefacts)}
-    assert not isinstance(measurement, AdapterNumbers | Rating | Refusal | Served)
+    assert not isinstance(measurement, AdapterNumbers | Others | Refusal | Served)
     own: dict[str, Any] = {"row": _row(measurement.condition, measurement.probe, artefacts)}
     if isinstance(measurement, Reply):
         own |= _continued(measurement, artefacts)
@@ -221,7 +226,18 @@ def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
 def opinion_key(judge: Judge, question: str, turn: int, artefacts: Artefacts) -> Key:
     """Key of what a judge answers, whatever the reply is from: equal texts are judged once."""
     read = {"answer": judge.answer, "highest": judge.highest, "top": TOP, "most": MOST}
-    return {"kind": "Opinion", "judge": _judge(judge, artefacts), **read, "question": question, "turn": turn}
+    judged = {"judge": _other(judge, artefacts), **read}
+    return {"kind": "Opinion", **judged, "question": question, "turn": turn}
+
+
+def speech_key(user: User, told: str, artefacts: Artefacts) -> Key:
+    """Key of what a user says who is told so, in whatever conversation."""
+    return {"kind": "Speech", "user": _user(user, artefacts), "told": told}
+
+
+def _user(user: User, artefacts: Artefacts) -> Key:
+    manner = user.model_dump(include={"prompt", "seed", "temperature", "max_new_tokens", "hears"})
+    return {"model": _other(user, artefacts), **manner}
 
 
 def _judged(measurement: Rating, artefacts: Artefacts) -> dict[str, Any]:
@@ -237,12 +253,12 @@ def _judged(measurement: Rating, artefacts: Artefacts) -> dict[str, Any]:
     }
 
 
-def _judge(judge: Judge, artefacts: Artefacts) -> Key:
-    """Say who judges: a base by its files, a server by what it says of itself, and on which day."""
-    with artefacts.blaming_judge(judge) as own:
-        if not judge.url:
-            return _of_base("Judge", own)
-        return {"server": own.server.identity, "model": judge.model, "day": _today()}
+def _other(model: OtherModel, artefacts: Artefacts) -> Key:
+    """Say who is asked: a base by its files, a server by what it says of itself, and on which day."""
+    with artefacts.blaming_model(model) as own:
+        if not model.url:
+            return _of_base(type(model).__name__, own)
+        return {"server": own.server.identity, "model": model.model, "day": _today()}
 
 
 def _today() -> str:
@@ -276,6 +292,8 @@ def _turn(turn: Turn, artefacts: Artefacts) -> str | Key:
     if turn.edit:
         sites = [str(site) for site in turn.edit.sites]
         changes["edit"] = {"donor": _conditioned(turn.edit.donor, artefacts), "sites": sites}
+    if turn.user:
+        changes["user"] = _user(turn.user, artefacts)
     return {"text": turn.text, **changes} if changes else turn.text
 
 

@@ -6,12 +6,12 @@ from typing import Protocol, Self, TypeAlias, get_args
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.requests.job import Job
-from coherence.plan import Measurement, Outcome, Outside, Rating
+from coherence.plan import Measurement, Others, Outcome, Outside
 from coherence.store import Store
 
 Warn = Callable[[str], None]
 
-EVERYTHING: frozenset[type] = frozenset(get_args(Measurement)) - {*get_args(Outside), Rating}
+EVERYTHING: frozenset[type] = frozenset(get_args(Measurement)) - {*get_args(Outside), *get_args(Others)}
 """What the base is run for."""
 
 

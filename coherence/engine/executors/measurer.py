@@ -6,6 +6,7 @@ from contextlib import suppress
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.laws.search import search
 from coherence.engine.requests.job import Job
+from coherence.engine.requests.worded import Worded
 from coherence.engine.running.runner import Runner
 from coherence.errors import in_a_sentence
 from coherence.plan import Alone, LawSearch, Measurement, Outcome
@@ -27,7 +28,10 @@ class Measurer:
         """Yield every measurement with its outcome; what cannot be measured is an error of its own."""
         try:
             _ = self._runner.host
-            yield from self._runner.measured(job)
+            whole, named, problems = Worded.of(job)
+            yield from problems.items()
+            for measurement, outcome in self._runner.measured(whole):
+                yield named[measurement], outcome
             for measurement in job.measurements:
                 if isinstance(measurement, Alone):
                     yield measurement, self._alone(measurement, job.known)

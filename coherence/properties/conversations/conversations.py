@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.errors import SuiteError
-from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn
+from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn, Utterance
 from coherence.properties.case import Case, SampleT
 from coherence.properties.conversations.axis import Scale
 from coherence.properties.reading import at_site
@@ -59,8 +59,22 @@ class Conversations:
         """Return what the model answers to a turn, from 0."""
         first, *later = script.turns[: turn + 1]
         answered = (before.assistant for before in script.turns)
-        turns = tuple(Turn(follow_up.user, after) for follow_up, after in zip(later, answered, strict=False))
-        return Reply(self.condition, Probe(id=script.id, text=first.user), self.scene.decoding, turns)
+        turns = tuple(
+            Turn(follow_up.user or "", after, user=None if follow_up.user else script.user)
+            for follow_up, after in zip(later, answered, strict=False)
+        )
+        return Reply(self.condition, Probe(id=script.id, text=str(first)), self.scene.decoding, turns)
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """What users answer in them."""
+        last = (self.reply(script, len(script.turns) - 1) for script in self.scripts)
+        return [utterance for reply in last for utterance in reply.utterances]
+
+    def asked(self, record: Record, row: int, turn: int) -> str:
+        """Look up what the user says at a turn of a script, both from 0."""
+        script = self.scripts[row]
+        return script.turns[turn].user or record.utterance(self.reply(script, turn).utterances[-1])
 
     @cached_property
     def replies(self) -> dict[tuple[int, int], Reply]:

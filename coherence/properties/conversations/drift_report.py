@@ -59,12 +59,13 @@ def _furthest(sample: DriftSample) -> Iterator[ProbeNote]:
     within = sample.region.within(values)
     for row in map(int, np.argsort(np.nanmin(within, axis=1), kind="stable")[:SHOWN]):
         script, turn = drifted.drifting.conversations.scripts[row], int(np.nanargmin(within[row]))
-        asked, reply, position = script.turns[turn], drifted.texts[row, turn], values[row, turn]
+        kind, reply, position = script.turns[turn].kind, drifted.texts[row, turn], values[row, turn]
+        asked = drifted.drifting.conversations.asked(drifted.record, row, turn)
         places = (place for marker in drifted.drifting.markers for place in marker.places(reply))
         where = f"turn {turn + 1}"
         yield ProbeNote(
             probe=script.id,
-            note=f"{where} ({asked.kind}) at {position:.2f}, {_side(position, sample.region)}: {asked.user}",
+            note=f"{where} ({kind}) at {position:.2f}, {_side(position, sample.region)}: {asked}",
             replies={where: reply},
             marks={where: tuple(sorted(places))},
         )

@@ -25,7 +25,8 @@ class Drifting:
     def needs(self) -> Iterable[Measurement]:
         """Both ends of the axis, the answers, and what they are in the residual stream."""
         read = self.conversations.readings(self.axis.site)
-        return [*self.axis.needs(), *self.conversations.replies.values(), *read.values()]
+        talk = self.conversations
+        return [*self.axis.needs(), *talk.utterances, *talk.replies.values(), *read.values()]
 
     def under(self, condition: Condition) -> "Drifting":
         """Let something else than the persona talk."""

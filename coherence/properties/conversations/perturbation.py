@@ -135,6 +135,11 @@ def at_rest(script: Script) -> Script:
     )
     if not turns:
         raise SuiteError(f"the script {script.id!r} has no neutral turn, and an unmoved one would be empty")
+    if turns[0].user is None:
+        raise SuiteError(
+            f"the first neutral turn of the script {script.id!r} is not written, and an unmoved one would "
+            "begin with it; expected words of the user's"
+        )
     return script.model_copy(update={"turns": turns})
 
 

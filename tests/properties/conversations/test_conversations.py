@@ -6,7 +6,7 @@ from coherence.errors import SuiteError
 from coherence.plan import Answer, Cache, Record
 from coherence.properties.conversations.axis import Scale
 from coherence.properties.conversations.conversations import Conversations, require_scripts
-from coherence.vocabulary import Marker, Position, Script, Site
+from coherence.vocabulary import Marker, Position, Script, Site, User
 
 SITE = Site.parse("resid_post.1")
 GIVEN = Script(
@@ -83,3 +83,14 @@ def test_too_few_scripts_or_answers_are_a_sentence():
         SuiteError, match="answers 2 of the turns of the script 'given'; drift needs at least 3"
     ):
         require_scripts([GIVEN], 1, "drift", turns=3)
+
+
+def test_a_user_answers_where_nothing_is_written():
+    user = User(model="reference", prompt="You are in a hurry.")
+    talk = Script(id="free", turns=[{"user": "Hi."}, {"user": None}, {"user": "Bye."}], user=user)
+    found = conversations(talk)
+    turns = found.reply(talk, 2).turns
+    assert [(turn.text, turn.user) for turn in turns] == [("", user), ("Bye.", None)]
+    (utterance,) = found.utterances
+    record = Record({utterance: Answer("And now?", ())})
+    assert [found.asked(record, 0, turn) for turn in range(3)] == ["Hi.", "And now?", "Bye."]
