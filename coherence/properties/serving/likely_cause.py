@@ -8,14 +8,18 @@ from coherence.properties.serving.served_comparison import DOSES
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.vocabulary.evidence import number
 
+UNEXPLAINED = 0.05
+"""Share of an effect's length that a dose between two that were measured may leave."""
 _UNLIKE = 0.4  # of cosines and sizes: less is not the same effect, and more is one
 
 
 class Bounds(NamedTuple):
-    """What is right: effect slopes, cosines of effects, and the bare model's distance in nats."""
+    """What is right: effect slopes, scales, cosines of effects, and the bare model's distance in nats."""
 
     min_dose: float
     max_dose: float
+    min_scale: float
+    max_scale: float
     min_cosine: float
     max_noise: float
 
@@ -41,9 +45,17 @@ def _of_weights(sample: ServedSample, bounds: Bounds) -> str | None:
         return f"what is served is {name}: the cosine of both effects is {number(alike)}"
     if abs(cosine) < _UNLIKE < sample.size:
         return f"what is served does something else, {sample.size:.0%} as strongly"
-    if sample.dose is None or bounds.min_dose <= slope <= bounds.max_dose:
+    if sample.curve is None:
         return None
-    return likely(sample.dose, slope, DOSES[-1], sample.numbers)
+    dose = sample.curve.dose.value
+    if bounds.min_dose <= slope <= bounds.max_dose and bounds.min_scale <= dose <= bounds.max_scale:
+        return None
+    if sample.unlike_any_dose > UNEXPLAINED and 0 < dose < DOSES[-1]:
+        return (
+            f"it acts as about {dose:.2g} times its scale would, but for {sample.unlike_any_dose:.0%} of its "
+            "effect, as where some of its modules are left out"
+        )
+    return likely(dose, slope, DOSES[-1], sample.numbers)
 
 
 def own_settings(sample: ServedSample) -> str:

@@ -16,7 +16,7 @@ from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.markers import marks
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE, SIZE
-from coherence.properties.serving.likely_cause import Bounds, likely_cause, own_settings
+from coherence.properties.serving.likely_cause import UNEXPLAINED, Bounds, likely_cause, own_settings
 from coherence.properties.serving.served_comparison import ServedComparison
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.statistics.agreement import paired_difference
@@ -57,6 +57,7 @@ class ServedCase(Case[ServedSample]):
             yield from here.likelihoods(condition)
         for condition in (self.scene.bare, here.served_condition):
             yield from here.served(condition)
+        yield from here.at_doses
         yield from here.again
         yield from here.prompts
         yield from here.prompts_at_server
@@ -70,7 +71,7 @@ class ServedCase(Case[ServedSample]):
             yield from here.told_again
 
     def needs_for_figures(self) -> Iterable[Measurement]:
-        """Take the same replies at other doses and under other personas, to name what is wrong."""
+        """Take the same replies under other personas, to name what is wrong."""
         return self.comparison.likely_causes
 
     def sample(self, record: Record, seed: int) -> ServedSample:
@@ -80,6 +81,8 @@ class ServedCase(Case[ServedSample]):
     def criteria(self, sample: ServedSample) -> Iterator[Criterion]:
         """Judge the dose first, which rests on the floor; then prompts, names, repeats and words."""
         yield self._dose(sample)
+        if self.comparison.curve:
+            yield self._scale(sample)
         yield self._cosine(sample)
         yield self._noise(sample)
         yield exact(
@@ -136,6 +139,13 @@ class ServedCase(Case[ServedSample]):
         key = "max_dose" if slope.value > self.spec.max_dose else "min_dose"
         return held("effect slope", slope, sample.n, *bounds, sample.unexposed, key=key)
 
+    def _scale(self, sample: ServedSample) -> Criterion:
+        known = sample.curve if not sample.unexposed else None
+        scale = known.dose if known else Interval.unknown()
+        bounds = self.spec.min_scale, self.spec.max_scale
+        key = "max_scale" if scale.value > self.spec.max_scale else "min_scale"
+        return held("scale", scale, sample.looked, *bounds, sample.unexposed, key=key)
+
     def _cosine(self, sample: ServedSample) -> Criterion:
         cosine = Interval.unknown() if sample.unexposed else sample.effects.cosine
         least = self.spec.min_cosine
@@ -183,7 +193,14 @@ class ServedCase(Case[ServedSample]):
     def _cause(self, sample: ServedSample) -> str | None:
         cause = likely_cause(
             sample,
-            Bounds(self.spec.min_dose, self.spec.max_dose, self.spec.min_cosine, self.spec.max_noise),
+            Bounds(
+                self.spec.min_dose,
+                self.spec.max_dose,
+                self.spec.min_scale,
+                self.spec.max_scale,
+                self.spec.min_cosine,
+                self.spec.max_noise,
+            ),
         )
         if cause is None and self._judges_settings and sample.changed.mean() > self.spec.max_changed:
             return own_settings(sample)
@@ -195,8 +212,8 @@ class ServedCase(Case[ServedSample]):
             yield f"{alike} of {len(self.comparison.prompts)} prompts are written as here"
         if sample.unexposed:
             return
-        if sample.dose is not None:
-            yield f"on the curve of doses {number(sample.dose)} does most nearly what is served"
+        if sample.unlike_any_dose > UNEXPLAINED:
+            yield f"no dose of its own explains {sample.unlike_any_dose:.0%} of what is served"
         if sample.nearest:
             name, cosine = sample.nearest
             yield f"of the other personas, {name} is most like what is served: cosine {number(cosine)}"
@@ -236,6 +253,13 @@ class ServedPersona(Property):
     )
     min_dose: Annotated[float, ANY] = Field(0.9, description="Least effect slope.")
     max_dose: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
+    min_scale: Annotated[float, ANY] = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="Least scale that would do what is served, 1 being the adapter's own.",
+    )
+    max_scale: Annotated[float, ANY] = Field(1.25, gt=1, le=4, description="Largest such scale.")
     min_cosine: Annotated[float, COSINE] = Field(
         0.9, ge=-1, le=1, description="Least cosine of the served effect and the one here, over all tokens."
     )

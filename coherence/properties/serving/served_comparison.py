@@ -1,5 +1,6 @@
 """What one persona takes measured, here and at the server, to hold the one against the other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,7 +19,7 @@ from coherence.vocabulary import Prompt, Regime
 
 DOSES = (0.25, 0.5, 2.0, 4.0)
 LOOKED = 8
-"""Probes whose replies are looked at under other doses and personas: a cause is named, nothing decided."""
+"""Probes whose replies are looked at under other doses and personas."""
 AGAIN = 4
 """Probes that are asked again, after all others."""
 
@@ -34,13 +35,17 @@ class ServedComparison:
     served_condition: Condition
 
     @cached_property
+    def at_doses(self) -> list[Measurement]:
+        """The same replies at other doses."""
+        return self._looked_at(self.curve.values())
+
+    @cached_property
     def likely_causes(self) -> list[Measurement]:
-        """The same replies at other doses and under other personas, which tell what is wrong."""
-        conditions = (*self.curve.values(), *self.others.values())
-        looked: list[Measurement] = [
-            one for condition in conditions for one in self.likelihoods(condition)[:LOOKED]
-        ]
-        return looked + ([self.numbers] if self.numbers else [])
+        """The same replies under other personas, and the adapter's numbers, which tell what is wrong."""
+        return self._looked_at(self.others.values()) + ([self.numbers] if self.numbers else [])
+
+    def _looked_at(self, conditions: Iterable[Condition]) -> list[Measurement]:
+        return [one for condition in conditions for one in self.likelihoods(condition)[:LOOKED]]
 
     @cached_property
     def replies(self) -> list[Reply]:

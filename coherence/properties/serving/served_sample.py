@@ -13,7 +13,7 @@ from coherence.plan import Condition, Likelihood, Record, Served
 from coherence.properties.serving.likely_dose import Numbers
 from coherence.properties.serving.otherwise_written import divergence
 from coherence.properties.serving.served_comparison import LOOKED, ServedComparison
-from coherence.statistics.dose_curve import dose_of
+from coherence.statistics.dose_curve import DoseCurve
 from coherence.statistics.effect_slope import Effects
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
@@ -86,24 +86,52 @@ class ServedSample:
         return [one - other for one, other in zip(under, bare, strict=True)]
 
     @cached_property
-    def dose(self) -> float | None:
-        """The dose here that does most nearly what is served; None where no curve was measured."""
+    def curve(self) -> DoseCurve | None:
+        """Where what is served lies among doses of the persona here; None where it has no dose."""
         if not self.comparison.curve or not self._looked:
             return None
         curve = {1.0: self.comparison.condition, **self.comparison.curve}
-        effects = {dose: np.concatenate(self._effect_looked_at(one)) for dose, one in curve.items()}
-        return dose_of(np.concatenate(self.served_effect[: len(self._looked)]), effects)
+        effects = {dose: self._effect_looked_at(one) for dose, one in curve.items()}
+        return DoseCurve.of(self._served_looked_at, effects, self.clusters[: len(self._looked)])
+
+    @property
+    def looked(self) -> int:
+        """Probes that the curve is made of."""
+        return len(self._looked)
 
     @cached_property
     def nearest(self) -> tuple[str, float] | None:
-        """The other persona whose effect is most like what is served, and the cosine of both."""
-        served = self.served_effect[: len(self._looked)]
-        cosines = {
-            name: Effects.of(served, self._effect_looked_at(condition), self.clusters[: len(served)]).cosine
-            for name, condition in self.comparison.others.items()
+        """The other persona whose effect is most like what is served, and the cosine of both.
+
+        None where the persona's own is as near, at some dose: different personas move a reply's first tokens
+        alike.
+        """
+        served, effects = self._served_looked_at, self._effects_of_others
+        told = {
+            name: cosine
+            for name, effect in effects.items()
+            if not isnan(cosine := Effects.of(served, effect, self.clusters[: len(served)]).cosine.value)
         }
-        told = {name: cosine.value for name, cosine in cosines.items() if not isnan(cosine.value)}
-        return max(told.items(), key=lambda one: one[1], default=None)
+        name = max(told, key=lambda one: told[one], default=None)
+        if name is None or (self.curve and self.curve.left <= _squares(served, effects[name])):
+            return None
+        return name, told[name]
+
+    @cached_property
+    def _effects_of_others(self) -> dict[str, list[Array]]:
+        return {name: self._effect_looked_at(one) for name, one in self.comparison.others.items()}
+
+    @property
+    def _served_looked_at(self) -> list[Array]:
+        return self.served_effect[: len(self._looked)]
+
+    @cached_property
+    def unlike_any_dose(self) -> float:
+        """What of the served effect no dose of the persona's own explains, a share of its length."""
+        if self.curve is None:
+            return 0.0
+        whole = sum(float(one @ one) for one in self._served_looked_at)
+        return float(np.sqrt(self.curve.left / whole)) if whole else 0.0
 
     @cached_property
     def repeated(self) -> float:
@@ -192,6 +220,10 @@ class ServedSample:
     def _is_empty(self, likelihood: Likelihood) -> bool:
         reply = likelihood.text
         return self.record.problem(reply) is None and not self.record.reply(reply)
+
+
+def _squares(effect: Sequence[Array], other: Sequence[Array]) -> float:
+    return sum(float(np.square(one - two).sum()) for one, two in zip(effect, other, strict=True))
 
 
 def _unexposed(record: Record, measurements: Iterable[Served]) -> str | None:

@@ -113,6 +113,15 @@ class World:
         return Answer("Arr!", tuple(range(TOKENS)))
 
 
+class Certain(World):
+    """The same, where replies are nearly certain under the persona: more of it adds hardly anything."""
+
+    def likelihood(self, condition, probe, dose):
+        bare = -np.abs(effect("bare", probe))
+        added = sum(np.tanh(4 * weight * dose * effect(name, probe)) for name, weight in condition.adapters)
+        return (bare + added).astype(np.float32)
+
+
 def judged(world=None, scene=None, **fields):
     case = served(personas=("pirate",), **fields).cases(scene or a_scene())[0]
     return case.judge((world or World()).record(case), 0)
@@ -311,3 +320,52 @@ def test_replies_that_are_drawn_are_not_held_against_each_other():
 def test_a_base_that_is_another_is_named_before_a_dose():
     evidence = judged(World(dose=2.0, noise=0.5))
     assert str(evidence.cause).startswith("the base is another than here by 0.4")
+
+
+def test_twice_the_scale_is_told_where_the_effect_is_nearly_the_same():
+    evidence = judged(Certain(dose=2.0))
+    criteria = {one.estimate.name: one for one in evidence.criteria}
+    assert criteria["effect slope"].verdict is Verdict.PASS
+    assert criteria["cosine of effects"].verdict is Verdict.PASS
+    assert criteria["scale"].verdict is Verdict.FAIL
+    assert criteria["scale"].estimate.value == pytest.approx(2.0, rel=0.05)
+    assert evidence.raw_verdict is Verdict.FAIL
+    assert "it acts 2 times as strongly, as where it is applied twice" in evidence.cause
+
+
+def test_a_healthy_server_of_a_certain_persona_passes():
+    evidence = judged(Certain())
+    assert evidence.raw_verdict is Verdict.PASS
+    assert {one.estimate.name: one.estimate.value for one in evidence.criteria}["scale"] == pytest.approx(
+        1.0, abs=0.01
+    )
+
+
+def test_another_persona_is_named_only_where_no_dose_of_its_own_is_nearer():
+    """Both move the first tokens of a reply alike: less of one is still not the other."""
+
+    class Alike(World):
+        def likelihood(self, condition, probe, dose):
+            common = np.where(np.arange(TOKENS) < 2, 12.0, 0.0)
+            bare = -np.abs(effect("bare", probe))
+            added = sum(
+                np.tanh(weight * dose * 0.5) * (common + 0.5 * effect(name, probe))
+                for name, weight in condition.adapters
+            )
+            return (bare + added).astype(np.float32)
+
+    assert "it acts 0.5 times as strongly" in judged(Alike(dose=0.5)).cause
+    assert "what is served is counsel" in judged(Alike(serves="counsel")).cause
+
+
+def test_half_of_the_modules_is_no_dose_of_all_of_them():
+    class Half(World):
+        def at_server(self, one):
+            if not isinstance(one.of, Likelihood) or not one.condition.adapters:
+                return super().at_server(one)
+            bare = self.likelihood(replace(one.condition, adapters=()), one.probe, 1.0)
+            whole = self.likelihood(one.condition, one.probe, 1.0)
+            return np.where(np.arange(TOKENS) % 3 == 0, bare, whole).astype(np.float32)
+
+    cause = judged(Half()).cause
+    assert "as where some of its modules are left out" in cause
