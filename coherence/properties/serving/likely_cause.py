@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import NamedTuple
 
-from coherence.properties.serving.likely_dose import likely
+from coherence.properties.serving.likely_dose import as_where_far_too_large, likely
 from coherence.properties.serving.served_comparison import DOSES
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.vocabulary.evidence import number
@@ -11,6 +11,9 @@ from coherence.vocabulary.evidence import number
 UNEXPLAINED = 0.05
 """Share of an effect's length that a dose between two that were measured may leave."""
 _UNLIKE = 0.4  # of cosines and sizes: less is not the same effect, and more is one
+
+
+_FAR = 2.0  # times the size of the effect here
 
 
 class Bounds(NamedTuple):
@@ -44,7 +47,9 @@ def _of_weights(sample: ServedSample, bounds: Bounds) -> str | None:
         name, alike = sample.nearest
         return f"what is served is {name}: the cosine of both effects is {number(alike)}"
     if abs(cosine) < _UNLIKE < sample.size:
-        return f"what is served does something else, {sample.size:.0%} as strongly"
+        else_ = f"what is served does something else, {sample.size:.0%} as strongly"
+        # Far beyond its scale an adapter does something else, too.
+        return else_ + (as_where_far_too_large(DOSES[-1], sample.numbers) if sample.size > _FAR else "")
     if sample.curve is None:
         return None
     dose = sample.curve.dose.value

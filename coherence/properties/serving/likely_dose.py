@@ -25,10 +25,15 @@ def likely(dose: float, slope: float, most: float, numbers: Numbers | None) -> s
     if dose < 0.1:
         return "the base is served in its place, as where an adapter is ignored or not loaded"
     if dose >= most:
-        beyond = [mistake for factor, mistake in _mistakes(numbers) if factor >= most]
-        return f"it acts {most:g} times as strongly or more" + (f", as where {beyond[0]}" if beyond else "")
+        return f"it acts {most:g} times as strongly or more{as_where_far_too_large(most, numbers)}"
     near = [mistake for factor, mistake in _mistakes(numbers) if abs(log(dose / factor)) < log(_ALIKE)]
     return f"it acts {dose:.2g} times as strongly, as where {' or '.join(near)}" if near else None
+
+
+def as_where_far_too_large(most: float, numbers: Numbers | None) -> str:
+    """Go on to say which mistake makes a scale so many times too large, where one does."""
+    beyond = [mistake for factor, mistake in _mistakes(numbers) if factor >= most]
+    return f", as where {beyond[0]}" if beyond else ""
 
 
 def _mistakes(numbers: Numbers | None) -> Iterator[tuple[float, str]]:

@@ -369,3 +369,17 @@ def test_half_of_the_modules_is_no_dose_of_all_of_them():
 
     cause = judged(Half()).cause
     assert "as where some of its modules are left out" in cause
+
+
+def test_a_scale_far_too_large_does_something_else_and_is_named_all_the_same():
+    class Broken(World):
+        def at_server(self, one):
+            values = super().at_server(one)
+            if not isinstance(one.of, Likelihood) or not one.condition.adapters:
+                return values
+            noise = np.random.default_rng(len(one.probe.id)).normal(0, 10, TOKENS)
+            return (values + noise).astype(np.float32)
+
+    cause = judged(Broken()).cause
+    assert "what is served does something else" in cause
+    assert "as where its scale is taken to be alpha" in cause
