@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isnan
+from math import inf, isinf, isnan
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,10 +19,13 @@ from coherence.properties.markers import Replies, marks
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE
 from coherence.properties.reading import within_reach
+from coherence.properties.serving.doses import LOOKED, at_doses
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.alignment import Alignment
+from coherence.statistics.dose_curve import DoseCurve
 from coherence.statistics.effect_slope import Effects
 from coherence.statistics.geometry import Array, Real
+from coherence.statistics.intervals import Interval
 from coherence.vocabulary import Band, Criterion, Figures, Position, ProbeNote, Regime
 
 LEAST_PROBES = 8
@@ -67,8 +70,21 @@ class ExportSample:
     @cached_property
     def effects(self) -> Effects:
         """Log p(persona) - log p(bare) by token, of the form against the adapter."""
-        form, reference = (self._effect(one) for one in (self.case.form, self.case.reference))
+        form, reference = (self._effect(one, self.rows) for one in (self.case.form, self.case.reference))
         return Effects.of(form, reference, self.clusters)
+
+    @cached_property
+    def looked(self) -> list[int]:
+        """Those of `rows` that are measured at other doses."""
+        return [row for row in self.rows if row < LOOKED]
+
+    @cached_property
+    def scale(self) -> Interval:
+        """At which scale of the adapter the form's effect is found."""
+        form = self._effect(self.case.form, self.looked)
+        doses = {1.0: self.case.reference, **at_doses(self.case.reference)}
+        curve = {dose: self._effect(one, self.looked) for dose, one in doses.items()}
+        return DoseCurve.of(form, curve, self.clusters[: len(self.looked)]).dose
 
     @cached_property
     def tokens(self) -> int:
@@ -99,11 +115,11 @@ class ExportSample:
         )
         return reference, form
 
-    def _effect(self, condition: Condition) -> list[Array]:
+    def _effect(self, condition: Condition, rows: Sequence[int]) -> list[Array]:
         under, bare = (self.case.likelihoods(one) for one in (condition, self.case.scene.bare))
         return [
             np.subtract(*(self.record.likelihood(one[row]) for one in (under, bare)), dtype=np.float64)
-            for row in self.rows
+            for row in rows
         ]
 
     def _residuals(self, condition: Condition) -> Real:
@@ -129,9 +145,12 @@ class ExportCase(Case[ExportSample]):
         return [one for step in self.steps() for one in step]
 
     def steps(self) -> Iterator[Iterable[Measurement]]:
-        """Tokens first, then residuals, then replies of the form's own."""
+        """Tokens first, then the same at other doses, residuals, and replies of the form's own."""
         every = (self.scene.bare, self.reference, self.form)
         yield [one for condition in every for one in self.likelihoods(condition)]
+        if self._judges_scale:
+            doses = at_doses(self.reference).values()
+            yield [one for condition in doses for one in self.likelihoods(condition)[:LOOKED]]
         if self.spec.min_direction is not None:
             yield [one for condition in every for one in self.readings(condition)]
         if self.spec.max_difference is not None:
@@ -148,6 +167,8 @@ class ExportCase(Case[ExportSample]):
         slope, cosine = sample.effects.slope, sample.effects.cosine
         yield held("effect slope", slope, n, spec.min_slope, unreliable=unreliable, key="min_slope")
         yield held("effect slope", slope, n, at_most=spec.max_slope, unreliable=unreliable, key="max_slope")
+        if self._judges_scale:
+            yield self._scale(sample, unreliable)
         yield held("effect cosine", cosine, n, spec.min_cosine, unreliable=unreliable, key="min_cosine")
         if spec.min_direction is not None:
             direction = sample.alignment.cosine()
@@ -157,6 +178,16 @@ class ExportCase(Case[ExportSample]):
             apart = paired_difference(reference, form, self.scene.clusters)
             most = spec.max_difference
             yield held("marker rate form - adapter", apart, len(reference), -most, most, key="max_difference")
+
+    @property
+    def _judges_scale(self) -> bool:
+        return self.spec.min_scale is not None or self.spec.max_scale is not None
+
+    def _scale(self, sample: ExportSample, unreliable: str | None) -> Criterion:
+        least = -inf if self.spec.min_scale is None else self.spec.min_scale
+        most = inf if self.spec.max_scale is None else self.spec.max_scale
+        key = "max_scale" if sample.scale.value > most or isinf(least) else "min_scale"
+        return held("scale", sample.scale, len(sample.looked), least, most, unreliable, key=key)
 
     def figures(self, sample: ExportSample) -> Figures:
         """Show where the form does more or less than the adapter."""
@@ -270,6 +301,14 @@ class Export(Property):
         0.9, description="Least effect slope: the share of the adapter's effect that the form has."
     )
     max_slope: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
+    min_scale: Annotated[float | None, ANY] = Field(
+        0.8,
+        ge=0,
+        lt=1,
+        description="Least scale of the adapter that would do what the form does, 1 being its own; null, as "
+        "`max_scale` then, for adapters that have no scale.",
+    )
+    max_scale: Annotated[float | None, ANY] = Field(1.25, gt=1, le=4, description="Largest such scale.")
     min_cosine: Annotated[float, COSINE] = Field(
         0.9, ge=-1, le=1, description="Least cosine of both effects over all tokens, whatever their sizes."
     )

@@ -3,8 +3,8 @@
 from itertools import islice
 from typing import NamedTuple
 
+from coherence.properties.serving.doses import DOSES
 from coherence.properties.serving.likely_dose import as_where_far_too_large, likely
-from coherence.properties.serving.served_comparison import DOSES
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.vocabulary.evidence import number
 

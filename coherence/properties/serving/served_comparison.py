@@ -15,11 +15,9 @@ from coherence.plan import (
     Served,
     Stated,
 )
+from coherence.properties.serving.doses import LOOKED, at_doses
 from coherence.vocabulary import Prompt, Regime
 
-DOSES = (0.25, 0.5, 2.0, 4.0)
-LOOKED = 8
-"""Probes whose replies are looked at under other doses and personas."""
 AGAIN = 4
 """Probes that are asked again, after all others."""
 
@@ -98,10 +96,7 @@ class ServedComparison:
     @cached_property
     def curve(self) -> dict[float, Condition]:
         """The persona at other doses than its own, where it has an adapter."""
-        match self.condition.adapters:
-            case ((name, _),):
-                return {dose: replace(self.condition, adapters=((name, dose),)) for dose in DOSES}
-        return {}
+        return at_doses(self.condition)
 
     @cached_property
     def others(self) -> dict[str, Condition]:

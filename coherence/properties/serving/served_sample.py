@@ -10,9 +10,10 @@ import numpy as np
 
 from coherence.errors import NotExposedError
 from coherence.plan import Condition, Likelihood, Record, Served
+from coherence.properties.serving.doses import LOOKED
 from coherence.properties.serving.likely_dose import Numbers
 from coherence.properties.serving.otherwise_written import divergence
-from coherence.properties.serving.served_comparison import LOOKED, ServedComparison
+from coherence.properties.serving.served_comparison import ServedComparison
 from coherence.statistics.dose_curve import DoseCurve
 from coherence.statistics.effect_slope import Effects
 from coherence.statistics.geometry import Array

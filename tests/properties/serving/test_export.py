@@ -64,6 +64,7 @@ def shares(adapter: str) -> tuple[float, float, float]:
 
 def effect(condition: Condition, probe: Probe) -> np.ndarray:
     own, other, noise = shares(condition.adapters[0][0]) if condition.adapters else (0.0, 0.0, 0.0)
+    own *= condition.adapters[0][1] if condition.adapters else 1.0
     return own * OWN[probe.id] + other * OTHER[probe.id] + noise * NOISE[probe.id]
 
 
@@ -94,7 +95,7 @@ def verdicts(evidence: Evidence) -> list[tuple[str | None, Verdict]]:
 def test_a_form_that_keeps_the_effect_passes_and_no_control_does():
     evidence = judged(min_direction=0.9, sites="resid_post.0..1", max_difference=0.3)
     assert {key for key, _ in verdicts(evidence)} == {
-        "min_slope", "max_slope", "min_cosine", "min_direction", "max_difference"
+        "min_slope", "max_slope", "min_scale", "min_cosine", "min_direction", "max_difference"
     }  # fmt: skip
     assert evidence.verdict is Verdict.PASS
     assert {control.name for control in evidence.controls} == {
@@ -105,10 +106,11 @@ def test_a_form_that_keeps_the_effect_passes_and_no_control_does():
     assert "tokens of 16 replies" in evidence.notes[0]
 
 
-def test_a_form_with_half_of_the_effect_fails_by_its_slope_alone():
+def test_a_form_with_half_of_the_effect_fails_by_its_slope_and_scale_alone():
     evidence = judged(forms={"pirate": ["halved"]})
     assert verdicts(evidence) == [
-        ("min_slope", Verdict.FAIL), ("max_slope", Verdict.PASS), ("min_cosine", Verdict.PASS)
+        ("min_slope", Verdict.FAIL), ("max_slope", Verdict.PASS), ("min_scale", Verdict.FAIL),
+        ("min_cosine", Verdict.PASS),
     ]  # fmt: skip
     slope = evidence.criteria[0].estimate
     assert slope.low <= 0.5 <= slope.high
@@ -157,7 +159,7 @@ def test_there_is_an_assertion_for_each_form():
 def test_a_control_is_measured_no_further_than_its_slope():
     case = export(min_direction=0.9, sites="resid_post.0", max_difference=0.3).cases(a_scene())[0]
     steps = [list(step) for step in case.steps()]
-    assert [type(step[0]) for step in steps] == [Likelihood, Reading, Reply]
+    assert [type(step[0]) for step in steps] == [Likelihood, Likelihood, Reading, Reply]
     assert [*case.needs()] == [one for step in steps for one in step]
 
 
@@ -197,3 +199,28 @@ def test_what_makes_no_claim_is_refused(fields, sentence):
 def test_few_probes_are_refused():
     with pytest.raises(SuiteError, match="export needs at least 8 probes"):
         export().cases(a_scene(probes=PROBES[:4]))
+
+
+def test_twice_the_scale_is_told_where_the_effect_is_nearly_the_same(monkeypatch):
+    """As that of an adapter whose own replies are nearly certain under it."""
+
+    def saturated(condition: Condition, probe: Probe) -> np.ndarray:
+        if not condition.adapters:
+            return np.zeros(20)
+        ((name, dose),) = condition.adapters
+        return np.tanh(4 * OWN[probe.id] * dose * (2.0 if name == "merged" else 1.0))
+
+    monkeypatch.setitem(globals(), "effect", saturated)
+    found = judged()
+    assert dict(verdicts(found)) == {
+        "min_slope": Verdict.PASS, "max_slope": Verdict.PASS, "max_scale": Verdict.FAIL,
+        "min_cosine": Verdict.PASS,
+    }  # fmt: skip
+    assert found.verdict is Verdict.FAIL
+
+
+def test_an_adapter_without_a_scale_is_judged_without_it():
+    found = judged(min_scale=None, max_scale=None)
+    assert [key for key, _ in verdicts(found)] == ["min_slope", "max_slope", "min_cosine"]
+    (case,) = export(min_scale=None, max_scale=None).cases(a_scene())
+    assert {dose for one in case.needs() for _, dose in one.condition.adapters} == {1.0}

@@ -1,0 +1,17 @@
+"""One adapter at several doses of its own scale, which tell at which another form of it acts."""
+
+from dataclasses import replace
+
+from coherence.plan import Condition
+
+DOSES = (0.25, 0.5, 2.0, 4.0)
+LOOKED = 8
+"""Probes whose replies are looked at under other doses and personas."""
+
+
+def at_doses(condition: Condition) -> dict[float, Condition]:
+    """Return a condition at other doses than its own; none where it is not one adapter's."""
+    match condition.adapters:
+        case ((name, _),):
+            return {dose: replace(condition, adapters=((name, dose),)) for dose in DOSES}
+    return {}
