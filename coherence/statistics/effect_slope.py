@@ -1,8 +1,9 @@
 """How much of a persona's effect another form of it has, and whether it is that effect: token by token."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite, isnan
 
 import numpy as np
 
@@ -47,16 +48,19 @@ class Effects:
         through the origin over all tokens, for where the one has no effect, the other has none either
         (Eisenhauer 2003, Teaching Statistics 25); an intercept would take the mean effect away, which is
         most of what a persona does to its own replies. The reference is taken to be free of noise. A ratio of
-        means over probes, whose interval is Fieller's (1954). NaN where the reference has no effect.
+        means over probes, whose interval is Fieller's (1954); where that is endless, as one probe has most
+        of the effect, the jackknife's of the ratio itself, for the sum of squares below is never nothing
+        (MacKinnon and White 1985). NaN where the reference has no effect.
         """
-        return ratio_of_means(self.between[None], self.reference[None], self.clusters)
+        fieller = ratio_of_means(self.between[None], self.reference[None], self.clusters)
+        return self._with_ends(fieller, lambda weights: weights @ self.reference)
 
     @cached_property
     def cosine(self) -> Interval:
         """Whether it is the same effect, whatever its size: the cosine of both over all tokens.
 
         -1 to 1, and 0 where one says nothing of the other; NaN where either has no effect. A ratio that is
-        curved in the weights of the probes (Helmers 1991).
+        curved in the weights of the probes (Helmers 1991), with the ends of a slope where it is endless.
         """
         jackknife = Jackknife(self.clusters)
 
@@ -64,8 +68,17 @@ class Effects:
             lengths = np.sqrt((weights @ self.reference) * (weights @ self.form))
             return (weights @ self.between)[:, None], lengths[:, None]
 
-        interval = jackknife.curved(terms).interval
+        interval = self._with_ends(jackknife.curved(terms).interval, lambda weights: terms(weights)[1][:, 0])
         return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
+
+    def _with_ends(self, interval: Interval, below: Callable[[Array], Array]) -> Interval:
+        """Give an endless interval the ends of the jackknife of the ratio itself."""
+        if isfinite(interval.high - interval.low) or isnan(interval.value):
+            return interval
+        jackknife = Jackknife(self.clusters)
+        under = below(jackknife.weights)
+        ratios = (jackknife.weights @ self.between) / np.where(under > 0, under, np.nan)
+        return jackknife.around(interval.value, ratios).interval
 
     @cached_property
     def slopes(self) -> Array:

@@ -121,3 +121,12 @@ def test_forms_of_other_tokens_are_refused():
         effect_slope([np.ones(3)], [np.ones(4)], singles(1))
     with pytest.raises(ValueError, match=r"mismatch|shorter|longer"):
         effect_slope([np.ones(3)] * 2, [np.ones(3)], singles(1))
+
+
+def test_a_probe_with_most_of_the_effect_does_not_leave_the_slope_of_equal_forms_undecided():
+    reference = [np.ones(4)] * 7 + [np.full(4, 30.0)]
+    form = [one + 1e-6 * np.arange(4) for one in reference]
+    both = Effects.of(form, reference, [str(probe) for probe in range(8)])
+    for interval in (both.slope, both.cosine):
+        assert interval.low > 0.99
+        assert interval.high < 1.01

@@ -302,13 +302,13 @@ class Export(Property):
     )
     max_slope: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
     min_scale: Annotated[float | None, ANY] = Field(
-        0.8,
+        0.75,
         ge=0,
         lt=1,
         description="Least scale of the adapter that would do what the form does, 1 being its own; null, as "
         "`max_scale` then, for adapters that have no scale.",
     )
-    max_scale: Annotated[float | None, ANY] = Field(1.25, gt=1, le=4, description="Largest such scale.")
+    max_scale: Annotated[float | None, ANY] = Field(1.4, gt=1, le=4, description="Largest such scale.")
     min_cosine: Annotated[float, COSINE] = Field(
         0.9, ge=-1, le=1, description="Least cosine of both effects over all tokens, whatever their sizes."
     )

@@ -254,12 +254,12 @@ class ServedPersona(Property):
     min_dose: Annotated[float, ANY] = Field(0.9, description="Least effect slope.")
     max_dose: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
     min_scale: Annotated[float, ANY] = Field(
-        0.8,
+        0.75,
         ge=0,
         lt=1,
         description="Least scale that would do what is served, 1 being the adapter's own.",
     )
-    max_scale: Annotated[float, ANY] = Field(1.25, gt=1, le=4, description="Largest such scale.")
+    max_scale: Annotated[float, ANY] = Field(1.4, gt=1, le=4, description="Largest such scale.")
     min_cosine: Annotated[float, COSINE] = Field(
         0.9, ge=-1, le=1, description="Least cosine of the served effect and the one here, over all tokens."
     )
