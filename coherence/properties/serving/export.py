@@ -19,7 +19,7 @@ from coherence.properties.markers import Replies, marks
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, COSINE
 from coherence.properties.reading import within_reach
-from coherence.properties.serving.doses import LOOKED, at_doses
+from coherence.properties.serving.at_doses import LOOKED, at_doses
 from coherence.statistics.agreement import paired_difference
 from coherence.statistics.alignment import Alignment
 from coherence.statistics.dose_curve import DoseCurve

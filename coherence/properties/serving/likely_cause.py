@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import NamedTuple
 
-from coherence.properties.serving.doses import DOSES
+from coherence.properties.serving.at_doses import DOSES
 from coherence.properties.serving.likely_dose import as_where_far_too_large, likely
 from coherence.properties.serving.served_sample import ServedSample
 from coherence.vocabulary.evidence import number

@@ -15,7 +15,7 @@ from coherence.plan import (
     Served,
     Stated,
 )
-from coherence.properties.serving.doses import LOOKED, at_doses
+from coherence.properties.serving.at_doses import LOOKED, at_doses
 from coherence.vocabulary import Prompt, Regime
 
 AGAIN = 4

@@ -10,7 +10,7 @@ import numpy as np
 
 from coherence.errors import NotExposedError
 from coherence.plan import Condition, Likelihood, Record, Served
-from coherence.properties.serving.doses import LOOKED
+from coherence.properties.serving.at_doses import LOOKED
 from coherence.properties.serving.likely_dose import Numbers
 from coherence.properties.serving.otherwise_written import divergence
 from coherence.properties.serving.served_comparison import ServedComparison
