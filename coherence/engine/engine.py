@@ -33,7 +33,7 @@ from coherence.plan import (
     Refusal,
     Reply,
     Served,
-    Utterance,
+    UserTurn,
     WeightError,
 )
 from coherence.plan.measurement import is_heard
@@ -64,7 +64,7 @@ _NAMES = {
     Refusal: "refusals",
     Served: "answers of the server",
     Rating: "ratings",
-    Utterance: "turns of users",
+    UserTurn: "turns of users",
 }
 
 

@@ -18,14 +18,14 @@ What do you say next? Answer with your next message and nothing else, in one or 
 _LABEL = re.compile(r"^\s*(?:user|me|you)\s*:\s*", re.IGNORECASE)
 
 
-class Heard(NamedTuple):
+class Spoken(NamedTuple):
     """What the user said, and what the assistant answered."""
 
     user: str
     assistant: str
 
 
-def told_to(user: User, exchanges: Sequence[Heard]) -> str:
+def told_to(user: User, exchanges: Sequence[Spoken]) -> str:
     """Write who the user is, and the last exchanges that it hears of."""
     heard = (f"User: {one.user}\nAssistant: {one.assistant}" for one in exchanges[-user.hears :])
     return _TOLD.format(prompt=user.prompt, exchanges="\n\n".join(heard))

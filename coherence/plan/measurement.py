@@ -200,10 +200,10 @@ class Reply:
         return any(turn.changes for turn in self.turns)
 
     @property
-    def utterances(self) -> tuple["Utterance", ...]:
+    def user_turns(self) -> tuple["UserTurn", ...]:
         """What users answer in it."""
         return tuple(
-            Utterance(turn.user, self._heard(count)) for count, turn in enumerate(self.turns) if turn.user
+            UserTurn(turn.user, self._heard(count)) for count, turn in enumerate(self.turns) if turn.user
         )
 
     def _heard(self, turns: int) -> "Reply":
@@ -218,7 +218,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Utterance:
+class UserTurn:
     """What a user says next, who is told what the bare model has said. Value: `Answer`, its text alone."""
 
     user: User
@@ -479,7 +479,7 @@ Alone = WeightError | LawSearch
 # Of the server and of what it is held against: no model runs here.
 Outside = PromptIds | AdapterNumbers | Refusal | Served
 # Of other models than the release's.
-Others = Rating | Utterance
+Others = Rating | UserTurn
 Measurement = Reply | Reading | NextToken | Likelihood | Divergence | Alone | Outside | Others
 
 
@@ -501,7 +501,7 @@ def rests_on(measurement: Measurement) -> Iterator[Measurement]:
     said = said_in(measurement)
     if said is not None:
         yield from reversed(measurement.known if isinstance(measurement, Reply) else said.conversation)
-        yield from reversed(said.utterances)
+        yield from reversed(said.user_turns)
     for condition in conditions_of(measurement):
         yield from _read_for(condition)
 
@@ -517,7 +517,7 @@ def said_in(measurement: Measurement) -> Reply | None:
     """Return the reply whose conversation a measurement is about, or that it is."""
     if isinstance(measurement, Reply):
         return measurement
-    if isinstance(measurement, Utterance):
+    if isinstance(measurement, UserTurn):
         return measurement.after
     text = getattr(measurement, "text", None)
     return text if isinstance(text, Reply) else None

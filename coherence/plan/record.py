@@ -21,7 +21,7 @@ from coherence.plan.measurement import (
     Refusal,
     Reply,
     Served,
-    Utterance,
+    UserTurn,
     WeightError,
 )
 from coherence.plan.opinion import Opinion
@@ -162,9 +162,9 @@ class Record:
         """Return what a judge made of a reply."""
         return self._get(rating, Opinion)
 
-    def utterance(self, utterance: Utterance) -> str:
+    def user_turn(self, user_turn: UserTurn) -> str:
         """Return what a user that answers said."""
-        return self._get(utterance, Answer).text
+        return self._get(user_turn, Answer).text
 
     def problem(self, measurement: Measurement) -> CoherenceError | None:
         """Return why there is no value, or None where there is one."""

@@ -1,14 +1,14 @@
 import pytest
 
 from coherence.errors import MeasurementError
-from coherence.plan.dialogue import Heard, message_of, told_to
+from coherence.plan.dialogue import Spoken, message_of, told_to
 from coherence.vocabulary import User
 
 USER = User(model="reference", prompt="You want your parcel.", hears=2)
 
 
 def test_a_user_is_told_who_it_is_and_the_last_exchanges():
-    told = told_to(USER, [Heard(f"q{number}", f"a{number}") for number in range(4)])
+    told = told_to(USER, [Spoken(f"q{number}", f"a{number}") for number in range(4)])
     assert told.startswith("You want your parcel.")
     assert "User: q2\nAssistant: a2\n\nUser: q3\nAssistant: a3" in told
     assert "q1" not in told

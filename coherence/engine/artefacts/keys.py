@@ -32,7 +32,7 @@ from coherence.plan import (
     Served,
     Steer,
     Turn,
-    Utterance,
+    UserTurn,
     Way,
     WeightError,
 )
@@ -76,9 +76,9 @@ def key_of(measurement: Measurement, artefacts: Artefacts) -> Key:
         return {"kind": "Refusal", "server": artefacts.server.identity, "day": _today()}
     if isinstance(measurement, Rating):
         return {"kind": "Rating", **_judged(measurement, artefacts)}
-    if isinstance(measurement, Utterance):
+    if isinstance(measurement, UserTurn):
         heard = key_of(measurement.after, artefacts)
-        return {"kind": "Utterance", "user": _user(measurement.user, artefacts), "after": heard}
+        return {"kind": "UserTurn", "user": _user(measurement.user, artefacts), "after": heard}
     if isinstance(measurement, AdapterNumbers):
         return {"kind": "AdapterNumbers", **_applied(measurement.condition, artefacts)}
     own = _own(measurement, artefacts)

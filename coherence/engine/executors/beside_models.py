@@ -16,8 +16,8 @@ from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.requests.job import Job
 from coherence.engine.requests.worded import said
 from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
-from coherence.plan import Answer, Measurement, Opinion, Others, Outcome, Reply, Utterance
-from coherence.plan.dialogue import Heard, message_of, told_to
+from coherence.plan import Answer, Measurement, Opinion, Others, Outcome, Reply, UserTurn
+from coherence.plan.dialogue import Spoken, message_of, told_to
 from coherence.plan.opinion import MOST, TOP, opinion_of, question_to
 from coherence.served.dialect import Conversation
 from coherence.store import Key, Store
@@ -161,26 +161,26 @@ class BesideModels(Wrapper):
 
 
 def _who(asked: Others) -> Judge | User:
-    return asked.user if isinstance(asked, Utterance) else asked.judge
+    return asked.user if isinstance(asked, UserTurn) else asked.judge
 
 
 def _question(asked: Others, known: Mapping[Measurement, Outcome]) -> _Question:
     """Write what is asked; a CoherenceError where something in it was not measured."""
-    if isinstance(asked, Utterance):
+    if isinstance(asked, UserTurn):
         return _Question(told_to(asked.user, _exchanges(asked.after, known)))
     text = asked.text if isinstance(asked.text, str) else _text(asked.text, known)
     question = question_to(asked.judge, asked.rubric, asked.probe.text, text, turned=asked.turned)
     return _Question(question, asked.turn)
 
 
-def _exchanges(after: Reply, known: Mapping[Measurement, Outcome]) -> list[Heard]:
+def _exchanges(after: Reply, known: Mapping[Measurement, Outcome]) -> list[Spoken]:
     """Return what was said in a conversation: by whoever the assistant is taken to be, where it is so."""
     whole = said(after, known)
     users = [after.probe.text, *(turn.text for turn in whole.turns)]
     own = [replace(after, turns=after.turns[:count]) for count in range(len(users))]
     taken = [*(turn.after for turn in after.turns), None]
     answers = [_text(reply, known) if text is None else text for reply, text in zip(own, taken, strict=True)]
-    return [Heard(*one) for one in zip(users, answers, strict=True)]
+    return [Spoken(*one) for one in zip(users, answers, strict=True)]
 
 
 def _text(reply: Reply, known: Mapping[Measurement, Outcome]) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from coherence.engine.requests.job import Job
 from coherence.errors import CoherenceError, MeasurementError
-from coherence.plan import Answer, Divergence, Likelihood, Measurement, Outcome, Reading, Reply, Utterance
+from coherence.plan import Answer, Divergence, Likelihood, Measurement, Outcome, Reading, Reply, UserTurn
 
 _OfText = Reading | Likelihood | Divergence
 _Known = Mapping[Measurement, Outcome]
@@ -55,13 +55,13 @@ def said(reply: Reply, known: _Known) -> Reply:
     """Write what users answered into a conversation; what went wrong with it is raised again."""
     if not any(turn.user for turn in reply.turns):
         return reply
-    texts = iter([_said(one, known) for one in reply.utterances])
+    texts = iter([_said(one, known) for one in reply.user_turns])
     turns = tuple(replace(turn, text=next(texts)) if turn.user else turn for turn in reply.turns)
     return replace(reply, turns=turns)
 
 
-def _said(utterance: Utterance, known: _Known) -> str:
-    outcome = known.get(utterance, MeasurementError("what the user answers was not measured"))
+def _said(user_turn: UserTurn, known: _Known) -> str:
+    outcome = known.get(user_turn, MeasurementError("what the user answers was not measured"))
     if isinstance(outcome, CoherenceError):
         raise outcome
     assert isinstance(outcome, Answer)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coherence.errors import SuiteError
-from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn, Utterance
+from coherence.plan import Cache, Condition, Likelihood, Reading, Record, Reply, Scene, Turn, UserTurn
 from coherence.properties.case import Case, SampleT
 from coherence.properties.conversations.axis import Scale
 from coherence.properties.reading import at_site
@@ -66,15 +66,15 @@ class Conversations:
         return Reply(self.condition, Probe(id=script.id, text=str(first)), self.scene.decoding, turns)
 
     @property
-    def utterances(self) -> list[Utterance]:
+    def user_turns(self) -> list[UserTurn]:
         """What users answer in them."""
         last = (self.reply(script, len(script.turns) - 1) for script in self.scripts)
-        return [utterance for reply in last for utterance in reply.utterances]
+        return [user_turn for reply in last for user_turn in reply.user_turns]
 
     def asked(self, record: Record, row: int, turn: int) -> str:
         """Look up what the user says at a turn of a script, both from 0."""
         script = self.scripts[row]
-        return script.turns[turn].user or record.utterance(self.reply(script, turn).utterances[-1])
+        return script.turns[turn].user or record.user_turn(self.reply(script, turn).user_turns[-1])
 
     @cached_property
     def replies(self) -> dict[tuple[int, int], Reply]:

@@ -26,7 +26,7 @@ class Drifting:
         """Both ends of the axis, the answers, and what they are in the residual stream."""
         read = self.conversations.readings(self.axis.site)
         talk = self.conversations
-        return [*self.axis.needs(), *talk.utterances, *talk.replies.values(), *read.values()]
+        return [*self.axis.needs(), *talk.user_turns, *talk.replies.values(), *read.values()]
 
     def under(self, condition: Condition) -> "Drifting":
         """Let something else than the persona talk."""

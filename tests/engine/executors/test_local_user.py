@@ -39,7 +39,7 @@ def test_a_conversation_with_a_user_is_that_with_its_words_written_down(tiny, st
     asked = [*whole.conversation, Reading(PROMPT, PROBE, Position.RESPONSE_MEAN, whole)]
     asked.append(Likelihood(BARE, PROBE, whole))
     outcomes = engine(tiny, store).measure(Plan(asked))
-    said = [outcomes[one].text for one in whole.utterances]
+    said = [outcomes[one].text for one in whole.user_turns]
     assert len(said) == 3
     assert all(said)
     written = replace(whole, turns=tuple(map(Turn, said)))
@@ -56,14 +56,14 @@ def test_every_persona_hears_one_user_which_is_asked_once(tiny, store):
     user = User(model=str(tiny), prompt="You want your order.", max_new_tokens=8)
     first, second = talk(user), talk(user, BARE)
     outcomes = engine(tiny, store).measure(Plan([first]))
-    again = engine(tiny, store, executor=_no_model).measure(Plan([*first.utterances, second.known[-1]]))
+    again = engine(tiny, store, executor=_no_model).measure(Plan([*first.user_turns, second.known[-1]]))
     assert all(again[one] == outcomes[one] for one in again)
 
 
 def test_another_seed_is_another_user(tiny, store):
     users = [User(model=str(tiny), prompt="You want your order.", seed=seed) for seed in (0, 1)]
     outcomes = engine(tiny, store).measure(Plan([talk(user, turns=1) for user in users]))
-    said = [outcomes[one].text for user in users for one in talk(user, turns=1).utterances]
+    said = [outcomes[one].text for user in users for one in talk(user, turns=1).user_turns]
     assert said[0] != said[1]
 
 
@@ -73,7 +73,7 @@ def test_a_user_behind_http_is_told_the_conversation_and_goes_on(tiny, store):
         user = User(model="base", url=url, prompt="You want your order.", seed=5)
         outcomes = engine(tiny, store).measure(Plan([talk(user, turns=2)]))
         sent = [json.loads(one.partition("\r\n\r\n")[2]) for one in unruly.requests if "/v1/chat" in one]
-    assert [outcomes[one].text for one in talk(user, turns=2).utterances] == ["And when does it come?"] * 2
+    assert [outcomes[one].text for one in talk(user, turns=2).user_turns] == ["And when does it come?"] * 2
     assert {one["seed"] for one in sent} == {5}
     first, second = (one["messages"][0]["content"] for one in sent)
     heard = outcomes[Reply(BARE, PROBE, DECODING)].text

@@ -7,21 +7,21 @@ from conditions import BARE, PROMPT
 from coherence.engine.requests.job import Job, waves
 from coherence.engine.requests.worded import Worded
 from coherence.errors import MeasurementError
-from coherence.plan import Answer, Likelihood, Plan, Reading, Reply, Turn, Utterance, rests_on
+from coherence.plan import Answer, Likelihood, Plan, Reading, Reply, Turn, UserTurn, rests_on
 from coherence.vocabulary import Decoding, Position, Probe, User
 
 USER = User(model="reference", prompt="You are in a hurry.")
 PROBE = Probe(id="parcel", text="Where is it?")
 TURNS = (Turn("", user=USER), Turn("Written."), Turn("", user=USER))
 TALK = Reply(PROMPT, PROBE, Decoding(), TURNS)
-FIRST, SECOND = TALK.utterances
+FIRST, SECOND = TALK.user_turns
 SAID = {FIRST: Answer("And now?", ()), SECOND: Answer("Thanks.", ())}
 
 
 def test_users_hear_the_bare_model_whatever_talks():
-    assert Utterance(USER, Reply(BARE, PROBE, Decoding())) == FIRST
+    assert UserTurn(USER, Reply(BARE, PROBE, Decoding())) == FIRST
     assert SECOND.after == Reply(BARE, PROBE, Decoding(), TURNS[:2])
-    assert replace(TALK, condition=BARE).utterances == TALK.utterances
+    assert replace(TALK, condition=BARE).user_turns == TALK.user_turns
 
 
 def test_what_was_said_is_written_into_all_that_is_about_the_conversation():

@@ -91,6 +91,6 @@ def test_a_user_answers_where_nothing_is_written():
     found = conversations(talk)
     turns = found.reply(talk, 2).turns
     assert [(turn.text, turn.user) for turn in turns] == [("", user), ("Bye.", None)]
-    (utterance,) = found.utterances
-    record = Record({utterance: Answer("And now?", ())})
+    (user_turn,) = found.user_turns
+    record = Record({user_turn: Answer("And now?", ())})
     assert [found.asked(record, 0, turn) for turn in range(3)] == ["Hi.", "And now?", "Bye."]
