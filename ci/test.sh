@@ -12,6 +12,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 fuzz=
 if [[ $# -eq 0 ]]; then
   # Beside all that follows, so that no core waits. The mutants are the same every time: ci/nightly.sh has others.
+  echo "test: a thousand mutants of each kind of file are tried beside the tests; what they find is told at the end."
   found=$(mktemp)
   .venv/bin/python benchmarks/fuzz.py --mutants 1000 >"$found" 2>&1 &
   fuzz=$!
@@ -34,8 +35,8 @@ fi
 failed=0
 .venv/bin/pytest -p no:coherence -n 2 --dist loadfile --no-loadscope-reorder ${coverage[@]+"${coverage[@]}"} "$@" || failed=$?
 if [[ -n $fuzz ]]; then
+  # Only what was found is told: a log ends with the summary of the tests.
   wait "$fuzz" || { cat "$found"; exit 1; }
-  tail -n 12 "$found"
   rm "$found"
 fi
 exit "$failed"

@@ -14,7 +14,7 @@ UNITS = {
     "composition": {"commutativity": LAW, "chimera": PROBES},
     "personas": {"collinearity": PROBES, "stack": PROBES, "markers": PROBES, "heard": PROBES},
     "space/distinct": {"distinct": PROBES},
-    "space/space": {"space": PROBES, "default-stays": PROBES},
+    "space/space": {"space": PROBES, "default-stays": PROBES, "office": PROBES},
     "conversations/basin": dict.fromkeys(("basin", "forgotten", "border", "plane"), SCRIPTS),
     "conversations/cache": {"cache": LAW, "lost": SCRIPTS, "late": SCRIPTS, "cache_edit": SCRIPTS,
                             "handover": SCRIPTS, "left-behind": SCRIPTS, "switched": SCRIPTS},

@@ -394,7 +394,7 @@ def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
     whole = answers(ready, rows)
     first, begun, *_ = whole[3, 0].ids[2:]
     header = str(ready.tokenizer.decode([first, begun]))
-    monkeypatch.setattr(ready, "ends", Ends(header=header) if by_text else Ends(None, (first, begun)))
+    monkeypatch.setattr(ready.chat, "ends", Ends(header=header) if by_text else Ends(None, (first, begun)))
     found = answers(ready, rows)
     assert found[3, 0].ids == whole[3, 0].ids[:2]
     assert found[3, 0].ran_on
@@ -405,7 +405,7 @@ def test_an_answer_ends_where_it_begins_a_turn_of_the_user(
 def test_an_answer_that_is_a_turn_of_the_user_is_empty(ready: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     row = conversations(GREEDY)[0]
     whole = answers(ready, [row])[0, 0].ids
-    monkeypatch.setattr(ready, "ends", Ends(None, whole[:2]))
+    monkeypatch.setattr(ready.chat, "ends", Ends(None, whole[:2]))
     found = answers(ready, [row])
     assert found[0, 0] == Answer("", (), ran_on=True)
     assert str(found[0, 0, "mean"]).startswith("the reply is empty, it has no response_mean")
