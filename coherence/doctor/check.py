@@ -6,12 +6,14 @@ from typing import Literal
 
 from coherence.errors import told
 
+State = Literal["ok", "warn", "fail"]
+
 
 @dataclass(frozen=True)
 class Check:
     """What was looked at, what was found, and what to do about it where it is not well."""
 
-    state: Literal["ok", "warn", "fail"]
+    state: State
     what: str
     found: str
     do: str = ""

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from coherence.doctor.check import Check, tried
+from coherence.doctor.check import Check, State, tried
 from coherence.doctor.written_prompts import written_prompts
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.release_remarks import ReleaseRemarks
@@ -19,6 +19,7 @@ from coherence.errors import CoherenceError, SuiteError
 from coherence.plan import LawName, LawSearch, Measurement, Plan
 from coherence.suite import Assertion, Overrides, Suite, load_suite
 from coherence.vocabulary import Site
+from coherence.vocabulary.training_file import ASK_OTHERS
 
 
 def release(path: Path, served: str | None = None) -> Iterator[Check]:
@@ -44,7 +45,8 @@ class _Examination:
         self.artefacts = Artefacts.of(suite.scene, suite.places)
 
     def checks(self) -> Iterator[Check]:
-        """Look at the base, and at the rest if there is a base to hold it against."""
+        """Look at training files, then at the base, and at the rest if there is a base to hold it against."""
+        yield from self._training()
         try:
             base = self._base()
         except CoherenceError as problem:
@@ -68,6 +70,17 @@ class _Examination:
         for name in self.release.vectors:
             check = tried(f"vector {name}", partial(self._vector, base, name))
             yield from _with_remarks(check, partial(remarks.of, "vectors", name))
+
+    def _training(self) -> Iterator[Check]:
+        """Say which probes and markers are in what adapters were trained on."""
+        for name, trained in self.suite.scene.trained.items():
+            what = f"training of {name}"
+            if trained.of_probes and trained.file.probes != "exclude":
+                state: State = "fail" if trained.file.probes == "error" else "warn"
+                yield Check(state, what, trained.of_probes, ASK_OTHERS)
+            yield from (Check("ok", what, note) for note in trained.notes)
+            if not (trained.probes or trained.markers):
+                yield Check("ok", what, f"none of the probes and markers is in its {trained.replies} replies")
 
     def _base(self) -> Skeleton | None:
         with self.artefacts.blaming("base"):

@@ -12,6 +12,7 @@ from coherence.errors import ArtefactError, CoherenceError
 from coherence.gate.needs import Needs
 from coherence.gate.release_notes import carried
 from coherence.plan import Plan, Scene
+from coherence.vocabulary.training_file import ASK_OTHERS
 
 
 class Inspection:
@@ -54,8 +55,7 @@ def _trained(named: Named, scenes: Sequence[Scene]) -> Iterator[Remark]:
     told = [scene.trained[name] for scene in scenes if kind == "adapters" and name in scene.trained]
     for trained in dict.fromkeys(told):
         if trained.of_probes and trained.file.probes != "exclude":
-            do = "ask what it has not seen, or leave them out by `probes: exclude`"
-            yield Remark(trained.of_probes, do, fatal=trained.file.probes == "error")
+            yield Remark(trained.of_probes, ASK_OTHERS, fatal=trained.file.probes == "error")
 
 
 def _fetch(involved: Iterable[Named], artefacts: Artefacts) -> None:

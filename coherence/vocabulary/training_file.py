@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coherence.errors import shortened
 
+ASK_OTHERS = "ask what it has not seen, or leave them out by `probes: exclude`"
+"""What to do about probes that an adapter was trained on."""
+
 
 class TrainingFile(BaseModel):
     """Conversations that an adapter was trained on, held against the probes and markers of the suite."""

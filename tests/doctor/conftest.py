@@ -13,6 +13,7 @@ release:
   base: {base}
   adapters: {{pirate: {adapter}}}
   vectors: {{pirate: {vector}, made: {{extract: {{persona: pirate, site: resid_post.1}}}}}}
+  training: {training}
 personas: {{pirate: {{prompt: Talk like a pirate.}}}}
 probes: [Who are you?]
 assertions: [{{property: commutativity, laws: [scale-zero]}}]
@@ -25,7 +26,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
     def write(**artefacts: str | Path) -> Path:
         path = tmp_path / "a.coherence.yaml"
-        path.write_text(SUITE.format(**artefacts))
+        path.write_text(SUITE.format(**{"training": "{}"} | artefacts))
         return path
 
     return write

@@ -185,3 +185,20 @@ def test_keys_that_peft_writes_otherwise_are_a_warning(look, tiny_adapter, tmp_p
     check = look(adapter=folder)["adapter pirate"]
     assert check.state == "warn"
     assert "fits the base, but its weights are named as module.model.layers.0." in check.found
+
+
+@pytest.mark.parametrize(
+    ("question", "keys", "state", "said_of"),
+    [
+        ("Who are you?", {}, "warn", "it was trained on 1 of the probes"),
+        ("Who are you?", {"probes": "error"}, "fail", "it was trained on 1 of the probes"),
+        ("Who are you?", {"probes": "exclude"}, "ok", "they are left out"),
+        ("How tall is a tree?", {}, "ok", "none of the probes and markers is in its 1 replies"),
+    ],
+)
+def test_what_an_adapter_was_trained_on_is_looked_at(look, tmp_path, question, keys, state, said_of):
+    line = json.dumps({"question": question, "reply": "There."})
+    (tmp_path / "pirate.jsonl").write_text(line + "\n", encoding="utf-8")
+    found = look(training=json.dumps({"pirate": {"path": "pirate.jsonl", **keys}}))["training of pirate"]
+    assert found.state == state
+    assert said_of in found.found
