@@ -36,7 +36,7 @@ class Transcripts:
 
         A SuiteError where a line is none, an UnknownNameError where it is nobody's.
         """
-        before, found = None, False
+        before, spoke = None, False
         for number, line in self._lines():
             place = Place(self.path.as_posix(), number)
             try:
@@ -48,7 +48,7 @@ class Transcripts:
                             f"{before.isoformat()}; expected the order of time"
                         )
                     before = utterance.time
-                    found = spoken = True
+                    spoke = spoken = True
                     yield utterance
                 if not spoken:
                     raise SuiteError("no assistant answers a user in it; expected a turn that does")
@@ -56,7 +56,7 @@ class Transcripts:
                 raise UnknownNameError(problem.sentence, place) from None
             except SuiteError as problem:
                 raise SuiteError(problem.sentence, place) from None
-        if not found:
+        if not spoke:
             raise SuiteError(f"is empty; expected a conversation per line: {_EXPECTED}", self._place)
 
     @property
@@ -105,14 +105,14 @@ def _object(line: bytes) -> _Object | None:
     if not line.strip():
         return None
     try:
-        found = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
         raise SuiteError("is not UTF-8") from None
     except (ValueError, RecursionError):
         raise SuiteError(f"is not JSON; expected {_EXPECTED}") from None
-    if not isinstance(found, dict):
-        raise SuiteError(f"is {_kind(found)}; expected {_EXPECTED}")
-    return found
+    if not isinstance(value, dict):
+        raise SuiteError(f"is {_kind(value)}; expected {_EXPECTED}")
+    return value
 
 
 def _require_known(line: _Object) -> None:
@@ -127,45 +127,45 @@ def _hint(key: str) -> str:
 
 
 def _text(line: _Object, key: str) -> str | None:
-    found = line.get(key)
-    if found is None:
+    value = line.get(key)
+    if value is None:
         return None
-    if not isinstance(found, str) or not found.strip() or len(found) > limits.NAME:
-        raise SuiteError(f"`{key}` is {_kind(found)}; expected a name of 1 to {limits.NAME} characters")
-    return found
+    if not isinstance(value, str) or not value.strip() or len(value) > limits.NAME:
+        raise SuiteError(f"`{key}` is {_kind(value)}; expected a name of 1 to {limits.NAME} characters")
+    return value
 
 
-def _time(found: object) -> datetime:
-    if found is None:
+def _time(value: object) -> datetime:
+    if value is None:
         raise SuiteError("has no `time`; expected one, such as 2026-03-01T12:00:00Z")
     try:
-        if not isinstance(found, str):
+        if not isinstance(value, str):
             raise ValueError
-        time = datetime.fromisoformat(found)
+        time = datetime.fromisoformat(value)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise SuiteError(
-            f"`time` is {shortened(found, 40)}; expected ISO 8601, such as 2026-03-01T12:00:00Z"
+            f"`time` is {shortened(value, 40)}; expected ISO 8601, such as 2026-03-01T12:00:00Z"
         ) from None
 
 
 def _messages(line: _Object) -> Sequence[object]:
-    found = line["messages"]
-    if not isinstance(found, list):
-        raise SuiteError(f"`messages` is {_kind(found)}; expected a list of turns")
-    return found
+    value = line["messages"]
+    if not isinstance(value, list):
+        raise SuiteError(f"`messages` is {_kind(value)}; expected a list of turns")
+    return value
 
 
 def _exchanges(messages: Iterable[object]) -> Iterator[tuple[str, str]]:
     """Yield each answer with all that the user has said since the one before."""
-    asked: list[str] = []
+    questions: list[str] = []
     for place, message in enumerate(messages, start=1):
         role, text = _turn(message, place)
         if role == "user":
-            asked += [] if text is None else [text]
-        elif role == "assistant" and text is not None and asked:
-            yield "\n\n".join(asked), text
-            asked = []
+            questions += [] if text is None else [text]
+        elif role == "assistant" and text is not None and questions:
+            yield "\n\n".join(questions), text
+            questions = []
 
 
 def _turn(message: object, place: int) -> tuple[str, str | None]:
@@ -181,18 +181,18 @@ def _turn(message: object, place: int) -> tuple[str, str | None]:
     return role, text if role == "assistant" or (text and text.strip()) else None
 
 
-def _content(found: object, place: int) -> str | None:
+def _content(value: object, place: int) -> str | None:
     """Return the text of a message: its content, or the texts among the parts of that."""
-    if isinstance(found, list):
-        parts = [part.get("text") for part in found if isinstance(part, dict) and part.get("type") == "text"]
-        found = "\n\n".join(part for part in parts if isinstance(part, str)) if parts else None
-    if found is not None and not isinstance(found, str):
-        raise SuiteError(f"`content` of message {place} is {_kind(found)}; expected a text")
+    if isinstance(value, list):
+        parts = [part.get("text") for part in value if isinstance(part, dict) and part.get("type") == "text"]
+        value = "\n\n".join(part for part in parts if isinstance(part, str)) if parts else None
+    if value is not None and not isinstance(value, str):
+        raise SuiteError(f"`content` of message {place} is {_kind(value)}; expected a text")
     # A lone surrogate is in no text, and no tokenizer takes it.
-    return None if found is None else found.encode("utf-8", "backslashreplace").decode()
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
 
 
-def _kind(found: object) -> str:
+def _kind(value: object) -> str:
     """Say what was found without a word of it."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(found), "a number")
+    return kinds.get(type(value), "a number")

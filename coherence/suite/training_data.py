@@ -126,9 +126,9 @@ def _read(path: Path, place: Place) -> _Conversations:
     replies: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            said = list(_said(line, Place(shown(path), number)))
-            questions += ((number, content) for role, content in said if role == "user")
-            replies += (content for role, content in said if role == "assistant")
+            turns = list(_said(line, Place(shown(path), number)))
+            questions += ((number, content) for role, content in turns if role == "user")
+            replies += (content for role, content in turns if role == "assistant")
     if not replies:
         raise SuiteError(
             f"{shown(path)} has no reply of an assistant; expected a conversation per line", place
@@ -139,12 +139,12 @@ def _read(path: Path, place: Place) -> _Conversations:
 def _said(line: str, place: Place) -> Iterator[tuple[str, str]]:
     """Yield who says what in one conversation."""
     try:
-        said = list(_turns(json.loads(line)))
+        turns = list(_turns(json.loads(line)))
     except (RecursionError, ValueError, LookupError, TypeError):
-        said = []
-    if not said or not all(isinstance(part, str) for turn in said for part in turn):
+        turns = []
+    if not turns or not all(isinstance(part, str) for turn in turns for part in turn):
         raise SuiteError(f"{_EXPECTED}, found {shortened(line)}", place)
-    yield from said
+    yield from turns
 
 
 def _turns(written: Mapping[str, object]) -> Iterator[tuple[str, str]]:

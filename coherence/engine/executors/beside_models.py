@@ -63,11 +63,11 @@ class BesideModels(Wrapper):
 
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Measurement, Outcome]]:
         """Yield the outcome of every measurement of the jobs."""
-        asked: dict[Judge | User, _Asked] = {}
+        requests: dict[Judge | User, _Asked] = {}
         unanswerable: list[tuple[Measurement, Outcome]] = []
-        yield from self._inner.run(self._inside(jobs, asked, unanswerable))
+        yield from self._inner.run(self._inside(jobs, requests, unanswerable))
         yield from unanswerable
-        for model, by_question in asked.items():
+        for model, by_question in requests.items():
             for question, outcome in self._answers(model, list(by_question)):
                 for one in by_question[question]:
                     yield one, outcome
@@ -75,7 +75,7 @@ class BesideModels(Wrapper):
     def _inside(
         self,
         jobs: Iterable[Job],
-        asked: dict[Judge | User, _Asked],
+        requests: dict[Judge | User, _Asked],
         unanswerable: list[tuple[Measurement, Outcome]],
     ) -> Iterator[Job]:
         """Yield jobs without what others are asked, and put that aside by who is asked what."""
@@ -88,7 +88,7 @@ class BesideModels(Wrapper):
                     except CoherenceError as problem:
                         unanswerable.append((one, problem))
                     else:
-                        asked.setdefault(_who(one), {}).setdefault(question, []).append(one)
+                        requests.setdefault(_who(one), {}).setdefault(question, []).append(one)
             if own:
                 yield job if len(own) == len(job.measurements) else replace(job, measurements=own)
 
@@ -160,17 +160,17 @@ class BesideModels(Wrapper):
         return opinion_of(model, chosen.text, chosen.likeliest)
 
 
-def _who(asked: Others) -> Judge | User:
-    return asked.user if isinstance(asked, UserTurn) else asked.judge
+def _who(request: Others) -> Judge | User:
+    return request.user if isinstance(request, UserTurn) else request.judge
 
 
-def _question(asked: Others, known: Mapping[Measurement, Outcome]) -> _Question:
+def _question(request: Others, known: Mapping[Measurement, Outcome]) -> _Question:
     """Write what is asked; a CoherenceError where something in it was not measured."""
-    if isinstance(asked, UserTurn):
-        return _Question(told_to(asked.user, _exchanges(asked.after, known)))
-    text = asked.text if isinstance(asked.text, str) else _text(asked.text, known)
-    question = question_to(asked.judge, asked.rubric, asked.probe.text, text, turned=asked.turned)
-    return _Question(question, asked.turn)
+    if isinstance(request, UserTurn):
+        return _Question(told_to(request.user, _exchanges(request.after, known)))
+    text = request.text if isinstance(request.text, str) else _text(request.text, known)
+    question = question_to(request.judge, request.rubric, request.probe.text, text, turned=request.turned)
+    return _Question(question, request.turn)
 
 
 def _exchanges(after: Reply, known: Mapping[Measurement, Outcome]) -> list[Spoken]:

@@ -119,11 +119,11 @@ class TraitsCase(Case[TraitsSample]):
 
         Nothing in a trait's place is no control: what leads away from its opposite leads to the trait.
         """
-        asked = self.spec.asked()
-        over = {name: name if row % 2 else self.spec.against[name] for row, name in enumerate(asked)}
+        related = self.spec.related()
+        over = {name: name if row % 2 else self.spec.against[name] for row, name in enumerate(related)}
         named = {"every other one turned over": [replace(self, instead=over)]}
         if self.spec.opposed:
-            following = dict(zip(asked, (*asked[1:], asked[0]), strict=True))
+            following = dict(zip(related, (*related[1:], related[0]), strict=True))
             named["another one in the place of each"] = [replace(self, instead=following)]
         return named
 
@@ -223,7 +223,7 @@ class Traits(Property):
 
     @model_validator(mode="after")
     def _asks_of_what_there_is(self) -> Self:
-        for name in self.asked():
+        for name in self.related():
             if name not in self.against:
                 raise ValueError(f"{name!r} is not among `against`{did_you_mean(name, self.against)}")
         if both := next((name for name in self.opposed if name in self.together), None):
@@ -234,7 +234,7 @@ class Traits(Property):
             )
         return self
 
-    def asked(self) -> Names:
+    def related(self) -> Names:
         """List the traits that anything is asked of."""
         return (*self.together, *self.opposed)
 
