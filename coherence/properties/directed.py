@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from coherence.plan import Condition, Record
 from coherence.properties.criterion import held, too_noisy
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
 from coherence.properties.reading import Contrast, unmoved
@@ -168,10 +169,7 @@ class Directed(Property, ABC):
 
     @model_validator(mode="after")
     def _part_of_a_reply(self) -> Self:
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         return self
 
     def directions(self, directions: Directions, key: str, least: float) -> Iterator[Criterion]:

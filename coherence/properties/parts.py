@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from coherence.errors import MeasurementError
 from coherence.plan import Record, Reply
-from coherence.vocabulary import Part
+from coherence.vocabulary import Part, Position
 
 # A share of replies that moves a rate less than its interval is wide, as a rule.
 TOLERATED = 0.1
@@ -37,6 +37,12 @@ def require_reasoning(replies: Collection[Reply], record: Record) -> None:
             f"none of {len(replies)} replies has any reasoning; expected a base that reasons, and "
             "`thinking: on` in the suite where its chat template can be told"
         )
+
+
+def require_in_reply(part: Part, position: Position) -> None:
+    """Refuse, with a ValueError, a part of a reply for a position that is in none."""
+    if part is not Part.ANSWER and not position.spoken:
+        raise ValueError(f"part goes with a position in the reply, such as response_mean; found {position}")
 
 
 def _unclosed(replies: Collection[Reply], record: Record) -> dict[Reply, int]:

@@ -23,6 +23,7 @@ from coherence.properties.eligibility import (
     with_persona,
 )
 from coherence.properties.lengths import by_length
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, SHARE
 from coherence.properties.reading import Readings
@@ -224,10 +225,7 @@ class Classifier(Property):
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:
         self.require_one(*self.claims)
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         return self
 
     def cases(self, scene: Scene) -> list[Case]:

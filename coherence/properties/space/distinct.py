@@ -27,6 +27,7 @@ from coherence.properties.eligibility import (
     slug,
     supporting,
 )
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY, DIFFERENCE, SHARE, SIZE
 from coherence.properties.reading import Contrast, Readings, unmoved, within_reach
@@ -343,10 +344,7 @@ class Distinct(Property):
     @model_validator(mode="after")
     def _asserts_something(self) -> Self:
         self.require_one("min_margin", "min_spread", "min_rank", "min_identified")
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         return self
 
     def is_about_directions(self) -> bool:

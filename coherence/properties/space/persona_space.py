@@ -15,6 +15,7 @@ from coherence.properties.columns import interval_columns, table
 from coherence.properties.control import ARTEFACTS, NOTHING, random_vectors
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE, SHARE, SIZE
 from coherence.properties.reading import Readings, Residuals, at_site
@@ -380,10 +381,7 @@ class Space(Property):
     @model_validator(mode="after")
     def _asserts_something(self) -> Self:
         self.require_one("max_shift", "min_contained", "min_stability")
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         for regime in self.regimes or ():
             if ARTEFACTS.isdisjoint(regime.layers):
                 raise ValueError(

@@ -14,6 +14,7 @@ from coherence.properties.columns import interval_series, over_depth
 from coherence.properties.control import DRAWN, neutral_prompt, nothing, random_vectors
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes, with_persona
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import ANY
 from coherence.properties.reading import Readings, Residuals
@@ -240,10 +241,7 @@ class Relative(Property):
     def _two_prompts(self) -> Self:
         if self.more == self.less:
             raise ValueError("more and less are the same prompt; expected two that differ in what is read")
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         return self
 
     def cases(self, scene: Scene) -> list[Case]:

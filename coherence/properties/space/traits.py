@@ -15,6 +15,7 @@ from coherence.properties.case import Case
 from coherence.properties.columns import interval_columns, matrix, table
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes, with_persona
+from coherence.properties.parts import require_in_reply
 from coherence.properties.property import Property
 from coherence.properties.ranges import COSINE
 from coherence.properties.reading import Readings, Residuals, unmoved
@@ -228,10 +229,7 @@ class Traits(Property):
                 raise ValueError(f"{name!r} is not among `against`{did_you_mean(name, self.against)}")
         if both := next((name for name in self.opposed if name in self.together), None):
             raise ValueError(f"{both!r} is both together and opposed; expected one of them")
-        if self.part is not Part.ANSWER and not self.position.spoken:
-            raise ValueError(
-                f"part goes with a position in the reply, such as response_mean; found {self.position}"
-            )
+        require_in_reply(self.part, self.position)
         return self
 
     def related(self) -> Names:
