@@ -1,5 +1,6 @@
 """Servers that do one thing wrong each, byte by byte, over real sockets."""
 
+import json
 import socket
 import ssl
 import threading
@@ -75,3 +76,18 @@ def _read(connection: socket.socket) -> str:
     while len(body) < length:
         body += connection.recv(65536)
     return (head + b"\r\n\r\n" + body).decode()
+
+
+def by_path(body: str) -> Behave:
+    """List one model, and answer every conversation alike."""
+    listed = json.dumps({"data": [{"id": "base"}]})
+
+    def behave(connection: socket.socket, request: str, time: int) -> None:
+        if "/v1/models" in request.partition("\r\n")[0]:
+            connection.sendall(answer("200 OK", listed))
+        elif "/v1/chat" in request.partition("\r\n")[0]:
+            connection.sendall(answer("200 OK", body))
+        else:
+            connection.sendall(answer("404 Not Found", "{}"))
+
+    return behave

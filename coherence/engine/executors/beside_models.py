@@ -14,8 +14,8 @@ from coherence.engine.executors.local_judge import LocalJudge
 from coherence.engine.executors.local_user import LocalUser
 from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.requests.job import Job
-from coherence.engine.requests.worded import said
-from coherence.errors import CoherenceError, MeasurementError, in_a_sentence
+from coherence.engine.requests.worded import said, text_of
+from coherence.errors import CoherenceError, in_a_sentence
 from coherence.plan import Answer, Measurement, Opinion, Others, Outcome, Reply, UserTurn
 from coherence.plan.dialogue import Spoken, message_of, told_to
 from coherence.plan.opinion import MOST, TOP, opinion_of, question_to
@@ -168,7 +168,7 @@ def _question(request: Others, known: Mapping[Measurement, Outcome]) -> _Questio
     """Write what is asked; a CoherenceError where something in it was not measured."""
     if isinstance(request, UserTurn):
         return _Question(told_to(request.user, _exchanges(request.after, known)))
-    text = request.text if isinstance(request.text, str) else _text(request.text, known)
+    text = request.text if isinstance(request.text, str) else text_of(request.text, known)
     question = question_to(request.judge, request.rubric, request.probe.text, text, turned=request.turned)
     return _Question(question, request.turn)
 
@@ -177,15 +177,9 @@ def _exchanges(after: Reply, known: Mapping[Measurement, Outcome]) -> list[Spoke
     """Return what was said in a conversation: by whoever the assistant is taken to be, where it is so."""
     whole = said(after, known)
     users = [after.probe.text, *(turn.text for turn in whole.turns)]
-    own = [replace(after, turns=after.turns[:count]) for count in range(len(users))]
+    own = map(after.through, range(len(users)))
     taken = [*(turn.after for turn in after.turns), None]
-    answers = [_text(reply, known) if text is None else text for reply, text in zip(own, taken, strict=True)]
+    answers = [
+        text_of(reply, known) if text is None else text for reply, text in zip(own, taken, strict=True)
+    ]
     return [Spoken(*one) for one in zip(users, answers, strict=True)]
-
-
-def _text(reply: Reply, known: Mapping[Measurement, Outcome]) -> str:
-    outcome = known.get(reply, MeasurementError("the reply was not measured"))
-    if isinstance(outcome, CoherenceError):
-        raise outcome
-    assert isinstance(outcome, Answer)
-    return outcome.text

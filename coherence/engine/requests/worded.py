@@ -46,22 +46,25 @@ def _worded(
 def _whole(measurement: Measurement, known: _Known) -> Measurement:
     if isinstance(measurement, Reply):
         return said(measurement, known)
-    if isinstance(measurement, _OfText) and measurement.text:
-        return replace(measurement, text=said(measurement.text, known))
-    return measurement
+    if not (isinstance(measurement, _OfText) and measurement.text):
+        return measurement
+    whole = said(measurement.text, known)
+    return measurement if whole is measurement.text else replace(measurement, text=whole)
 
 
 def said(reply: Reply, known: _Known) -> Reply:
     """Write what users answered into a conversation; what went wrong with it is raised again."""
     if not any(turn.user for turn in reply.turns):
         return reply
-    texts = iter([_said(one, known) for one in reply.user_turns])
+    texts = iter([text_of(one, known) for one in reply.user_turns])
     turns = tuple(replace(turn, text=next(texts)) if turn.user else turn for turn in reply.turns)
     return replace(reply, turns=turns)
 
 
-def _said(user_turn: UserTurn, known: _Known) -> str:
-    outcome = known.get(user_turn, MeasurementError("what the user answers was not measured"))
+def text_of(spoken: Reply | UserTurn, known: _Known) -> str:
+    """Look up what was said; what went wrong with it is raised again."""
+    what = "the reply" if isinstance(spoken, Reply) else "what the user answers"
+    outcome = known.get(spoken, MeasurementError(f"{what} was not measured"))
     if isinstance(outcome, CoherenceError):
         raise outcome
     assert isinstance(outcome, Answer)

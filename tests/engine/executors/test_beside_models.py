@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from serving.server import Serving
-from serving.unruly import Unruly, answer
+from serving.unruly import Unruly, by_path
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -59,7 +59,7 @@ def test_replies_are_judged_when_they_are_there_and_the_judge_knows_nothing_of_w
     tiny, tiny_adapter, store
 ):
     body = json.dumps(_chat("yes", [("yes", -0.1), ("no", -3.0)]))
-    unruly = Unruly(_by_path(body))
+    unruly = Unruly(by_path(body))
     prompted = Condition(None, prompts=(Prompt(text="Be a secret pirate."),))
     under = Condition(None, adapters=(("secret-adapter", 1.0),))
     with unruly.running() as url:
@@ -95,7 +95,7 @@ def test_replies_are_judged_when_they_are_there_and_the_judge_knows_nothing_of_w
     ],
 )
 def test_answers_that_are_no_scores_are_kept_with_why(choice, why, tiny, store):
-    with Unruly(_by_path(json.dumps(_chat(*choice)))).running() as url:
+    with Unruly(by_path(json.dumps(_chat(*choice)))).running() as url:
         (one, _) = pair = ratings(Judge(model="base", url=url, answer="score"), "So.")
         assert engine(tiny, store).measure(Plan(pair))[one] == Opinion(None, choice[0], why)
 
@@ -103,7 +103,7 @@ def test_answers_that_are_no_scores_are_kept_with_why(choice, why, tiny, store):
 def test_what_goes_wrong_at_a_server_is_an_error_of_the_rating(tiny, store):
     without = {"choices": [{"message": {"content": "yes"}}]}
     for body, error in ((json.dumps(without), NotExposedError), ("{}", ServerError)):
-        with Unruly(_by_path(body)).running() as url:
+        with Unruly(by_path(body)).running() as url:
             (one, _) = pair = ratings(Judge(model="base", url=url), "So.")
             assert isinstance(engine(tiny, store).measure(Plan(pair))[one], error)
     (one, _) = pair = ratings(Judge(model="base", url="http://127.0.0.1:9"), "So.")
@@ -127,18 +127,3 @@ def _chat(text: str, likeliest: list[tuple[str, float]]) -> dict[str, Any]:
     listed = [{"token": token, "logprob": value} for token, value in likeliest]
     logprobs = {"content": [{**listed[0], "top_logprobs": listed}]}
     return {"choices": [{"message": {"content": text}, "logprobs": logprobs}]}
-
-
-def _by_path(body: str) -> Any:
-    """List one model, and answer every conversation alike."""
-    listed = json.dumps({"data": [{"id": "base"}]})
-
-    def behave(connection: Any, request: str, time: int) -> None:
-        if "/v1/models" in request.partition("\r\n")[0]:
-            connection.sendall(answer("200 OK", listed))
-        elif "/v1/chat" in request.partition("\r\n")[0]:
-            connection.sendall(answer("200 OK", body))
-        else:
-            connection.sendall(answer("404 Not Found", "{}"))
-
-    return behave

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conditions import BARE, PROMPT
-from serving.unruly import Unruly, answer
+from serving.unruly import Unruly, by_path
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
@@ -103,19 +103,7 @@ def test_a_user_that_cannot_be_loaded_is_blamed_by_name(tiny, store, tmp_path):
 
 
 def _answers(text):
-    body = json.dumps({"choices": [{"message": {"content": text}}]})
-
-    def behave(connection, request, time):
-        listed = json.dumps({"data": [{"id": "base"}]})
-        path = request.partition("\r\n")[0]
-        if "/v1/models" in path:
-            connection.sendall(answer("200 OK", listed))
-        elif "/v1/chat" in path:
-            connection.sendall(answer("200 OK", body))
-        else:
-            connection.sendall(answer("404 Not Found", "{}"))
-
-    return behave
+    return by_path(json.dumps({"choices": [{"message": {"content": text}}]}))
 
 
 def _no_model(*made_for):
