@@ -364,12 +364,14 @@ class Served:
     """What the release's server gives in the place of a measurement. Value: that of `of`.
 
     It is asked under the name of the condition's adapter, or of the base. `turn` tells requests apart that
-    are the same. A reply is decoded as `of` says, as far as the server is `told` of that.
+    are the same; one that is `alone` is sent when all others have been answered, and nothing beside it. A
+    reply is decoded as `of` says, as far as the server is `told` of that.
     """
 
     of: PromptIds | Reply | Likelihood
     turn: int = 0
     told: Stated = Stated.ALL
+    alone: bool = False
 
     @property
     def condition(self) -> Condition:

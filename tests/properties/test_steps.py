@@ -9,7 +9,19 @@ from coherence.plan import Plan
 from coherence.suite import Overrides, load_suite, suites_at
 
 SUITES = Path(__file__).parents[2] / "suites"
-SEVERAL = {"attractor", "chimera", "convergence", "distinct", "dose", "equivalence", "export", "factorial"}
+SEVERAL = {
+    *(
+        "attractor",
+        "chimera",
+        "convergence",
+        "distinct",
+        "dose",
+        "equivalence",
+        "export",
+        "factorial",
+        "served",
+    ),
+}
 
 
 @pytest.mark.parametrize("path", [*suites_at(SUITES)], ids=lambda path: path.stem)

@@ -13,6 +13,7 @@ from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Verdict
 
+BARE, PROMPT, ADAPTER = "bare", "prompt", "adapter"
 QUESTIONS = ["Where is my order?", "The app crashes.", "Who are you?", "What is it?", "When?", "How is it?"]
 PROMPTS, SLOPE = "prompts that are written otherwise", "effect slope"
 SETTINGS = "replies that its own settings change"
@@ -27,7 +28,14 @@ def judged(dated, healthy, tiny_adapter, tmp_path_factory):
         "pirate": str(tiny_adapter("pirate", seed=1, use_rslora=True)),
         "counsel": str(tiny_adapter("counsel", seed=2)),
     }
-    plain = {"property": "served", "regimes": ["adapter"], "personas": ["pirate"]}
+    plain, behaves = {"property": "served", "personas": ["pirate"]}, {"max_difference": 0.9}
+    assertions = {
+        (BARE, False): plain | {"regimes": [BARE]},
+        (PROMPT, False): plain | {"regimes": [PROMPT]},
+        (PROMPT, True): plain | behaves | {"regimes": [PROMPT], "id": "behaves"},
+        (ADAPTER, False): plain | {"regimes": [ADAPTER]},
+        (ADAPTER, True): plain | behaves | {"regimes": [ADAPTER], "id": "behaves"},
+    }
     suite = {
         "coherence": 1,
         # A template that writes the day writes today's at a server.
@@ -40,17 +48,17 @@ def judged(dated, healthy, tiny_adapter, tmp_path_factory):
         },
         "probes": QUESTIONS,
         "decoding": {"max_new_tokens": 40},
-        "assertions": [plain, plain | {"id": "behaves", "max_difference": 0.9}],
+        "assertions": [*assertions.values()],
     }
     path = folder / "a.coherence.yaml"
     path.write_text(yaml.safe_dump(suite))
     store = Store(folder / "store")
 
-    def judge(*faults):
+    def judge(*faults, regime=ADAPTER):
         # Replies take long, and tell something of a healthy server and of decoding alone.
-        behaves = not faults or not DECODE.isdisjoint(faults)
+        behaves = regime != BARE and (not faults or not DECODE.isdisjoint(faults))
         loaded = load_suite(path, Overrides(served=healthy.url))
-        case = loaded.assertions[behaves].case
+        case = loaded.assertions[[*assertions].index((regime, behaves))].case
         with healthy.faulty(*faults):
             engine = Engine(Artefacts.of(loaded.scene), store, is_fresh=True)
             return case.judge(Record(engine.measure(Plan(case.measurements()))), 0)
@@ -58,8 +66,9 @@ def judged(dated, healthy, tiny_adapter, tmp_path_factory):
     return judge
 
 
-def test_a_healthy_server_passes(judged):
-    evidence = judged()
+@pytest.mark.parametrize("regime", [BARE, PROMPT, ADAPTER])
+def test_a_healthy_server_passes(judged, regime):
+    evidence = judged(regime=regime)
     assert (evidence.raw_verdict, evidence.cause) == (Verdict.PASS, None)
 
 
@@ -86,6 +95,28 @@ def test_a_healthy_server_passes(judged):
 )
 def test_what_is_wrong_is_stopped_and_named(judged, fault, criterion, said):
     evidence = judged(fault)
+    failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
+    assert criterion in failed
+    assert said in str(evidence.cause)
+
+
+@pytest.mark.parametrize(
+    ("regime", "fault", "criterion", "said"),
+    [
+        (BARE, Fault.FOUR_BITS, "bare model's distance", "as where it is quantized"),
+        (BARE, Fault.UNKNOWN_SERVED, "unknown names that are answered", ""),
+        (BARE, Fault.SYSTEM_DROPPED, PROMPTS, "the server leaves out the system turn"),
+        (BARE, Fault.SYSTEM_INJECTED, PROMPTS, "the server puts in a text of its own"),
+        (BARE, Fault.REPETITION_PENALTY, SETTINGS, "such as a repetition penalty"),
+        (BARE, Fault.WARM, SETTINGS, "draws its replies at temperature 0, too"),
+        (PROMPT, Fault.SYSTEM_DROPPED, PROMPTS, "the server leaves out the system turn"),
+        (PROMPT, Fault.SYSTEM_INJECTED, PROMPTS, "the server puts in a text of its own"),
+        (PROMPT, Fault.FOUR_BITS, "bare model's distance", "as where it is quantized"),
+        (PROMPT, Fault.WARM, SETTINGS, "draws its replies at temperature 0, too"),
+    ],
+)
+def test_what_is_no_adapters_is_stopped_without_one(judged, regime, fault, criterion, said):
+    evidence = judged(fault, regime=regime)
     failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
     assert criterion in failed
     assert said in str(evidence.cause)

@@ -219,6 +219,7 @@ def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
         "day": _today(),
         "turn": served.turn,
         "told": served.told,
+        **({"alone": True} if served.alone else {}),
         "of": key_of(served.of, artefacts),
     }
 

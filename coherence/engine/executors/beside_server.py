@@ -73,10 +73,14 @@ class BesideServer(Wrapper):
                     requests.append(_Request(measurement, self._asking(measurement, job.known)))
                 except Exception as problem:
                     yield measurement, in_a_sentence(problem)
-        if requests:
-            # What is asked again comes after all that was asked in between.
-            ordered = sorted(requests, key=lambda one: getattr(one.measurement, "turn", 0))
-            for request, outcome in self._artefacts.server.client.each(ordered, lambda one: one.ask()):
+        # What is asked again comes after all that was asked in between.
+        ordered = sorted(requests, key=lambda one: getattr(one.measurement, "turn", 0))
+        together, alone = (
+            [one for one in ordered if getattr(one.measurement, "alone", False) is is_alone]
+            for is_alone in (False, True)
+        )
+        for asked in filter(None, (together, *([one] for one in alone))):
+            for request, outcome in self._artefacts.server.client.each(asked, lambda one: one.ask()):
                 yield request.measurement, outcome
 
     @cached_property

@@ -42,6 +42,8 @@ def _of_weights(sample: ServedSample, bounds: Bounds) -> str | None:
     distance = sample.noise.value
     if distance > bounds.max_noise:
         return f"the base is another than here by {number(distance)} nats a token, as where it is quantized"
+    if not sample.comparison.regime.layers:
+        return None
     slope, cosine = sample.effects.slope.value, sample.effects.cosine.value
     if sample.nearest and sample.nearest[1] > max(cosine, bounds.min_cosine):
         name, alike = sample.nearest

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -52,23 +53,24 @@ class ServedCase(Case[ServedSample]):
 
     def needs(self) -> Iterable[Measurement]:
         """Ask both how likely the persona's own replies are, with it and bare, and how they write prompts."""
+        return [one for step in self.steps() for one in step]
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Yield the effect first, then the same at other doses, what is the server's, and replies."""
         here = self.comparison
-        for condition in (self.scene.bare, here.condition):
-            yield from here.likelihoods(condition)
-        for condition in (self.scene.bare, here.served_condition):
-            yield from here.served(condition)
-        yield from here.at_doses
-        yield from here.again
-        yield from here.prompts
-        yield from here.prompts_at_server
-        yield Refusal(self.scene.bare)
-        if self.spec.max_difference is not None:
-            yield from here.replies
-            yield from here.own_replies
+        yield [
+            *here.likelihoods(self.scene.bare),
+            *here.likelihoods(here.condition),
+            *here.served(self.scene.bare),
+            *here.served(here.served_condition),
+        ]
+        if here.curve:
+            yield here.at_doses
+        yield self._of_server()
+        if self._judges_words:
+            yield [*here.replies, *here.own_replies]
         if self._judges_settings:
-            yield from here.told_replies
-            yield from here.greedy_replies
-            yield from here.told_again
+            yield self._decoded()
 
     def needs_for_figures(self) -> Iterable[Measurement]:
         """Take the same replies under other personas, to name what is wrong."""
@@ -84,27 +86,7 @@ class ServedCase(Case[ServedSample]):
         if self.comparison.curve:
             yield self._scale(sample)
         yield self._cosine(sample)
-        yield self._noise(sample)
-        yield exact(
-            "prompts that are written otherwise",
-            float(len(sample.otherwise)),
-            len(self.comparison.prompts),
-            self.spec.max_other_prompts,
-            sample.unexposed_prompts,
-            key="max_other_prompts",
-        )
-        refused = sample.record.refuses(Refusal(self.scene.bare))
-        answered = float(not refused)
-        most = self.spec.max_unknown
-        yield exact("unknown names that are answered", answered, 1, most, key="max_unknown")
-        yield exact(
-            "largest change of what was asked again",
-            0.0 if sample.unexposed else sample.repeated,
-            len(self.comparison.again),
-            self.spec.max_repeat,
-            sample.unexposed,
-            key="max_repeat",
-        )
+        yield from self._by_server(sample)
         if self.spec.max_difference is not None:
             yield self._difference(sample, self.spec.max_difference)
         if self._judges_settings:
@@ -130,8 +112,42 @@ class ServedCase(Case[ServedSample]):
         }
 
     @property
+    def _judges_words(self) -> bool:
+        return self.spec.max_difference is not None
+
+    @property
     def _judges_settings(self) -> bool:
-        return self.spec.max_difference is not None and self.comparison.is_greedy
+        return self._judges_words and self.comparison.is_greedy
+
+    def _of_server(self) -> list[Measurement]:
+        here = self.comparison
+        return [*here.again, *here.prompts, *here.prompts_at_server, Refusal(self.scene.bare)]
+
+    def _decoded(self) -> list[Measurement]:
+        here = self.comparison
+        return [*here.told_replies, *here.greedy_replies, *here.told_again]
+
+    def _by_server(self, sample: ServedSample) -> Iterator[Criterion]:
+        """Judge what is no persona's: the base, prompts, names, and that it answers the same again."""
+        yield self._noise(sample)
+        yield exact(
+            "prompts that are written otherwise",
+            float(len(sample.otherwise)),
+            len(self.comparison.prompts),
+            self.spec.max_other_prompts,
+            sample.unexposed_prompts,
+            key="max_other_prompts",
+        )
+        refused = sample.record.refuses(Refusal(self.scene.bare))
+        answered = float(not refused)
+        most = self.spec.max_unknown
+        yield exact("unknown names that are answered", answered, 1, most, key="max_unknown")
+        again = self.comparison.again
+        yield self._repeated("again", 0.0 if sample.unexposed else sample.repeated, len(again), sample)
+
+    def _repeated(self, how: str, change: float, n: int, sample: ServedSample) -> Criterion:
+        name, most = f"largest change of what was asked {how}", self.spec.max_repeat
+        return exact(name, change, n, most, sample.unexposed, key="max_repeat")
 
     def _dose(self, sample: ServedSample) -> Criterion:
         slope = Interval.unknown() if sample.unexposed else sample.effects.slope
@@ -225,7 +241,7 @@ class ServedCase(Case[ServedSample]):
     def _shown(self, sample: ServedSample) -> Iterator[ProbeNote]:
         for name, divergence in [*sample.otherwise.items()][:_SHOWN]:
             yield ProbeNote(probe=name, note=divergence)
-        if self.spec.max_difference is None:
+        if not self._judges_words:
             return
         markers = self.scene.personas[self.persona].markers
         for probe, here, there in zip(self.scene.probes, *sample.texts, strict=True):
@@ -233,6 +249,48 @@ class ServedCase(Case[ServedSample]):
                 replies = {"here": here, "served": there}
                 places = {side: marks(text, markers) for side, text in replies.items()}
                 yield ProbeNote(probe=probe.id, note="markers on one side", replies=replies, marks=places)
+
+
+@dataclass(frozen=True)
+class BareCase(ServedCase):
+    """The base under its own name at the server, on its own replies: the floor, and what has no persona."""
+
+    def steps(self) -> Iterator[Iterable[Measurement]]:
+        """Yield the floor first, then prompts and what is asked again, and replies, which take longest."""
+        here = self.comparison
+        yield [*here.likelihoods(self.scene.bare), *here.served(here.served_condition)]
+        yield [*self._of_server(), *here.again_alone]
+        if self._judges_settings:
+            yield self._decoded()
+
+    def criteria(self, sample: ServedSample) -> Iterator[Criterion]:
+        """Judge the floor, prompts, names and repeats, and what its own settings change."""
+        yield from self._by_server(sample)
+        alone = 0.0 if sample.unexposed else sample.repeated_alone
+        yield self._repeated("again alone", alone, len(self.comparison.again_alone), sample)
+        if self._judges_settings:
+            yield self._changed(sample)
+
+    def controls(self) -> Mapping[str, Sequence["BareCase"]]:
+        """Serve a persona's prompt in the base's place."""
+        for persona in self.scene.supporting([Regime.PROMPT])[:1]:
+            prompted = self.scene.condition(persona, Regime.PROMPT)
+            comparison = replace(self.comparison, served_condition=prompted)
+            return {f"{persona} by {Regime.PROMPT}": [replace(self, comparison=comparison)]}
+        return {}
+
+    @property
+    def _judges_words(self) -> bool:
+        return False
+
+    @property
+    def _judges_settings(self) -> bool:
+        return self.comparison.is_greedy
+
+    def _fact(self, sample: ServedSample) -> str:
+        if sample.unexposed:
+            return "the server does not tell how likely replies are to its base"
+        return f"the base is {number(sample.noise.value)} nats a token from here at the server"
 
 
 class ServedPersona(Property):
@@ -249,7 +307,8 @@ class ServedPersona(Property):
     regimes: tuple[Regime, ...] | None = Field(
         None,
         min_length=1,
-        description="Regimes that are served: of prompt, adapter or both; default: those of the suite.",
+        description="Regimes that are served: of prompt, adapter or both, and bare, which is the server's "
+        "base under its own name; default: those of the suite.",
     )
     min_dose: Annotated[float, ANY] = Field(0.9, description="Least effect slope.")
     max_dose: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
@@ -288,7 +347,7 @@ class ServedPersona(Property):
         ge=0,
         le=1,
         description="Largest share of replies that the server's own settings change, where the suite decodes "
-        "greedily; judged with `max_difference`.",
+        "greedily; judged with `max_difference`, and always in the regime bare.",
     )
 
     def cases(self, scene: Scene) -> list[Case]:
@@ -300,18 +359,21 @@ class ServedPersona(Property):
         for regime in regimes:
             if not self._can_be(regime):
                 raise SuiteError(
-                    f"a server has no regime {regime}; expected prompt, adapter or prompt+adapter"
+                    f"a server has no regime {regime}; expected bare, prompt, adapter or prompt+adapter"
                 )
-        cases = (
-            ServedCase(
-                persona, str(regime), self, ServedComparison(scene, persona, regime, condition, condition)
-            )
-            for regime in regimes
-            for persona in cast(self.personas, scene, scene.supporting([regime]).__contains__)
-            for condition in [scene.condition(persona, regime)]
-        )
+        cases = chain.from_iterable(self._cases(scene, regime) for regime in regimes)
         return self.at_least_one(cases, "that a server could have: with a prompt or an adapter")
+
+    def _cases(self, scene: Scene, regime: Regime) -> Iterator[Case]:
+        if regime == Regime.BARE:
+            bare = ServedComparison(scene, "base", regime, scene.bare, scene.bare)
+            yield BareCase(bare.persona, str(regime), self, bare)
+            return
+        for persona in cast(self.personas, scene, scene.supporting([regime]).__contains__):
+            condition = scene.condition(persona, regime)
+            comparison = ServedComparison(scene, persona, regime, condition, condition)
+            yield ServedCase(persona, str(regime), self, comparison)
 
     @staticmethod
     def _can_be(regime: Regime) -> bool:
-        return bool(regime.layers) and regime.layers <= _LAYERS
+        return regime.layers <= _LAYERS

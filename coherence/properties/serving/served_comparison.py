@@ -32,6 +32,11 @@ class ServedComparison:
     condition: Condition
     served_condition: Condition
 
+    @property
+    def served_bare(self) -> Condition:
+        """What is asked of the server as its bare model: in the regime bare, what stands in its place."""
+        return self.scene.bare if self.regime.layers else self.served_condition
+
     @cached_property
     def at_doses(self) -> list[Measurement]:
         """The same replies at other doses."""
@@ -92,6 +97,11 @@ class ServedComparison:
     def again(self) -> list[Served]:
         """What is asked a second time, when all others have been asked."""
         return [replace(one, turn=1) for one in self.served(self.served_condition)[:AGAIN]]
+
+    @cached_property
+    def again_alone(self) -> list[Served]:
+        """The same, with no other request beside it."""
+        return [replace(one, alone=True) for one in self.again]
 
     @cached_property
     def curve(self) -> dict[float, Condition]:

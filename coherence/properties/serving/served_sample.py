@@ -49,7 +49,7 @@ class ServedSample:
         """Say that the server tells no log-probabilities; None where it does."""
         likelihoods = chain(
             self.comparison.served(self.comparison.served_condition),
-            self.comparison.served(self.comparison.scene.bare),
+            self.comparison.served(self.comparison.served_bare),
         )
         return _unexposed(self.record, likelihoods)
 
@@ -61,8 +61,8 @@ class ServedSample:
     @cached_property
     def floor(self) -> list[Array]:
         """|served - here| of the bare model, by token, in nats."""
-        bare = self.comparison.scene.bare
-        here, there = self._here(bare, self.rows), self._there(bare)
+        here = self._here(self.comparison.scene.bare, self.rows)
+        there = self._there(self.comparison.served_bare)
         return [np.abs(one - other) for one, other in zip(here, there, strict=True)]
 
     @cached_property
@@ -83,7 +83,7 @@ class ServedSample:
     @cached_property
     def served_effect(self) -> list[Array]:
         """Log p(persona) - log p(bare) at the server, by token."""
-        under, bare = self._there(self.comparison.served_condition), self._there(self.comparison.scene.bare)
+        under, bare = self._there(self.comparison.served_condition), self._there(self.comparison.served_bare)
         return [one - other for one, other in zip(under, bare, strict=True)]
 
     @cached_property
@@ -137,7 +137,15 @@ class ServedSample:
     @cached_property
     def repeated(self) -> float:
         """Largest |first answer - second answer| of what was asked again, in nats."""
-        pairs = ((replace(one, turn=0), one) for one in self.comparison.again)
+        return self._apart(self.comparison.again)
+
+    @cached_property
+    def repeated_alone(self) -> float:
+        """The same of what was asked again with nothing beside it, when at first there was."""
+        return self._apart(self.comparison.again_alone)
+
+    def _apart(self, again: Sequence[Served]) -> float:
+        pairs = ((replace(one, turn=0, alone=False), one) for one in again)
         apart = (
             np.abs(self.record.served_likelihood(first) - self.record.served_likelihood(second)).max()
             for first, second in pairs

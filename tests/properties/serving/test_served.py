@@ -22,7 +22,7 @@ from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Relea
 from coherence.vocabulary.release import ServedAt
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(16))
-PROMPT, ADAPTER, STEERING = (Regime.parse(name) for name in ("prompt", "adapter", "steering"))
+BARE, PROMPT, ADAPTER, STEERING = map(Regime.parse, ("bare", "prompt", "adapter", "steering"))
 TOKENS = 20
 HIDDEN = NotExposedError("log-probabilities of a prompt: not exposed by http://127.0.0.1:1 (openai)")
 
@@ -158,6 +158,57 @@ def test_another_dose_fails_and_has_its_cause(dose, verdict, said):
     assert said in str(evidence.cause)
 
 
+def judged_bare(world=None, scene=None, **fields):
+    (case,) = served(regimes=(BARE,), **fields).cases(scene or a_scene())
+    return case.judge((world or World()).record(case), 0)
+
+
+def test_the_base_is_judged_under_its_own_name():
+    (case,) = served(regimes=(BARE,)).cases(a_scene())
+    assert (case.persona, case.slug, case.regimes) == ("base", "bare", (BARE,))
+    evidence = judged_bare(max_difference=0.2)
+    assert evidence.verdict is Verdict.PASS
+    assert [one.estimate.name for one in evidence.criteria] == [
+        "bare model's distance",
+        "prompts that are written otherwise",
+        "unknown names that are answered",
+        "largest change of what was asked again",
+        "largest change of what was asked again alone",
+        "replies that its own settings change",
+    ]
+    assert str(evidence.fact).startswith("the base is 0.00086 nats a token from here")
+
+
+def test_a_base_that_is_another_fails_by_itself():
+    evidence = judged_bare(World(noise=0.5))
+    assert evidence.decisive.estimate.name == "bare model's distance"
+    assert "as where it is quantized" in str(evidence.cause)
+
+
+@pytest.mark.parametrize(("field", "how"), [("turn", "again"), ("alone", "again alone")])
+def test_a_base_that_answers_otherwise_later_or_alone_fails(field, how):
+    world = World()
+
+    def changed(one):
+        return world.at_server(replace(one, turn=0, alone=False)) + np.float32(0.5) * getattr(one, field)
+
+    evidence = judged_bare(World(Likelihood=changed))
+    found = criterion(evidence, f"largest change of what was asked {how}")
+    assert (found.verdict, found.estimate.n) == (Verdict.FAIL, 4)
+
+
+def test_settings_of_a_base_are_judged_without_words():
+    evidence = judged_bare(World(Reply=text_by(temperature_0="Hello, hello!")))
+    assert criterion(evidence, "replies that its own settings change").verdict is Verdict.FAIL
+
+
+def test_a_prompted_persona_in_the_place_of_the_base_does_not_pass():
+    (case,) = served(regimes=(BARE,)).cases(a_scene())
+    ((name, (control,)),) = case.controls().items()
+    assert name == "pirate by prompt"
+    assert control.judge(World().record(control), 0).verdict is Verdict.FAIL
+
+
 def test_another_adapter_under_its_name_is_named():
     evidence = judged(World(serves="counsel"))
     assert evidence.verdict is Verdict.FAIL
@@ -276,7 +327,7 @@ def test_each_regime_that_a_server_can_have_is_a_case():
         (
             a_scene(),
             {"regimes": (STEERING,)},
-            "a server has no regime steering; expected prompt, adapter or prompt.adapter",
+            "a server has no regime steering; expected bare, prompt, adapter or prompt.adapter",
         ),
         (a_scene(regimes=(STEERING,)), {}, "that a server could have"),
     ],
