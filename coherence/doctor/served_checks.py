@@ -110,9 +110,10 @@ def _prompts(artefacts: Artefacts, scene: Scene) -> str | Check:
     if isinstance(problem, NotExposedError):
         return Check("warn", "served prompts", problem.sentence)
     for one in here:
-        ours, theirs = record.prompt(one), record.prompt(Served(one))
-        if ours.ids != theirs.ids:
-            return Check("fail", "served prompts", divergence(ours, theirs, scene.neutral))
+        if told := divergence(record.prompt(one), record.prompt(Served(one)), scene.neutral):
+            return Check("fail", "served prompts", told)
+    if isinstance(record.prompt(Served(here[0])), int):
+        return Check("warn", "served prompts", f"{len(here)} have as many tokens as here, which are not told")
     return f"{len(here)} are written as the base's own template writes them"
 
 

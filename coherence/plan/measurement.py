@@ -325,7 +325,10 @@ class WeightError:
 
 @dataclass(frozen=True)
 class PromptIds:
-    """How a prompt is written. Value: an `Answer` of its token ids and the text that they spell."""
+    """How a prompt is written. Value: an `Answer` of its token ids and the text that they spell.
+
+    Of a server that tells no ids, float32 [1] where it tells how many they are.
+    """
 
     condition: Condition
     probe: Probe

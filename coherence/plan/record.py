@@ -130,9 +130,10 @@ class Record:
         """Float32 array [tokens], nats; fewer than asked for when the reply is shorter."""
         return self._get(divergence, np.ndarray)
 
-    def prompt(self, prompt: PromptIds | Served) -> Answer:
-        """How a prompt is written, by the base's template or by the server."""
-        return self._get(prompt, Answer)
+    def prompt(self, prompt: PromptIds | Served) -> Answer | int:
+        """How a prompt is written, by the base's template or by the server; or how many tokens it has."""
+        value = self._outcome(prompt)
+        return int(value[0]) if isinstance(value, np.ndarray) else self._get(prompt, Answer)
 
     def served_reply(self, served: Served) -> Answer:
         """Return what the server answered; no ids where it tells none."""

@@ -56,6 +56,13 @@ def test_what_is_not_exposed_is_a_warning_and_an_unknown_name_a_fail(serving):
     }
 
 
+def test_prompts_that_are_only_counted_are_a_warning_unless_counts_differ(serving, suite):
+    with serving.faulty(Fault.IDS_MISSING):
+        assert states(served(suite, serving.url, None))["served prompts"] == "warn"
+    with serving.faulty(Fault.IDS_MISSING, Fault.SYSTEM_INJECTED):
+        assert states(served(suite, serving.url, None))["served prompts"] == "fail"
+
+
 def test_a_server_that_is_not_there_is_one_line():
     (check,) = server("http://127.0.0.1:9", None)
     assert check.state == "fail"

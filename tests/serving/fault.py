@@ -21,5 +21,6 @@ class Fault(StrEnum):
     REPETITION_PENALTY = "repetition penalty 1.1 by default"  # prime-rl PR#886
     WARM = "temperature not 0"
     TOP_ONLY = "top-k log-probabilities only"
+    IDS_MISSING = "token ids not told"
     FOUR_BITS = "4-bit base"
     ECHO_MISSING = "echo log-probabilities silently missing"

@@ -94,7 +94,7 @@ class Serving:
 
     def post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         routes = {"/v1/completions": self._completion, "/v1/chat/completions": self._chat}
-        if self.speaks == "vllm":
+        if self.speaks == "vllm" and Fault.IDS_MISSING not in self.faults:
             routes["/tokenize"] = self._tokenized
         if path not in routes:
             raise RefusedError(404, "Not Found")
@@ -155,7 +155,7 @@ class Serving:
             choice["message"] = {"role": "assistant", "content": text}
         else:
             choice["text"] = text
-        if asked.get("return_token_ids") and self.speaks == "vllm":
+        if asked.get("return_token_ids") and self.speaks == "vllm" and Fault.IDS_MISSING not in self.faults:
             choice |= {"token_ids": said, "prompt_token_ids": ids}
         if asked.get("logprobs"):
             top = self.model.top(adapter, ids, _TOP, self.faults)

@@ -122,6 +122,16 @@ def test_what_is_no_adapters_is_stopped_without_one(judged, regime, fault, crite
     assert said in str(evidence.cause)
 
 
+def test_prompts_that_are_only_counted_are_red_where_counts_differ_and_else_undecided(judged):
+    prompts = {one.estimate.name: one for one in judged(Fault.IDS_MISSING).criteria}[PROMPTS]
+    assert prompts.verdict is Verdict.INCONCLUSIVE
+    assert "equal counts are known and equal texts are not" in str(prompts.unreliable)
+    evidence = judged(Fault.IDS_MISSING, Fault.SYSTEM_DROPPED)
+    prompts = {one.estimate.name: one for one in evidence.criteria}[PROMPTS]
+    assert (prompts.verdict, prompts.estimate.value) == (Verdict.FAIL, 6)
+    assert "the server counts" in str(evidence.cause)
+
+
 @pytest.mark.parametrize("fault", [Fault.TOP_ONLY, Fault.ECHO_MISSING])
 def test_what_is_not_told_is_inconclusive(judged, fault):
     evidence = judged(fault)

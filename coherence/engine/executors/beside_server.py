@@ -14,7 +14,7 @@ from coherence.engine.executors.executor import Executor
 from coherence.engine.executors.wrapper import Wrapper
 from coherence.engine.model.folder import json_told
 from coherence.engine.requests.job import Job
-from coherence.errors import MeasurementError, in_a_sentence
+from coherence.errors import MeasurementError, NotExposedError, in_a_sentence
 from coherence.plan import (
     AdapterNumbers,
     Answer,
@@ -131,7 +131,13 @@ class BesideServer(Wrapper):
         return lambda: self._artefacts.server.log_probs(model, prompt, reply.ids)
 
     def _prompt(self, model: str, conversation: Conversation) -> Value:
-        ids = self._artefacts.server.prompt_ids(model, conversation)
+        try:
+            ids = self._artefacts.server.prompt_ids(model, conversation)
+        except NotExposedError:
+            counted = self._artefacts.server.reply(model, conversation, {"max_tokens": 1}).prompt_tokens
+            if counted is None:
+                raise
+            return np.array([counted], np.float32)
         return Answer(self._chat.spelled(ids), ids)
 
     def _reply(self, model: str, conversation: Conversation, decoding: Decoding, told: Stated) -> Value:

@@ -10,13 +10,27 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2} \w{3,9},? \d{4}|\w{3,9} \d{1,2},?
 _THINKING = ("<think", "</think", "/no_think", "/think", "reasoning", "thinking")
 
 
-def divergence(ours: Answer, served: Answer, system: str | None) -> str:
+def divergence(ours: Answer | int, served: Answer | int, system: str | None) -> str | None:
     """Say how a prompt is written otherwise, and name what that is; `system` is the text of its system turn.
 
-    The first token that differs is shown with the text around it on both sides.
+    The first token that differs is shown with the text around it on both sides. None where all are the same,
+    or as many where only their number is told.
     """
+    if isinstance(ours, int) or isinstance(served, int):
+        return _miscounted(*(one if isinstance(one, int) else len(one.ids) for one in (ours, served)))
+    if ours.ids == served.ids:
+        return None
     place = _first_apart(ours.ids, served.ids)
     return f"{_cause(ours, served, system)}: from token {place + 1} on {_shown(ours.text, served.text)}"
+
+
+def _miscounted(ours: int, served: int) -> str | None:
+    if ours == served:
+        return None
+    return (
+        f"the server counts {served} tokens in a prompt that has {ours} here; which they are, and where they "
+        "begin to differ, is not exposed"
+    )
 
 
 def _first_apart(first: tuple[int, ...], second: tuple[int, ...]) -> int:

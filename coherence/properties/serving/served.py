@@ -130,12 +130,14 @@ class ServedCase(Case[ServedSample]):
     def _by_server(self, sample: ServedSample) -> Iterator[Criterion]:
         """Judge what is no persona's: the base, prompts, names, and that it answers the same again."""
         yield self._noise(sample)
+        # Equal counts are no equal texts: only that there are too many others is known for certain.
+        few = len(sample.otherwise) <= self.spec.max_other_prompts
         yield exact(
             "prompts that are written otherwise",
             float(len(sample.otherwise)),
             len(self.comparison.prompts),
             self.spec.max_other_prompts,
-            sample.unexposed_prompts,
+            sample.unexposed_prompts or (sample.counted if few else None),
             key="max_other_prompts",
         )
         refused = sample.record.refuses(Refusal(self.scene.bare))
@@ -223,7 +225,9 @@ class ServedCase(Case[ServedSample]):
         return cause
 
     def _notes(self, sample: ServedSample) -> Iterator[str]:
-        if sample.unexposed_prompts is None:
+        if sample.counted:
+            yield sample.counted
+        elif sample.unexposed_prompts is None:
             alike = len(self.comparison.prompts) - len(sample.otherwise)
             yield f"{alike} of {len(self.comparison.prompts)} prompts are written as here"
         if sample.unexposed:

@@ -9,7 +9,7 @@ from math import isnan
 import numpy as np
 
 from coherence.errors import NotExposedError
-from coherence.plan import Condition, Likelihood, Record, Served
+from coherence.plan import Answer, Condition, Likelihood, Record, Served
 from coherence.properties.serving.at_doses import LOOKED
 from coherence.properties.serving.likely_dose import Numbers
 from coherence.properties.serving.otherwise_written import divergence
@@ -161,9 +161,21 @@ class ServedSample:
             return divergences
         for ours, served in zip(self.comparison.prompts, self.comparison.prompts_at_server, strict=True):
             here, there = self.record.prompt(ours), self.record.prompt(served)
-            if here.ids != there.ids:
-                divergences[ours.probe.id] = divergence(here, there, self.comparison.system)
+            if told := divergence(here, there, self.comparison.system):
+                divergences[ours.probe.id] = told
         return divergences
+
+    @cached_property
+    def counted(self) -> str | None:
+        """Say that prompts are known by their lengths alone; None where the server tells their tokens."""
+        served = self.comparison.prompts_at_server
+        if self.unexposed_prompts or isinstance(self.record.prompt(served[0]), Answer):
+            return None
+        alike = len(served) - len(self.otherwise)
+        return (
+            f"{alike} of {len(served)} prompts have as many tokens at the server as here; which they are is "
+            "not exposed, so that equal counts are known and equal texts are not"
+        )
 
     @cached_property
     def numbers(self) -> Numbers | None:

@@ -262,6 +262,24 @@ def test_prompts_that_are_written_otherwise_fail_and_are_shown():
     assert evidence.probes[0].note == evidence.cause
 
 
+@pytest.mark.parametrize(
+    ("others", "allowed", "verdict"),
+    [(0, 0, Verdict.INCONCLUSIVE), (1, 0, Verdict.FAIL), (1, 1, Verdict.INCONCLUSIVE)],
+)
+def test_prompts_that_are_only_counted_are_never_equal(others, allowed, verdict):
+    def counted(one):
+        ours = len(World().plain(one.of).ids)
+        return np.array([ours - 3 * (int(one.probe.id[1:]) < others)], np.float32)
+
+    evidence = judged(World(PromptIds=counted), max_other_prompts=allowed)
+    found = criterion(evidence, "prompts that are written otherwise")
+    assert (found.verdict, found.estimate.value) == (verdict, others)
+    said = f"{16 - others} of 16 prompts have as many tokens at the server as here; which they are is not"
+    assert any(note.startswith(said) for note in evidence.notes)
+    if verdict is Verdict.FAIL:
+        assert "the server counts 23 tokens in a prompt that has 26 here" in str(evidence.cause)
+
+
 def test_an_unknown_name_that_is_answered_fails():
     evidence = judged(World(Refusal=np.zeros(1, np.float32)))
     assert criterion(evidence, "unknown names that are answered").verdict is Verdict.FAIL
