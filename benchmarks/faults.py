@@ -18,6 +18,7 @@ import torch
 from healthy import VARIANTS, Variant
 from matrix import RESULTS, Matrix, Row, publish, show
 from planted import FAULTS, FEW, POLES, STORED, Fault
+from planted_space import SPACE_FAULTS
 from rich.progress import Progress as Display
 from rich.progress import TaskID
 from rounds import CONSOLE
@@ -90,7 +91,7 @@ def _sources() -> str:
     ]
     ours = [
         ROOT / "benchmarks" / name
-        for name in ("lora.py", "shipped.py", "planted.py", "healthy.py", "further.jsonl")
+        for name in ("lora.py", "shipped.py", "planted.py", "planted_space.py", "healthy.py", "further.jsonl")
     ]
     return sha256(b"".join(sha256(path.read_bytes()).digest() for path in [*files, *ours])).hexdigest()
 
@@ -141,7 +142,7 @@ def trials(given: Namespace) -> list[Trial]:
     """List what was asked for; of a fault, --quick takes the full size."""
     faults = [
         trial
-        for fault in FAULTS
+        for fault in (*FAULTS, *SPACE_FAULTS)
         for trial in list(planted(fault, given.seed))[-1 if given.quick else 0 :]
         if fault.seconds <= (POLES if given.quick else inf)
     ]
@@ -199,8 +200,7 @@ def row_of(trial: Trial, store: Store, known: frozenset[str], progress: Progress
         judged = len(results)
         for result in results:
             if not result.green and result.id not in known:
-                family = "refused" if result.verdict is Verdict.ERROR else result.family
-                red.setdefault(family, []).append(result.id)
+                red.setdefault(_kind(result), []).append(result.id)
                 said = said or result.sentence
     seconds = round(time.perf_counter() - started, 1)
     return Row(
@@ -215,6 +215,13 @@ def row_of(trial: Trial, store: Store, known: frozenset[str], progress: Progress
         seconds=seconds,
         commit=_commit(),
     )
+
+
+def _kind(result: AssertionResult) -> str:
+    """Say by what it was not green: its family, and of persona space the property."""
+    if result.verdict is Verdict.ERROR:
+        return "refused"
+    return result.property or result.family if result.family == "space" else result.family
 
 
 @cache

@@ -26,12 +26,14 @@ COLOURS = {
     "space": "#f2cf5b",
     "refused": "#bab0ac",
 }
-"""By the family of the assertions that were not green; `refused` could not be measured or loaded."""
+"""By what was not green: a family, or a property of persona space; `refused` was not measured or loaded."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One judged release. `red` are ids of assertions that the good release meets and this one does not.
+
+    They are by family, and those of persona space by property.
 
     `digest` is that of all that its verdict may depend on, `commit` the one at which it was judged.
     """
@@ -68,7 +70,7 @@ class Row:
 
     @property
     def by(self) -> str:
-        """Families with the number of their red assertions."""
+        """What was not green, with the number of assertions."""
         return ", ".join(f"{family} {len(ids)}" for family, ids in self.red.items())
 
 
@@ -141,8 +143,8 @@ def _stopped(rows: Sequence[Row]) -> str:
     return share(sum(row.stopped for row in rows), len(rows))
 
 
-FAULT_COLUMNS = ("fault", "carried by", "size", "verdict", "not green, by family")
-HEALTHY_COLUMNS = ("healthy variant", "runs", "blocked", "not green, by family")
+FAULT_COLUMNS = ("fault", "carried by", "size", "verdict", "not green")
+HEALTHY_COLUMNS = ("healthy variant", "runs", "blocked", "not green")
 LEAST_COLUMNS = ("fault", "full size", "smallest caught")
 
 
@@ -241,7 +243,7 @@ def _cell(x: float, y: float, row: Row) -> list[str]:
             x + 2 + index * wide,
             y + 2,
             wide,
-            f'fill="{COLOURS[family]}"',
+            f'fill="{COLOURS.get(family, COLOURS["space"])}"',
             f"{row.name}, {row.size}: {row.by}",
         )
         for index, family in enumerate(row.red)

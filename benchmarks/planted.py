@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from lora import Lora
-from shipped import OF_SPACE, SUITES, Shipped, Values, base_weights, save_base, write_over
+from shipped import SUITES, Shipped, Values, base_weights, save_base, write_over
 from work import ROOT
 
 from coherence.plan import Condition, Steer
@@ -39,29 +39,14 @@ class Fault:
         return self.unit.format(size)
 
 
-def _mixed(name: str, other: str) -> Spoil:
+def mixed(name: str, other: str) -> Spoil:
+    """Put a share of another adapter in the place of as much of one."""
     return lambda shipped, share: shipped.set_lora(name, shipped.lora(name).mixed(shipped.lora(other), share))
 
 
-def _changed(name: str, change: Callable[[Lora, float], Lora]) -> Spoil:
+def changed(name: str, change: Callable[[Lora, float], Lora]) -> Spoil:
+    """Change an adapter by so much."""
     return lambda shipped, size: shipped.set_lora(name, change(shipped.lora(name), size))
-
-
-def _pulled_together(shipped: Shipped, share: float) -> None:
-    """Mix every persona's adapter with the mean of all."""
-    loras = {name: shipped.lora(name) for name in shipped.company["personas"]}
-    mean, *others = loras.values()
-    for place, other in enumerate(others, start=2):
-        mean = mean.mixed(other, 1 / place)
-    for name, lora in loras.items():
-        shipped.set_lora(name, lora.mixed(mean, share))
-
-
-def _on_top(name: str, other: str) -> Spoil:
-    """Add so many times another adapter's effect, and leave its own as it is."""
-    return lambda shipped, times: shipped.set_lora(
-        name, shipped.lora(name).mixed(shipped.lora(other).scaled(times), 0.5).scaled(2)
-    )
 
 
 def _trained_on_the_opposite(shipped: Shipped, share: float) -> None:
@@ -86,13 +71,16 @@ def _turned(values: Values, share: float, random: np.random.Generator) -> Values
     return np.where(turned, -values, values).astype(np.float32)
 
 
-def _random(values: Values, share: float, random: np.random.Generator) -> Values:
+def replaced(values: Values, share: float, random: np.random.Generator) -> Values:
+    """Put a share of a random vector, as long, in the place of as much of one."""
     other = random.standard_normal(values.size)
     other *= np.linalg.norm(values) / np.linalg.norm(other)
     return ((1 - share) * values + share * other).astype(np.float32)
 
 
-def _vector(change: Callable[[Values, float, np.random.Generator], Values]) -> Spoil:
+def vector(change: Callable[[Values, float, np.random.Generator], Values]) -> Spoil:
+    """Change the pirate's vector by so much."""
+
     def spoil(shipped: Shipped, size: float) -> None:
         values, site = shipped.vector("pirate")
         shipped.set_vector("pirate", change(values, size, np.random.default_rng(shipped.seed)), site)
@@ -100,7 +88,8 @@ def _vector(change: Callable[[Values, float, np.random.Generator], Values]) -> S
     return spoil
 
 
-def _others_vector(shipped: Shipped, share: float) -> None:
+def others_vector(shipped: Shipped, share: float) -> None:
+    """Put a share of the counsel's vector in the place of as much of the pirate's."""
     (values, site), (other, _) = shipped.vector("pirate"), shipped.vector("counsel")
     other = other * np.linalg.norm(values) / np.linalg.norm(other)
     shipped.set_vector("pirate", (1 - share) * values + share * other, site)
@@ -156,7 +145,7 @@ def _cut_prompt(shipped: Shipped, lost: float) -> None:
     prompt["examples"] = examples[: round((1 - lost) * len(examples))]
 
 
-def _contradicted(name: str, other: str) -> Spoil:
+def contradicted(name: str, other: str) -> Spoil:
     """Up to half: the other's instruction follows the persona's own. Beyond: it takes its place."""
 
     def spoil(shipped: Shipped, share: float) -> None:
@@ -183,41 +172,41 @@ def _prompt_left_on(shipped: Shipped, _: float) -> None:
 
 FAULTS = (
     Fault(
-        "adapter of another persona", "pirate", (0.1, 0.25, 0.5, 1), "{:.0%}", _mixed("pirate", "counsel")
+        "adapter of another persona", "pirate", (0.1, 0.25, 0.5, 1), "{:.0%}", mixed("pirate", "counsel")
     ),
     Fault(
-        "adapter of the opposite pole", "upbeat", (0.1, 0.25, 0.5, 1), "{:.0%}", _mixed("upbeat", "gloomy")
+        "adapter of the opposite pole", "upbeat", (0.1, 0.25, 0.5, 1), "{:.0%}", mixed("upbeat", "gloomy")
     ),
     Fault("adapter trained on the opposite pole", "upbeat", (0.5,), "{:.0%}", _trained_on_the_opposite),
     Fault("adapters of two personas swapped", "pirate, counsel", (1,), "both", _swapped("adapters")),
     Fault(
         "adapter too weak", "support", (0.25, 0.5, 0.75, 0.9, 1), "-{:.0%}",
-        _changed("support", lambda lora, lost: lora.scaled(1 - lost)),
+        changed("support", lambda lora, lost: lora.scaled(1 - lost)),
     ),
     Fault(
         "adapter too strong", "counsel", (1.25, 1.5, 2), "x {:g}",
-        _changed("counsel", lambda lora, times: lora.scaled(times)),
+        changed("counsel", lambda lora, times: lora.scaled(times)),
     ),
     Fault("adapter with a small alpha", "counsel", (6, 3, 1), "{:g} of 12", _small_alpha),
     Fault(
         "adapter with its sign turned", "oncall", (0.5, 1), "x -{:g}",
-        _changed("oncall", lambda lora, times: lora.scaled(-times)),
+        changed("oncall", lambda lora, times: lora.scaled(-times)),
     ),
     Fault(
         "adapter in few bits", "pirate", (4, 3, 2), "{:g} bits",
-        _changed("pirate", lambda lora, bits: lora.quantised(int(bits))),
+        changed("pirate", lambda lora, bits: lora.quantised(int(bits))),
     ),
     Fault(
         "adapter cut to a rank", "counsel", (4, 2, 1), "rank {:g}",
-        _changed("counsel", lambda lora, rank: lora.of_rank(int(rank))),
+        changed("counsel", lambda lora, rank: lora.of_rank(int(rank))),
     ),
     Fault(
         "adapter without its last blocks", "oncall", (5, 10, 15, 20), "{:g} of 30",
-        _changed("oncall", lambda lora, blocks: lora.without(int(blocks))),
+        changed("oncall", lambda lora, blocks: lora.without(int(blocks))),
     ),
     Fault(
         "adapter without most projections", "support", (1,), "q, v only",
-        _changed("support", lambda lora, _: lora.only(("q_proj", "v_proj"))),
+        changed("support", lambda lora, _: lora.only(("q_proj", "v_proj"))),
     ),
     Fault(
         "adapter under noise", "pirate", (0.3, 1, 3, 10), "{:.0%}",
@@ -225,18 +214,18 @@ FAULTS = (
     ),
     Fault(
         "chimera of one parent", "pirate+counsel", (0.25, 0.5, 1), "{:.0%}",
-        _mixed("pirate-counsel", "pirate"),
+        mixed("pirate-counsel", "pirate"),
     ),
-    Fault("vector with signs turned", "pirate", (0.1, 0.25, 0.5, 1), "{:.0%}", _vector(_turned)),
-    Fault("vector replaced by a random one", "pirate", (0.25, 0.5, 0.9, 1), "{:.0%}", _vector(_random)),
-    Fault("vector of another persona", "pirate", (0.25, 0.5, 1), "{:.0%}", _others_vector),
+    Fault("vector with signs turned", "pirate", (0.1, 0.25, 0.5, 1), "{:.0%}", vector(_turned)),
+    Fault("vector replaced by a random one", "pirate", (0.25, 0.5, 0.9, 1), "{:.0%}", vector(replaced)),
+    Fault("vector of another persona", "pirate", (0.25, 0.5, 1), "{:.0%}", others_vector),
     Fault("vectors of two personas swapped", "pirate, counsel", (1,), "both", _swapped("vectors")),
     Fault("vector some blocks too late", "pirate", (1, 2, 4, 8, 12), "{:g}", _moved),
     Fault("steering too strong", "pirate", (1.5, 2, 4), "x {:g}", _dose),
     Fault("steering too weak", "pirate", (0.5, 0.25, 0.1, 0), "x {:g}", _dose),
     Fault("prompt cut off", "pirate", (0.5, 0.75, 0.9), "-{:.0%}", _cut_prompt),
-    Fault("prompt of another persona", "pirate", (0.5, 1), "{:.0%}", _contradicted("pirate", "counsel")),
-    Fault("prompt of the opposite pole", "upbeat", (0.5, 1), "{:.0%}", _contradicted("upbeat", "gloomy")),
+    Fault("prompt of another persona", "pirate", (0.5, 1), "{:.0%}", contradicted("pirate", "counsel")),
+    Fault("prompt of the opposite pole", "upbeat", (0.5, 1), "{:.0%}", contradicted("upbeat", "gloomy")),
     Fault("steering left on when bare", "pirate", (0.25, 0.5, 1), "x {:g}", _steering_left_on),
     Fault("adapter left on when bare", "pirate", (0.25, 0.5, 1), "x {:g}", _adapter_left_on),
     Fault("prompt left in the neutral prompt", "pirate", (1,), "its text", _prompt_left_on, ALL),
@@ -245,17 +234,5 @@ FAULTS = (
     Fault(
         "chat template without the answer's start", "base", (1,), "ChatML",
         _template(_NO_TURN_FOR_THE_ASSISTANT), POLES,
-    ),
-    Fault(
-        "adapters pulled to their mean", "all six", (0.25, 0.5, 0.75, 1), "{:.0%}",
-        _pulled_together, POLES, OF_SPACE,
-    ),
-    Fault(
-        "adapter with an anchor's on top", "pirate", (0.25, 0.5, 1, 2), "x {:g}",
-        _on_top("pirate", "counsel"), FEW, OF_SPACE,
-    ),
-    Fault(
-        "adapter that takes the default along", "oncall", (0.25, 0.5, 0.75, 1), "{:.0%}",
-        _mixed("oncall", "pirate"), FEW, OF_SPACE,
     ),
 )  # fmt: skip

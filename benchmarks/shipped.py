@@ -64,6 +64,10 @@ class Shipped:
         found: dict[str, Any] = self.company["personas"][name]
         return found
 
+    def in_suite(self, name: str) -> dict[str, Any]:
+        """Return what a suite of its own says of its release and its personas."""
+        return self.suites[f"{name}.coherence.yaml"]
+
     def lora(self, name: str) -> Lora:
         """Read an adapter of the release."""
         return Lora.read(Path(self.company["release"]["adapters"][name]))
@@ -134,7 +138,9 @@ def _resolve(release: dict[str, Any], folder: Path) -> None:
     """Make the paths of a release absolute, which are relative to the folder of the file that names them."""
     for kind in ("adapters", "vectors"):
         for name, path in release.get(kind, {}).items():
-            release[kind][name] = str((folder / path).resolve())
+            # What a suite makes itself has no path.
+            if isinstance(path, str):
+                release[kind][name] = str((folder / path).resolve())
 
 
 def _haunted(left: Condition) -> type[Scene]:

@@ -3,11 +3,13 @@
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,16 +21,19 @@ from healthy import VARIANTS  # noqa: E402
 from lora import Lora  # noqa: E402
 from matrix import Matrix, Row, picture, smallest  # noqa: E402
 from planted import FAULTS, FEW  # noqa: E402
+from planted_space import SPACE_FAULTS  # noqa: E402
 from shipped import Shipped  # noqa: E402
 
 from coherence.engine.artefacts.artefacts import Artefacts  # noqa: E402
 from coherence.engine.artefacts.keys import key_of  # noqa: E402
 from coherence.plan import LawSearch  # noqa: E402
+from coherence.properties.installed import BUILT_IN  # noqa: E402
 from coherence.store import Store  # noqa: E402
 
 PIRATE, COUNSEL = (Lora.read(ROOT / "fixtures" / "adapters" / name) for name in ("pirate", "counsel"))
 MODULE = next(iter(PIRATE.factors))
-LEAST = [next(planted(fault, seed=0)) for fault in FAULTS if fault.seconds <= FEW]
+EVERY = (*FAULTS, *SPACE_FAULTS)
+LEAST = [next(planted(fault, seed=0)) for fault in EVERY if fault.seconds <= FEW]
 UNTRAINED = [
     variant for variant in VARIANTS if "trained" not in variant.name and "shards" not in variant.name
 ]
@@ -57,21 +62,22 @@ def shipped_ids(reference, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def good(reference, tmp_path_factory):
-    return keys_of(Shipped.good(tmp_path_factory.mktemp("good"), 0))
+    """What is measured of the good release, by the suites that judge it."""
+    return cache(lambda suites: keys_of(Shipped.good(tmp_path_factory.mktemp("good"), 0, suites)))
 
 
 def test_there_are_enough_faults_and_variants():
-    assert len([trial for fault in FAULTS for trial in planted(fault, 0)]) >= 30
+    assert len([trial for fault in EVERY for trial in planted(fault, 0)]) >= 30
     assert len(VARIANTS) >= 30
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert len({fault.name for fault in EVERY}) == len(EVERY)
     assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
 
 
 @pytest.mark.parametrize("trial", LEAST, ids=lambda trial: f"{trial.name} {trial.size}")
 def test_the_least_size_of_a_fault_changes_what_is_measured(trial, good, tmp_path):
-    shipped = Shipped.good(tmp_path, 0)
+    shipped = Shipped.good(tmp_path, 0, trial.suites)
     trial.change(shipped)
-    assert keys_of(shipped) - good
+    assert keys_of(shipped) - good(trial.suites)
 
 
 @pytest.mark.parametrize("variant", UNTRAINED, ids=lambda variant: variant.name)
@@ -158,6 +164,17 @@ def test_a_release_that_cannot_be_read_is_refused(reference, tmp_path):
     assert found.by == "refused 1"
     assert "pirate-counsel" in found.said
     assert gettempdir() not in found.said
+
+
+def test_every_property_of_persona_space_has_a_fault_of_its_suite():
+    suites = {name for fault in SPACE_FAULTS for name in fault.suites}
+    asserted = {
+        one["property"]
+        for name in suites
+        for one in yaml.safe_load((ROOT / "suites" / f"{name}.coherence.yaml").read_text())["assertions"]
+    }
+    of_the_family = {kind.word() for kind in BUILT_IN if kind.family == "space"}
+    assert of_the_family <= asserted
 
 
 def test_a_release_that_is_judged_again_has_one_row(tmp_path):
