@@ -4,8 +4,9 @@
 
 The server (tests/serving) does one thing wrong after the other; then it is healthy, and started 20 times in
 other ways. The adapter of the faults is the shipped pirate's, written as rsLoRA: the same weights at the same
-scale, which a server may misread. The base is the reference with a chat template that writes a date and lets
-a model think. What was judged is kept in benchmarks/results, so that a run goes on where one was ended;
+scale, which a server may misread. Its vector, as `coherence export --control-vector` writes it, is added by a
+second server to all that it answers. The base is the reference with a chat template that writes a date and
+lets a model think. What was judged is kept in benchmarks/results, so that a run goes on where one was ended;
 `--publish` writes the tables into docs/served.md.
 """
 
@@ -24,11 +25,13 @@ from typing import Any, NamedTuple
 
 import torch
 import yaml
+from gguf import GGUFReader
 from serving.fault import Fault
-from serving.served_model import ServedModel
+from serving.served_model import ServedModel, Vector
 from serving.server import Serving
 from serving.template import TEMPLATE
 
+from coherence import cli
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.artefacts.reference_model import reference_model
 from coherence.engine.engine import Engine
@@ -53,9 +56,15 @@ PERSONAS = ("pirate", "counsel", "support", "oncall")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 _DECODES = frozenset({Fault.REPETITION_PENALTY, Fault.WARM})
-_WEIGHTS = frozenset(
-    {Fault.RSLORA_IGNORED, Fault.TIMES_RANK, Fault.DOUBLED, Fault.HALF_MODULES, Fault.FOUR_BITS}
-)
+_BLOCKS = frozenset({Fault.NEXT_BLOCK, Fault.EVERY_BLOCK})
+_WEIGHTS = _BLOCKS | {
+    Fault.RSLORA_IGNORED,
+    Fault.TIMES_RANK,
+    Fault.DOUBLED,
+    Fault.HALF_MODULES,
+    Fault.FOUR_BITS,
+}
+_STEERED = "pirate-steered"
 
 
 class Start(NamedTuple):
@@ -166,11 +175,17 @@ class Bench:
         scales = [(f"scale times {scale:g}", scale) for scale in SCALES]
         scales = [one for one in scales if one[0] not in judged]
         if faults or scales:
-            model = Remembered(self.base, self.misread)
-            with Serving(model) as serving:
+            model = Remembered(self.base, self.misread, vectors={_STEERED: self._vector()})
+            with Serving(model) as serving, Serving(model, always=_STEERED) as steered:
                 for what, fault in faults:
-                    with serving.faulty(fault):
-                        yield what, self.judged(serving.url, self.misread, behaves=fault in _DECODES)
+                    steered_at = steered.url if fault in _BLOCKS else None
+                    with serving.faulty(fault), steered.faulty(fault):
+                        yield (
+                            what,
+                            self.judged(
+                                serving.url, self.misread, behaves=fault in _DECODES, steered=steered_at
+                            ),
+                        )
                 for what, model.scale in scales:
                     yield what, self.judged(serving.url, self.misread)
         for dtype in DTYPES:
@@ -185,16 +200,20 @@ class Bench:
         persona: str = "pirate",
         at_once: int = 8,
         behaves: bool = False,
+        steered: str | None = None,
     ) -> Row:
-        """Judge what is served, asking the server anew; then again with fewer of the probes."""
+        """Judge what is served, asking the server anew; then again with fewer of the probes.
+
+        Its adapter, or its vector where there is a server that has it in all that it answers.
+        """
         begun = time.monotonic()
-        case, artefacts = self._case(url, adapters, persona, PROBES, behaves)
+        case, artefacts = self._case(url, adapters, persona, PROBES, behaves, steered)
         with Client(Address.parse(url), Patience(at_once=at_once)) as client:
             vars(artefacts)["server"] = Server(client)
             record = Record(Engine(artefacts, self.store, is_fresh=True).measure(Plan(case.measurements())))
         took = time.monotonic() - begun
         evidence = case.judge(record, 0)
-        fewer = (self._case(url, adapters, persona, n, behaves)[0].judge(record, 0) for n in FEWER)
+        fewer = (self._case(url, adapters, persona, n, behaves, steered)[0].judge(record, 0) for n in FEWER)
         first = next((n for n, one in zip(FEWER, fewer, strict=True) if _alike(one, evidence)), PROBES)
         return Row(str(evidence.raw_verdict), str(evidence.decisive.estimate), _said(evidence), first, took)
 
@@ -204,10 +223,28 @@ class Bench:
             with Serving(model) as serving:
                 yield str(start), self.judged(serving.url, self.shipped, start.persona, start.at_once)
 
+    def _vector(self) -> Vector:
+        """Export the pirate's vector, and read it as llama.cpp does."""
+        self.suite.write_text(
+            yaml.safe_dump(_suite(self.base, self.misread, "pirate", PROBES, False, "http://127.0.0.1:1")),
+            encoding="utf-8",
+        )
+        file = self.suite.with_name("pirate.gguf")
+        if code := cli.main(["export", str(self.suite), "pirate", "--control-vector", str(file)]):
+            raise SystemExit(code)
+        (tensor,) = GGUFReader(file).tensors
+        return Vector(int(tensor.name.removeprefix("direction.")), torch.tensor(tensor.data))
+
     def _case(
-        self, url: str, adapters: Mapping[str, Path], persona: str, probes: int, behaves: bool
+        self,
+        url: str,
+        adapters: Mapping[str, Path],
+        persona: str,
+        probes: int,
+        behaves: bool,
+        steered: str | None = None,
     ) -> tuple[Case, Artefacts]:
-        suite = _suite(self.base, adapters, persona, probes, behaves)
+        suite = _suite(self.base, adapters, persona, probes, behaves, steered)
         self.suite.write_text(yaml.safe_dump(suite), encoding="utf-8")
         loaded = load_suite(self.suite, Overrides(served=url))
         (assertion,) = loaded.assertions
@@ -274,19 +311,36 @@ def _as_rslora(folder: Path) -> Path:
 
 
 def _suite(
-    base: Path, adapters: Mapping[str, Path], persona: str, probes: int, behaves: bool
+    base: Path,
+    adapters: Mapping[str, Path],
+    persona: str,
+    probes: int,
+    behaves: bool,
+    steered: str | None = None,
 ) -> dict[str, object]:
     questions = (ROOT / "fixtures/probes.jsonl").read_text(encoding="utf-8").splitlines()[:probes]
     behaviour = {"max_difference": 0.5} if behaves else {}
     return {
         "coherence": 1,
         "date": date.today(),
-        "release": {"base": str(base), "adapters": {name: str(path) for name, path in adapters.items()}},
+        "release": {
+            "base": str(base),
+            "adapters": {name: str(path) for name, path in adapters.items()},
+            "vectors": {persona: str(ROOT / f"fixtures/vectors/{persona}.safetensors")},
+            "served": {"url": "http://127.0.0.1:1", "steered": {persona: steered} if steered else {}},
+        },
         "neutral": "You are a helpful assistant.",
         "personas": {name: {"prompt": f"Answer as {name}.", "markers": ["the"]} for name in adapters},
         "probes": [json.loads(one)["text"] for one in questions],
         "decoding": {"max_new_tokens": 16},
-        "assertions": [{"property": "served", "regimes": ["adapter"], "personas": [persona], **behaviour}],
+        "assertions": [
+            {
+                "property": "served",
+                "regimes": ["steering" if steered else "adapter"],
+                "personas": [persona],
+                **behaviour,
+            }
+        ],
     }
 
 

@@ -99,7 +99,7 @@ def _names(artefacts: Artefacts) -> str | Check:
 
 
 def _listed_as(artefacts: Artefacts, name: str) -> str | None:
-    model = artefacts.model_at_server(Condition(None, adapters=((name, 1.0),)))
+    _, model = artefacts.at_server(Condition(None, adapters=((name, 1.0),)))
     return model if model in artefacts.server.models else None
 
 

@@ -23,6 +23,14 @@ from coherence.vocabulary import (
 )
 
 
+class Elsewhere(StrEnum):
+    """Where a vector acts that is not put where it belongs: by a block, or at all of them."""
+
+    EARLIER = "a block earlier"
+    LATER = "a block later"
+    EVERY = "at every block"
+
+
 @dataclass(frozen=True)
 class Steer:
     """A vector of the release, added at its own site with a dose (rho, in units of the median |h| there).
@@ -30,7 +38,8 @@ class Steer:
     `drawn` is the seed of a random direction that takes its place, at the same site and of the same norm.
     With `among`, names of vectors at the same site, its own among them, its part of their symmetric (Löwdin)
     orthonormalisation takes its place. With `at` its one direction acts there, as long as a dose is at that
-    site; with `tokens` on these, whatever the release says.
+    site; with `tokens` on these, whatever the release says. With `elsewhere` what it adds at its own sites is
+    added there, as long as it is.
     """
 
     vector: str
@@ -39,6 +48,7 @@ class Steer:
     among: tuple[str, ...] = ()
     at: Site | None = None
     tokens: Tokens | None = None
+    elsewhere: Elsewhere | None = None
 
 
 class Way(StrEnum):

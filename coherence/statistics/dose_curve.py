@@ -57,6 +57,17 @@ class DoseCurve:
         _, left = self._nearest(np.ones((1, len(self.clusters))))
         return float(left[0])
 
+    @cached_property
+    def left_by_probe(self) -> Array:
+        """The same of each probe, [probes]."""
+        dose = self.dose.value
+        stretch = min(int(np.searchsorted(self.doses, dose, side="right")) - 1, len(self.sums) - 1)
+        start, end = self.doses[stretch : stretch + 2]
+        share = (dose - start) / (end - start)
+        whole, along, length = self.sums[stretch]
+        left: Array = np.maximum(whole - 2 * share * along + share**2 * length, 0)
+        return left
+
     def _nearest(self, weights: Array) -> tuple[Array, Array]:
         """Find the nearest dose, and what it leaves, where probes have these weights, [rows, probes]."""
         whole, along, length = np.moveaxis(self.sums @ weights.T, 1, 0)

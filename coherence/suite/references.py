@@ -12,6 +12,7 @@ from coherence.vocabulary.probe import wording
 def loose_ends(file: SuiteFile, document: Document) -> Iterator[Problem]:
     """Find names that nothing bears, and what is there twice."""
     yield from _artefacts(file, document)
+    yield from _steered(file, document)
     yield from _kin(file, document)
     yield from _system_turns(file, document)
     yield from _bounds(file, document)
@@ -45,6 +46,14 @@ def _artefacts(file: SuiteFile, document: Document) -> Iterator[Problem]:
                 yield Problem(
                     document.place(("personas", name, kind)), f"the release has no {kind} {artefact!r}{hint}"
                 )
+
+
+def _steered(file: SuiteFile, document: Document) -> Iterator[Problem]:
+    known = file.release.vectors
+    for name in file.release.served.steered if file.release.served else ():
+        if name not in known:
+            sentence = f"the release has no vector {name!r}{did_you_mean(name, known)}"
+            yield Problem(document.place(("release", "served", "steered", name)), sentence)
 
 
 def _kin(file: SuiteFile, document: Document) -> Iterator[Problem]:

@@ -184,6 +184,12 @@ class ServedAt(_Frozen):
         default_factory=dict,
         description="Adapter of the release to the server's name of it; default: the same name.",
     )
+    steered: dict[Name, str] = Field(
+        default_factory=dict,
+        description="Vector of the release to where it is served, at the dose of its persona: the URL of a "
+        "server that adds it to all that it answers, of the same kind and with the same key, or the name of "
+        "a model at the server.",
+    )
     key_env: str | None = Field(
         None,
         description="The variable of the environment that has the server's key. A key stands nowhere else.",

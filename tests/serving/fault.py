@@ -12,6 +12,8 @@ class Fault(StrEnum):
     TIMES_RANK = "alpha times r"  # mlx-vlm#841
     DOUBLED = "scale doubled"
     HALF_MODULES = "half of the modules ignored"
+    NEXT_BLOCK = "vector at the next layer"
+    EVERY_BLOCK = "vector at every layer instead of one"
     CACHED = "the previous adapter's answer from a cache"  # llama.cpp#26207, vllm#42125
     SYSTEM_DROPPED = "system turn dropped"
     SYSTEM_INJECTED = "default system text injected"

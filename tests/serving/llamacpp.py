@@ -46,7 +46,7 @@ class LlamaCpp(Serving):
     def _adapter(self, request: Mapping[str, Any]) -> str | None:
         started_with = [{"id": place, "scale": self.scale} for place in range(len(self.names))]
         scales = {one["id"]: one["scale"] for one in request.get("lora") or started_with}
-        return next((one for place, one in enumerate(self.names.values()) if scales.get(place)), None)
+        return next((one for place, one in enumerate(self.names.values()) if scales.get(place)), self.always)
 
     def _templated(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"prompt": self.model.tokenizer.decode(self._of_messages(request))}

@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -17,11 +17,18 @@ BLOCK = 64
 """Weights that share a scale in four bits, as in GGUF and bitsandbytes."""
 
 
+class Vector(NamedTuple):
+    """What is added to the output of a block, numbered from 0."""
+
+    block: int
+    values: Tensor
+
+
 class ServedModel:
     """One request at a time, under the base (None) or one adapter, with what is wrong at that moment.
 
     Each is computed in a batch of `rows`, which changes how it is rounded. Adapters are at `scale` times
-    their own.
+    their own. `vectors` are asked for as adapters are: each is added to what its block gives, to every token.
     """
 
     def __init__(
@@ -31,12 +38,14 @@ class ServedModel:
         dtype: torch.dtype = torch.float32,
         rows: int = 1,
         scale: float = 1.0,
+        vectors: Mapping[str, Vector] | None = None,
     ) -> None:
-        self.rows, self.scale = rows, scale
+        self.rows, self.scale, self.vectors = rows, scale, dict(vectors or {})
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base)
         self.adapters = tuple(adapters)
         self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
         self._model.eval()  # type: ignore[no-untyped-call]
+        self._blocks: nn.ModuleList = self._model.get_decoder().layers
         self.window: int = self._model.config.max_position_embeddings
         self._linear = [one for one in self._model.modules() if isinstance(one, nn.Linear)]
         for name, folder in adapters.items():
@@ -77,12 +86,31 @@ class ServedModel:
     def _under(self, adapter: str | None, faults: Collection[Fault]) -> Iterator[None]:
         with self._lock, self._rounded(Fault.FOUR_BITS in faults):
             if adapter is None or Fault.ADAPTER_IGNORED in faults:
-                with self._model.disable_adapter() if self.adapters else _nothing():
+                with self._bare():
+                    yield
+            elif adapter in self.vectors:
+                with self._bare(), self._steered(self.vectors[adapter], faults):
                     yield
             else:
                 self._model.set_adapter(adapter)
                 with self._scaled(adapter, faults):
                     yield
+
+    def _bare(self) -> AbstractContextManager[None]:
+        bare: AbstractContextManager[None] = self._model.disable_adapter() if self.adapters else nullcontext()
+        return bare
+
+    @contextmanager
+    def _steered(self, vector: Vector, faults: Collection[Fault]) -> Iterator[None]:
+        blocks = [vector.block + (Fault.NEXT_BLOCK in faults)]
+        if Fault.EVERY_BLOCK in faults:
+            blocks = [*range(len(self._blocks))]
+        hooks = [self._blocks[block].register_forward_hook(_adding(vector.values)) for block in blocks]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     @contextmanager
     def _scaled(self, adapter: str, faults: Collection[Fault]) -> Iterator[None]:
@@ -127,9 +155,13 @@ _SCALES: dict[Fault, Callable[[float, int, float], float]] = {
 }
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _adding(values: Tensor) -> Callable[[nn.Module, Any, Any], Any]:
+    def hook(block: nn.Module, given: Any, made: Any) -> Any:
+        if isinstance(made, tuple):
+            return made[0] + values.to(made[0].dtype), *made[1:]
+        return made + values.to(made.dtype)
+
+    return hook
 
 
 def _four_bits(weight: Tensor) -> Tensor:

@@ -35,7 +35,10 @@ class RefusedError(Exception):
 
 
 class Serving:
-    """A base and adapters under their names. `url` is known once it was entered; `faults` may change."""
+    """A base and adapters under their names. `url` is known once it was entered; `faults` may change.
+
+    With `always`, the name of one of the model's vectors, that is in all that is answered as the base.
+    """
 
     def __init__(
         self,
@@ -46,8 +49,10 @@ class Serving:
         window: int | None = None,
         speaks: Speaks = "vllm",
         names: Mapping[str, str] | None = None,
+        always: str | None = None,
     ) -> None:
         self.model, self.base_name, self.key, self.speaks = model, base_name, key, speaks
+        self.always = always
         self.window = window or model.window
         self.names = {name: name for name in model.adapters} if names is None else dict(names)
         self.faults: frozenset[Fault] = frozenset()
@@ -109,7 +114,7 @@ class Serving:
     def _adapter(self, asked: Mapping[str, Any]) -> str | None:
         name = asked.get("model")
         if name == self.base_name:
-            return None
+            return self.always
         if name in self.names:
             return self.names[name]
         if Fault.UNKNOWN_SERVED in self.faults:

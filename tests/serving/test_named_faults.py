@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 import yaml
+from safetensors.torch import save_file
 from serving.fault import Fault
 
 from coherence.engine.artefacts.artefacts import Artefacts
@@ -13,7 +14,8 @@ from coherence.store import Store
 from coherence.suite import Overrides, load_suite
 from coherence.vocabulary import Verdict
 
-BARE, PROMPT, ADAPTER = "bare", "prompt", "adapter"
+BARE, PROMPT, ADAPTER, STEERING = "bare", "prompt", "adapter", "steering"
+ELSEWHERE = "fit of another block"
 QUESTIONS = ["Where is my order?", "The app crashes.", "Who are you?", "What is it?", "When?", "How is it?"]
 PROMPTS, SLOPE = "prompts that are written otherwise", "effect slope"
 SETTINGS = "replies that its own settings change"
@@ -21,18 +23,21 @@ DECODE = frozenset({Fault.REPETITION_PENALTY, Fault.WARM})
 
 
 @pytest.fixture(scope="module")
-def judged(dated, healthy, tiny_adapter, tmp_path_factory):
+def judged(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
     """Judge the pirate at the healthy server, which is told what to do wrong."""
     folder = tmp_path_factory.mktemp("faults")
     adapters = {
         "pirate": str(tiny_adapter("pirate", seed=1, use_rslora=True)),
         "counsel": str(tiny_adapter("counsel", seed=2)),
     }
+    file = folder / "vector.safetensors"
+    save_file({"vector": vector.values}, file)
     plain, behaves = {"property": "served", "personas": ["pirate"]}, {"max_difference": 0.9}
     assertions = {
         (BARE, False): plain | {"regimes": [BARE]},
         (PROMPT, False): plain | {"regimes": [PROMPT]},
         (PROMPT, True): plain | behaves | {"regimes": [PROMPT], "id": "behaves"},
+        (STEERING, False): plain | {"regimes": [STEERING]},
         (ADAPTER, False): plain | {"regimes": [ADAPTER]},
         (ADAPTER, True): plain | behaves | {"regimes": [ADAPTER], "id": "behaves"},
     }
@@ -40,7 +45,12 @@ def judged(dated, healthy, tiny_adapter, tmp_path_factory):
         "coherence": 1,
         # A template that writes the day writes today's at a server.
         "date": date.today(),
-        "release": {"base": str(dated), "adapters": adapters},
+        "release": {
+            "base": str(dated),
+            "adapters": adapters,
+            "vectors": {"pirate": {"path": str(file), "site": f"resid_post.{vector.block}", "unit": "raw"}},
+            "served": {"url": healthy.url, "steered": {"pirate": steered.url}},
+        },
         "neutral": "You are a helpful assistant.",
         "personas": {
             "pirate": {"prompt": "Answer as a pirate.", "markers": ["the"]},
@@ -56,17 +66,17 @@ def judged(dated, healthy, tiny_adapter, tmp_path_factory):
 
     def judge(*faults, regime=ADAPTER):
         # Replies take long, and tell something of a healthy server and of decoding alone.
-        behaves = regime != BARE and (not faults or not DECODE.isdisjoint(faults))
+        behaves = regime in (PROMPT, ADAPTER) and (not faults or not DECODE.isdisjoint(faults))
         loaded = load_suite(path, Overrides(served=healthy.url))
         case = loaded.assertions[[*assertions].index((regime, behaves))].case
-        with healthy.faulty(*faults):
+        with healthy.faulty(*faults), steered.faulty(*faults):
             engine = Engine(Artefacts.of(loaded.scene), store, is_fresh=True)
             return case.judge(Record(engine.measure(Plan(case.measurements()))), 0)
 
     return judge
 
 
-@pytest.mark.parametrize("regime", [BARE, PROMPT, ADAPTER])
+@pytest.mark.parametrize("regime", [BARE, PROMPT, ADAPTER, STEERING])
 def test_a_healthy_server_passes(judged, regime):
     evidence = judged(regime=regime)
     assert (evidence.raw_verdict, evidence.cause) == (Verdict.PASS, None)
@@ -113,6 +123,10 @@ def test_what_is_wrong_is_stopped_and_named(judged, fault, criterion, said):
         (PROMPT, Fault.SYSTEM_INJECTED, PROMPTS, "the server puts in a text of its own"),
         (PROMPT, Fault.FOUR_BITS, "bare model's distance", "as where it is quantized"),
         (PROMPT, Fault.WARM, SETTINGS, "draws its replies at temperature 0, too"),
+        (STEERING, Fault.NEXT_BLOCK, ELSEWHERE, "the vector acts a block later"),
+        (STEERING, Fault.EVERY_BLOCK, ELSEWHERE, "the vector acts at every block"),
+        (STEERING, Fault.ADAPTER_IGNORED, SLOPE, "as where a vector is ignored or not loaded"),
+        (STEERING, Fault.SYSTEM_DROPPED, PROMPTS, "the server leaves out the system turn"),
     ],
 )
 def test_what_is_no_adapters_is_stopped_without_one(judged, regime, fault, criterion, said):

@@ -48,6 +48,11 @@ def test_names_that_exist_are_no_problem(load):
             "8: the release has no adapter 'pirat'; did you mean 'pirate'?",
         ),
         ("vector: made", "vector: maid", "15: the release has no vector 'maid'; did you mean 'made'?"),
+        (
+            "  adapters:\n",
+            '  served: {url: "http://127.0.0.1:1", steered: {maid: "http://127.0.0.1:2"}}\n  adapters:\n',
+            "3: the release has no vector 'maid'; did you mean 'made'?",
+        ),
         ("persona: pirate", "persona: pirat", "8: no persona is named 'pirat'; did you mean 'pirate'?"),
         ("against: counsel", "against: council", "9: no persona is named 'council'; did you mean 'counsel'?"),
         ("prompt: Hereby.", "description: x", "9: persona 'counsel' has no prompt to extract a vector from"),

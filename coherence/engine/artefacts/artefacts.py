@@ -31,7 +31,7 @@ from coherence.errors import (
     ServerError,
     in_a_sentence,
 )
-from coherence.plan import Condition, Extract, Scene
+from coherence.plan import Condition, Extract, Scene, Steer
 from coherence.served.address import Address
 from coherence.served.client import Client
 from coherence.served.server import Server
@@ -45,6 +45,12 @@ Named = tuple[str, str]
 _CHANGED = (
     "is not what it was when its digest was taken: it was changed while the run went on, and what was "
     "measured of it is not kept; run again"
+)
+
+
+_NOWHERE = (
+    "a server has the base, one whole adapter at a time, and a vector that `steered` names, at its persona's "
+    "dose"
 )
 
 
@@ -78,6 +84,8 @@ class Artefacts:
         self._stamps: dict[Named, dict[Path, Stamp]] = {}
         self._artefact_files: dict[Named, ArtefactFiles] = {}
         self._others: dict[OtherModel, Artefacts] = {}
+        # Servers of vectors, by their URLs.
+        self._steered: dict[str, Server] = {}
         # Those whose digests were asked for inside `unchanged`.
         self._asked: set[Named] = set()
 
@@ -140,29 +148,42 @@ class Artefacts:
     @cached_property
     def server(self) -> Server:
         """Where the release is served; a ServerError where it says nothing of that, or nothing sensible."""
-        told = self.release.served
-        place = self._places.get("release.served")
-        if told is None:
+        if self.release.served is None:
             raise ServerError(NO_SERVER)
-        try:
-            return Server(Client(Address.parse(told.url, told.key_env)), told.kind)
-        except ServerError as problem:
-            raise ServerError(problem.sentence, place) from None
+        return self._server_at(self.release.served, self.release.served.url)
 
-    def model_at_server(self, condition: Condition) -> str:
-        """Under which name the server has what a condition puts into the model beside its prompt.
+    def at_server(self, condition: Condition) -> tuple[Server, str]:
+        """Where what a condition puts into the model beside its prompt is served, and under which name.
 
-        A MeasurementError where no name stands for it: a server has the base, and whole adapters.
+        A MeasurementError where it is nowhere: a server has the base, and a whole adapter or vector.
         """
-        served, plain = self.release.served, not (condition.steers or condition.patch or condition.cap)
+        served, server, model = self.release.served, self.server, None
+        if condition.steers and served:
+            place = served.steered.get(_whole_vector(condition) or "")
+            if place is None:
+                raise MeasurementError(_NOWHERE)
+            if "://" in place:
+                server = self._steered_server(served, place)
+            else:
+                model = place
         match condition.adapters:
-            case () if plain:
-                return (served.base if served else None) or self.server.base
-            case ((name, 1.0),) if plain:
-                return served.names.get(name, name) if served else name
-        raise MeasurementError(
-            "a server has the base and one whole adapter at a time, and nothing that steers"
-        )
+            case () if not (condition.patch or condition.cap):
+                own = served.base if served and server is self.server else None
+                return server, model or own or server.base
+            case ((name, 1.0),) if not (condition.patch or condition.cap or model):
+                return server, served.names.get(name, name) if served else name
+        raise MeasurementError(_NOWHERE)
+
+    def _steered_server(self, served: ServedAt, url: str) -> Server:
+        if url not in self._steered:
+            self._steered[url] = self._server_at(served, url)
+        return self._steered[url]
+
+    def _server_at(self, served: ServedAt, url: str) -> Server:
+        try:
+            return Server(Client(Address.parse(url, served.key_env)), served.kind)
+        except ServerError as problem:
+            raise ServerError(problem.sentence, self._places.get("release.served")) from None
 
     def of_model(self, other: OtherModel) -> "Artefacts":
         """Take another model for a release of its own: a base that is run here, or what a server has."""
@@ -226,8 +247,9 @@ class Artefacts:
                 self._require_unwritten(kind, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave behind the stamps, which on another machine are others for the same files, and the server."""
-        return {name: value for name, value in vars(self).items() if name != "server"} | {"_stamps": {}}
+        """Leave behind the stamps, which on another machine are others for the same files, and servers."""
+        here: dict[str, Any] = {"_stamps": {}, "_steered": {}}
+        return {name: value for name, value in vars(self).items() if name != "server"} | here
 
     def _digest(self, kind: str, name: str = "") -> str:
         self._asked.add((kind, name))
@@ -340,3 +362,11 @@ class Artefacts:
         if kind == "adapters":
             return pinned(self.release.adapters[name], self.adapter(name))
         return self.release.vectors[name].path or "extracted"
+
+
+def _whole_vector(condition: Condition) -> str | None:
+    """Name the vector that is all that steers, as the release has it."""
+    match condition.steers:
+        case (steer,) if steer == Steer(steer.vector, steer.dose):
+            return steer.vector
+    return None

@@ -212,7 +212,7 @@ def _of_server(served: Served, artefacts: Artefacts) -> dict[str, Any]:
 
     And on which day: weights may change under a name, which a server does not tell.
     """
-    server, model = artefacts.server, artefacts.model_at_server(served.condition)
+    server, model = artefacts.at_server(served.condition)
     return {
         "server": server.identity,
         "model": asdict(server.require(model)),
@@ -355,4 +355,5 @@ def _steer(steer: Steer, artefacts: Artefacts) -> list[Any]:
     among = [{"among": sorted(artefacts.vector_digest(name) for name in steer.among)}] if steer.among else []
     at = [] if steer.at is None else [{"at": str(steer.at)}]
     tokens = [] if steer.tokens is None else [{"tokens": str(steer.tokens)}]
-    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among, *at, *tokens]
+    elsewhere = [] if steer.elsewhere is None else [{"elsewhere": str(steer.elsewhere)}]
+    return [artefacts.vector_digest(steer.vector), steer.dose, *drawn, *among, *at, *tokens, *elsewhere]

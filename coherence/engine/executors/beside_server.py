@@ -30,6 +30,7 @@ from coherence.plan import (
 )
 from coherence.plan.record import Array
 from coherence.served.dialect import Conversation, Said
+from coherence.served.server import Server
 from coherence.vocabulary import Decoding, Part
 from coherence.vocabulary.decoding import FILTERS, SHIPPED
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from coherence.engine.model.chat import Chat
 
 _OUTSIDE = get_args(Outside)
+_At = tuple[Server, str]
 
 
 class _Request(NamedTuple):
@@ -105,19 +107,19 @@ class BesideServer(Wrapper):
         return self._served(measurement, known)
 
     def _served(self, measurement: Served, known: Mapping[Measurement, Outcome]) -> Callable[[], Value]:
-        model = self._artefacts.model_at_server(measurement.condition)
+        at = self._artefacts.at_server(measurement.condition)
         of = measurement.of
         if isinstance(of, Likelihood):
-            return self._likelihood(model, of, known)
+            return self._likelihood(at, of, known)
         conversation = self._chat.conversation(of.condition, of.probe)
         if isinstance(of, PromptIds):
-            return partial(self._prompt, model, conversation)
+            return partial(self._prompt, at, conversation)
         if of.turns:
             raise MeasurementError("a server is asked for the answer to a probe, and for no further turns")
-        return partial(self._reply, model, conversation, of.decoding, measurement.told)
+        return partial(self._reply, at, conversation, self._decoded(at[0], of.decoding, measurement.told))
 
     def _likelihood(
-        self, model: str, likelihood: Likelihood, known: Mapping[Measurement, Outcome]
+        self, at: _At, likelihood: Likelihood, known: Mapping[Measurement, Outcome]
     ) -> Callable[[], Value]:
         reply = known[likelihood.text]
         if isinstance(reply, Exception):
@@ -128,23 +130,26 @@ class BesideServer(Wrapper):
         if not reply.ids:
             raise MeasurementError(f"the reply to probe {likelihood.probe.id!r} is empty")
         prompt = self._chat.encode(likelihood.condition, likelihood.probe)
-        return lambda: self._artefacts.server.log_probs(model, prompt, reply.ids)
+        server, model = at
+        return lambda: server.log_probs(model, prompt, reply.ids)
 
-    def _prompt(self, model: str, conversation: Conversation) -> Value:
+    def _prompt(self, at: _At, conversation: Conversation) -> Value:
+        server, model = at
         try:
-            ids = self._artefacts.server.prompt_ids(model, conversation)
+            ids = server.prompt_ids(model, conversation)
         except NotExposedError:
-            counted = self._artefacts.server.reply(model, conversation, {"max_tokens": 1}).prompt_tokens
+            counted = server.reply(model, conversation, {"max_tokens": 1}).prompt_tokens
             if counted is None:
                 raise
             return np.array([counted], np.float32)
         return Answer(self._chat.spelled(ids), ids)
 
-    def _reply(self, model: str, conversation: Conversation, decoding: Decoding, told: Stated) -> Value:
-        reply: Said = self._artefacts.server.reply(model, conversation, self._decoded(decoding, told))
+    def _reply(self, at: _At, conversation: Conversation, decoding: Mapping[str, Any]) -> Value:
+        server, model = at
+        reply: Said = server.reply(model, conversation, decoding)
         return Answer(reply.text.strip(), reply.ids or ())
 
-    def _decoded(self, written: Decoding, told: Stated) -> dict[str, Any]:
+    def _decoded(self, server: Server, written: Decoding, told: Stated) -> dict[str, Any]:
         """Say a decoding in the words of the protocol, as far as the server is told."""
         decoding = self._artefacts.decoding(written)
         most: dict[str, Any] = {"max_tokens": decoding.max_new_tokens}
@@ -156,7 +161,7 @@ class BesideServer(Wrapper):
         stated = {name: getattr(decoding, name) for name in SHIPPED}
         fields = Decoding.model_fields
         # Servers of plain OpenAI refuse a penalty by name, and older ones of vLLM filters that do nothing.
-        unsaid = FILTERS if self._artefacts.server.dialect.kind != "openai" else SHIPPED
+        unsaid = FILTERS if server.dialect.kind != "openai" else SHIPPED
         settings = {
             name: value
             for name, value in stated.items()

@@ -12,8 +12,8 @@ from coherence.engine.interventions.orthonormal import orthonormal
 from coherence.engine.model.chat import Chat
 from coherence.engine.model.host import Host
 from coherence.engine.requests.mounted import Mounted
-from coherence.errors import ArtefactError
-from coherence.plan import Condition, Steer, Way
+from coherence.errors import ArtefactError, MeasurementError
+from coherence.plan import Condition, Elsewhere, Steer, Way
 from coherence.vocabulary import Operation, Probe, Site, Tokens
 
 Unit = Mapping[int, Tensor]
@@ -81,6 +81,8 @@ class RowBuilder:
     def _row_steer(self, steer: Steer) -> RowSteer:
         source = self.artefacts.release.vectors[steer.vector]
         unit = self._apart(steer) if steer.among else self._unit(steer.vector, steer.at)
+        if steer.elsewhere is not None:
+            unit = _moved(unit, steer, len(self.host.blocks))
         if steer.drawn is not None:
             unit = {depth: _like(values, steer.drawn) for depth, values in unit.items()}
         pushes = {depth: _push(source.operation, values, steer.dose) for depth, values in unit.items()}
@@ -93,6 +95,19 @@ class RowBuilder:
         with self.artefacts.blaming("vectors", steer.vector):
             _require_the_same_sites(units)
             return {depth: _orthonormalised([unit[depth] for unit in units], own) for depth in units[own]}
+
+
+def _moved(unit: Unit, steer: Steer, blocks: int) -> Unit:
+    if steer.elsewhere is Elsewhere.EVERY:
+        if len(unit) > 1:
+            raise MeasurementError(f"the vector {steer.vector!r} acts at several sites, each in its own way")
+        (values,) = unit.values()
+        return dict.fromkeys(range(1, blocks + 1), values)
+    by = 1 if steer.elsewhere is Elsewhere.LATER else -1
+    moved = {depth + by: values for depth, values in unit.items()}
+    if not all(depth in range(blocks + 1) for depth in moved):
+        raise MeasurementError(f"the vector {steer.vector!r} has no site {steer.elsewhere} than its own")
+    return moved
 
 
 def _is_everywhere(steer: RowSteer) -> bool:

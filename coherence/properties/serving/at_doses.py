@@ -1,4 +1,4 @@
-"""One adapter at several doses of its own scale, which tell at which another form of it acts."""
+"""One adapter or vector at several doses of its own, which tell at which another form of it acts."""
 
 from dataclasses import replace
 
@@ -10,8 +10,11 @@ LOOKED = 8
 
 
 def at_doses(condition: Condition) -> dict[float, Condition]:
-    """Return a condition at other doses than its own; none where it is not one adapter's."""
-    match condition.adapters:
-        case ((name, _),):
+    """Return a condition at other doses than its own; none where it is not one adapter's or vector's."""
+    match condition.adapters, condition.steers:
+        case (), (steer,):
+            doses = {dose: replace(steer, dose=dose * steer.dose) for dose in DOSES}
+            return {dose: replace(condition, steers=(one,)) for dose, one in doses.items()}
+        case ((name, _),), ():
             return {dose: replace(condition, adapters=((name, dose),)) for dose in DOSES}
     return {}

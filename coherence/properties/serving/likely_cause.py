@@ -25,6 +25,7 @@ class Bounds(NamedTuple):
     max_scale: float
     min_cosine: float
     max_noise: float
+    max_elsewhere: float
 
 
 def likely_cause(sample: ServedSample, bounds: Bounds) -> str | None:
@@ -44,25 +45,42 @@ def _of_weights(sample: ServedSample, bounds: Bounds) -> str | None:
         return f"the base is another than here by {number(distance)} nats a token, as where it is quantized"
     if not sample.comparison.regime.layers:
         return None
-    slope, cosine = sample.effects.slope.value, sample.effects.cosine.value
-    if sample.nearest and sample.nearest[1] > max(cosine, bounds.min_cosine):
+    return _of_another_effect(sample, bounds) or _of_dose(sample, bounds)
+
+
+def _of_another_effect(sample: ServedSample, bounds: Bounds) -> str | None:
+    cosine = sample.effects.cosine.value
+    least = max(cosine, bounds.min_cosine)
+    if sample.nearest_elsewhere and sample.elsewhere.value > bounds.max_elsewhere:
+        where, alike = sample.nearest_elsewhere
+        # Another persona's vector is like its own at no block.
+        if alike > least:
+            return f"the vector acts {where}: the cosine of both effects is {number(alike)}"
+    if sample.nearest and sample.nearest[1] > least:
         name, alike = sample.nearest
         return f"what is served is {name}: the cosine of both effects is {number(alike)}"
     if abs(cosine) < _UNLIKE < sample.size:
         else_ = f"what is served does something else, {sample.size:.0%} as strongly"
         # Far beyond its scale an adapter does something else, too.
         return else_ + (as_where_far_too_large(DOSES[-1], sample.numbers) if sample.size > _FAR else "")
+    return None
+
+
+def _of_dose(sample: ServedSample, bounds: Bounds) -> str | None:
     if sample.curve is None:
         return None
-    dose = sample.curve.dose.value
+    dose, slope = sample.curve.dose.value, sample.effects.slope.value
     if bounds.min_dose <= slope <= bounds.max_dose and bounds.min_scale <= dose <= bounds.max_scale:
         return None
+    is_vector = bool(sample.comparison.elsewhere)
     if sample.unlike_any_dose > UNEXPLAINED and 0 < dose < DOSES[-1]:
+        left_out = "" if is_vector else ", as where some of its modules are left out"
         return (
             f"it acts as about {dose:.2g} times its scale would, but for {sample.unlike_any_dose:.0%} of its "
-            "effect, as where some of its modules are left out"
+            f"effect{left_out}"
         )
-    return likely(dose, slope, DOSES[-1], sample.numbers)
+    kind = "a vector" if is_vector else "an adapter"
+    return likely(dose, slope, DOSES[-1], sample.numbers, kind)
 
 
 def own_settings(sample: ServedSample) -> str:

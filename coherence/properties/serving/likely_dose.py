@@ -15,15 +15,18 @@ class Numbers(NamedTuple):
     scale: float
 
 
-def likely(dose: float, slope: float, most: float, numbers: Numbers | None) -> str | None:
+def likely(
+    dose: float, slope: float, most: float, numbers: Numbers | None, kind: str = "an adapter"
+) -> str | None:
     """Name what makes a served effect that of another dose; None where nothing is known to.
 
     `dose` is where it stands on the curve up to `most`, `slope` that of the effects.
+    `kind` says what the persona is put into the model by.
     """
     if slope < -0.1:
         return "its sign is turned round"
     if dose < 0.1:
-        return "the base is served in its place, as where an adapter is ignored or not loaded"
+        return f"the base is served in its place, as where {kind} is ignored or not loaded"
     if dose >= most:
         return f"it acts {most:g} times as strongly or more{as_where_far_too_large(most, numbers)}"
     near = [mistake for factor, mistake in _mistakes(numbers) if abs(log(dose / factor)) < log(_ALIKE)]

@@ -16,7 +16,7 @@ from coherence.properties.criterion import exact, held
 from coherence.properties.eligibility import cast, require_probes
 from coherence.properties.markers import marks
 from coherence.properties.property import Property
-from coherence.properties.ranges import ANY, COSINE, SIZE
+from coherence.properties.ranges import ANY, COSINE, SHARE, SIZE
 from coherence.properties.serving.likely_cause import UNEXPLAINED, Bounds, likely_cause, own_settings
 from coherence.properties.serving.served_comparison import ServedComparison
 from coherence.properties.serving.served_sample import ServedSample
@@ -28,7 +28,7 @@ from coherence.vocabulary.release import NO_SERVER
 
 LEAST_PROBES = 4
 
-_LAYERS = frozenset({"prompt", "adapter"})
+_LAYERS = frozenset({"prompt", "adapter", "steering"})
 _SHOWN = 3
 
 
@@ -65,7 +65,7 @@ class ServedCase(Case[ServedSample]):
             *here.served(here.served_condition),
         ]
         if here.curve:
-            yield here.at_doses
+            yield [*here.at_doses, *here.at_places]
         yield self._of_server()
         if self._judges_words:
             yield [*here.replies, *here.own_replies]
@@ -85,6 +85,8 @@ class ServedCase(Case[ServedSample]):
         yield self._dose(sample)
         if self.comparison.curve:
             yield self._scale(sample)
+        if self.comparison.elsewhere:
+            yield self._elsewhere(sample)
         yield self._cosine(sample)
         yield from self._by_server(sample)
         if self.spec.max_difference is not None:
@@ -104,7 +106,7 @@ class ServedCase(Case[ServedSample]):
     def controls(self) -> Mapping[str, Sequence["ServedCase"]]:
         """Serve nothing in its place, and another persona."""
         controls = {NOTHING: self.scene.bare}
-        others = [*self.comparison.others.items()][:1]
+        others = [*self.comparison.others_at_server.items()][:1]
         controls |= {f"{name} by {self.comparison.regime}": condition for name, condition in others}
         return {
             name: [replace(self, comparison=replace(self.comparison, served_condition=condition))]
@@ -164,6 +166,13 @@ class ServedCase(Case[ServedSample]):
         key = "max_scale" if scale.value > self.spec.max_scale else "min_scale"
         return held("scale", scale, sample.looked, *bounds, sample.unexposed, key=key)
 
+    def _elsewhere(self, sample: ServedSample) -> Criterion:
+        share = Interval.unknown() if sample.unexposed else sample.elsewhere
+        most, key = self.spec.max_elsewhere, "max_elsewhere"
+        return held(
+            "fit of another block", share, sample.looked, at_most=most, unreliable=sample.unexposed, key=key
+        )
+
     def _cosine(self, sample: ServedSample) -> Criterion:
         cosine = Interval.unknown() if sample.unexposed else sample.effects.cosine
         least = self.spec.min_cosine
@@ -218,6 +227,7 @@ class ServedCase(Case[ServedSample]):
                 self.spec.max_scale,
                 self.spec.min_cosine,
                 self.spec.max_noise,
+                self.spec.max_elsewhere,
             ),
         )
         if cause is None and self._judges_settings and sample.changed.mean() > self.spec.max_changed:
@@ -311,8 +321,8 @@ class ServedPersona(Property):
     regimes: tuple[Regime, ...] | None = Field(
         None,
         min_length=1,
-        description="Regimes that are served: of prompt, adapter or both, and bare, which is the server's "
-        "base under its own name; default: those of the suite.",
+        description="Regimes that are served: prompt, adapter, steering or a stack, and bare, which is the "
+        "server's base under its own name; default: those of the suite.",
     )
     min_dose: Annotated[float, ANY] = Field(0.9, description="Least effect slope.")
     max_dose: Annotated[float, ANY] = Field(1.1, description="Largest effect slope.")
@@ -323,6 +333,13 @@ class ServedPersona(Property):
         description="Least scale that would do what is served, 1 being the adapter's own.",
     )
     max_scale: Annotated[float, ANY] = Field(1.4, gt=1, le=4, description="Largest such scale.")
+    max_elsewhere: Annotated[float, SHARE] = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Largest fit of another block than a vector's own, be it that before, that behind or all "
+        "of them: 0 where its own explains what is served, and 1 where another does.",
+    )
     min_cosine: Annotated[float, COSINE] = Field(
         0.9, ge=-1, le=1, description="Least cosine of the served effect and the one here, over all tokens."
     )
@@ -363,17 +380,25 @@ class ServedPersona(Property):
         for regime in regimes:
             if not self._can_be(regime):
                 raise SuiteError(
-                    f"a server has no regime {regime}; expected bare, prompt, adapter or prompt+adapter"
+                    f"a server has no regime {regime}; expected bare, prompt, adapter, steering or a stack"
                 )
         cases = chain.from_iterable(self._cases(scene, regime) for regime in regimes)
-        return self.at_least_one(cases, "that a server could have: with a prompt or an adapter")
+        return self.at_least_one(
+            cases, "that a server could have: with a prompt, an adapter, or a vector that `steered` names"
+        )
 
     def _cases(self, scene: Scene, regime: Regime) -> Iterator[Case]:
         if regime == Regime.BARE:
             bare = ServedComparison(scene, "base", regime, scene.bare, scene.bare)
             yield BareCase(bare.persona, str(regime), self, bare)
             return
-        for persona in cast(self.personas, scene, scene.supporting([regime]).__contains__):
+        able = {one for one in scene.supporting([regime]) if _is_placed(scene, one, regime)}
+        for persona in cast(self.personas, scene, able.__contains__):
+            if not _is_placed(scene, persona, regime):
+                raise SuiteError(
+                    f"the vector {scene.vector_of(persona)!r} of persona {persona!r} has no place at the "
+                    "server; expected its URL or name in `steered`, under `served`"
+                )
             condition = scene.condition(persona, regime)
             comparison = ServedComparison(scene, persona, regime, condition, condition)
             yield ServedCase(persona, str(regime), self, comparison)
@@ -381,3 +406,11 @@ class ServedPersona(Property):
     @staticmethod
     def _can_be(regime: Regime) -> bool:
         return regime.layers <= _LAYERS
+
+
+def _is_placed(scene: Scene, persona: str, regime: Regime) -> bool:
+    """Whether a server is named for the persona's vector, where the regime takes it."""
+    served = scene.release.served
+    return "steering" not in regime.layers or (
+        served is not None and scene.vector_of(persona) in served.steered
+    )

@@ -7,6 +7,7 @@ from functools import cached_property
 from coherence.plan import (
     AdapterNumbers,
     Condition,
+    Elsewhere,
     Likelihood,
     Measurement,
     PromptIds,
@@ -41,6 +42,11 @@ class ServedComparison:
     def at_doses(self) -> list[Measurement]:
         """The same replies at other doses."""
         return self._looked_at(self.curve.values())
+
+    @cached_property
+    def at_places(self) -> list[Measurement]:
+        """The same replies with the vector at other blocks."""
+        return self._looked_at(self.elsewhere.values())
 
     @cached_property
     def likely_causes(self) -> list[Measurement]:
@@ -105,8 +111,17 @@ class ServedComparison:
 
     @cached_property
     def curve(self) -> dict[float, Condition]:
-        """The persona at other doses than its own, where it has an adapter."""
+        """The persona at other doses than its own, where it has an adapter or a vector."""
         return at_doses(self.condition)
+
+    @cached_property
+    def elsewhere(self) -> dict[Elsewhere, Condition]:
+        """Its vector where it does not belong, where that is all that it has."""
+        if not self.condition.steers or not self.curve:
+            return {}
+        (steer,) = self.condition.steers
+        moved = {where: replace(steer, elsewhere=where) for where in Elsewhere}
+        return {where: replace(self.condition, steers=(one,)) for where, one in moved.items()}
 
     @cached_property
     def others(self) -> dict[str, Condition]:
@@ -117,9 +132,21 @@ class ServedComparison:
         return {name: one for name, one in conditions.items() if one != self.condition}
 
     @cached_property
+    def others_at_server(self) -> dict[str, Condition]:
+        """Those of them that the server may have: of vectors, not all have a place there."""
+        served = self.scene.release.served
+        places = served.steered if served else {}
+        return {
+            name: one
+            for name, one in self.others.items()
+            if all(steer.vector in places for steer in one.steers)
+        }
+
+    @cached_property
     def numbers(self) -> AdapterNumbers | None:
         """What its adapter's config says of its scale, where it has an adapter."""
-        return AdapterNumbers(Condition(None, adapters=self.condition.adapters)) if self.curve else None
+        adapters = self.condition.adapters
+        return AdapterNumbers(Condition(None, adapters=adapters)) if adapters and self.curve else None
 
     @cached_property
     def system(self) -> str | None:

@@ -9,7 +9,7 @@ from math import isnan
 import numpy as np
 
 from coherence.errors import NotExposedError
-from coherence.plan import Answer, Condition, Likelihood, Record, Served
+from coherence.plan import Answer, Condition, Elsewhere, Likelihood, Record, Served
 from coherence.properties.serving.at_doses import LOOKED
 from coherence.properties.serving.likely_dose import Numbers
 from coherence.properties.serving.otherwise_written import divergence
@@ -18,7 +18,7 @@ from coherence.statistics.dose_curve import DoseCurve
 from coherence.statistics.effect_slope import Effects
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import positive_mean
+from coherence.statistics.jackknife import positive_mean, positive_ratio
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,42 @@ class ServedSample:
     @cached_property
     def _effects_of_others(self) -> dict[str, list[Array]]:
         return {name: self._effect_looked_at(one) for name, one in self.comparison.others.items()}
+
+    @cached_property
+    def _elsewhere(self) -> dict[Elsewhere, list[Array]]:
+        """Effects of the vector where it does not belong; there is no block after the last."""
+        return {
+            where: self._effect_looked_at(condition)
+            for where, condition in self.comparison.elsewhere.items()
+            if not any(
+                self.record.problem(self.comparison.likelihoods(condition)[row]) for row in self._looked
+            )
+        }
+
+    @cached_property
+    def nearest_elsewhere(self) -> tuple[Elsewhere, float] | None:
+        """Where else the vector does what is most like what is served, and the cosine of both effects."""
+        left = {where: _squares(self._served_looked_at, one) for where, one in self._elsewhere.items()}
+        if not left:
+            return None
+        where = min(left, key=lambda one: left[one])
+        clusters = self.clusters[: len(self._looked)]
+        return where, Effects.of(self._served_looked_at, self._elsewhere[where], clusters).cosine.value
+
+    @cached_property
+    def elsewhere(self) -> Interval:
+        """What its own place leaves of the served effect, as a share of that and of what the other leaves.
+
+        0: its own explains all, at some dose; 1: the other does.
+        """
+        if self.curve is None or self.nearest_elsewhere is None:
+            return Interval.unknown()
+        moved = self._elsewhere[self.nearest_elsewhere[0]]
+        own = self.curve.left_by_probe
+        other = np.array(
+            [_squares([one], [two]) for one, two in zip(self._served_looked_at, moved, strict=True)]
+        )
+        return positive_ratio(own, own + other, self.clusters[: len(self._looked)])
 
     @property
     def _served_looked_at(self) -> list[Array]:

@@ -14,6 +14,7 @@ from coherence.engine.artefacts.keys import extract_key, key_of, norms_key, temp
 from coherence.plan import (
     Condition,
     Divergence,
+    Elsewhere,
     Extract,
     LawName,
     LawSearch,
@@ -395,5 +396,11 @@ def test_where_a_vector_is_put_and_on_which_tokens_is_part_of_a_key(ship: Callab
     def put(**how: object) -> str:
         return key(reply(replace(condition(), steers=(Steer("pirate", 0.5, **how),))), ship())
 
-    ways = ({}, {"at": Site(1, "post")}, {"at": Site(2, "post")}, {"tokens": Tokens.REPLY})
+    ways: tuple[dict[str, object], ...] = (
+        {},
+        {"at": Site(1, "post")},
+        {"at": Site(2, "post")},
+        {"tokens": Tokens.REPLY},
+        *({"elsewhere": where} for where in Elsewhere),
+    )
     assert len({put(**how) for how in ways}) == len(ways)

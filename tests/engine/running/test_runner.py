@@ -22,7 +22,7 @@ from coherence.engine.model.host import Host
 from coherence.engine.requests.job import Job
 from coherence.engine.running.runner import Runner
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError, Place
-from coherence.plan import CALIBRATION, NEUTRAL, Answer, Condition, Extract, Reading, Reply, Steer
+from coherence.plan import CALIBRATION, NEUTRAL, Answer, Condition, Elsewhere, Extract, Reading, Reply, Steer
 from coherence.store import Store
 from coherence.vocabulary import Decoding, Position, Probe, Prompt, Site, VectorSource
 
@@ -446,6 +446,37 @@ def test_a_vector_put_at_another_site_is_as_long_as_a_dose_is_there(ship: Ship, 
     assert close(delta.numpy(), 0.5 * norms(runner)[1] * load_file(path)["vector"])
     with pytest.raises(MeasurementError, match=r"resid_post\.9 lies beyond the model, whose last site is"):
         deltas("resid_post.9")
+
+
+def test_a_vector_elsewhere_is_as_long_as_at_its_own_site(ship: Ship, tiny_vector: Make) -> None:
+    runner = ship(vectors={"pirate": tiny_vector("pirate", site="resid_post.2")})
+
+    def deltas(elsewhere: Elsewhere | None) -> dict[int, torch.Tensor]:
+        return runner.builder.deltas(replace(BARE, steers=(Steer("pirate", 0.5, elsewhere=elsewhere),)))
+
+    (own,) = deltas(None).values()
+    for where, depths in ((Elsewhere.EARLIER, [2]), (Elsewhere.LATER, [4]), (Elsewhere.EVERY, [1, 2, 3, 4])):
+        found = deltas(where)
+        assert [*found] == depths
+        assert all(torch.equal(delta, own) for delta in found.values())
+
+
+def test_there_is_no_block_after_the_last_and_no_one_direction_of_several(
+    ship: Ship, tiny_vector: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "stack.npy"
+    np.save(path, np.random.default_rng(0).standard_normal((4, ship().host.width)).astype(np.float32))
+    stack = {"path": str(path), "layers": "block_outputs", "sites": "resid_post.0..1"}
+    runner = ship(vectors={"last": tiny_vector("last", site="resid_post.3"), "stack": stack})
+
+    def deltas(vector: str, elsewhere: Elsewhere) -> dict[int, torch.Tensor]:
+        return runner.builder.deltas(replace(BARE, steers=(Steer(vector, 0.5, elsewhere=elsewhere),)))
+
+    with pytest.raises(MeasurementError, match="the vector 'last' has no site a block later than its own"):
+        deltas("last", Elsewhere.LATER)
+    with pytest.raises(MeasurementError, match="the vector 'stack' acts at several sites, each in its own"):
+        deltas("stack", Elsewhere.EVERY)
+    assert [*deltas("stack", Elsewhere.LATER)] == [2, 3]
 
 
 def test_a_vector_with_a_direction_for_each_site_cannot_be_put_at_one(ship: Ship, tmp_path: Path) -> None:

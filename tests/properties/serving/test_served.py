@@ -9,6 +9,7 @@ from coherence.errors import MeasurementError, NotExposedError, ServerError, Sui
 from coherence.plan import (
     AdapterNumbers,
     Answer,
+    Elsewhere,
     Likelihood,
     PromptIds,
     Record,
@@ -19,19 +20,22 @@ from coherence.plan import (
 )
 from coherence.properties.serving.served import ServedPersona
 from coherence.vocabulary import Decoding, Marker, Persona, Probe, Regime, Release, Verdict
-from coherence.vocabulary.release import ServedAt
+from coherence.vocabulary.release import ServedAt, VectorSource
 
 PROBES = tuple(Probe(id=f"q{i}", text=f"Question {i}?") for i in range(16))
-BARE, PROMPT, ADAPTER, STEERING = map(Regime.parse, ("bare", "prompt", "adapter", "steering"))
+BARE, PROMPT, ADAPTER, STEERING, CAPPED = map(
+    Regime.parse, ("bare", "prompt", "adapter", "steering", "prompt+cap")
+)
 TOKENS = 20
 HIDDEN = NotExposedError("log-probabilities of a prompt: not exposed by http://127.0.0.1:1 (openai)")
 
 
-def a_scene(served=True, regimes=(ADAPTER,)):
+def a_scene(served=True, regimes=(ADAPTER,), steered=None):
     return Scene(
         release=Release(
             adapters={"pirate": "adapters/pirate", "counsel": "adapters/counsel"},
-            served=ServedAt(url="http://127.0.0.1:1") if served else None,
+            vectors={name: VectorSource(path=f"{name}.safetensors") for name in ("pirate", "counsel")},
+            served=ServedAt(url="http://127.0.0.1:1", steered=steered or {}) if served else None,
         ),
         personas={
             "pirate": Persona(prompt="Be a pirate.", markers=(Marker(text="arr"),)),
@@ -111,6 +115,38 @@ class World:
             return np.array([16, 32, 2.0], np.float32)
         assert isinstance(one, Reply)
         return Answer("Arr!", tuple(range(TOKENS)))
+
+
+class Steered(World):
+    """The same with vectors, which the server puts `elsewhere`, or does not."""
+
+    def __init__(self, elsewhere=None, blocks=None, **fields):
+        super().__init__(**fields)
+        self.elsewhere, self.blocks = elsewhere, blocks
+
+    def at_server(self, one):
+        condition = one.condition
+        if condition.steers and self.elsewhere and isinstance(one.of, Likelihood):
+            steers = tuple(replace(steer, elsewhere=self.elsewhere) for steer in condition.steers)
+            one = replace(one, of=replace(one.of, condition=replace(condition, steers=steers)))
+        return super().at_server(one)
+
+    def likelihood(self, condition, probe, dose):
+        values = super().likelihood(replace(condition, steers=()), probe, dose).astype(np.float64)
+        for steer in condition.steers:
+            moved = 0.0 if steer.elsewhere is None else 0.3 * effect(f"{steer.elsewhere}", probe)
+            values += np.tanh(2 * steer.dose * dose * (effect(steer.vector, probe) + moved))
+        return values.astype(np.float32)
+
+    def value(self, one):
+        # There is no block after the last.
+        if (
+            isinstance(one, Likelihood)
+            and any(steer.elsewhere is Elsewhere.LATER for steer in one.condition.steers)
+            and self.blocks == "last"
+        ):
+            return MeasurementError("the vector 'pirate' has no site a block later than its own")
+        return super().value(one)
 
 
 class Certain(World):
@@ -207,6 +243,59 @@ def test_a_prompted_persona_in_the_place_of_the_base_does_not_pass():
     ((name, (control,)),) = case.controls().items()
     assert name == "pirate by prompt"
     assert control.judge(World().record(control), 0).verdict is Verdict.FAIL
+
+
+PLACES = {"pirate": "http://127.0.0.1:2"}
+
+
+def judged_steered(world, steered=PLACES, **fields):
+    scene = a_scene(regimes=(STEERING,), steered=steered)
+    (case,) = served(regimes=(STEERING,), **fields).cases(scene)
+    assert case.persona == "pirate"
+    return case.judge(world.record(case), 0)
+
+
+@pytest.mark.parametrize("blocks", [None, "last"])
+def test_a_vector_that_is_where_it_belongs_passes(blocks):
+    evidence = judged_steered(Steered(blocks=blocks))
+    assert evidence.verdict is Verdict.PASS
+    assert evidence.fact == "pirate by steering has 100% of its effect at the server"
+    assert criterion(evidence, "fit of another block").estimate.value < 0.01
+    assert criterion(evidence, "scale").estimate.value == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("elsewhere", [*Elsewhere])
+def test_a_vector_at_another_block_fails_and_is_said_to_be_there(elsewhere):
+    evidence = judged_steered(Steered(elsewhere))
+    found = criterion(evidence, "fit of another block")
+    assert (found.verdict, found.key) == (Verdict.FAIL, "max_elsewhere")
+    assert found.estimate.value > 0.95
+    # It is much like its own effect: no other criterion need see it.
+    assert criterion(evidence, "cosine of effects").verdict is Verdict.PASS
+    assert str(evidence.cause).startswith(f"the vector acts {elsewhere}: the cosine of both effects is 1.00")
+
+
+@pytest.mark.parametrize(
+    ("dose", "said"),
+    [(0.0, "as where a vector is ignored or not loaded"), (2.0, "it is applied twice"), (0.5, "half of it")],
+)
+def test_another_dose_of_a_vector_fails_and_has_its_cause(dose, said):
+    evidence = judged_steered(Steered(dose=dose))
+    assert evidence.verdict is Verdict.FAIL
+    assert said in str(evidence.cause)
+    assert criterion(evidence, "fit of another block").verdict is not Verdict.FAIL
+
+
+def test_controls_of_a_vector_are_of_those_that_have_a_place():
+    def controls(steered):
+        scene = a_scene(regimes=(STEERING,), steered=steered)
+        return [*served(regimes=(STEERING,), personas=("pirate",)).cases(scene)[0].controls()]
+
+    assert controls(PLACES) == ["nothing in its place"]
+    assert controls(PLACES | {"counsel": "steered-counsel"}) == [
+        "nothing in its place",
+        "counsel by steering",
+    ]
 
 
 def test_another_adapter_under_its_name_is_named():
@@ -344,8 +433,13 @@ def test_each_regime_that_a_server_can_have_is_a_case():
         (a_scene(served=False), {}, "the release names no server"),
         (
             a_scene(),
-            {"regimes": (STEERING,)},
-            "a server has no regime steering; expected bare, prompt, adapter or prompt.adapter",
+            {"regimes": (CAPPED,)},
+            "a server has no regime prompt.cap; expected bare, prompt, adapter, steering or a stack",
+        ),
+        (
+            a_scene(),
+            {"regimes": (STEERING,), "personas": ("counsel",)},
+            "the vector 'counsel' of persona 'counsel' has no place at the server; expected its URL or name",
         ),
         (a_scene(regimes=(STEERING,)), {}, "that a server could have"),
     ],
