@@ -156,7 +156,8 @@ class ServedSample:
         other = np.array(
             [_squares([one], [two]) for one, two in zip(self._served_looked_at, moved, strict=True)]
         )
-        return positive_ratio(own, own + other, self.clusters[: len(self._looked)])
+        share = positive_ratio(own, own + other, self.clusters[: len(self._looked)])
+        return replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
 
     @property
     def _served_looked_at(self) -> list[Array]:
