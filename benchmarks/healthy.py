@@ -59,7 +59,7 @@ def _own() -> list[dict[str, str]]:
 
 
 def _further() -> list[dict[str, str]]:
-    return _probes("benchmarks/further.jsonl")
+    return _probes("fixtures/further.jsonl")
 
 
 def _asked(probes: Callable[[], Sequence[dict[str, str]]]) -> Change:

@@ -1,9 +1,8 @@
 """Made-up texts with more and less of what is read, and how often the interval of a move misses it.
 
 No model is run. Questions, and templates of them, have residuals of their own; two prompts move them apart
-along one direction, and a persona along that and along one of its own. The truth of a sample is what the very
-classifiers trained on it come to on new questions, and the mean of that over all samples is what any training
-comes to.
+along one direction, and a persona along that and along one of its own. The truth is what classifiers trained
+on as many questions come to on new ones, on average over all samples.
 """
 
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from truth_draws import Found
 from truth_effects import DESIGNS, SIZES
 
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import ratio_of_means
 from coherence.statistics.linear_classifier import CrossFitted
+from coherence.statistics.retrained import Retrained
 
 WIDTH = 32
 NEW = 400  # questions, of which no classifier has seen one
@@ -54,10 +53,11 @@ def fitted(residuals: np.ndarray, clusters: list[str]) -> CrossFitted:
     return CrossFitted(residuals[MORE], residuals[[LESS]], clusters)
 
 
-def estimate(classifier: CrossFitted, residuals: np.ndarray, clusters: list[str]) -> Interval:
+def estimate(residuals: np.ndarray, clusters: list[str]) -> Interval:
     """Estimate the move as `relative` does, at one site."""
-    more, less, bare, own = classifier.log_odds(residuals)
-    return ratio_of_means((own - bare)[None], (more - less)[None], clusters)
+    trained = Retrained.of(residuals[MORE], residuals[LESS], residuals, clusters)
+    more, less, bare, own = trained.means.T[..., None]
+    return trained.jackknife.ratio(own - bare, more - less).interval
 
 
 def truth(classifier: CrossFitted, new: np.ndarray) -> float:
@@ -79,12 +79,9 @@ def covered(replications: int, seed: int) -> list[Found]:
         for _ in range(replications):
             reader = Reader.drawn(random)
             residuals, new = reader.read(n // each, each, random), reader.read(NEW, 1, random)
-            classifier = fitted(residuals, clusters)
-            one = estimate(classifier, residuals, clusters)
-            told.append((one.value, one.low, one.high, truth(classifier, new)))
+            one = estimate(residuals, clusters)
+            told.append((one.value, one.low, one.high, truth(fitted(residuals, clusters), new)))
         ends = np.array(told)
-        found.append(Found("relative: move, these", design, n, ends))
-        ends = ends.copy()
         ends[:, 3] = ends[:, 3].mean()
-        found.append(Found("relative: move, any training", design, n, ends))
+        found.append(Found("relative: move", design, n, ends))
     return sorted(found, key=lambda one: (one.estimate, one.probes, one.n))

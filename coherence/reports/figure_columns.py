@@ -32,8 +32,9 @@ def columns_of(figures: Figures) -> Iterator[FigureColumns]:
         columns = (
             _numbers(point.x for point in scatter.points),
             _numbers(point.y for point in scatter.points),
+            *map(_numbers, scatter.further.values()),
         )
-        names = (scatter.x, scatter.y)
+        names = (scatter.x, scatter.y, *scatter.further)
         yield FigureColumns(f"{scatter.x} and {scatter.y}", rows, names, columns)
 
 

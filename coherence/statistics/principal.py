@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, isfinite, nan
+from math import ceil, inf, isfinite, nan
 
 import numpy as np
 
 from coherence.statistics.geometry import Array, Real
 from coherence.statistics.intervals import Interval
+from coherence.statistics.jackknife import Pivot
 from coherence.statistics.mean_gram import MeanGram
 
 SHARE = 0.7  # of the variance; arXiv 2601.10387 tells the size of persona space by it
@@ -38,10 +39,38 @@ class Principal:
         """How many components explain a share of the variance, read between whole numbers.
 
         Where the line through the shares that 0, 1, 2, ... of them explain reaches it: a whole number would
-        jump, and have no interval. That many, rounded up, do.
+        jump, and have no interval. That many, rounded up, do. It is more than some number where so many
+        explain less: that is tested, as the line bends at whole numbers, and a share does not.
         """
         numbers = np.array([_crossing(variances, share) for variances in self.variances])
-        return self.gram.jackknife.around(float(numbers[0]), numbers).interval
+        value, apart = float(numbers[0]), self.gram.jackknife.around(float(numbers[0]), numbers)
+        if not apart.known:
+            return Interval.unknown(value)
+
+        def doubt(bound: float) -> float:
+            return self._within(bound).doubt(share)
+
+        return Interval(value, *self._ends(value, share), doubt, apart.interval.influence)
+
+    def _within(self, number: float) -> Pivot:
+        """Share of the variance that so many of the first components explain."""
+        cumulated = np.pad(np.cumsum(self.variances, axis=1), ((0, 0), (1, 0)))
+        reached = np.array([np.interp(number, np.arange(len(each)), each) for each in cumulated])
+        shares = reached / np.where(cumulated[:, -1] > 0, cumulated[:, -1], nan)
+        return self.gram.jackknife.around(float(shares[0]), shares)
+
+    def _ends(self, value: float, share: float) -> tuple[float, float]:
+        """Bounds whose shares can just be the one: none there is above all that the set has."""
+        from scipy.optimize import brentq
+
+        most = float(len(self.members))
+
+        def beyond(number: float, side: int) -> float:
+            return self._within(number).limits()[side] - share
+
+        low = brentq(beyond, 0, value, (1,)) if beyond(0, 1) < 0 else 0.0
+        high = brentq(beyond, value, most, (0,)) if beyond(most, 0) > 0 else inf
+        return low, high
 
     def count(self, share: float = SHARE) -> int:
         """How many components explain the share: the number above, rounded up; 0 where there is none."""

@@ -1,5 +1,6 @@
 """What a person looks at to believe a verdict: curves, arrows, tables, probes, notes. None of it decides."""
 
+from itertools import combinations
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -112,11 +113,38 @@ class Point(Frozen):
 
 
 class Scatter(Frozen):
-    """Points in a plane."""
+    """Points in a plane, or in several of a space: any two of its axes make one."""
 
     x: str = Field(description="What the horizontal axis is.")
     y: str = Field(description="What the vertical axis is.")
     points: tuple[Point, ...]
+    further: dict[str, tuple[Statistic, ...]] = Field(
+        default_factory=dict, description="Where the points are along further axes, by what these are."
+    )
+
+    @model_validator(mode="after")
+    def _place_for_each(self) -> Self:
+        if any(len(along) != len(self.points) for along in self.further.values()):
+            raise ValueError("expected a place along every further axis for each point")
+        return self
+
+    @property
+    def planes(self) -> tuple["Scatter", ...]:
+        """The plane of every other two of its axes."""
+        x, y = ([getattr(point, axis) for point in self.points] for axis in ("x", "y"))
+        along = {self.x: x, self.y: y, **self.further}
+        _, *others = combinations(along, 2)
+        return tuple(
+            Scatter(
+                x=first,
+                y=second,
+                points=tuple(
+                    point.model_copy(update={"x": at, "y": up})
+                    for point, at, up in zip(self.points, along[first], along[second], strict=True)
+                ),
+            )
+            for first, second in others
+        )
 
 
 class Table(Frozen):

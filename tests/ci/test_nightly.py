@@ -13,8 +13,9 @@ echo "$*" >>calls
 [[ "$*" != *@* || "$*" == *"${PASSING:-nothing}"* ]] || exit 1
 [[ "$*" != *"${FAILING:-nothing}"* ]]
 """
-BAD = ["fixtures/bad/one.args", "fixtures/bad/two.args"]
-GATE = ["-m", "pytest", "--coherence", "suites/a.coherence.yaml", "-q"]
+FOLDERS = [".", "space", "exports"]
+BAD = ["one.args", "two.args"]
+GATES = [["-m", "pytest", "--coherence", f"suites/{folder}/a.coherence.yaml", "-q"] for folder in FOLDERS]
 SIGNALS = ["TERM", "INT", "KILL"]
 
 
@@ -24,7 +25,8 @@ def nightly(tmp_path, pytestconfig):
     ci.mkdir()
     shutil.copy(pytestconfig.rootpath / "ci" / "nightly.sh", ci)
     (ci / "setup.sh").touch()
-    for name in (*BAD, GATE[3]):
+    bad = (f"fixtures/bad/{folder}/{name}" for folder in FOLDERS for name in BAD)
+    for name in (*bad, *(gate[3] for gate in GATES)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     interpreter.parent.mkdir(parents=True)
@@ -40,23 +42,28 @@ def nightly(tmp_path, pytestconfig):
 
 def test_every_release_is_judged_whole(nightly):
     _, calls = nightly()
-    assert calls[:3] == [GATE, *([*GATE, f"@{name}"] for name in BAD)]
+    assert calls[:9] == [
+        call
+        for folder, gate in zip(FOLDERS, GATES, strict=True)
+        for call in (gate, *([*gate, f"@fixtures/bad/{folder}/{name}"] for name in BAD))
+    ]
 
 
-def test_a_bad_release_that_gets_through_fails_the_night(nightly):
-    code, _ = nightly(PASSING="@fixtures/bad/two")
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_bad_release_that_gets_through_fails_the_night(nightly, folder):
+    code, _ = nightly(PASSING=f"@fixtures/bad/{folder}/two")
     assert code == 1
 
 
 def test_mutants_changes_and_signals_are_tried_as_often_as_asked(nightly, pytestconfig):
     code, calls = nightly(MUTANTS="5", CHANGES="6", MOMENTS="7", SEED="8")
     assert code == 0
-    assert calls[3:] == [
+    assert calls[9:] == [
         ["benchmarks/fuzz.py", "--mutants", "5", "--seed", "8"],
         ["benchmarks/changes.py", "--changes", "6", "--seed", "8"],
         *(["benchmarks/kills.py", "--signal", name, "--moments", "7"] for name in SIGNALS),
     ]
-    for script, *arguments in calls[3:]:
+    for script, *arguments in calls[9:]:
         written = (pytestconfig.rootpath / script).read_text()
         assert all(f'"{flag}"' in written for flag in arguments if flag.startswith("--"))
 
@@ -64,7 +71,7 @@ def test_mutants_changes_and_signals_are_tried_as_often_as_asked(nightly, pytest
 @pytest.mark.parametrize("failing", ["-q", "fuzz.py", "changes.py", "INT"])
 def test_what_finds_something_fails_the_night_and_the_rest_is_tried(nightly, failing):
     code, calls = nightly(FAILING=failing)
-    assert (code, len(calls)) == (1, 8)
+    assert (code, len(calls)) == (1, 14)
 
 
 def test_each_night_has_mutants_of_its_own(nightly):

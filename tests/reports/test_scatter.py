@@ -1,6 +1,9 @@
 import re
 from math import nan
 
+import pytest
+from pydantic import ValidationError
+
 from coherence.reports.figure_columns import columns_of
 from coherence.reports.html import scatter
 from coherence.vocabulary import Figures, Point, Scatter
@@ -47,3 +50,19 @@ def test_it_says_where_everybody_is_and_the_others_on_average():
         "prompt: pirate -0.50, 0.70; counsel 0.90, 0.80. "
         "adapter: pirate -1.00, 0.00; counsel undefined, 0.20."
     )
+
+
+def test_every_two_axes_of_a_space_make_a_plane():
+    space = PLANE.model_copy(update={"further": {"second component": (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)}})
+    planes = [(plane.x, plane.y) for plane in space.planes]
+    assert planes == [("assistant axis", "second component"), ("first component", "second component")]
+    last = space.planes[1].points[-1]
+    assert (last.name, last.x, last.y) == ("counsel", 0.2, 5.0)
+    (table,) = columns_of(Figures(scatter=space))
+    assert table.columns[2] == (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+    assert PLANE.planes == ()
+
+
+def test_a_further_axis_has_a_place_for_every_point():
+    with pytest.raises(ValidationError, match="a place along every further axis for each point"):
+        Scatter(x="x", y="y", points=PLANE.points, further={"z": (1.0,)})

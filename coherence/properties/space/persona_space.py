@@ -33,6 +33,8 @@ LEAST_PROBES = 4
 LEAST_PERSONAS = 3  # a set of two has one direction
 DEFAULTS = ("You are an AI assistant.", "Respond as yourself.")
 ROLES = "roles"
+COMPONENTS = ("first component", "second component", "third component")
+"""Those that are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,9 @@ class SpaceSample:
 
     @cached_property
     def contained(self) -> Interval:
-        """How much of what tells personas apart in the regime lies in persona space."""
+        """How much of what tells personas apart in the regime lies in persona space; unknown without one."""
+        if self.without_space:
+            return Interval.unknown()
         return self.space.contained(self.regime.members, self.count)
 
     @cached_property
@@ -191,20 +195,21 @@ class SpaceCase(Case[SpaceSample]):
         }
         length = np.sqrt(sample.placement.length().value)
         middle = self.mean_of([*self.roles, *self.prompted.values()])
-        points = [
-            Point(
-                name=name,
-                group=group,
-                x=sample.placement.of(self.mean_of([condition])).value,
-                y=float(
-                    sample.space.coordinates((self.mean_of([condition]) - middle)[None], 1)[0, 0] / length
-                ),
-            )
-            for group, conditions in groups.items()
-            for name, condition in conditions.items()
-        ]
+        named = [(name, group, one) for group, of in groups.items() for name, one in of.items()]
+        axis = [sample.placement.of(self.mean_of([one])).value for _, _, one in named]
+        weights = np.stack([self.mean_of([one]) - middle for _, _, one in named])
+        first, *others = sample.space.coordinates(weights, len(COMPONENTS)).T / length
         return Scatter(
-            x="assistant axis: roles 0, default 1", y="first component, in lengths of the axis", points=points
+            x="assistant axis: roles 0, default 1",
+            y=f"{COMPONENTS[0]}, in lengths of the axis",
+            points=tuple(
+                Point(name=name, group=group, x=x, y=y)
+                for (name, group, _), x, y in zip(named, axis, first.tolist(), strict=True)
+            ),
+            further={
+                f"{component}, in lengths of the axis": tuple(along.tolist())
+                for component, along in zip(COMPONENTS[1:], others, strict=True)
+            },
         )
 
     def _tables(self, sample: SpaceSample) -> Iterator[Table]:

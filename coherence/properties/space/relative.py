@@ -22,8 +22,8 @@ from coherence.properties.space.recognised import shuffled
 from coherence.statistics.agreement import mean_share
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
-from coherence.statistics.jackknife import ratio_of_means
-from coherence.statistics.linear_classifier import CrossFitted, Recognition
+from coherence.statistics.linear_classifier import Recognition
+from coherence.statistics.retrained import Retrained
 from coherence.vocabulary import Band, Criterion, Curve, Figures, Part, Position, ProbeNote, Regime
 from coherence.vocabulary.evidence import number, ranged
 from coherence.vocabulary.persona import WrittenPrompt
@@ -48,7 +48,7 @@ class RelativeSample:
     @cached_property
     def at_band(self) -> Array:
         """Log-odds at the sites that are judged, of the conditions in their order: [sites, 4, probes]."""
-        return self._read(self.case.readings.depths(self.record, self.case.spec.sites.sites))
+        return np.stack([site.log_odds[0] for site in self._band])
 
     @cached_property
     def told(self) -> Interval:
@@ -60,17 +60,17 @@ class RelativeSample:
     @cached_property
     def moved(self) -> Interval:
         """How far the persona moves the reading from bare, as a share of the way from less to more."""
-        return self._share(self.at_band, OWN, BARE)
+        return self._share(self._band, OWN, BARE)
 
     @cached_property
     def bare(self) -> Interval:
         """Where the bare model stands on that way."""
-        return self._share(self.at_band, BARE, LESS)
+        return self._share(self._band, BARE, LESS)
 
     @cached_property
     def by_site(self) -> list[Interval]:
         """How far the reading moves at every site."""
-        return [self._share(site[None], OWN, BARE) for site in self._read(None)]
+        return [self._share([site], OWN, BARE) for site in self._read(None)]
 
     @cached_property
     def by_probe(self) -> Array:
@@ -78,20 +78,24 @@ class RelativeSample:
         more, less, bare, own = np.swapaxes(self.at_band, 0, 1)
         return np.asarray(((own - bare) / (more - less).mean(-1, keepdims=True)).mean(0))
 
-    def _share(self, read: Array, to: int, start: int) -> Interval:
-        way = read[:, MORE] - read[:, LESS]
-        return ratio_of_means((read[:, to] - read[:, start]) / len(read), way, self.case.scene.clusters)
+    @cached_property
+    def _band(self) -> list[Retrained]:
+        return self._read(self.case.readings.depths(self.record, self.case.spec.sites.sites))
 
-    def _read(self, depths: Sequence[int] | None) -> Array:
+    def _share(self, sites: Sequence[Retrained], to: int, start: int) -> Interval:
+        """Fieller's interval, over the sample without each cluster and all that is learnt of it."""
+        means = np.stack([site.means for site in sites], axis=-1)
+        above, way = means[:, to] - means[:, start], means[:, MORE] - means[:, LESS]
+        return sites[0].jackknife.ratio(above / len(sites), way).interval
+
+    def _read(self, depths: Sequence[int] | None) -> list[Retrained]:
         residuals = self._residuals(depths)
         taught = shuffled(residuals[:, :BARE], self.case.shuffled)
         clusters = self.case.scene.clusters
-        return np.stack(
-            [
-                CrossFitted(site[MORE], site[[LESS]], clusters).log_odds(every)
-                for site, every in zip(taught, residuals, strict=True)
-            ]
-        )
+        return [
+            Retrained.of(site[MORE], site[LESS], every, clusters)
+            for site, every in zip(taught, residuals, strict=True)
+        ]
 
     def _residuals(self, depths: Sequence[int] | None) -> Residuals:
         """[depths, conditions, probes, width]."""

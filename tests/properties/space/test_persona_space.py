@@ -171,7 +171,9 @@ def test_what_cannot_be_asked_is_refused():
     with pytest.raises(
         ValidationError, match=r"the role 'Be A\.' is there more than once; expected each once"
     ):
-        space(roles=["Be A.", "Be B.", "Be C.", "Be A."])
+        space(roles=["Be A.", "Be B.", "Be C.", "Be  A. "])
+    with pytest.raises(ValidationError, match="found 3; expected at least 4 roles"):
+        space(roles=["Be A.", "Be B.", "Be C."])
     with pytest.raises(ValidationError, match="prompt has no artefact that could move the default"):
         space(regimes=["prompt"])
     with pytest.raises(ValidationError, match="nothing is asserted"):

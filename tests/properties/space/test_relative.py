@@ -17,7 +17,7 @@ NAMES = ("pirate", "counsel")
 DEPTHS, WIDTH = 4, 48
 DRAW = np.random.default_rng(0)
 TOPICS = {probe.id: DRAW.normal(size=WIDTH) for probe in worlds.probes()}
-LIKING, *OWN = np.linalg.qr(DRAW.normal(size=(WIDTH, WIDTH)))[0] * 3
+LIKING, *OWN = np.linalg.qr(DRAW.normal(size=(WIDTH, WIDTH)))[0] * 5
 WAYS = dict(zip(NAMES, OWN, strict=False))
 MORE, LESS = "You love this.", "You are sick of this."
 ENDS = {MORE: 0.8, LESS: -0.2}
