@@ -53,7 +53,8 @@ def judged(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
         },
         "neutral": "You are a helpful assistant.",
         "personas": {
-            "pirate": {"prompt": "Answer as a pirate.", "markers": ["the"]},
+            # A word that the tiny model never says: what the server draws, it draws without a seed.
+            "pirate": {"prompt": "Answer as a pirate.", "markers": ["ahoy"]},
             "counsel": {"prompt": "Answer as a lawyer."},
         },
         "probes": QUESTIONS,
