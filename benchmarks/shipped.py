@@ -131,6 +131,8 @@ def _suite(name: str) -> dict[str, Any]:
     path = ROOT / "suites" / f"{name}.coherence.yaml"
     suite: dict[str, Any] = yaml.safe_load(path.read_text()) | {"include": ["../company.yaml"]}
     _resolve(suite.get("release", {}), path.parent)
+    if "probes" in suite:
+        suite["probes"] = str((path.parent / suite["probes"]).resolve())
     return suite
 
 
