@@ -45,7 +45,7 @@ class ServedModel:
         self.adapters = tuple(adapters)
         self._model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
         self._model.eval()  # type: ignore[no-untyped-call]
-        self._blocks: nn.ModuleList = self._model.get_decoder().layers
+        self._blocks: nn.ModuleList = self._model.get_decoder().layers  # type: ignore[no-untyped-call]
         self.window: int = self._model.config.max_position_embeddings
         self._linear = [one for one in self._model.modules() if isinstance(one, nn.Linear)]
         for name, folder in adapters.items():
