@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import truth_anchors
 import truth_classifier
+import truth_controls
 import truth_effects
 import truth_judges
 import truth_looks
@@ -204,6 +205,15 @@ def looks(replications: int, seed: int, keep: bool) -> None:
         truth_page.write_looks()
 
 
+def controls(replications: int, seed: int, keep: bool) -> None:
+    """Tell what looks at controls err by and save; no model is needed."""
+    lines = [asdict(one) for one in truth_controls.looked_at(replications, seed)]
+    table("looks at controls", tuple(lines[0]), [tuple(map(str, line.values())) for line in lines])
+    if keep:
+        _write(kept("controls"), lines)
+        truth_page.write_controls()
+
+
 DRAWN: dict[str, Callable[[int, int], Iterable[Found]]] = {
     "samples": lambda draws, seed: truth_rates.covered(draws, seed, "samples", truth_rates.SAMPLES),
     "effects": truth_effects.covered,
@@ -222,6 +232,7 @@ MADE_UP: dict[str, Callable[[int, int, bool], None]] = {
     **{command: partial(drawn, command) for command in DRAWN},
     "padding": tell_padding,
     "looks": looks,
+    "controls": controls,
 }
 """What takes no model, by the command: told of so many replications and a seed, and kept or not."""
 

@@ -118,6 +118,28 @@ def write_looks() -> None:
     _between("looks", said, _lines(lines))
 
 
+def write_controls() -> None:
+    """Put what looks at controls err by and save between marks of their own."""
+    rows = _read(kept("controls"))
+    places = list(dict.fromkeys(row["truth"] for row in rows))
+    cells = {(row["sample"], row["n"], row["truth"]): row for row in rows}
+    lines = [["sample", "probes", *places], ["---"] * (2 + len(places))]
+    for sample, n in dict.fromkeys((row["sample"], row["n"]) for row in rows):
+        told = (cells[sample, n, place] for place in places)
+        lines.append([sample, n, *map(_passing, told)])
+    said = (
+        "Controls in percent that pass by all probes, that pass where they are looked at, and probes "
+        "measured on average, by where the truth is, in standard errors of all probes; "
+        f"{rows[0]['replications']} replications:"
+    )
+    _between("controls", said, _lines(lines))
+
+
+def _passing(row: Line) -> str:
+    by_all, looked = (100 * float(row[share]) for share in ("passes_by_all", "passes"))
+    return f"{by_all:.1f}, {looked:.1f}; {float(row['probes']):.1f}"
+
+
 def _shares(rows: Iterable[Line], column: str, effect: str, suites: Iterable[str]) -> list[str]:
     found = {row["suite"]: float(row[column]) for row in rows if row["effect"] == effect}
     return [f"{100 * found[suite]:.1f}" for suite in suites]
@@ -179,3 +201,4 @@ if __name__ == "__main__":
         write_drawn(command)
     write_padding()
     write_looks()
+    write_controls()

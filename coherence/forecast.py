@@ -1,14 +1,15 @@
 """What a run would measure, without a model: tokens and arithmetic by property and persona, and for whom."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
 from coherence.engine.artefacts import keys
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.requests.arithmetic import Arithmetic
-from coherence.gate.looks import looks_at
+from coherence.gate.beginnings import Beginnings
+from coherence.gate.looks import Look, looks_at, looks_at_controls
 from coherence.gate.needs import Needs
 from coherence.plan import LawSearch, Measurement, Plan
 from coherence.plan.workload import TokenCount
@@ -23,7 +24,7 @@ class Charge(NamedTuple):
     """What measurements are for: an assertion's own claim, or what is held against it.
 
     The purpose is `claim`, `controls`, `laws`, or `further`: what controls take that go on beyond their first
-    step, which few do.
+    step and look, which few do.
     """
 
     property: str
@@ -87,15 +88,23 @@ def _of_release(
     scene, places = chosen[0][0].scene, chosen[0][0].places
     artefacts = Artefacts.of(scene, places)
     bill = _Bill(artefacts, store, Arithmetic(artefacts), charged)
-    planned = [looks_at(assertion, suite.scene, Needs(assertion), looks) for suite, assertion in chosen]
-    begun = [first.assertion for first, *_ in planned]
-    for assertion in begun:
-        yield from bill.parts(assertion, "claim", assertion.case.measurements())
-    for assertion in begun:
-        yield from bill.parts(assertion, "controls", assertion.begun_control_needs())
+    ordered = {suite: Beginnings(suite.scene) for suite, _ in chosen}
+    planned = [looks_at(assertion, ordered[suite], Needs(assertion), looks) for suite, assertion in chosen]
+    for first, *_ in planned:
+        yield from bill.parts(first.assertion, "claim", first.assertion.case.measurements())
+    for (suite, _), (first, *_) in zip(chosen, planned, strict=True):
+        begun = _first_at_controls(first, ordered[suite])
+        yield from bill.parts(first.assertion, "controls", begun.begun_control_needs())
     for look in chain.from_iterable(planned):
         yield from bill.parts(look.assertion, FURTHER, look.assertion.case.measurements())
         yield from bill.parts(look.assertion, FURTHER, look.assertion.control_needs())
+
+
+def _first_at_controls(look: Look, beginnings: Beginnings) -> Assertion:
+    """Give the assertion about those probes that its controls are looked at first."""
+    for earlier in looks_at_controls(look, beginnings):
+        return replace(look.assertion, case=earlier.case)
+    return look.assertion
 
 
 class _Bill:

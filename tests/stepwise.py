@@ -3,9 +3,9 @@
 from coherence.plan import Record
 
 
-def step_by_step(case, values):
+def step_by_step(case, values, earlier=()):
     """What the controls of a case found, and all that they asked for; `values` has any measurement."""
-    known, asking = {}, case.controlling(0)
+    known, asking = {}, case.controlling(0, earlier)
     try:
         wanted = next(asking)
         while True:

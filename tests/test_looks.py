@@ -7,7 +7,8 @@ import pytest
 
 from coherence.engine.executors.progress import Silent
 from coherence.gate import Gate
-from coherence.gate.looks import Look, looks_at
+from coherence.gate.beginnings import Beginnings
+from coherence.gate.looks import Look, looks_at, looks_at_controls
 from coherence.gate.needs import Needs
 from coherence.properties.criterion import exact, held
 from coherence.statistics.jackknife import mean
@@ -115,7 +116,7 @@ def test_looks_at_no_fewer_than_all_probes_change_nothing(load, tmp_path):
 
 def looks_of(suite, place=0, after=LOOKS):
     assertion = suite.assertions[place]
-    return looks_at(assertion, suite.scene, Needs(assertion), after)
+    return looks_at(assertion, Beginnings(suite.scene), Needs(assertion), after)
 
 
 def probes_of(look):
@@ -146,7 +147,33 @@ def test_a_law_and_what_cannot_be_planned_are_looked_at_once(load):
     assert only.assertion is suite.assertions[0]
     needs = Needs(suite.assertions[0])
     needs.problem = ValueError("none")
-    assert len(looks_at(suite.assertions[0], suite.scene, needs, LOOKS)) == 1
+    assert len(looks_at(suite.assertions[0], Beginnings(suite.scene), needs, LOOKS)) == 1
+
+
+def at_controls(suite, place=0):
+    *_, last = looks_of(suite, place)
+    found = looks_at_controls(last, Beginnings(suite.scene))
+    return [({probe.id for probe in one.case.scene.probes}, round(one.level, 4)) for one in found]
+
+
+def test_controls_are_looked_at_after_thirds_of_the_probes_whatever_claims_are(load):
+    suite = load(PASSES, LAW)
+    first, second, _ = map(probes_of, looks_of(suite))
+    assert at_controls(suite) == [(first, 0.0056), (second, 0.0167)]
+    assert at_controls(suite, 1) == []
+    # Of twelve templates a third are too few.
+    (only,) = at_controls(load(PASSES, template=2))
+    assert (len(only[0]), only[1]) == (16, 0.0222)
+
+
+def test_controls_of_what_is_judged_whole_end_by_their_first_probes(load, tmp_path):
+    """Of adapters at random none goes another's way."""
+    suite = load(PASSES.replace("-1", "0.2"))
+    (result,) = judged(suite, tmp_path / "store", looks=())
+    assert result.verdict is Verdict.PASS
+    assert sizes(result) == {PROBES}
+    ns = {control.name: control.criterion.estimate.n for control in result.evidence.controls}
+    assert min(ns.values()) < PROBES
 
 
 def test_a_problem_at_an_early_look_is_left_to_the_last(load, tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.executors.progress import SILENT, Progress
 from coherence.engine.executors.spending import Spending
 from coherence.errors import CoherenceError, in_a_sentence
+from coherence.gate.beginnings import Beginnings
 from coherence.gate.causes import Bearing, likely_causes
 from coherence.gate.family_wise import among_all
 from coherence.gate.inspection import Inspection, blessed
@@ -192,6 +193,10 @@ class Gate:
         }
 
     @cached_property
+    def _beginnings(self) -> dict[Suite, Beginnings]:
+        return {suite: Beginnings(suite.scene) for suite in self._selected}
+
+    @cached_property
     def _records(self) -> dict[str, MeasuredRelease]:
         """What was measured of each release; those that one loaded model serves come one after the other."""
         served = [self._served(suites) for suites in united(self._selected)]
@@ -259,8 +264,9 @@ class Gate:
 
     def _judging(self, suite: Suite, assertion: Assertion) -> Asking[Judgement]:
         needs = self._needs[suite, assertion.id]
-        looks = looks_at(assertion, suite.scene, needs, self._policy.looks)
-        return Judging(looks, suite.scene.seed, self._spending.allowance.limited).asking()
+        beginnings = self._beginnings[suite]
+        looks = looks_at(assertion, beginnings, needs, self._policy.looks)
+        return Judging(looks, beginnings, self._spending.allowance.limited).asking()
 
     def _portions(self, chosen: Sequence[Chosen]) -> list[Sequence[Chosen]]:
         """Split what is measured together: all of it, or one by one under a budget.

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from coherence.errors import CoherenceError, ExtensionError, UnmeasuredError, in_a_sentence, listed
-from coherence.gate.looks import Look
+from coherence.gate.beginnings import Beginnings
+from coherence.gate.looks import Look, looks_at_controls
 from coherence.gate.needs import Needs
 from coherence.plan import Record, stream
 from coherence.properties import Case
@@ -24,11 +25,11 @@ class Judgement(NamedTuple):
 class Judging:
     """Judges one assertion, look by look; by no part of its claim where not all may be measured."""
 
-    def __init__(self, looks: Sequence[Look], seed: int, is_limited: bool) -> None:
-        """With `seed` as the suite's, and `is_limited` where a budget may leave a part unmeasured."""
-        self._looks, self._is_limited = looks, is_limited
+    def __init__(self, looks: Sequence[Look], beginnings: Beginnings, is_limited: bool) -> None:
+        """With `is_limited` where a budget may leave a part unmeasured."""
+        self._looks, self._beginnings, self._is_limited = looks, beginnings, is_limited
         # Each assertion has its own stream, so that no other assertion and no order can move its estimate.
-        self._seed = stream(seed, looks[-1].assertion.id)
+        self._seed = stream(beginnings.scene.seed, looks[-1].assertion.id)
 
     def asking(self) -> Asking[Judgement]:
         """Ask for what a claim takes and judge it; where it passes, go on to its controls, step by step.
@@ -63,10 +64,23 @@ class Judging:
                 # What reckons with it among all the others must not fail there.
                 look.assertion.property.could_fail(criterion)
             if look.assertion.expect == "pass":
-                evidence = yield from _controlled(look.assertion.case, evidence, self._seed)
+                evidence = yield from self._controlled(look, evidence)
         except Exception as error:
             return Judgement(None, in_a_sentence(error), look.needs)
         return Judgement(evidence, None, look.needs)
+
+    def _controlled(self, look: Look, evidence: Evidence) -> Asking[Evidence]:
+        """Hold a claim that passes against its controls; of others say that these were left out."""
+        case = look.assertion.case
+        if evidence.verdict is not Verdict.PASS:
+            return evidence.model_copy(update={"notes": (*evidence.notes, *_left_out(case))})
+        try:
+            controls = yield from case.controlling(self._seed, looks_at_controls(look, self._beginnings))
+        except UnmeasuredError as problem:
+            raise UnmeasuredError(
+                f"it passes, and measurements of its controls are missing, as {problem}"
+            ) from problem
+        return evidence.model_copy(update={"controls": controls})
 
 
 def _require_measured(needs: Needs, record: Record) -> None:
@@ -102,19 +116,6 @@ def _lacking_answers(look: Look, record: Record) -> str | None:
     if look.assertion.case.part is Part.REASONING:
         return None
     return too_few_answers(look.needs.replies, record)
-
-
-def _controlled(case: Case, evidence: Evidence, seed: int) -> Asking[Evidence]:
-    """Hold a claim that passes against its controls; of others say that these were left out."""
-    if evidence.verdict is not Verdict.PASS:
-        return evidence.model_copy(update={"notes": (*evidence.notes, *_left_out(case))})
-    try:
-        controls = yield from case.controlling(seed)
-    except UnmeasuredError as problem:
-        raise UnmeasuredError(
-            f"it passes, and measurements of its controls are missing, as {problem}"
-        ) from problem
-    return evidence.model_copy(update={"controls": controls})
 
 
 def _left_out(case: Case) -> Iterator[str]:

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from random import Random
 
-from coherence.errors import CoherenceError
+from coherence.gate.beginnings import Beginnings
 from coherence.gate.needs import Needs
-from coherence.plan import Scene, stream
-from coherence.properties import Case
+from coherence.properties.case import Earlier
 from coherence.statistics.interim import look_levels
 from coherence.statistics.intervals import TAIL
 from coherence.suite import Assertion
 from coherence.vocabulary import Criterion, Evidence, Verdict, fails_as_expected
 from coherence.vocabulary.evidence import enough
+from coherence.vocabulary.policy import FEWEST_PROBES
 
 _LEVEL = 2 * TAIL
 """Of an interval at a single look."""
@@ -77,49 +76,39 @@ class Look:
         return Verdict.FAIL if fails_as_expected(self.assertion.expect, criterion) else Verdict.PASS
 
 
-def looks_at(assertion: Assertion, scene: Scene, needs: Needs, after: Sequence[int]) -> list[Look]:
+def looks_at(assertion: Assertion, beginnings: Beginnings, needs: Needs, after: Sequence[int]) -> list[Look]:
     """Plan looks at an assertion after so many probes, and at all of them; probes of a template count as one.
 
-    All looks are at the beginnings of one order of the probes, which is the same for every assertion: so what
-    they share is measured once. An assertion whose sample are no probes is looked at once.
+    An assertion whose sample are no probes is looked at once.
     """
-    order = _order(scene)
-    of = len(order)
-    is_of_probes = needs.problem is None and assertion.case.units == ("probes",)
-    narrowed = list(_narrowed(assertion, scene, needs, order, after)) if is_of_probes else []
-    sizes = [*(size for size, _ in narrowed), of]
+    narrowed = list(_narrowed(assertion, beginnings, needs, after)) if needs.problem is None else []
+    sizes = [*(size for size, _ in narrowed), beginnings.of]
     levels = look_levels(sizes, _LEVEL)
     several = [*(early for _, early in narrowed), assertion]
     return [
-        Look(one, needs if one is assertion else Needs(one), size, of, level)
+        Look(one, needs if one is assertion else Needs(one), size, beginnings.of, level)
         for one, size, level in zip(several, sizes, levels, strict=True)
     ]
 
 
-def _order(scene: Scene) -> list[str]:
-    """Draw the order in which clusters are looked at: an author may have sorted them by subject."""
-    clusters = sorted(scene.templates)
-    return Random(stream(scene.seed, "looks")).sample(clusters, len(clusters))
+def looks_at_controls(look: Look, beginnings: Beginnings) -> list[Earlier]:
+    """Plan looks at the controls of a claim that passes at a look, before all of its probes.
+
+    They are after a third and two thirds of the suite's probes, whenever claims are looked at: a control that
+    clearly fails there need not be measured further. See docs/verdicts.md#controls.
+    """
+    thirds = (-(-beginnings.of * share // 3) for share in (1, 2))
+    after = [size for size in thirds if FEWEST_PROBES <= size < look.probes]
+    narrowed = list(_narrowed(look.assertion, beginnings, look.needs, after))
+    levels = look_levels([*(size for size, _ in narrowed), look.probes], _LEVEL)
+    return [Earlier(early.case, level) for (_, early), level in zip(narrowed, levels, strict=False)]
 
 
 def _narrowed(
-    assertion: Assertion, scene: Scene, needs: Needs, order: Sequence[str], after: Sequence[int]
+    assertion: Assertion, beginnings: Beginnings, needs: Needs, after: Sequence[int]
 ) -> Iterator[tuple[int, Assertion]]:
     for size in after:
-        if size >= len(order):
-            return
-        first = frozenset(order[:size])
-        probes = tuple(probe for probe in scene.probes if probe.cluster in first)
-        case = _same(assertion, replace(scene, probes=probes))
+        case = beginnings.narrowed(assertion, size)
         if case is None or len(set(case.needs())) == len(set(needs.decisive)):
             return  # it has questions of its own, or cannot do with fewer
         yield size, replace(assertion, case=case)
-
-
-def _same(assertion: Assertion, scene: Scene) -> Case | None:
-    try:
-        cases = assertion.property.cases(scene)
-    except CoherenceError:
-        return None
-    names = assertion.case.persona, assertion.case.slug
-    return next((case for case in cases if (case.persona, case.slug) == names), None)

@@ -420,6 +420,7 @@ class Rating:
 
 
 _ASKED = 4  # probes on which a law is tried
+LAW_TOKENS = 12  # at the end of each, as a law holds for every sequence of tokens
 
 
 class LawName(StrEnum):
@@ -476,6 +477,14 @@ class LawSearch:
         if self.law is LawName.BATCH_MATES:
             chosen[-1] = by_length[-1]
         return tuple(self.probes[place] for place in sorted(chosen))
+
+    @property
+    def reads(self) -> int | None:
+        """How many tokens are read of the end of a prompt, or None where it is read whole.
+
+        Batch mates are, as what is cut to one length needs no padding.
+        """
+        return None if isinstance(self.law, ClaimName) or self.law is LawName.BATCH_MATES else LAW_TOKENS
 
     @property
     def rests_on(self) -> tuple["NextToken | Reading", ...]:

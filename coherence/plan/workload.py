@@ -191,8 +191,9 @@ class Workload:
         lengths = sorted(
             len(self._text(condition, probe)) for condition in search.conditions for probe in search.asked
         )
+        length = lengths[len(lengths) // 2]
         depth = min(1.0, search.read[0].depth / self._blocks) if search.read else 1.0
-        return TokenCount(float(depth * _rows(search) * lengths[len(lengths) // 2]))
+        return TokenCount(float(depth * _rows(search) * min(length, search.reads or length)))
 
     def _new(self, *named: Hashable) -> bool:
         if named in self._run:

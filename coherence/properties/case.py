@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
@@ -17,6 +18,13 @@ SampleT = TypeVar("SampleT", default=Any)
 """What a case makes of a record: frozen, with every array made once, when it is first asked for."""
 
 AHEAD = 2  # draws; where so many more have failed than passed, a control is taken to fail
+
+
+class Earlier(NamedTuple):
+    """A claim about the first of its probes, and the level of a look at its controls there."""
+
+    case: "Case"
+    level: float
 
 
 class Case(ABC, Generic[SampleT]):
@@ -107,19 +115,33 @@ class Case(ABC, Generic[SampleT]):
         """Judge every control, up to the first criterion that it does not pass: one is enough."""
         return settled(self.controlling(seed), record)
 
-    def controlling(self, seed: int) -> Asking[tuple[Control, ...]]:
-        """Judge every control, and ask for what that takes as it is needed."""
-        controls = yield from together([_voted(name, cases, seed) for name, cases in self.controls().items()])
-        return tuple(controls)
+    def controlling(self, seed: int, earlier: Sequence[Earlier] = ()) -> Asking[tuple[Control, ...]]:
+        """Judge every control, and ask for what that takes as it is needed.
+
+        What clearly fails about fewer probes, `earlier`, is not measured further.
+        """
+        before = [(one.case.controls(), one.level) for one in earlier]
+        voting = []
+        for name, cases in self.controls().items():
+            looks = [[Earlier(one[name][turn], level) for one, level in before] for turn in range(len(cases))]
+            voting.append(_voted(name, list(map(_Draw, cases, looks)), seed))
+        return tuple((yield from together(voting)))
 
 
-def _voted(name: str, cases: Sequence[Case[SampleT]], seed: int) -> Asking[Control]:
+class _Draw(NamedTuple):
+    """A control, and the same about fewer probes."""
+
+    case: Case
+    earlier: Sequence[Earlier]
+
+
+def _voted(name: str, draws: Sequence[_Draw], seed: int) -> Asking[Control]:
     """Judge as many draws as decide."""
-    drawn = yield from together([_drawn(name, case, seed) for case in cases[:AHEAD]])
-    for case in cases[AHEAD:]:
-        if _is_decided(drawn, len(cases)):
+    drawn = yield from together([_drawn(name, draw, seed) for draw in draws[:AHEAD]])
+    for draw in draws[AHEAD:]:
+        if _is_decided(drawn, len(draws)):
             break
-        drawn.append((yield from _drawn(name, case, seed)))
+        drawn.append((yield from _drawn(name, draw, seed)))
     return _most(drawn)
 
 
@@ -129,16 +151,31 @@ def _is_decided(drawn: Sequence[Control], cases: int) -> bool:
     return others - passing >= AHEAD or max(passing, others) > cases / 2
 
 
-def _drawn(name: str, case: Case[SampleT], seed: int) -> Asking[Control]:
-    """Judge one draw, measured step by step until there is all that its verdict takes."""
+def _drawn(name: str, draw: _Draw, seed: int) -> Asking[Control]:
+    """Judge one draw, step by step and look by look, until there is all that its verdict takes."""
     absent: AbsentError | None = None
-    for wanted in case.steps():
+    steps = [one.case.steps() for one in draw.earlier]
+    for wanted in draw.case.steps():
+        for early, each in zip(draw.earlier, steps, strict=True):
+            record = yield tuple(next(each, ()))
+            if failing := _clearly_failing(early, record, seed):
+                return Control(name=name, criterion=failing)
         record = yield tuple(wanted)
         try:
-            return _control(name, case, record, seed)
+            return _control(name, draw.case, record, seed)
         except AbsentError as problem:
             absent = problem
     raise absent or AbsentError(f"{name} asks for nothing")
+
+
+def _clearly_failing(early: Earlier, record: Record, seed: int) -> Criterion | None:
+    """Give a criterion that fails at the level of the look. What goes wrong there shows again at the last."""
+    with suppress(Exception):
+        sample = early.case.sample(record, seed)
+        for criterion in chain(early.case.screens(sample), early.case.criteria(sample)):
+            if criterion.is_decided(Verdict.FAIL, early.level):
+                return criterion
+    return None
 
 
 def _most(drawn: Sequence[Control]) -> Control:

@@ -35,6 +35,8 @@ class Beside:
         estimate = self.criterion.estimate
         alike = self.own is not None and self.own.estimate.name == estimate.name
         name = self.control.name if alike else f"{self.control.name}, {estimate.name}"
+        if self.own is not None and estimate.n < self.own.estimate.n:
+            name = f"{name}, first {estimate.n} {estimate.of}"
         return name, estimate.spread, self.criterion.threshold, self.verdict
 
 

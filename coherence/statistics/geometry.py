@@ -48,7 +48,8 @@ def split_half_reliability(
     first = (shuffled < (members.max() + 1) // 2)[:, members]
     one, two = (half / half.sum(1, keepdims=True) for half in (first, ~first))
     gram = np.asarray(per_probe @ np.swapaxes(per_probe, -1, -2), dtype=np.float64)
-    below = np.sqrt(form(one, gram, one) * form(two, gram, two))
+    # Rounding can leave less than nothing of what does not move.
+    below = np.sqrt(np.maximum(form(one, gram, one) * form(two, gram, two), 0.0))
     half = np.clip(_ratio(form(one, gram, two), below).mean(-1), 0.0, 1.0)
     return np.asarray(2 * half / (1 + half))
 

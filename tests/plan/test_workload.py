@@ -18,6 +18,7 @@ from coherence.plan import (
     Turn,
     WeightError,
 )
+from coherence.plan.measurement import LAW_TOKENS
 from coherence.plan.workload import TokenCount, Workload
 from coherence.vocabulary import Decoding, Position, Probe, Site, Tokens
 
@@ -31,8 +32,8 @@ def ids(condition, probe):
     return [*"<sys>", *probe.text]
 
 
-def counted(*measurements, blocks=4):
-    work = Workload(ids, blocks)
+def counted(*measurements, blocks=4, text=ids):
+    work = Workload(text, blocks)
     return [work.added(one) for one in measurements]
 
 
@@ -107,6 +108,14 @@ def test_a_search_counts_the_base_once_and_every_artefact_has_its_turn():
     claim = replace(search, law=ClaimName.NEXT_TOKEN, conditions=(PIRATE, PIRATE))
     assert counted(claim) == [TokenCount(9 * 2 * 10)]
     assert counted(WeightError(PIRATE)) == [TokenCount()]
+
+
+def test_of_a_law_the_end_of_each_prompt_is_counted():
+    search = LawSearch(LawName.SCALE_ZERO, (PIRATE,), (A,), 1e-4, 10, 0)
+    (cut,) = counted(search, text=lambda condition, probe: "." * 40)
+    assert cut == TokenCount(LAW_TOKENS * (10 + 1 + 1))
+    (whole,) = counted(replace(search, law=LawName.BATCH_MATES), text=lambda condition, probe: "." * 40)
+    assert whole == TokenCount(40 * 4 * (10 + 1))
 
 
 def test_a_claim_about_positions_counts_all_probes_under_mixtures_up_to_its_site():

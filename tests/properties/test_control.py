@@ -1,5 +1,6 @@
 """Controls on made-up arrays: what stands in a persona's place must not pass, and a lax claim is told so."""
 
+import re
 from dataclasses import replace
 from itertools import chain, product
 from pathlib import Path
@@ -14,6 +15,7 @@ from stepwise import step_by_step
 from coherence.errors import MeasurementError, UnmeasuredError
 from coherence.plan import Answer, Condition, NextToken, Reading, Record, Reply, Steer
 from coherence.properties import Case
+from coherence.properties.case import Earlier
 from coherence.properties.control import (
     DRAWN,
     NOTHING,
@@ -338,7 +340,8 @@ def test_the_page_on_errors_says_what_ending_early_costs():
         return sum(value(*one) * chance ** one[0] * (1 - chance) ** (DRAWN - one[0]) for one in orders)
 
     page = Path(__file__).parents[2] / "docs" / "errors.md"
-    lines = page.read_text().partition("## Controls that end early")[2].splitlines()
+    (told,) = re.findall(r"## Controls that end early(.*?)\*\*Fewer", page.read_text(), re.DOTALL)
+    lines = told.splitlines()
     rows = [[*map(str.strip, line.strip("|").split("|"))] for line in lines if line.startswith("|")][2:]
     assert len(rows) == 7
     for row in rows:
@@ -348,6 +351,54 @@ def test_the_page_on_errors_says_what_ending_early_costs():
         assert by_all == pytest.approx(100 * mean(share, lambda n, *_: n > DRAWN / 2), abs=tolerance)
         assert as_drawn == pytest.approx(100 * mean(share, lambda _n, passes, _d: passes), abs=tolerance)
         assert draws == pytest.approx(mean(share, lambda _n, _p, count: count), abs=0.05)
+
+
+LEVEL = 0.0056  # of a look after a third of the probes
+
+
+def looked(level=LEVEL, fragile=False):
+    """The controls of a claim that are looked at after a third of its probes, what that asks for, and all."""
+    between = [STEERING, ADAPTER]
+    case = collinear(between)
+    values = together(case, moved(case.scene, test_collinearity.cast_of(case), between))._values
+    scene = replace(case.scene, probes=case.scene.probes[: len(case.scene.probes) // 3])
+    (early,) = test_collinearity.collinearity(personas=("pirate",), between=between).cases(scene)
+    if fragile:
+        early = Fragile(early)
+    return step_by_step(case, values, [Earlier(early, level)]), step_by_step(case, values)
+
+
+class Fragile:
+    """A case whose controls cannot be judged."""
+
+    def __init__(self, case):
+        self._case = case
+
+    def controls(self):
+        return {name: [Fragile(one) for one in cases] for name, cases in self._case.controls().items()}
+
+    def steps(self):
+        return self._case.steps()
+
+    def sample(self, record, seed):
+        raise ZeroDivisionError
+
+
+def test_a_control_that_clearly_fails_is_measured_no_further():
+    (controls, asked), (whole, asked_of_all) = looked()
+    assert [control.name for control in controls] == [control.name for control in whole]
+    probes = len({one.probe for one in asked_of_all})
+    assert {control.criterion.estimate.n for control in controls} == {probes // 3}
+    assert {control.verdict for control in controls} == {Verdict.FAIL}
+    assert len(asked) < len(asked_of_all) / 2
+    # What does nothing has no direction at any number of probes, and goes no way.
+    assert [control.name for control in whole if control.verdict is Verdict.INCONCLUSIVE] == [NOTHING]
+
+
+@pytest.mark.parametrize("early", [{"level": 0.0}, {"fragile": True}])
+def test_a_look_that_decides_nothing_changes_nothing(early):
+    (controls, _), (whole, _) = looked(**early)
+    assert repr(controls) == repr(whole)
 
 
 def test_a_budget_that_is_spent_says_nothing_of_a_control():

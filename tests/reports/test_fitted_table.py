@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.box import ASCII, SIMPLE_HEAD
+from rich.cells import cell_len
 
 from coherence.reports.plain import cell, rendered, table
 
@@ -84,4 +85,4 @@ def test_no_text_makes_it_wider_than_it_may_be(rows, width):
     grid = table("one", "two", "three")
     for row in rows:
         grid.add_row(*map(cell, row))
-    assert all(len(line) <= width + 3 for line in rendered(grid, width).splitlines())
+    assert all(cell_len(line) <= width + 3 for line in rendered(grid, width).splitlines())

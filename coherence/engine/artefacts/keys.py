@@ -165,8 +165,9 @@ def _libraries() -> dict[str, str | None]:
 
 
 def _asked(search: LawSearch) -> Key:
-    """Name the probes that are drawn, where that is not all of them."""
-    return {"asked": [probe.id for probe in search.asked]} if search.asked != search.probes else {}
+    """Name the probes that are drawn, where that is not all of them, and how much is read of each."""
+    asked = {"asked": [probe.id for probe in search.asked]} if search.asked != search.probes else {}
+    return asked | ({"last tokens": search.reads} if search.reads else {})
 
 
 def _own(measurement: Measurement, artefacts: Artefacts) -> Key:

@@ -92,6 +92,7 @@ class Law(LawExamples):
     def __init__(self, runner: Runner, law_search: LawSearch) -> None:
         super().__init__(law_search)
         self._runner = runner
+        self._reads = law_search.reads
         self._of_base: dict[str, Tensor] = {}
 
     def deviation(self, example: Example) -> float:
@@ -195,7 +196,12 @@ class Law(LawExamples):
         return self._runner.host.switched(*self._runner.host.fit(adapters, way))
 
     def _row(self, condition: Condition, probe: str) -> Row:
-        return self._runner.builder.row(condition, self._probes[probe])
+        row = self._runner.builder.row(condition, self._probes[probe])
+        if self._reads is None:
+            return row
+        ids = row.ids[-self._reads :]
+        # Under one condition these begin otherwise than its prompts do.
+        return replace(row, ids=ids, answers=((len(ids), len(ids)),), group=None)
 
     def _base(self, example: Example) -> Tensor:
         """Logits of the base model, which all examples with the same probe share."""

@@ -208,6 +208,11 @@ def test_which_probes_a_law_is_tried_on_belongs_to_its_key(ship: Callable[..., A
     assert key_of(more, ship())["asked"] == ["p1", "p2", "p3", "p4"]
 
 
+def test_how_much_of_a_prompt_a_law_reads_belongs_to_its_key(ship: Callable[..., Artefacts]) -> None:
+    assert key_of(replace(law(), law=LawName.DOSE_ZERO), ship())["last tokens"] == 12
+    assert "last tokens" not in key_of(law(), ship())
+
+
 def test_a_neutral_text_that_nothing_reads_is_no_part_of_a_key(ship: Callable[..., Artefacts]) -> None:
     assert key(reply(condition("One.")), ship()) == key(reply(condition("Two.")), ship())
 

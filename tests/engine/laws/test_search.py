@@ -18,6 +18,7 @@ from coherence.engine.model import host
 from coherence.engine.running.runner import Runner
 from coherence.errors import ArtefactError, CoherenceError, MeasurementError
 from coherence.plan import Answer, Condition, LawName, LawOutcome, LawSearch, Steer
+from coherence.plan.measurement import LAW_TOKENS
 from coherence.plan.workload import Workload
 from coherence.store import Store
 from coherence.vocabulary import Probe
@@ -85,6 +86,7 @@ def test_as_many_rows_are_run_as_are_reckoned_with(
     runner.host.logits(runner.host.laid_out([runner.builder.row(CONDITIONS[name][0], PROBES[0])]))
     rows.clear()
     tried = search(runner, law(name)).examples - len(CONDITIONS[name])
+    assert (max(len(row.ids) for row in rows) <= LAW_TOKENS) is (name is not LawName.BATCH_MATES)
     reckoned = Workload(lambda condition, probe: ".", blocks=4).added(law(name, tried)).read
     assert 0.6 * reckoned <= len(rows) <= 1.3 * reckoned
 
