@@ -1,5 +1,7 @@
 """A made-up run with every outcome, on realistic evidence."""
 
+from itertools import product
+
 import pytest
 from worlds.results import assertion as made_up
 
@@ -13,9 +15,11 @@ from coherence.vocabulary import (
     Curve,
     Estimate,
     Evidence,
+    Point,
     Policy,
     ProbeNote,
     Regime,
+    Scatter,
     Series,
     Verdict,
 )
@@ -66,6 +70,24 @@ def assertion(name, verdict, expect="pass", found=None, error=None, seconds=0.25
     release = {"base": "reference sha256:aa", f"adapter.{name.split('.')[0]}": "adapters/pirate sha256:bb"}
     judged = {"expect": expect, "regimes": regimes(name.split(".")[-1]), "release": release}
     return made_up(name, verdict, found, error, seconds=seconds, tolerated=tolerated, **judged)
+
+
+@pytest.fixture(scope="session")
+def in_a_space(results):
+    """The same run, one of whose assertions shows places in a space of three axes."""
+    named = product(("pirate", "counsel"), ("prompt", "adapter"))
+    space = Scatter(
+        x="assistant axis: roles 0, default 1",
+        y="first component, in lengths of the axis",
+        points=tuple(
+            Point(name=name, group=group, x=place, y=-place) for place, (name, group) in enumerate(named)
+        ),
+        further={"second component, in lengths of the axis": (0.0, 1.0, 0.0, 1.0)},
+    )
+    first, *rest = results.assertions
+    found = first.evidence.model_copy(update={"curve": None, "scatter": space})
+    shown = first.model_copy(update={"evidence": found})
+    return results.model_copy(update={"assertions": (shown, *rest)})
 
 
 @pytest.fixture(scope="session")

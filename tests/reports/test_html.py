@@ -241,6 +241,33 @@ def test_an_axis_that_nobody_knew_is_drawn_as_any_other(results):
     assert all(text in " ".join(chart.itertext()) for text in ("moon phase", "as the moon says", "howls"))
 
 
+def test_a_site_lies_at_its_depth_wherever_a_curve_begins(results):
+    at = tuple(f"resid_post.{block}" for block in range(10, 20))
+    line = Series(values=tuple(range(10)))
+    curve = Curve(over=Abscissa(title="blocks passed"), at=at, series={"one": line})
+    chart, _ = strokes(results, curve)
+    assert {"12", "20"} <= set(chart.itertext())
+
+
+def test_of_the_planes_of_a_space_one_is_seen_and_the_others_are_chosen(in_a_space):
+    planes = parsed(in_a_space).findall(".//div[@class='charts']/figure/details")
+    assert [text_of(plane.find("summary")) for plane in planes] == [
+        *("assistant axis and first component", "assistant axis and second component"),
+        "first component and second component",
+    ]
+    assert len({plane.get("name") for plane in planes}) == 1
+    assert [plane.get("open") is not None for plane in planes] == [True, False, False]
+
+
+def test_a_matrix_says_what_its_numbers_are(results):
+    found = Table(name="who is told", rows=("a",), columns=("b",), cells=((0.5,),), matrix=True)
+    alone = with_evidence(results, curve=None, tables=(found,)).assertions[1:2]
+    (figure,) = parsed(results.model_copy(update={"assertions": alone})).findall(
+        ".//div[@class='charts']/figure"
+    )
+    assert "who is told" in map(text_of, figure.findall("p"))
+
+
 def test_a_series_has_one_colour_in_all_charts(results):
     other = Curve(
         over=Abscissa(title="dose"),

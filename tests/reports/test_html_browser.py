@@ -148,6 +148,17 @@ def test_axe_would_find_a_picture_without_words(opened, results):
     assert [rule for rule, *_ in serious(page)] == ["svg-img-alt"]
 
 
+def test_a_plane_of_a_space_is_chosen_and_takes_the_place_of_the_one_before(opened, in_a_space):
+    page = opened(in_a_space)
+    planes = page.locator(".plane")
+    assert planes.evaluate_all("(all) => all.map((one) => one.open)") == [True, False, False]
+    planes.nth(2).locator("summary").click()
+    assert planes.evaluate_all("(all) => all.map((one) => one.open)") == [False, False, True]
+    page.get_by_role("button", name="Expand all").click()
+    assert planes.evaluate_all("(all) => all.map((one) => one.open)") == [False, False, True]
+    assert serious(page) == []
+
+
 def test_all_is_unfolded_and_folded_again(opened, results):
     page = opened(results)
     before = page.locator("main details[open]").count()

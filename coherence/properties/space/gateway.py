@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from coherence.errors import SuiteError
 from coherence.plan import Measurement, Record, Scene, Steer
 from coherence.properties.case import Case
-from coherence.properties.columns import SITES, at_least, interval_series, table
+from coherence.properties.columns import at_least, interval_series, table
 from coherence.properties.control import nothing, random_vectors, stand_ins
 from coherence.properties.criterion import held
 from coherence.properties.eligibility import cast, require_probes, require_vector, supporting
@@ -23,12 +23,13 @@ from coherence.statistics.alignment import Alignment
 from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
 from coherence.statistics.site_effects import SiteEffects
-from coherence.vocabulary import Band, Criterion, Curve, Figures, Operation, Regime, Site, Table
+from coherence.vocabulary import Abscissa, Band, Criterion, Curve, Figures, Operation, Regime, Site, Table
 from coherence.vocabulary.evidence import number, ranged
 
 LEAST_PROBES = 8
 LEAST_SITES = 3
 LEAST_BEHAVIOURS = 3  # replies of one persona, or of two, make no profile
+ADDED = Abscissa(title="blocks passed where it is added")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,7 @@ class GatewayCase(Case[GatewaySample]):
             lines[str(self.spec.beside)] = interval_series(sample.beside.by_site)
         within = self.spec.peaks_within.sites
         return Curve(
-            over=SITES,
+            over=ADDED,
             at=tuple(map(str, self.spec.sites.sites)),
             series=lines,
             value="effect",

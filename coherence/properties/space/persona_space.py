@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -35,6 +36,7 @@ DEFAULTS = ("You are an AI assistant.", "Respond as yourself.")
 ROLES = "roles"
 COMPONENTS = ("first component", "second component", "third component")
 """Those that are drawn."""
+NAME = 60  # characters of what a role is told that name it
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +191,8 @@ class SpaceCase(Case[SpaceSample]):
         if sample.without_axis:
             return None
         groups: Mapping[str, Mapping[str, Condition]] = {
-            ROLES: {f"role {row + 1}": role for row, role in enumerate(self.roles)},
-            "default": {f"default {row + 1}": one for row, one in enumerate(self.defaults)},
+            ROLES: _numbered("role", [role.prompts[0].text for role in self.roles], self.roles),
+            "default": _numbered("default", [one.neutral for one in self.defaults], self.defaults),
             **dict(zip(map(str, self.regimes), (self.prompted, self.put_in), strict=True)),
         }
         length = np.sqrt(sample.placement.length().value)
@@ -342,6 +344,12 @@ class SpaceCase(Case[SpaceSample]):
             return (condition,)
         others = (replace(condition, neutral=text) for text in DEFAULTS)
         return tuple(dict.fromkeys([condition, *others]))
+
+
+def _numbered(kind: str, texts: Iterable[str | None], of: Sequence[Condition]) -> dict[str, Condition]:
+    """Name conditions by their number, and by what they are told."""
+    told = [f": {shorten(text, NAME)}" if text else "" for text in texts]
+    return {f"{kind} {place}{told[place - 1]}": one for place, one in enumerate(of, 1)}
 
 
 class Space(Property):

@@ -44,6 +44,7 @@ _CONFIG: Spec = {
         "direction": "horizontal",
         "title": None,
         "columns": 2,
+        "columnPadding": 24,  # browsers' fonts may be wider
         "labelFontSize": 11,
         "labelLimit": 0,
         "symbolSize": 220,

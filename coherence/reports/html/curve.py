@@ -1,5 +1,6 @@
 """The chart of a curve: a line per series, its intervals, a zone, a diagonal, and what is judged of it."""
 
+import re
 from collections.abc import Iterator
 from math import isfinite
 
@@ -7,7 +8,7 @@ from markupsafe import Markup
 
 from coherence.reports.html.charts import WIDTH, Spec, drawn, finite, label
 from coherence.reports.html.palette import Ink, Palette, inks, names_of
-from coherence.vocabulary import Curve, Series
+from coherence.vocabulary import Curve, Series, Site
 from coherence.vocabulary.evidence import number
 from coherence.vocabulary.figures import Column
 
@@ -165,9 +166,13 @@ def _diagonal(curve: Curve) -> list[Spec]:
 
 
 def _places(curve: Curve) -> list[float]:
-    """Where the rows lie: at their number, or else at how many rows are before them."""
+    """Where the rows lie: at their number or depth, or else at how many rows are before them."""
     try:
-        places = [float(row) for row in curve.at]
+        places = [_place(row) for row in curve.at]
     except ValueError:
         places = []
     return places if all(map(isfinite, places)) and places else [float(row) for row in range(len(curve.at))]
+
+
+def _place(row: str) -> float:
+    return float(Site.parse(row).depth if re.fullmatch(Site.pattern, row) else row)

@@ -1,7 +1,8 @@
 """What there is to look at of one assertion: a chart for each of its figures, or else of what decided."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -12,31 +13,35 @@ from coherence.vocabulary import Evidence, Scatter
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart, and what the values in it are over; one that is `folded` is seen when it is asked for."""
+    """A chart, with a title where its axes do not say what it is."""
 
-    title: str
     drawn: Markup
-    folded: bool = False
+    title: str | None = None
+    planes: tuple["Picture", ...] = ()
+    """Of a space: this plane and all others, of which a reader chooses one."""
 
 
 def pictures(evidence: Evidence, palette: Palette) -> Iterator[Picture]:
     """Yield the charts of what it shows; where it shows nothing, of the criterion that decided."""
     if evidence.curve:
-        title = f"{evidence.curve.value or 'values'} over {evidence.curve.over.title}"
-        yield Picture(title, curve.chart(evidence.curve, palette))
+        yield Picture(curve.chart(evidence.curve, palette))
     if evidence.arrows:
-        yield Picture(f"{evidence.arrows.x} and {evidence.arrows.y}", arrows.chart(evidence.arrows))
+        yield Picture(arrows.chart(evidence.arrows))
     if evidence.scatter:
-        yield from _planes(evidence.scatter)
+        yield _space(evidence.scatter)
     matrices = [table for table in evidence.tables if table.matrix]
     for table in matrices:
-        yield Picture(table.name, heat_map.chart(table))
+        yield Picture(heat_map.chart(table), table.name)
     drawn_already = evidence.curve or evidence.arrows or evidence.scatter or matrices
     if not drawn_already and (drawn := forest.decisive(evidence)):
-        yield Picture("what decided", drawn)
+        yield Picture(drawn)
 
 
-def _planes(shown: Scatter) -> Iterator[Picture]:
-    """Yield the plane of the first two axes, and folded that of every other two."""
-    for plane in (shown, *shown.planes):
-        yield Picture(f"{plane.x} and {plane.y}", scatter.chart(plane), folded=plane is not shown)
+def _space(shown: Scatter) -> Picture:
+    first, *others = (Picture(scatter.chart(plane), _axes(plane)) for plane in (shown, *shown.planes))
+    return replace(first, planes=(first, *others)) if others else first
+
+
+def _axes(plane: Scatter) -> str:
+    """Name both axes, without what is said of their units."""
+    return " and ".join(re.split("[,:]", axis)[0] for axis in (plane.x, plane.y))

@@ -29,8 +29,8 @@ search.addEventListener("input", (event) => {
   const wanted = event.target.value.toLowerCase();
   for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
 });
-// All that is folded, or as much of it as the page unfolds by itself.
-const folded = [...document.querySelectorAll("main details")];
+// All that is folded, or as much of it as the page unfolds by itself; of those with one name only one is open.
+const folded = [...document.querySelectorAll("main details:not([name])")];
 const atFirst = new Set(folded.filter((part) => part.open));
 const fold = document.querySelector("#verdicts .fold");
 let all = false;
