@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,18 @@ class Anchored:
 
     @cached_property
     def undefined(self) -> str | None:
+        """Name the first of them that has no direction of its own where it is judged."""
+        return self.unmoved or next(
+            (
+                f"{name} by {regime} is not told from what other personas do"
+                for (name, regime), one in self.along.items()
+                if not isfinite(one.strength().high - one.strength().low)
+            ),
+            None,
+        )
+
+    @cached_property
+    def unmoved(self) -> str | None:
         """Name the first of them that moves nothing at a site of the band."""
         still = np.stack([self.at_band.moved.still(one) for one in self.places.values()])
         return unmoved(still, [f"{name} by {regime}" for name, regime in self.places], self.band)

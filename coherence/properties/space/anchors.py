@@ -80,11 +80,11 @@ class AnchorsCase(Case[Anchored]):
 
     def figures(self, sample: Anchored) -> Figures:
         """Show the ratio for every anchor in either regime, and over depth."""
-        if sample.undefined:
+        if sample.unmoved:
             return Figures()
         ratios = {place: one.strength() for place, one in sample.along.items()}
         return Figures(
-            fact=self._fact(ratios),
+            fact=None if sample.undefined else self._fact(ratios),
             curve=self._curve(sample),
             tables=(self._table(sample, ratios),),
             notes=(self._null(sample),),

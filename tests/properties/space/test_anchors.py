@@ -107,6 +107,17 @@ def test_the_raw_ratio_counts_what_any_persona_does():
     assert by_column["raw ratio"] > by_column["ratio"] + 0.3
 
 
+def test_an_anchor_that_does_what_everybody_does_is_named(monkeypatch):
+    for name in ("wallace", *OTHERS):
+        monkeypatch.setitem(DIRECTIONS, name, np.zeros(WIDTH))
+    evidence = judged(a_case())
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert {one.unreliable for one in evidence.criteria} == {
+        "wallace by prompt is not told from what other personas do"
+    }
+    assert evidence.fact is None
+
+
 def test_an_inversion_in_one_regime_fails_there_and_says_where():
     evidence = judged(a_case(), adapter=1.5)
     assert worlds.by_key(evidence)["max_ratio"].verdict is Verdict.FAIL
