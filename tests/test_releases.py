@@ -25,6 +25,8 @@ STOPPED_BY = {
     "counsel-dead": {"counsel.collinearity.prompt-adapter"},
     "exports/rslora-ignored": {"rslora.export.plain"},
     "space/default-at-sea": {"release.office.adapter"},
+    "space/inverted": {"pirate.anchors.prompt-adapter"},
+    "space/one-voice-for-all": {"release.distinct.prompt-adapter"},
     "space/one-voice-for-two": {"release.distinct.prompt-adapter"},
 }
 BAD = ROOT / "fixtures" / "bad"
