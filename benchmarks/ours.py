@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
@@ -17,8 +17,9 @@ from coherence.engine.executors.executor import Executor, MakeExecutor, Warn
 from coherence.engine.executors.local import LocalExecutor
 from coherence.engine.requests.job import Job
 from coherence.plan import Condition, Measurement, Outcome, Plan, Reading, Record, Reply, Scene, Turn
+from coherence.properties.space.swept import Swept
 from coherence.store import Store
-from coherence.vocabulary import Decoding, Position, Probe, Site
+from coherence.vocabulary import Decoding, Position, Probe, Regime, Site
 
 
 class _Kept:
@@ -115,6 +116,11 @@ class Ours:
         record = self._measure([*replies, *means.values()])
         found = [record.residuals(means[reply])[site.depth] for reply in replies]
         return [record.reply(reply) for reply in replies], np.stack(found)
+
+    def sweep(self, scene: Scene, sites: Sequence[Site], tokens: int) -> None:
+        """Hold the pirate's vector at each site in its turn against the prompt, on its replies."""
+        steer = scene.condition("pirate", Regime.STEERING).steers[0]
+        self._measure(Swept(scene, "pirate", steer, sites, tokens).needs())
 
     def _measure(self, measurements: Iterable[Measurement]) -> Record:
         plan = Plan(measurements)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import places
 import torch
 from naive import Naive
 from ours import Ours
@@ -209,6 +210,12 @@ def ray(given: Namespace) -> None:
     race("Collection on a local Ray cluster", variants, given.rounds, means_differ)
 
 
+def sweep(given: Namespace) -> None:
+    """Time a vector at all thirty sites beside the same at one."""
+    scene = _scene()
+    places.sweep(replace(scene, probes=scene.probes[:2]) if given.quick else scene, _ours(), given)
+
+
 def _on_actors(work: Work, actors: int) -> Variant:
     def variant() -> tuple[float, Any]:
         from coherence.engine.executors.ray import RayExecutor
@@ -223,7 +230,20 @@ def _on_actors(work: Work, actors: int) -> Variant:
 
 
 BENCHMARKS = {
-    run.__name__: run for run in (collection, generation, samples, drift, growth, roofline, memory, warm, ray)
+    run.__name__: run
+    for run in (
+        collection,
+        generation,
+        samples,
+        drift,
+        growth,
+        roofline,
+        memory,
+        warm,
+        ray,
+        places.roles,
+        sweep,
+    )
 }
 
 
