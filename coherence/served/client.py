@@ -153,7 +153,8 @@ class Client:
         self, method: str, path: str, body: Mapping[str, Any] | None, what: str
     ) -> tuple[int, httpx2.Headers, bytes]:
         if len(self._unreached) >= self._patience.at_once:
-            raise self._unreached[-1]
+            # As a plain error: one that says that an answer broke off would be waited for, and tried again.
+            raise ServerError(self._unreached[-1].sentence)
         try:
             answer = self._sent(method, path, body, what)
         except ServerError as problem:

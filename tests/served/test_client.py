@@ -206,3 +206,13 @@ def test_the_rest_is_not_tried_when_nobody_answers():
             outcomes = dict(client.each(range(200), lambda task: client.get(f"/{task}", f"number {task}")))
     assert time.monotonic() - begun < 5
     assert all(isinstance(one, ServerError) for one in outcomes.values())
+
+
+def test_where_all_was_broken_off_the_rest_does_not_wait_to_be_told():
+    server = Unruly(lambda connection, request, turn: connection.sendall(FINE[:-4]))
+    patience = replace(HASTY, pause_s=0.1)
+    begun = time.monotonic()
+    with server.running() as url, Client(Address.parse(url), patience) as client:
+        outcomes = dict(client.each(range(200), lambda task: client.get(f"/{task}", f"number {task}")))
+    assert time.monotonic() - begun < 5
+    assert all("broke off its answer to" in str(one) for one in outcomes.values())
