@@ -146,8 +146,20 @@ class ServedCase(Case[ServedSample]):
         answered = float(not refused)
         most = self.spec.max_unknown
         yield exact("unknown names that are answered", answered, 1, most, key="max_unknown")
+        yield exact(
+            "replies that stand apart",
+            0.0 if sample.unexposed else float(len(self._apart(sample))),
+            sample.n,
+            self.spec.max_apart,
+            sample.unexposed,
+            key="max_apart",
+        )
         again = self.comparison.again
         yield self._repeated("again", 0.0 if sample.unexposed else sample.repeated, len(again), sample)
+
+    def _apart(self, sample: ServedSample) -> dict[str, float]:
+        """Take those for apart that are too far for a base as well."""
+        return {name: far for name, far in sample.apart.items() if far > self.spec.max_noise}
 
     def _repeated(self, how: str, change: float, n: int, sample: ServedSample) -> Criterion:
         name, most = f"largest change of what was asked {how}", self.spec.max_repeat
@@ -218,6 +230,12 @@ class ServedCase(Case[ServedSample]):
         return f"{who} has {sample.effects.slope.value:.0%} of its effect at the server"
 
     def _cause(self, sample: ServedSample) -> str | None:
+        apart = 0 if sample.unexposed else len(self._apart(sample))
+        if apart > self.spec.max_apart and not sample.otherwise:
+            return (
+                f"{apart} of {sample.n} replies are answered otherwise than the rest, as where a server "
+                "goes on from keys and values that another name has left in its cache"
+            )
         cause = likely_cause(
             sample,
             Bounds(
@@ -255,6 +273,9 @@ class ServedCase(Case[ServedSample]):
     def _shown(self, sample: ServedSample) -> Iterator[ProbeNote]:
         for name, divergence in [*sample.otherwise.items()][:_SHOWN]:
             yield ProbeNote(probe=name, note=divergence)
+        apart = {} if sample.unexposed else self._apart(sample)
+        for name, far in [*apart.items()][:_SHOWN]:
+            yield ProbeNote(probe=name, note=f"{number(far)} nats a token from here, unlike most")
         if not self._judges_words:
             return
         markers = self.scene.personas[self.persona].markers
@@ -350,6 +371,12 @@ class ServedPersona(Property):
         0.1,
         ge=0,
         description="Largest change of any token's log-probability when a request is made again, in nats.",
+    )
+    max_apart: int = Field(
+        0,
+        ge=0,
+        description="Most replies that stand apart: by more than `max_noise` a token from here, and by ten "
+        "times as much as the median one.",
     )
     max_other_prompts: int = Field(0, ge=0, description="Most prompts that the server writes otherwise.")
     max_unknown: int = Field(

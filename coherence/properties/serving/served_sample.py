@@ -20,6 +20,9 @@ from coherence.statistics.geometry import Array
 from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean, positive_ratio
 
+_APART = 10.0
+"""Times as far as the median, for a reply to stand apart."""
+
 
 @dataclass(frozen=True)
 class ServedSample:
@@ -61,9 +64,22 @@ class ServedSample:
     @cached_property
     def floor(self) -> list[Array]:
         """|served - here| of the bare model, by token, in nats."""
-        here = self._here(self.comparison.scene.bare, self.rows)
-        there = self._there(self.comparison.served_bare)
-        return [np.abs(one - other) for one, other in zip(here, there, strict=True)]
+        return self._distances(self.comparison.scene.bare, self.comparison.served_bare)
+
+    @cached_property
+    def apart(self) -> dict[str, float]:
+        """Replies that are further from here than most, mean nats a token by probe.
+
+        Of a server that computes otherwise all are about as far, and none is listed.
+        """
+        sides = [self.floor, self._distances(self.comparison.condition, self.comparison.served_condition)]
+        means = np.array([[one.mean() for one in side] for side in sides]).max(0)
+        least = _APART * np.median(means) if self.n else 0.0
+        return {
+            self.comparison.scene.probes[row].id: float(mean)
+            for row, mean in zip(self.rows, means, strict=True)
+            if mean > least
+        }
 
     @cached_property
     def noise(self) -> Interval:
@@ -266,6 +282,10 @@ class ServedSample:
             self._here(self.comparison.scene.bare, self.rows),
         )
         return [one - other for one, other in zip(under, bare, strict=True)]
+
+    def _distances(self, here: Condition, there: Condition) -> list[Array]:
+        pairs = zip(self._here(here, self.rows), self._there(there), strict=True)
+        return [np.abs(one - other) for one, other in pairs]
 
     def _here(self, condition: Condition, rows: Sequence[int]) -> list[Array]:
         likelihoods = self.comparison.likelihoods(condition)

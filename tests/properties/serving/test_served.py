@@ -208,6 +208,7 @@ def test_the_base_is_judged_under_its_own_name():
         "bare model's distance",
         "prompts that are written otherwise",
         "unknown names that are answered",
+        "replies that stand apart",
         "largest change of what was asked again",
         "largest change of what was asked again alone",
         "replies that its own settings change",
@@ -231,6 +232,35 @@ def test_a_base_that_answers_otherwise_later_or_alone_fails(field, how):
     evidence = judged_bare(World(Likelihood=changed))
     found = criterion(evidence, f"largest change of what was asked {how}")
     assert (found.verdict, found.estimate.n) == (Verdict.FAIL, 4)
+
+
+def from_a_cache(*probes):
+    """A server that begins the replies to some probes where another persona has left off."""
+    world = World()
+
+    def answered(one):
+        if one.probe in probes and not one.turn:
+            other = replace(one.of, condition=replace(one.condition, adapters=(("counsel", 1.0),)))
+            return world.at_server(replace(one, of=other))
+        return world.at_server(one)
+
+    return World(Likelihood=answered)
+
+
+def test_a_reply_that_another_name_has_left_in_a_cache_is_found_where_the_dose_is_right():
+    evidence = judged(from_a_cache(PROBES[9]), min_dose=0.5, min_cosine=0.5)
+    found = criterion(evidence, "replies that stand apart")
+    assert (found.verdict, found.estimate.value, found.key) == (Verdict.FAIL, 1, "max_apart")
+    assert [one for one in evidence.criteria if one.verdict is Verdict.FAIL] == [found]
+    assert str(evidence.cause).startswith("1 of 16 replies are answered otherwise than the rest, as where")
+    assert "unlike most" in next(one.note for one in evidence.probes if one.probe == "q9")
+    base = criterion(judged_bare(from_a_cache(*PROBES[9:12])), "replies that stand apart")
+    assert (base.verdict, base.estimate.value) == (Verdict.FAIL, 3)
+
+
+@pytest.mark.parametrize("world", [World(noise=0.09), World(dose=1.5), World(noise=0.5)])
+def test_no_reply_stands_apart_where_all_are_as_far(world):
+    assert criterion(judged(world), "replies that stand apart").estimate.value == 0
 
 
 def test_settings_of_a_base_are_judged_without_words():
