@@ -275,7 +275,7 @@ class ServedCase(Case[ServedSample]):
             yield ProbeNote(probe=name, note=divergence)
         apart = {} if sample.unexposed else self._apart(sample)
         for name, far in [*apart.items()][:_SHOWN]:
-            yield ProbeNote(probe=name, note=f"{number(far)} nats a token from here, unlike most")
+            yield ProbeNote(probe=name, note=f"{number(far)} nats a token from here, unlike others")
         if not self._judges_words:
             return
         markers = self.scene.personas[self.persona].markers
@@ -376,7 +376,7 @@ class ServedPersona(Property):
         0,
         ge=0,
         description="Most replies that stand apart: by more than `max_noise` a token from here, and by ten "
-        "times as much as the median one.",
+        "times as much as the nearest quarter.",
     )
     max_other_prompts: int = Field(0, ge=0, description="Most prompts that the server writes otherwise.")
     max_unknown: int = Field(

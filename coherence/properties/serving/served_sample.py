@@ -21,7 +21,7 @@ from coherence.statistics.intervals import Interval
 from coherence.statistics.jackknife import positive_mean, positive_ratio
 
 _APART = 10.0
-"""Times as far as the median, for a reply to stand apart."""
+"""Times as far as the nearest quarter, for a reply to stand apart."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class ServedSample:
 
     @cached_property
     def apart(self) -> dict[str, float]:
-        """Replies that are further from here than most, mean nats a token by probe.
+        """Replies that are further from here than others, mean nats a token by probe.
 
         Of a server that computes otherwise all are about as far, and none is listed.
         """
         sides = [self.floor, self._distances(self.comparison.condition, self.comparison.served_condition)]
         means = np.array([[one.mean() for one in side] for side in sides]).max(0)
-        least = _APART * np.median(means) if self.n else 0.0
+        least = _APART * np.quantile(means, 0.25) if self.n else 0.0
         return {
             self.comparison.scene.probes[row].id: float(mean)
             for row, mean in zip(self.rows, means, strict=True)

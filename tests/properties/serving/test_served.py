@@ -253,9 +253,9 @@ def test_a_reply_that_another_name_has_left_in_a_cache_is_found_where_the_dose_i
     assert (found.verdict, found.estimate.value, found.key) == (Verdict.FAIL, 1, "max_apart")
     assert [one for one in evidence.criteria if one.verdict is Verdict.FAIL] == [found]
     assert str(evidence.cause).startswith("1 of 16 replies are answered otherwise than the rest, as where")
-    assert "unlike most" in next(one.note for one in evidence.probes if one.probe == "q9")
-    base = criterion(judged_bare(from_a_cache(*PROBES[9:12])), "replies that stand apart")
-    assert (base.verdict, base.estimate.value) == (Verdict.FAIL, 3)
+    assert "unlike others" in next(one.note for one in evidence.probes if one.probe == "q9")
+    base = criterion(judged_bare(from_a_cache(*PROBES[5:])), "replies that stand apart")
+    assert (base.verdict, base.estimate.value) == (Verdict.FAIL, 11)
 
 
 @pytest.mark.parametrize("world", [World(noise=0.09), World(dose=1.5), World(noise=0.5)])
