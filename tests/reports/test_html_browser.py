@@ -74,14 +74,17 @@ def test_no_script_of_somebody_else_runs(opened, results):
 
 
 def test_dark_and_light_are_what_the_reader_chose(opened, results):
-    def brightness(scheme):
+    def brightness(scheme, media="screen"):
         page = opened(results, color_scheme=scheme)
+        page.emulate_media(media=media)
         color = "getComputedStyle(document.body).{}.match(/\\d+/g).slice(0, 3).map(Number)"
         return [sum(page.evaluate(color.format(part))) for part in ("backgroundColor", "color")]
 
     light, dark = brightness("light"), brightness("dark")
     assert light[0] > 600 > 200 > light[1]
     assert dark[0] < 200 < 600 < dark[1]
+    # Paper is white, whatever the screen is.
+    assert brightness("dark", "print") == light
 
 
 def test_all_can_be_reached_and_sorted_with_the_keyboard(opened, results):
