@@ -82,6 +82,16 @@ class DistinctSample:
         )
 
     @cached_property
+    def least_apart(self) -> tuple[str, str, float] | None:
+        """Who is least apart from whom, and by which lead; None where nobody's is defined."""
+        known = {name: lead.value for name, lead in self.leads.items() if not isnan(lead.value)}
+        if not known:
+            return None
+        name = min(known, key=lambda one: known[one])
+        others = {other: one.cosine().value for other, one in self.rows[name].items() if other != name}
+        return name, max(others, key=lambda one: others[one]), known[name]
+
+    @cached_property
     def distinctness(self) -> Distinctness:
         """How many they are, kin counted as one."""
         sides = [
@@ -200,7 +210,21 @@ class DistinctCase(Case[DistinctSample]):
 
     def figures(self, sample: DistinctSample) -> Figures:
         """Show who is like whom, in what they do and in what is said."""
-        return Figures(tables=tuple(self._tables(sample)), notes=tuple(self._notes(sample)))
+        return Figures(
+            fact=self._fact(sample), tables=tuple(self._tables(sample)), notes=tuple(self._notes(sample))
+        )
+
+    def _fact(self, sample: DistinctSample) -> str | None:
+        """Name whose direction is not its own, where one's is not."""
+        least, nearest = self.spec.min_margin, sample.least_apart
+        if least is None or nearest is None or nearest[2] >= least:
+            return None
+        (name, other, lead), (first, second) = nearest, self.regimes
+        if lead < 0:
+            return f"{first} of {name} is nearer to {second} of {other} than to its own, by {number(-lead)}"
+        return (
+            f"{first} of {name} is nearer to its own {second} than to that of {other} by {number(lead)} alone"
+        )
 
     def _tables(self, sample: DistinctSample) -> Iterator[Table]:
         first, second = self.regimes
@@ -219,13 +243,9 @@ class DistinctCase(Case[DistinctSample]):
     def _notes(self, sample: DistinctSample) -> Iterator[str]:
         if not self.spec.is_about_directions():
             return
-        known = {name: lead for name, lead in sample.leads.items() if not isnan(lead.value)}
-        if known:
-            name, least = min(known.items(), key=lambda one: one[1].value)
-            row = sample.rows[name]
-            others = {other: row[other].cosine().value for other in row if other != name}
-            nearest_one = max(others, key=lambda other: others[other])
-            yield f"least apart: {name} from {nearest_one}, by {number(least.value)}"
+        if sample.least_apart:
+            name, other, lead = sample.least_apart
+            yield f"least apart: {name} from {other}, by {number(lead)}"
         first, second = map(number, sample.distinctness.ranks())
         yield (
             f"effective rank {first} of {self.regimes[0]} and {second} of {self.regimes[1]}, "

@@ -110,8 +110,8 @@ class SpaceSample:
             return motionless
         if self.space.told() < self.count:
             return (
-                f"{self.space.told()} of {self.count} components are told from noise: the others' personas "
-                "and roles lie along these"
+                f"{self.space.told()} of {self.count} components are told from noise, "
+                "as some of the personas and roles lie along others"
             )
         return None
 
@@ -182,9 +182,24 @@ class SpaceCase(Case[SpaceSample]):
     def figures(self, sample: SpaceSample) -> Figures:
         """Show where everybody stands, and what the space is."""
         return Figures(
+            fact=self._fact(sample),
             scatter=self._scatter(sample),
             tables=tuple(self._tables(sample)),
             notes=tuple(self._notes(sample)),
+        )
+
+    def _fact(self, sample: SpaceSample) -> str | None:
+        """Name whose artefact moves the default too far, where one does."""
+        most = self.spec.max_shift
+        if most is None or sample.without_axis:
+            return None
+        name, shift = max(sample.shifts.items(), key=lambda one: abs(one[1].value))
+        way = "towards" if shift.value < 0 else "away from"
+        moved = f"{number(abs(shift.value))} of the axis {way} the roles"
+        return (
+            f"{self.regimes[1]} of {name} moves the default prompts by {moved}, the most of all"
+            if abs(shift.value) > most
+            else None
         )
 
     def _scatter(self, sample: SpaceSample) -> Scatter | None:
@@ -348,7 +363,7 @@ class SpaceCase(Case[SpaceSample]):
 
 def _numbered(kind: str, texts: Iterable[str | None], of: Sequence[Condition]) -> dict[str, Condition]:
     """Name conditions by their number, and by what they are told."""
-    told = [f": {shorten(text, NAME)}" if text else "" for text in texts]
+    told = [": " + shorten(text, NAME, placeholder="…") if text else "" for text in texts]
     return {f"{kind} {place}{told[place - 1]}": one for place, one in enumerate(of, 1)}
 
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_one_voice_is_told_as_chance_and_has_no_margin():
 def test_a_persona_whose_adapter_does_nothing_of_its_own_has_no_margin():
     evidence = Voices(quiet=("counsel",), min_spread=0.5, min_rank=0.5, min_identified=0.5).judge()
     assert named(evidence)["min_margin"].verdict is not Verdict.PASS
+
+
+def test_whose_direction_is_not_its_own_is_named():
+    world = Voices()
+    (exchanged,) = world.case.controls()["another one in the place of each"]
+    fact = exchanged.judge(world.record(exchanged), seed=0).fact
+    found = re.fullmatch(r"prompt of (\w+) is nearer to adapter of (\w+) than to its own, by [\d.]+", fact)
+    assert found[1] != found[2]
+    assert world.judge().fact is None
 
 
 def test_controls_do_not_pass():

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -76,6 +77,7 @@ def test_a_space_that_holds_passes():
     criteria = named(evidence)
     shift = criteria["max_shift"].estimate
     assert shift.low <= 0.1 <= shift.high
+    assert evidence.fact is None
     assert criteria["min_contained"].estimate.value > 0.7
     assert [one.name for one in evidence.tables] == [
         "position on the assistant axis by prompt",
@@ -93,6 +95,9 @@ def test_an_adapter_that_takes_the_default_along_fails():
     assert named(evidence)["max_shift"].verdict is Verdict.FAIL
     shift = named(evidence)["max_shift"].estimate
     assert shift.low <= 0.6 <= shift.high
+    assert re.match(
+        r"adapter of \w+ moves the default prompts by 0\.6\d? of the axis towards the roles", evidence.fact
+    )
 
 
 def test_what_lies_aside_of_persona_space_fails():
@@ -123,7 +128,9 @@ def test_a_persona_that_does_not_move_is_named():
 def test_more_components_than_there_are_decide_nothing():
     criterion = named(Roles(components=9).judge())["min_contained"]
     assert criterion.verdict is Verdict.INCONCLUSIVE
-    assert criterion.unreliable.startswith("3 of 9 components are told from noise")
+    assert criterion.unreliable == (
+        "3 of 9 components are told from noise, as some of the personas and roles lie along others"
+    )
 
 
 def test_controls_are_of_what_is_claimed_of_personas():
