@@ -60,6 +60,8 @@ class Judging:
             if self._is_limited:
                 _require_measured(look.needs, record)
             evidence = look.weighed(_of_claim(look, record, self._seed))
+            if not look.is_as_expected(evidence):
+                evidence = yield from self._explained(look, evidence)
             for criterion in evidence.criteria:
                 # What reckons with it among all the others must not fail there.
                 look.assertion.property.could_fail(criterion)
@@ -68,6 +70,16 @@ class Judging:
         except Exception as error:
             return Judgement(None, in_a_sentence(error), look.needs)
         return Judgement(evidence, None, look.needs)
+
+    def _explained(self, look: Look, evidence: Evidence) -> Asking[Evidence]:
+        """Judge again with what tells why. What is in the way of that does not change what was found."""
+        wanted = tuple(look.assertion.case.needs_to_explain())
+        if not wanted:
+            return evidence
+        record = yield wanted
+        if not all(map(record.has, wanted)):
+            return evidence
+        return look.weighed(_of_claim(look, record, self._seed))
 
     def _controlled(self, look: Look, evidence: Evidence) -> Asking[Evidence]:
         """Hold a claim that passes against its controls; of others say that these were left out."""

@@ -45,6 +45,10 @@ class Look:
             for one in criteria
         )
 
+    def is_as_expected(self, evidence: Evidence) -> bool:
+        """Tell whether the claim needs no explanation."""
+        return all(one.raw_verdict is self._expected(one) for one in evidence.criteria)
+
     def weighed(self, evidence: Evidence) -> Evidence:
         """Say that it stopped here; at the last of several looks, decide by what is left of the level."""
         if not self.is_last:

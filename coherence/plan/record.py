@@ -172,6 +172,11 @@ class Record:
         value = self._outcome(measurement)
         return value if isinstance(value, CoherenceError) else None
 
+    def has(self, measurement: Measurement) -> bool:
+        """Tell whether there is a value: it was asked for, and could be measured."""
+        value = self._values.get(measurement)
+        return value is not None and not isinstance(value, CoherenceError)
+
     def _get(self, measurement: Measurement, kind: type[_Kind]) -> _Kind:
         value = self._outcome(measurement)
         if isinstance(value, CoherenceError):

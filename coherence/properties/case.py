@@ -65,8 +65,15 @@ class Case(ABC, Generic[SampleT]):
         """List what `figures` takes beside that, such as replies to look at."""
         return ()
 
+    def needs_to_explain(self) -> Iterable[Measurement]:
+        """List what `figures` takes to tell why the claim is not as expected: measured of such a claim only.
+
+        So figures are made of records without it, too.
+        """
+        return ()
+
     def measurements(self) -> list[Measurement]:
-        """List all that `judge` takes."""
+        """List all that `judge` takes of a claim that is as expected."""
         return [*self.needs(), *self.needs_for_figures()]
 
     @abstractmethod

@@ -9,6 +9,7 @@ from serving.fault import Fault
 
 from coherence.engine.artefacts.artefacts import Artefacts
 from coherence.engine.engine import Engine
+from coherence.gate import Gate
 from coherence.plan import Plan, Record
 from coherence.store import Store
 from coherence.suite import Overrides, load_suite
@@ -22,9 +23,20 @@ SETTINGS = "replies that its own settings change"
 DECODE = frozenset({Fault.REPETITION_PENALTY, Fault.WARM})
 
 
+ASSERTED = [
+    (BARE, False),
+    (PROMPT, False),
+    (PROMPT, True),
+    (STEERING, False),
+    (ADAPTER, False),
+    (ADAPTER, True),
+]
+"""Regimes that are judged, and whether replies are."""
+
+
 @pytest.fixture(scope="module")
-def judged(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
-    """Judge the pirate at the healthy server, which is told what to do wrong."""
+def path(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
+    """Write the pirate's suite, about the healthy server."""
     folder = tmp_path_factory.mktemp("faults")
     adapters = {
         "pirate": str(tiny_adapter("pirate", seed=1, use_rslora=True)),
@@ -32,15 +44,10 @@ def judged(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
     }
     file = folder / "vector.safetensors"
     save_file({"vector": vector.values}, file)
-    plain, behaves = {"property": "served", "personas": ["pirate"]}, {"max_difference": 0.9}
-    assertions = {
-        (BARE, False): plain | {"regimes": [BARE]},
-        (PROMPT, False): plain | {"regimes": [PROMPT]},
-        (PROMPT, True): plain | behaves | {"regimes": [PROMPT], "id": "behaves"},
-        (STEERING, False): plain | {"regimes": [STEERING]},
-        (ADAPTER, False): plain | {"regimes": [ADAPTER]},
-        (ADAPTER, True): plain | behaves | {"regimes": [ADAPTER], "id": "behaves"},
-    }
+    plain, behaves = {"property": "served", "personas": ["pirate"]}, {"max_difference": 0.9, "id": "behaves"}
+    assertions = [
+        plain | {"regimes": [regime]} | (behaves if replies else {}) for regime, replies in ASSERTED
+    ]
     suite = {
         "coherence": 1,
         # A template that writes the day writes today's at a server.
@@ -59,20 +66,27 @@ def judged(dated, healthy, steered, vector, tiny_adapter, tmp_path_factory):
         },
         "probes": QUESTIONS,
         "decoding": {"max_new_tokens": 40},
-        "assertions": [*assertions.values()],
+        "assertions": assertions,
     }
     path = folder / "a.coherence.yaml"
     path.write_text(yaml.safe_dump(suite))
-    store = Store(folder / "store")
+    return path
+
+
+@pytest.fixture(scope="module")
+def judged(path, healthy, steered):
+    """Judge the pirate at the healthy server, which is told what to do wrong."""
+    store = Store(path.parent / "store")
 
     def judge(*faults, regime=ADAPTER):
         # Replies take long, and tell something of a healthy server and of decoding alone.
         behaves = regime in (PROMPT, ADAPTER) and (not faults or not DECODE.isdisjoint(faults))
         loaded = load_suite(path, Overrides(served=healthy.url))
-        case = loaded.assertions[[*assertions].index((regime, behaves))].case
+        case = loaded.assertions[ASSERTED.index((regime, behaves))].case
         with healthy.faulty(*faults), steered.faulty(*faults):
             engine = Engine(Artefacts.of(loaded.scene), store, is_fresh=True)
-            return case.judge(Record(engine.measure(Plan(case.measurements()))), 0)
+            wanted = Plan((*case.measurements(), *case.needs_to_explain()))
+            return case.judge(Record(engine.measure(wanted)), 0)
 
     return judge
 
@@ -152,3 +166,18 @@ def test_what_is_not_told_is_inconclusive(judged, fault):
     evidence = judged(fault)
     assert evidence.raw_verdict is Verdict.INCONCLUSIVE
     assert "not exposed by" in str(evidence.decisive.unreliable)
+
+
+@pytest.mark.parametrize(
+    ("faults", "cause"), [((), None), ([Fault.ADAPTER_IGNORED], "the base is served in its place")]
+)
+def test_other_personas_are_read_where_something_is_to_be_explained(path, healthy, tmp_path, faults, cause):
+    suite = load_suite(path, Overrides())
+    assertion = suite.assertions[ASSERTED.index((ADAPTER, False))]
+    with healthy.faulty(*faults):
+        gate = Gate({suite: [assertion]}, Store(tmp_path))
+        result = gate.judge(suite, assertion)
+    record = gate._records[suite.release_key].record
+    assert {record.has(one) for one in assertion.case.needs_to_explain()} == {bool(faults)}
+    assert (result.evidence.cause or "").startswith(cause or "")
+    assert bool(result.evidence.cause) == bool(cause)

@@ -72,8 +72,8 @@ class ServedCase(Case[ServedSample]):
         if self._judges_settings:
             yield self._decoded()
 
-    def needs_for_figures(self) -> Iterable[Measurement]:
-        """Take the same replies under other personas, to name what is wrong."""
+    def needs_to_explain(self) -> Iterable[Measurement]:
+        """Take the same replies under other personas, and the adapter's numbers, to name what is wrong."""
         return self.comparison.likely_causes
 
     def sample(self, record: Record, seed: int) -> ServedSample:

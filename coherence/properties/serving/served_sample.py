@@ -136,7 +136,14 @@ class ServedSample:
 
     @cached_property
     def _effects_of_others(self) -> dict[str, list[Array]]:
+        if not self._is_explained:
+            return {}
         return {name: self._effect_looked_at(one) for name, one in self.comparison.others.items()}
+
+    @cached_property
+    def _is_explained(self) -> bool:
+        """Whether what only tells why it is red was measured."""
+        return all(map(self.record.has, self.comparison.likely_causes))
 
     @cached_property
     def _elsewhere(self) -> dict[Elsewhere, list[Array]]:
@@ -232,8 +239,8 @@ class ServedSample:
 
     @cached_property
     def numbers(self) -> Numbers | None:
-        """What the adapter's config says of its scale."""
-        if self.comparison.numbers is None:
+        """What the adapter's config says of its scale; None where that was not asked for."""
+        if self.comparison.numbers is None or not self._is_explained:
             return None
         return Numbers(*map(float, self.record.adapter_numbers(self.comparison.numbers)))
 

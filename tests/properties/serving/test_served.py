@@ -69,7 +69,7 @@ class World:
         self.dose, self.serves, self.noise, self.changed = dose, serves, noise, changed
 
     def record(self, case):
-        wanted = case.measurements()
+        wanted = [*case.measurements(), *case.needs_to_explain()]
         values = {one: self.value(one) for one in wanted}
         values |= {
             one.text: Answer("Arr!", tuple(range(TOKENS))) for one in wanted if isinstance(one, Likelihood)
@@ -429,7 +429,7 @@ def test_empty_replies_are_left_out():
             record = super().record(case)
             empty = [
                 one
-                for one in case.measurements()
+                for one in (*case.measurements(), *case.needs_to_explain())
                 if isinstance(one, Likelihood | Served) and one.probe.id == "q0"
             ]
             values = dict(record._values)
