@@ -210,7 +210,8 @@ class Bench:
         case, artefacts = self._case(url, adapters, persona, PROBES, behaves, steered)
         with Client(Address.parse(url), Patience(at_once=at_once)) as client:
             vars(artefacts)["server"] = Server(client)
-            record = Record(Engine(artefacts, self.store, is_fresh=True).measure(Plan(case.measurements())))
+            wanted = Plan((*case.measurements(), *case.needs_to_explain()))
+            record = Record(Engine(artefacts, self.store, is_fresh=True).measure(wanted))
         took = time.monotonic() - begun
         evidence = case.judge(record, 0)
         fewer = (self._case(url, adapters, persona, n, behaves, steered)[0].judge(record, 0) for n in FEWER)
