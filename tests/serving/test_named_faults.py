@@ -91,6 +91,13 @@ def judged(path, healthy, steered):
     return judge
 
 
+def stops(evidence, criterion, said):
+    """Require that a criterion fails, and that the cause is named."""
+    failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
+    assert criterion in failed
+    assert said in str(evidence.cause)
+
+
 @pytest.mark.parametrize("regime", [BARE, PROMPT, ADAPTER, STEERING])
 def test_a_healthy_server_passes(judged, regime):
     evidence = judged(regime=regime)
@@ -119,10 +126,7 @@ def test_a_healthy_server_passes(judged, regime):
     ],
 )
 def test_what_is_wrong_is_stopped_and_named(judged, fault, criterion, said):
-    evidence = judged(fault)
-    failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
-    assert criterion in failed
-    assert said in str(evidence.cause)
+    stops(judged(fault), criterion, said)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +149,7 @@ def test_what_is_wrong_is_stopped_and_named(judged, fault, criterion, said):
     ],
 )
 def test_what_is_no_adapters_is_stopped_without_one(judged, regime, fault, criterion, said):
-    evidence = judged(fault, regime=regime)
-    failed = {one.estimate.name for one in evidence.criteria if one.verdict is Verdict.FAIL}
-    assert criterion in failed
-    assert said in str(evidence.cause)
+    stops(judged(fault, regime=regime), criterion, said)
 
 
 def test_prompts_that_are_only_counted_are_red_where_counts_differ_and_else_undecided(judged):
